@@ -1,0 +1,58 @@
+"""Frozen values, identity and errors: no I/O beyond digests of files, no heavy imports."""
+
+from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
+from assay.core._errors import AssayError
+from assay.core._points import (
+    BASE_ARM,
+    OVERALL,
+    AnswerSheet,
+    ArmComparison,
+    ArmRow,
+    Band,
+    Cost,
+    CurveResult,
+    DataSummary,
+    Metric,
+    Point,
+    RungAnswer,
+    RunRow,
+    SourceRow,
+    StudyResult,
+    Verdict,
+    VerdictWord,
+    higher_is_better,
+)
+from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
+
+__all__ = [
+    "BASE_ARM",
+    "OVERALL",
+    "ROLES",
+    "TASK_TYPES",
+    "AnswerSheet",
+    "ArmComparison",
+    "ArmRow",
+    "AssayError",
+    "Band",
+    "Cost",
+    "CurveResult",
+    "DataSummary",
+    "Json",
+    "Message",
+    "Metric",
+    "Point",
+    "Role",
+    "RunRow",
+    "RungAnswer",
+    "Sample",
+    "SourceRow",
+    "StudyResult",
+    "Verdict",
+    "VerdictWord",
+    "canonical_json",
+    "digest",
+    "file_digest",
+    "higher_is_better",
+    "task_type",
+    "to_json",
+]

@@ -1,0 +1,64 @@
+"""One error type: it gives the place, the bad value, what was expected and what to do next."""
+
+from __future__ import annotations
+
+_SHOWN = 200
+
+
+class AssayError(Exception):
+    """An error that a user can mend.
+
+    ``place`` is a file and line, or the path of a config key (``ladder.rungs[2]``); ``value`` is the bad
+    value (shortened when long); ``expected`` says what would have been right; ``hint`` what to do next.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        place: str | None = None,
+        value: object = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        """Keep the parts; the message joins them, one a line."""
+        self.problem = problem
+        self.place = place
+        self.value = value
+        self.expected = expected
+        self.hint = hint
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        """Return the whole message, a part a line."""
+        lines = [self.problem if self.place is None else f"{self.place}: {self.problem}"]
+        if self.value is not None:
+            shown = repr(self.value)
+            lines.append(f"  got:      {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}")
+        if self.expected is not None:
+            lines.append(f"  expected: {self.expected}")
+        if self.hint is not None:
+            lines.append(f"  try:      {self.hint}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross process borders with all parts."""
+        return (
+            _rebuild,
+            (type(self), self.problem, self.place, _plain(self.value), self.expected, self.hint),
+        )
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def _rebuild(
+    kind: type[AssayError],
+    problem: str,
+    place: str | None,
+    value: object,
+    expected: str | None,
+    hint: str | None,
+) -> AssayError:
+    return kind(problem, place=place, value=value, expected=expected, hint=hint)

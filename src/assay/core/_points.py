@@ -1,0 +1,222 @@
+"""Measured points, curves over them, and what a study found: values only, all frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
+VerdictWord: TypeAlias = Literal["rising", "plateau", "falling", "undecided"]
+
+OVERALL = "overall"
+"""The pseudo-type of the unweighted mean over types (BELLE, Figure 1)."""
+
+BASE_ARM = "base"
+"""The arm of the model before any fine-tuning: rung 0 of every ladder."""
+
+
+def higher_is_better(metric: str) -> bool:
+    """Say in which direction a metric improves: scores rise, losses fall."""
+    return metric == "score"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measured value: the mean of ``metric`` over the items of one type for one trained model.
+
+    ``se`` is the item-level standard error of that mean (None where unknown; it does not hold the
+    run-level error between seeds); ``n_eval`` the number of items; ``run`` the key of the evaluation
+    step that produced it, or "" for tables from elsewhere.
+    """
+
+    type: str
+    n_train: int
+    seed: int
+    metric: str
+    value: float
+    n_eval: int | None = None
+    se: float | None = None
+    arm: str = "random"
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A curve on a grid of training sizes with its 90 % interval; equal lengths, ``n`` rising."""
+
+    n: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    extrapolated_from: float
+    """The largest measured size; grid values above it are extrapolation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a type responds to more data at the end of the ladder, oriented so that a gain is positive.
+
+    ``gain``, ``gain_low`` and ``gain_high`` are the mean and 90 % interval of the gain from the next
+    doubling, in units of the metric; ``probability`` is the posterior probability of ``word`` (for
+    ``undecided``, of the likeliest of the three others).  ``next_runs`` says what would settle it.
+    """
+
+    word: VerdictWord
+    probability: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    reason: str
+    next_runs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurveResult:
+    """The fitted curve of one type, arm and metric, as the report shows it."""
+
+    type: str
+    arm: str
+    metric: str
+    band: Band | None
+    verdict: Verdict | None
+    families: Mapping[str, float]
+    """Posterior weight of each family; sums to 1."""
+    refused: str | None = None
+    """Why no curve was fitted (fewer than three rungs, ...); then band and verdict are None."""
+    satisfied_at: float | None = None
+    """Smallest size whose score passes the threshold with probability 0.9, if any was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmComparison:
+    """Arm ``a`` minus arm ``b`` at one size, oriented so that positive means ``a`` is better."""
+
+    a: str
+    b: str
+    n_train: int
+    type: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    seeds: int
+    word: Literal["better", "worse", "no difference found", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One fine-tuned model: what it was trained on and what that cost."""
+
+    key: str
+    arm: str
+    seed: int
+    n_train: int
+    trained_samples: int
+    """Sample passes that this run added to the trunk it shares with other rungs."""
+    independent_samples: int
+    """Sample passes that the same run would have cost on its own."""
+    tokens: int
+    seconds: float
+    loss_trace: tuple[tuple[int, float], ...] = ()
+    """(sample passes seen, training loss in nats per answer token), thinned."""
+
+
+@dataclass(frozen=True, slots=True)
+class RungAnswer:
+    """One model's answer to one evaluation item."""
+
+    arm: str
+    n_train: int
+    seed: int
+    answer: str
+    score: float | None
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSheet:
+    """An evaluation item with the answers of the models of the ladder to it."""
+
+    type: str
+    item: str
+    prompt: str
+    reference: str | None
+    answers: tuple[RungAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """What was read from one file of the pool or the evaluation set."""
+
+    place: str
+    detected: str
+    rows: int
+    kept: int
+    rejected: int
+    duplicates: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """Counts of a set of samples after reading, deduplication and decontamination."""
+
+    sources: tuple[SourceRow, ...]
+    samples: int
+    by_type: Mapping[str, int]
+    by_language: Mapping[str, int]
+    by_source: Mapping[str, int]
+    length_quantiles: Mapping[str, float]
+    """Characters of the answer: "min", "p10", "p50", "p90", "max"."""
+    decontaminated: int = 0
+    """Pool samples removed because they hold a prompt of the evaluation set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One way of choosing the training data, and its rungs."""
+
+    name: str
+    rule: str
+    rungs: tuple[int, ...]
+    seeds: tuple[int, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the ladder cost, and what independent runs would have cost."""
+
+    trained_samples: int
+    independent_samples: int
+    tokens: int
+    train_seconds: float
+    answer_seconds: float
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """Everything a report shows; it computes nothing of its own."""
+
+    name: str
+    assay_version: str
+    language: str
+    """Language of the report: ``en`` or ``zh``."""
+    base: Mapping[str, str | int | float]
+    recipe: Mapping[str, str | int | float | bool | None]
+    question: Mapping[str, float | None]
+    """``satisfied_at`` (score) and ``smallest_gain`` (score or relative loss)."""
+    pool: DataSummary
+    evaluation: DataSummary
+    arms: tuple[ArmRow, ...]
+    points: tuple[Point, ...]
+    curves: tuple[CurveResult, ...]
+    comparisons: tuple[ArmComparison, ...]
+    runs: tuple[RunRow, ...]
+    cost: Cost
+    answers: tuple[AnswerSheet, ...]
+    answer_first: str
+    """The recommendation in one or two sentences, in the report's language."""
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,129 @@
+"""The one sample value, and the twelve types of use."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from assay.core._canonical import digest
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+ROLES: tuple[str, ...] = get_args(Role)
+
+# BELLE, section 3.1: the twelve types of use, in the paper's order.
+TASK_TYPES: tuple[str, ...] = (
+    "math",
+    "code",
+    "cot",
+    "classification",
+    "extraction",
+    "open_qa",
+    "closed_qa",
+    "generation",
+    "brainstorming",
+    "rewrite",
+    "translation",
+    "summarization",
+)
+
+_ALIASES: Mapping[str, str] = {
+    "extract": "extraction",
+    "information_extraction": "extraction",
+    "summarisation": "summarization",
+    "summary": "summarization",
+    "classify": "classification",
+    "generate": "generation",
+    "brainstorm": "brainstorming",
+    "rewriting": "rewrite",
+    "translate": "translation",
+    "chain_of_thought": "cot",
+    "mathematics": "math",
+    "coding": "code",
+    "数学": "math",
+    "代码": "code",
+    "编程": "code",
+    "思维链": "cot",
+    "推理": "cot",
+    "分类": "classification",
+    "抽取": "extraction",
+    "信息抽取": "extraction",
+    "提取": "extraction",
+    "开放问答": "open_qa",
+    "开放式问答": "open_qa",
+    "封闭问答": "closed_qa",
+    "封闭式问答": "closed_qa",
+    "生成": "generation",
+    "头脑风暴": "brainstorming",
+    "改写": "rewrite",
+    "重写": "rewrite",
+    "翻译": "translation",
+    "摘要": "summarization",
+    "总结": "summarization",
+}
+
+
+def task_type(name: str) -> str:
+    """Return the standard name of a type of use, whatever its spelling.
+
+    "closed\\xa0qa", "Closed QA" and "closed-qa" give ``closed_qa``; "Extract" gives ``extraction``.
+    A name outside BELLE's twelve keeps its own normalised spelling: users may have types of their own.
+    """
+    plain = unicodedata.normalize("NFKC", name).strip().lower()
+    plain = re.sub(r"[\s\-_/]+", "_", plain)
+    return _ALIASES.get(plain, plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A conversation to learn from, or (with ``checker`` or as a reference) an evaluation item.
+
+    ``messages`` hold at least one user turn; in an evaluation item without a reference answer the last
+    turn is the user's.  ``type`` is a standard name (:func:`task_type`) or None where the data does not
+    say; ``language`` a BCP 47 primary tag (``en``, ``zh``) or None; ``source`` names the data set;
+    ``checker`` is canonical JSON that names an exact checker and its arguments; ``group`` names a family
+    of items that share wording, over which errors are clustered; ``origin`` is ``file:line``.
+    """
+
+    messages: tuple[Message, ...]
+    type: str | None = None
+    language: str | None = None
+    source: str = ""
+    checker: str | None = None
+    group: str | None = None
+    origin: str = ""
+
+    @property
+    def id(self) -> str:
+        """Digest of the conversation (32 hex digits): the same text has the same id in every file."""
+        return digest([[m.role, m.content] for m in self.messages])[:32]
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """All turns before the last assistant turn, or all turns where there is none."""
+        return self.messages[:-1] if self.messages[-1].role == "assistant" else self.messages
+
+    @property
+    def answer(self) -> str | None:
+        """The last assistant turn, or None: missing is not empty."""
+        last = self.messages[-1]
+        return last.content if last.role == "assistant" else None
+
+    @classmethod
+    def single(cls, instruction: str, answer: str | None, **fields: str | None) -> Sample:
+        """Build a one-turn sample."""
+        turns = [Message("user", instruction)]
+        if answer is not None:
+            turns.append(Message("assistant", answer))
+        return cls(tuple(turns), **fields)  # type: ignore[arg-type]
