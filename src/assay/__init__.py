@@ -1,0 +1,1 @@
+"""Assay: how much instruction data, which of it, and what the next thousand examples would buy."""

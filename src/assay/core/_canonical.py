@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from assay.core._errors import AssayError
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _BLOCK = 1 << 20
 
@@ -26,7 +26,7 @@ def to_json(value: object, place: str = "$") -> Json:
     Frozen dataclasses become objects of their fields, tuples become lists.  Floats must be finite, and
     an integral float keeps its ``.0`` (``1`` and ``1.0`` are different values).
     """
-    if value is None or isinstance(value, bool | str | int) and type(value) in (bool, str, int):
+    if value is None or (isinstance(value, bool | str | int) and type(value) in (bool, str, int)):
         return value  # type: ignore[return-value]
     if type(value) is float:
         if not math.isfinite(value):

@@ -67,7 +67,7 @@ _ALIASES: Mapping[str, str] = {
 
 
 def task_type(name: str) -> str:
-    """Return the standard name of a type of use, whatever its spelling.
+    r"""Return the standard name of a type of use, whatever its spelling.
 
     "closed\\xa0qa", "Closed QA" and "closed-qa" give ``closed_qa``; "Extract" gives ``extraction``.
     A name outside BELLE's twelve keeps its own normalised spelling: users may have types of their own.

@@ -1,0 +1,1 @@
+"""The only room that imports torch: fine-tune, evaluate loss, answer."""
