@@ -145,7 +145,7 @@ def pretrain(corpus: Path, out: Path, steps: int, recipe: PocketRecipe) -> None:
     ]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
     state = out / "state.safetensors"
-    first = load_state(state, model, optimizer) if state.exists() else 0
+    first = load_state(state, model, optimizer)[0] if state.exists() else 0
     cooldown_start = math.ceil(steps * (1 - recipe.cooldown))
     began, smooth = time.monotonic(), 0.0
     for step in range(first, steps):

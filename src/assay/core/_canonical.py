@@ -27,7 +27,7 @@ def to_json(value: object, place: str = "$") -> Json:
     an integral float keeps its ``.0`` (``1`` and ``1.0`` are different values).
     """
     if value is None or (isinstance(value, bool | str | int) and type(value) in (bool, str, int)):
-        return value  # type: ignore[return-value]
+        return value
     if type(value) is float:
         if not math.isfinite(value):
             raise AssayError("not a finite number", place=place, value=value, expected="a finite float")

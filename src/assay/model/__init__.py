@@ -1,1 +1,63 @@
-"""The only room that imports torch: fine-tune, evaluate loss, answer."""
+"""The only room that imports torch: tokens and loss masks, fine-tuning, loss, answers.
+
+Names that need torch are loaded at first use, so that plans and help stay quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from assay.model._base import POCKET, base_digest, load_model, load_tokenizer, pick_device, resolve_base
+from assay.model._recipe import PRESETS, Recipe, preset
+from assay.model._tokens import PLAIN_TEMPLATE, Encoded, TokenTable, encode, render, write_tokens
+
+if TYPE_CHECKING:
+    from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss
+    from assay.model._train import Segment, Trainer, TrainReport, train_full
+
+_LAZY = {
+    "Answer": "_evaluate",
+    "Decoding": "_evaluate",
+    "ItemLoss": "_evaluate",
+    "answer": "_evaluate",
+    "reference_loss": "_evaluate",
+    "Segment": "_train",
+    "TrainReport": "_train",
+    "Trainer": "_train",
+    "train_full": "_train",
+}
+
+__all__ = [
+    "PLAIN_TEMPLATE",
+    "POCKET",
+    "PRESETS",
+    "Answer",
+    "Decoding",
+    "Encoded",
+    "ItemLoss",
+    "Recipe",
+    "Segment",
+    "TokenTable",
+    "TrainReport",
+    "Trainer",
+    "answer",
+    "base_digest",
+    "encode",
+    "load_model",
+    "load_tokenizer",
+    "pick_device",
+    "preset",
+    "reference_loss",
+    "render",
+    "resolve_base",
+    "train_full",
+    "write_tokens",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a torch-dependent name at its first use."""
+    if name in _LAZY:
+        return getattr(import_module(f"assay.model.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

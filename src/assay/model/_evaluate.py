@@ -1,0 +1,153 @@
+"""Evaluate a model: loss on reference answers, and answers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from assay.core import Sample
+from assay.model._batches import MicroBatch, partition
+from assay.model._tokens import encode, render
+
+Advance = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLoss:
+    """Loss of one reference answer: summed nats, tokens counted, UTF-8 bytes of the answer.
+
+    The end mark is predicted and counted among the tokens; it has no bytes.
+    """
+
+    item: str
+    nats: float
+    tokens: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How answers are generated; greedy at temperature 0."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    batch_size: int = 64
+
+
+@torch.no_grad()
+def reference_loss(
+    model: Any,
+    tokenizer: Any,
+    items: Sequence[Sample],
+    *,
+    max_tokens: int = 1024,
+    micro_tokens: int = 4096,
+    advance: Advance = lambda done, total, unit: None,
+) -> list[ItemLoss | None]:
+    """Return the loss of each item's last answer, in item order; None where there is no reference.
+
+    Also None where the prompt alone fills ``max_tokens``: a missing value, never zero.
+    """
+    model.eval()
+    rows = encode(tokenizer, items, max_tokens)
+    usable = [i for i, s in enumerate(items) if s.answer is not None and any(rows[i].learned[1:])]
+    results: list[ItemLoss | None] = [None] * len(items)
+    done = 0
+    for group in partition([len(rows[i].ids) for i in usable], micro_tokens):
+        picked = [usable[g] for g in group]
+        batch = _pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
+        for i, (nats, tokens) in zip(picked, _losses(model, batch), strict=True):
+            answer = items[i].answer or ""
+            results[i] = ItemLoss(items[i].id, nats, tokens, len(answer.encode("utf-8", "replace")))
+        done += len(picked)
+        advance(done, len(usable), "item")
+    return results
+
+
+def _pad_right(rows: Sequence[Any], pad: int) -> MicroBatch:
+    width = max(len(r.ids) for r in rows)
+    ids = [[*r.ids, *[pad] * (width - len(r.ids))] for r in rows]
+    learned = [[*r.learned, *[False] * (width - len(r.learned))] for r in rows]
+    return MicroBatch(torch.tensor(ids), torch.tensor(learned))
+
+
+def _losses(model: Any, batch: MicroBatch) -> list[tuple[float, int]]:
+    device = next(model.parameters()).device
+    logits = model(input_ids=batch.ids.to(device), use_cache=False).logits
+    results = []
+    for row in range(len(batch.ids)):
+        places = batch.learned[row, 1:].nonzero()[:, 0].to(device)
+        targets = batch.ids[row, 1:].to(device)[places]
+        nats = torch.nn.functional.cross_entropy(logits[row, places].float(), targets, reduction="sum")
+        results.append((float(nats), len(places)))
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A generated answer; ``tokens`` generated, and whether the model ended it by itself."""
+
+    item: str
+    text: str
+    tokens: int
+    ended: bool
+
+
+@torch.no_grad()
+def answer(
+    model: Any,
+    tokenizer: Any,
+    items: Sequence[Sample],
+    decoding: Decoding,
+    advance: Advance = lambda done, total, unit: None,
+) -> list[Answer]:
+    """Generate one answer for each item's prompt, in item order, batched by prompt length."""
+    model.eval()
+    prompts = [render(tokenizer, item.prompt, generation_prompt=True) for item in items]
+    encoded = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    by_length = sorted(range(len(items)), key=lambda i: (len(encoded[i]), i))
+    results: list[Answer | None] = [None] * len(items)
+    for start in range(0, len(items), decoding.batch_size):
+        picked = by_length[start : start + decoding.batch_size]
+        generated = _generate(model, tokenizer, [encoded[i] for i in picked], decoding, start)
+        for i, ids in zip(picked, generated, strict=True):
+            results[i] = _finish(tokenizer, items[i], ids)
+        advance(start + len(picked), len(items), "answer")
+    return [r for r in results if r is not None]
+
+
+def _generate(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], decoding: Decoding, offset: int
+) -> list[list[int]]:
+    device = next(model.parameters()).device
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    width = max(len(p) for p in prompts)
+    room = getattr(model.config, "max_position_embeddings", None) or width + decoding.max_new_tokens
+    budget = max(1, min(decoding.max_new_tokens, room - width))
+    ids = torch.tensor([[*[pad] * (width - len(p)), *p] for p in prompts], device=device)
+    mask = torch.tensor([[*[0] * (width - len(p)), *[1] * len(p)] for p in prompts], device=device)
+    sampled = decoding.temperature > 0
+    extra = {"temperature": decoding.temperature, "top_p": decoding.top_p} if sampled else {}
+    torch.manual_seed(decoding.seed * 1_000_003 + offset)
+    out = model.generate(
+        input_ids=ids,
+        attention_mask=mask,
+        do_sample=sampled,
+        max_new_tokens=budget,
+        pad_token_id=pad,
+        eos_token_id=tokenizer.eos_token_id,
+        **extra,
+    )
+    return [row[width:].tolist() for row in out]
+
+
+def _finish(tokenizer: Any, item: Sample, ids: list[int]) -> Answer:
+    ended = tokenizer.eos_token_id in ids
+    kept = ids[: ids.index(tokenizer.eos_token_id)] if ended else ids
+    text = tokenizer.decode(kept, skip_special_tokens=True)
+    return Answer(item.id, text.strip(), len(kept) + ended, ended)
