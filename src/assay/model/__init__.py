@@ -14,7 +14,7 @@ from assay.model._tokens import PLAIN_TEMPLATE, Encoded, TokenTable, encode, ren
 
 if TYPE_CHECKING:
     from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss
-    from assay.model._train import Segment, Trainer, TrainReport, train_full
+    from assay.model._train import Segment, Trainer, TrainReport, set_threads, train_full, trainer
 
 _LAZY = {
     "Answer": "_evaluate",
@@ -25,7 +25,9 @@ _LAZY = {
     "Segment": "_train",
     "TrainReport": "_train",
     "Trainer": "_train",
+    "set_threads": "_train",
     "train_full": "_train",
+    "trainer": "_train",
 }
 
 __all__ = [
@@ -51,7 +53,9 @@ __all__ = [
     "reference_loss",
     "render",
     "resolve_base",
+    "set_threads",
     "train_full",
+    "trainer",
     "write_tokens",
 ]
 

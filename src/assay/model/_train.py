@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -147,7 +148,7 @@ class _Run:
 
     def __init__(self, segment: Segment, base: Path, device: str) -> None:
         recipe = segment.recipe
-        torch.set_num_threads(recipe.threads)
+        set_threads(recipe.threads)
         torch.use_deterministic_algorithms(device == "cpu")
         self.segment, self.device = segment, device
         self.packing = use_packing(recipe, device)
@@ -256,3 +257,25 @@ def train_full(
         device=run.device,
         trace=tuple(run.trace),
     )
+
+
+def trainer(name: str) -> Trainer:
+    """Return the trainer of that name: ``full``, or one from the entry points ``assay.trainers``."""
+    if name == "full":
+        return train_full
+    found = {point.name: point for point in entry_points(group="assay.trainers")}
+    if name not in found:
+        raise AssayError(
+            "no such trainer",
+            place="recipe.trainer",
+            value=name,
+            expected=", ".join(["full", *sorted(found)]),
+            hint="install the plugin that registers it under the entry points `assay.trainers`",
+        )
+    loaded: Trainer = found[name].load()
+    return loaded
+
+
+def set_threads(threads: int) -> None:
+    """Fix the number of CPU threads inside an operator: it changes the order of sums."""
+    torch.set_num_threads(threads)

@@ -1,0 +1,279 @@
+"""The study file: every key, its default, and errors that name the place and the mend."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from assay.core import TASK_TYPES, AssayError
+from assay.model import PRESETS, Recipe, preset
+
+FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class TestbedConfig:
+    """Samples made by the testbed instead of files; defects map kind to fraction."""
+
+    samples: int
+    seed: int = 0
+    types: tuple[str, ...] = TASK_TYPES
+    languages: tuple[str, ...] = ("en", "zh")
+    difficulty: float = 0.5
+    defects: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmConfig:
+    """A way of choosing training data: ``random`` or ``balanced`` over sources; own rungs if given."""
+
+    rule: Literal["random", "balanced", "longest"] = "random"
+    rungs: tuple[int | str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LadderConfig:
+    """Training sizes (samples, or ``full``) and the number of seeds."""
+
+    rungs: tuple[int | str, ...]
+    seeds: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureConfig:
+    """What is measured of each model: loss on references, answers, and how answers are scored."""
+
+    loss: bool = True
+    answers: bool = True
+    method: str = "auto"
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionConfig:
+    """What the user wants to know: a score that satisfies, and the smallest gain that matters."""
+
+    satisfied_at: float | None = None
+    smallest_gain: float = 0.01
+    smallest_relative_gain: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class WhereConfig:
+    """Where things run and are kept; never part of identity."""
+
+    pool: str = "processes:2"
+    store: str = ".assay"
+    device: str = "auto"
+    out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyConfig:
+    """A whole study; see docs/study.md for each key."""
+
+    name: str
+    pool: tuple[str, ...] | TestbedConfig
+    evaluation: tuple[str, ...] | TestbedConfig
+    ladder: LadderConfig
+    base: str = "pocket"
+    recipe: Recipe = field(default_factory=Recipe)
+    arms: Mapping[str, ArmConfig] = field(default_factory=dict)
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    question: QuestionConfig = field(default_factory=QuestionConfig)
+    where: WhereConfig = field(default_factory=WhereConfig)
+    baselines: bool = True
+    """Add balanced random and full data beside every selection."""
+    language: Literal["en", "zh"] = "en"
+    folder: str = "."
+    """Folder that relative paths start from: that of the study file (set by the reader)."""
+
+
+def read_config(path: Path, changes: typing.Sequence[str] = ()) -> StudyConfig:
+    """Read a study file; ``changes`` are ``key.path=value`` settings (YAML values) laid over it.
+
+    Raises :class:`AssayError` with the key's place for unknown keys, wrong types and bad values.
+    """
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssayError(
+            f"the study file cannot be read ({type(error).__name__})",
+            place=str(path),
+            expected="a UTF-8 YAML file",
+            hint="`assay study run --help` shows an example",
+        ) from None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise AssayError(
+            f"not valid YAML: {getattr(error, 'problem', None) or 'parse error'}", place=place
+        ) from None
+    if not isinstance(data, dict):
+        raise AssayError(
+            "the study file is not a mapping", place=str(path), value=data, expected="key: value"
+        )
+    for change in changes:
+        _lay_over(data, change)
+    return parse_config(data, folder=str(path.parent))
+
+
+def _lay_over(data: dict[str, Any], change: str) -> None:
+    import yaml
+
+    key, found, value = change.partition("=")
+    if not found:
+        raise AssayError("not a setting", place="--set", value=change, expected="key.path=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = data.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            inner = data[parent] = {"preset": inner} if parent == "recipe" else {}
+        data = inner
+    data[last] = yaml.safe_load(value)
+
+
+def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
+    """Check plain data against :class:`StudyConfig` and return it."""
+    plain = dict(data)
+    if "folder" in plain:
+        raise AssayError("unknown key", place="folder", hint="it is the folder of the study file")
+    recipe = _recipe(plain.pop("recipe", "pocket" if plain.get("base", "pocket") == "pocket" else "belle"))
+    for key in ("pool", "evaluation"):
+        plain[key] = _source(plain.get(key), key)
+    config: StudyConfig = _build(StudyConfig, plain, "")
+    _check(config)
+    return replace(config, recipe=recipe, folder=folder)
+
+
+def _recipe(data: Any) -> Recipe:
+    if isinstance(data, str):
+        return preset(data)
+    if not isinstance(data, dict):
+        _wrong("recipe", data, f"a preset ({', '.join(sorted(PRESETS))}) or a mapping")
+    changes = dict(data)
+    base = preset(str(changes.pop("preset", "pocket")))
+    known = {f.name: getattr(base, f.name) for f in fields(base)}
+    built: Recipe = _build(Recipe, {**known, **changes}, "recipe")
+    return built
+
+
+def _source(data: Any, place: str) -> Any:
+    if isinstance(data, str):
+        return (data,)
+    if isinstance(data, dict) and set(data) == {"testbed"}:
+        return _build(TestbedConfig, data["testbed"], f"{place}.testbed")
+    if isinstance(data, list) and data and all(isinstance(item, str) for item in data):
+        return tuple(data)
+    return _wrong(place, data, "a path, a list of paths, or {testbed: {samples: ...}}")
+
+
+def _wrong(place: str, value: Any, expected: str) -> typing.NoReturn:
+    if value is None:
+        raise AssayError("missing or empty", place=place, expected=expected)
+    raise AssayError("wrong type", place=place, value=value, expected=expected)
+
+
+def _build(kind: Any, data: Any, place: str) -> Any:
+    """Build a frozen dataclass from a mapping, checking keys and types with their places."""
+    if not isinstance(data, Mapping):
+        _wrong(place, data, "a mapping")
+    hints = typing.get_type_hints(kind)
+    known = {f.name: hints[f.name] for f in fields(kind) if f.name != "folder"}
+    values = {}
+    for key, value in data.items():
+        where = f"{place}.{key}" if place else str(key)
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else None
+            raise AssayError("unknown key", place=where, expected=", ".join(known), hint=hint)
+        values[key] = _convert(known[key], value, where)
+    try:
+        return kind(**values)
+    except TypeError:
+        needed = [f.name for f in fields(kind) if f.name in known and f.name not in values]
+        missing = [n for n in needed if _required(kind, n)]
+        raise AssayError("missing key", place=place or "study", expected=", ".join(missing)) from None
+
+
+def _required(kind: Any, name: str) -> bool:
+    import dataclasses
+
+    found = next(f for f in fields(kind) if f.name == name)
+    return found.default is dataclasses.MISSING and found.default_factory is dataclasses.MISSING
+
+
+def _convert(hint: Any, value: Any, place: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is typing.Any or (is_dataclass(hint) and isinstance(value, hint)):  # type: ignore[arg-type]
+        return value
+    if is_dataclass(hint):
+        return _build(hint, value, place)
+    if origin is Literal:
+        return value if value in arguments else _wrong(place, value, f"one of {', '.join(arguments)}")
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(arguments, value, place)
+    if origin is tuple:
+        items = value if isinstance(value, list | tuple) else _wrong(place, value, "a list")
+        return tuple(_convert(arguments[0], v, f"{place}[{i}]") for i, v in enumerate(items))
+    if origin is not None and issubclass(origin, Mapping):
+        inner = value if isinstance(value, Mapping) else _wrong(place, value, "a mapping")
+        return {str(k): _convert(arguments[1], v or {}, f"{place}.{k}") for k, v in inner.items()}
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint is float and isinstance(value, str):
+        try:  # YAML reads 3e-6 as a string
+            return float(value)
+        except ValueError:
+            _wrong(place, value, "a number")
+    if type(value) is hint:
+        return value
+    names = {int: "a whole number", str: "a text", bool: "true or false", float: "a number"}
+    return _wrong(place, value, names.get(hint, str(hint)))
+
+
+def _convert_union(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    problems = []
+    for choice in arguments:
+        if choice is type(None):
+            continue
+        try:
+            return _convert(choice, value, place)
+        except AssayError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    return _wrong(place, value, " or ".join(p.expected or "" for p in problems))
+
+
+def _check(config: StudyConfig) -> None:
+    ladders = {"ladder.rungs": config.ladder.rungs}
+    ladders |= {f"arms.{n}.rungs": a.rungs for n, a in config.arms.items() if a.rungs is not None}
+    for place, rungs in ladders.items():
+        if not rungs:
+            raise AssayError("no rungs", place=place, expected="training sizes such as [500, 1000, 2000]")
+        for index, rung in enumerate(rungs):
+            if rung != FULL and (isinstance(rung, str) or rung < 1):
+                _wrong(f"{place}[{index}]", rung, "a whole number of at least 1, or `full`")
+    if config.ladder.seeds < 1:
+        _wrong("ladder.seeds", config.ladder.seeds, "at least 1 (3 or more for a verdict)")
+    if not config.name.strip() or any(c in config.name for c in "/\\\0") or config.name.startswith("."):
+        _wrong("name", config.name, "a name usable as a folder's name")
+    if "base" in config.arms:
+        raise AssayError("`base` is the untrained model", place="arms.base", hint="choose another name")
+    if not (config.measure.loss or config.measure.answers):
+        raise AssayError("nothing is measured", place="measure", expected="loss or answers switched on")

@@ -1,0 +1,288 @@
+"""A study as steps: read, tokenize, order, trunk and branches, answer, judge, result, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay import __version__
+from assay.core import BASE_ARM, AssayError, DataSummary, digest, file_digest
+from assay.model import base_digest, resolve_base
+from assay.plan import Estimate, Step
+from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
+
+_STEPS = "assay.study._steps"
+_RESULT = "assay.study._result"
+
+# Rough multiply-adds a second of one CPU thread and of a GPU, for estimates before anything ran.
+_CPU_FLOPS, _GPU_FLOPS = 3.0e10, 2.0e14
+
+
+@dataclass(frozen=True, slots=True)
+class RunSteps:
+    """The steps of one trained model: its trunk so far, its branch, and its measurements."""
+
+    arm: str
+    seed: int
+    n_train: int
+    trunk: tuple[Step, ...]
+    branch: Step | None
+    answer: Step
+    judged: Step | None
+    shared: bool
+    """True where an earlier rung of the same arm and seed already counts this trunk's last part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What an estimate needs to know of base and data."""
+
+    parameters: int
+    tokens_per_sample: float
+    items: int
+
+
+def input_steps(config: StudyConfig) -> tuple[Step, Step]:
+    """Return the steps that read the evaluation set and the pool."""
+    evaluation = _reading(config, "evaluation", config.evaluation, {})
+    return evaluation, _reading(config, "pool", config.pool, {"evaluation": evaluation})
+
+
+def _reading(
+    config: StudyConfig, name: str, source: tuple[str, ...] | TestbedConfig, inputs: Mapping[str, Step]
+) -> Step:
+    where: dict[str, str] = {}
+    if isinstance(source, TestbedConfig):
+        settings: dict[str, Any] = {"testbed": dataclasses.asdict(source)}
+        estimate = Estimate(seconds=source.samples / 5000)
+    else:
+        entries = []
+        for index, place in enumerate(expand(source, Path(config.folder), name)):
+            entries.append({"name": Path(place).name, "digest": _digest(place)})
+            where[f"file/{index}"] = place
+        settings = {"files": entries}
+        n_bytes = sum(Path(p).stat().st_size for p in where.values() if Path(p).is_file())
+        estimate = Estimate(seconds=1 + n_bytes / 5e6, bytes=2 * n_bytes)
+    call = f"{_STEPS}:read_{name}"
+    return Step(f"read-{name}", 1, call, settings, inputs, where=where, label=name, estimate=estimate)
+
+
+def expand(places: tuple[str, ...], folder: Path, key: str) -> list[str]:
+    """Return the places of a source: globs expanded and sorted, paths made absolute, ids kept."""
+    found = []
+    for index, place in enumerate(places):
+        if place.startswith("hf:"):
+            found.append(place)
+            continue
+        path = Path(place).expanduser()
+        path = path if path.is_absolute() else folder / path
+        matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+        missing = [m for m in matches if not m.exists()]
+        if missing or not matches:
+            raise AssayError(
+                "no such file",
+                place=f"{key}[{index}]",
+                value=place,
+                expected="a file, a folder of shards, a glob, or hf:owner/name",
+                hint=f"paths start from the study file's folder, {folder.resolve()}",
+            )
+        found += [str(m.resolve()) for m in matches]
+    return found
+
+
+def _digest(place: str) -> str:
+    """Return the digest of a file or of every file of a folder; a hub id stands for itself."""
+    if place.startswith("hf:"):
+        return place
+    path = Path(place)
+    if path.is_file():
+        return file_digest(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return digest({str(p.relative_to(path)): file_digest(p) for p in files})
+
+
+class Ladder:
+    """Builds the steps of all arms, seeds and rungs of a study whose pool has been read."""
+
+    def __init__(self, config: StudyConfig, evaluation: Step, pool: Step, summary: DataSummary) -> None:
+        """Resolve the base model and the arms."""
+        self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
+        self.base = resolve_base(config.base)
+        self.base_id = base_digest(self.base)
+        self.where = {"base": str(self.base), "device": config.where.device}
+        self.notes: list[str] = []
+        self.arms = self._arms()
+        self.sizes = self._sizes()
+
+    def _sizes(self) -> Sizes:
+        weights = sum(p.stat().st_size for p in self.base.glob("*.safetensors"))
+        kind = json.loads((self.base / "config.json").read_text()).get("dtype", "float32")
+        per = 4 if kind == "float32" else 2
+        characters = self.summary.length_quantiles["p50"] * 1.5 + 60
+        items = self.config.evaluation
+        count = items.samples if isinstance(items, TestbedConfig) else 250
+        return Sizes(weights // per, min(characters / 2.5, self.config.recipe.max_tokens), count)
+
+    def _arms(self) -> dict[str, ArmConfig]:
+        """Return the arms with the baselines that a selection is compared with."""
+        arms = {"random": ArmConfig(), **self.config.arms}
+        selections = [n for n, a in arms.items() if a.rule not in ("random", "balanced")]
+        if selections and self.config.baselines:
+            arms.setdefault("balanced", ArmConfig("balanced", arms[selections[0]].rungs))
+            top = arms["random"].rungs or self.config.ladder.rungs
+            if FULL not in top:
+                arms["random"] = ArmConfig("random", (*top, FULL))
+        if len(self.summary.by_source) < 2:
+            for name in [n for n, a in arms.items() if a.rule == "balanced"]:
+                del arms[name]
+                self.notes.append(f"arm {name}: the pool has one source, so balanced equals random")
+        return arms
+
+    def rungs(self, arm: str) -> tuple[int, ...]:
+        """Return the sizes of an arm, rising; raise where the pool is too small for one."""
+        wanted = self.arms[arm].rungs or self.config.ladder.rungs
+        sizes = sorted({self.summary.samples if r == FULL else int(r) for r in wanted})
+        if sizes[-1] > self.summary.samples:
+            raise AssayError(
+                "the rung is larger than the pool",
+                place="ladder.rungs" if self.arms[arm].rungs is None else f"arms.{arm}.rungs",
+                value=sizes[-1],
+                expected=f"at most {self.summary.samples}, the usable samples of the pool",
+                hint="add data, lower the rung, or write `full` for the whole pool",
+            )
+        return tuple(sizes)
+
+    def runs(self) -> list[RunSteps]:
+        """Return the steps of every model of the study, the base model first."""
+        runs = [self._measured(BASE_ARM, 0, 0, (), None, shared=False)]
+        for arm in self.arms:
+            for seed in range(self.config.ladder.seeds):
+                runs += self._seed(arm, seed)
+        return runs
+
+    def _seed(self, arm: str, seed: int) -> Iterator[RunSteps]:
+        recipe = self.config.recipe
+        inputs = {"order": self._order(arm, seed), "tokens": self._tokens()}
+        trunk: tuple[Step, ...] = ()
+        reached, before = 0, 0
+        for n_train in self.rungs(arm):
+            shared = recipe.shared_steps(n_train)
+            if shared > reached:
+                inputs_here = {**inputs, **({"state": trunk[-1]} if trunk else {})}
+                trunk = (*trunk, self._train(arm, seed, None, reached, shared, inputs_here))
+                reached = shared
+            start = inputs | ({"state": trunk[-1]} if trunk and shared else {})
+            branch = self._train(arm, seed, n_train, shared, recipe.steps(n_train), start)
+            yield self._measured(arm, seed, n_train, trunk, branch, shared=len(trunk) == before)
+            before = len(trunk)
+
+    def _order(self, arm: str, seed: int) -> Step:
+        settings = {"seed": seed, "rule": self.arms[arm].rule}
+        return Step("order", 1, f"{_STEPS}:order", settings, {"pool": self.pool}, label=f"{arm}, seed {seed}")
+
+    def _tokens(self) -> Step:
+        settings = {"base": self.base_id, "max_tokens": self.config.recipe.max_tokens}
+        estimate = Estimate(seconds=self.summary.samples / 5000)
+        inputs = {"pool": self.pool}
+        return Step(
+            "tokenize", 1, f"{_STEPS}:tokenize", settings, inputs, where=self.where, label="pool",
+            estimate=estimate,
+        )  # fmt: skip
+
+    def _train(
+        self, arm: str, seed: int, n_train: int | None, start: int, stop: int, inputs: Mapping[str, Step]
+    ) -> Step:
+        recipe = self.config.recipe
+        settings = {
+            "recipe": dataclasses.asdict(recipe),
+            "base": self.base_id,
+            "seed": seed,
+            "n_train": n_train,
+            "start": start,
+            "stop": stop,
+        }
+        size = stop * recipe.batch_size if n_train is None else n_train
+        samples = recipe.samples_in(size, start, stop)
+        part = "trunk" if n_train is None else "run"
+        return Step(
+            "train", 1, f"{_STEPS}:train", settings, inputs, where=self.where,
+            label=f"{part} {arm} {size} seed {seed}", estimate=self._training_cost(samples, n_train is None),
+        )  # fmt: skip
+
+    def _training_cost(self, samples: int, trunk: bool) -> Estimate:
+        tokens = samples * self.sizes.tokens_per_sample
+        speed = _GPU_FLOPS if self.config.where.device == "cuda" else _CPU_FLOPS
+        n_bytes = self.sizes.parameters * 4 * (3 if trunk else 1)
+        return Estimate(seconds=1 + 6 * self.sizes.parameters * tokens / speed, tokens=tokens, bytes=n_bytes)
+
+    def _measured(
+        self, arm: str, seed: int, n_train: int, trunk: tuple[Step, ...], branch: Step | None, *, shared: bool
+    ) -> RunSteps:
+        measure = self.config.measure
+        settings: dict[str, Any] = {
+            "loss": measure.loss,
+            "answers": measure.answers,
+            "max_tokens": measure.max_tokens,
+            "threads": self.config.recipe.threads,
+        }
+        if measure.answers:
+            settings |= {
+                "max_new_tokens": measure.max_new_tokens,
+                "temperature": measure.temperature,
+                "top_p": measure.top_p,
+                "seed": seed if measure.temperature else 0,
+            }
+        inputs = {"evaluation": self.evaluation}
+        if branch is None:
+            settings["base"] = self.base_id
+        else:
+            inputs["model"] = branch
+        label = f"{arm} {n_train} seed {seed}" if branch is not None else "base model"
+        tokens = self.sizes.items * (60 + (measure.max_new_tokens if measure.answers else 0))
+        estimate = Estimate(seconds=2 + 2 * self.sizes.parameters * tokens / 3e9)
+        step = Step(
+            "answer", 1, f"{_STEPS}:answer", settings, inputs, where=self.where, label=label,
+            estimate=estimate,
+        )  # fmt: skip
+        judged = self._judged(step, label) if measure.answers else None
+        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared)
+
+    def _judged(self, answers: Step, label: str) -> Step:
+        inputs = {"evaluation": self.evaluation, "answers": answers}
+        settings = {"method": self.config.measure.method}
+        estimate = Estimate(seconds=self.sizes.items / 1000)
+        return Step("judge", 1, f"{_STEPS}:judge_answers", settings, inputs, label=label, estimate=estimate)
+
+
+def result_step(ladder: Ladder, runs: list[RunSteps]) -> Step:
+    """Return the step that reads curves and verdicts from all measurements and writes the report."""
+    config = ladder.config
+    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation}
+    rows = []
+    for index, run in enumerate(runs):
+        names = {"answer": run.answer, "judge": run.judged, "branch": run.branch}
+        names |= {f"trunk{i}": step for i, step in enumerate(run.trunk)}
+        inputs |= {f"run{index:04}/{name}": step for name, step in names.items() if step is not None}
+        rows.append(
+            {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
+            | {"trunk": len(run.trunk), "shared": run.shared}
+        )
+    settings = {
+        "name": config.name,
+        "language": config.language,
+        "version": __version__,
+        "base": {"name": config.base, "digest": ladder.base_id, "parameters": ladder.sizes.parameters},
+        "recipe": dataclasses.asdict(config.recipe),
+        "question": dataclasses.asdict(config.question),
+        "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
+        "seeds": config.ladder.seeds,
+        "runs": rows,
+        "notes": ladder.notes,
+    }
+    estimate = Estimate(seconds=15)
+    return Step("result", 1, f"{_RESULT}:result", settings, inputs, label="curves, verdicts, report",
+                estimate=estimate)  # fmt: skip

@@ -1,0 +1,205 @@
+"""From measurements to the result: points, curves, verdicts, comparisons, answers, report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay import curve, data, judge, report
+from assay.core import (
+    BASE_ARM,
+    AnswerSheet,
+    ArmRow,
+    Cost,
+    DataSummary,
+    Point,
+    RungAnswer,
+    RunRow,
+    Sample,
+    StudyResult,
+)
+from assay.plan import StepContext
+from assay.study._steps import SUMMARY
+
+SHEETS_PER_TYPE = 2
+_TRACE_POINTS = 60
+
+
+def result(context: StepContext) -> None:
+    """Assemble the result of a study from its measured models and write its report."""
+    report.write_report(assemble(context), context.out / "report")
+
+
+def assemble(context: StepContext) -> StudyResult:
+    """Read all measurements and return the result value."""
+    config = context.config
+    runs = [_Measured(context, index, row) for index, row in enumerate(config["runs"])]
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    points = tuple(point for run in runs for point in run.points(items))
+    question = config["question"]
+    curves = curve.fit_curves(
+        points,
+        satisfied_at=question["satisfied_at"],
+        smallest_gain=question["smallest_gain"],
+        smallest_relative_gain=question["smallest_relative_gain"],
+    )
+    comparisons = curve.compare_arms(points, smallest_gain=question["smallest_gain"])
+    language = config["language"]
+    answer = curve.recommend(curves, comparisons, smallest_gain=question["smallest_gain"])
+    rows = tuple(run.row() for run in runs if run.arm != BASE_ARM)
+    return StudyResult(
+        name=config["name"],
+        assay_version=config["version"],
+        language=language,
+        base=config["base"],
+        recipe={k: _flat(v) for k, v in config["recipe"].items()},
+        question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
+        pool=_summary(context.inputs["pool"]),
+        evaluation=_summary(context.inputs["evaluation"]),
+        arms=_arms(config),
+        points=points,
+        curves=tuple(curves),
+        comparisons=tuple(comparisons),
+        runs=rows,
+        cost=_cost(rows, runs),
+        answers=tuple(_sheets(runs, items)),
+        answer_first=curve.answer_text(answer, language),
+        notes=tuple(config["notes"]),
+    )
+
+
+class _Measured:
+    """The measurements of one model, read from its steps' objects."""
+
+    def __init__(self, context: StepContext, index: int, row: Mapping[str, Any]) -> None:
+        import polars
+
+        self.arm, self.seed, self.n_train = row["arm"], row["seed"], row["n_train"]
+        self.key, self.trunk_parts, self.shared = row["key"], row["trunk"], row["shared"]
+        self.recipe = context.config["recipe"]
+        prefix = f"run{index:04}/"
+        found = {n.removeprefix(prefix): p for n, p in context.inputs.items() if n.startswith(prefix)}
+        self.items = polars.read_parquet(found["answer"] / "items.parquet")
+        self.answer_seconds = _seconds(found["answer"])
+        self.judgements = (
+            polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
+        )
+        parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
+        self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
+
+    def points(self, items: Sequence[Sample]) -> list[Point]:
+        """Return one point per type and metric."""
+        points = []
+        if self.judgements is not None:
+            for summary in judge.summarise(self._judgements()):
+                points.append(self._point(summary.type, "score", summary.mean, summary.se, summary.n))
+        for metric, unit, factor in (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2))):
+            for kind, (mean, se, n) in self._ratios(items, unit, factor).items():
+                points.append(self._point(kind, metric, mean, se, n))
+        return points
+
+    def _point(self, kind: str, metric: str, value: float, se: float | None, n: int) -> Point:
+        return Point(kind, self.n_train, self.seed, metric, value, n, se, self.arm, self.key)
+
+    def _judgements(self) -> list[judge.Judgement]:
+        assert self.judgements is not None  # noqa: S101 - only called where there are judgements
+        return [judge.Judgement(**row) for row in self.judgements.iter_rows(named=True)]
+
+    def _ratios(
+        self, items: Sequence[Sample], unit: str, factor: float
+    ) -> dict[str, tuple[float, float | None, int]]:
+        """Return per type the summed nats over the summed units, with its clustered standard error.
+
+        The standard error is that of a ratio estimator (Cochran 1977, section 6.4) over groups of items.
+        """
+        groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        for sample, row in zip(items, self.items.iter_rows(named=True), strict=True):
+            if row["nats"] is None or not row[unit]:
+                continue
+            kind = groups.setdefault(row["type"], {})
+            kind.setdefault(sample.group or row["item"], []).append((row["nats"] / factor, row[unit]))
+        return {kind: _ratio(clusters.values()) for kind, clusters in groups.items()}
+
+    def row(self) -> RunRow:
+        """Return the run as the report shows it."""
+        own = self.reports[-1:] if self.shared else self.reports[-2:]
+        trace = [(step, loss) for part in self.reports for step, loss in part["trace"]]
+        every = max(1, len(trace) // _TRACE_POINTS)
+        size = self.recipe["batch_size"]
+        return RunRow(
+            key=self.key,
+            arm=self.arm,
+            seed=self.seed,
+            n_train=self.n_train,
+            trained_samples=sum(part["samples"] for part in own),
+            independent_samples=self.recipe["epochs"] * self.n_train,
+            tokens=sum(part["tokens"] for part in own),
+            seconds=sum(part["seconds"] for part in own),
+            loss_trace=tuple(((step + 1) * size, loss) for step, loss in trace[::every]),
+        )
+
+
+def _ratio(clusters: Collection[list[tuple[float, float]]]) -> tuple[float, float | None, int]:
+    sums = np.asarray([np.sum(c, axis=0) for c in clusters])
+    ratio = float(sums[:, 0].sum() / sums[:, 1].sum())
+    n_items = sum(len(c) for c in clusters)
+    if len(sums) < 2:
+        return ratio, None, n_items
+    residuals = sums[:, 0] - ratio * sums[:, 1]
+    variance = float((residuals**2).sum()) * len(sums) / (len(sums) - 1)
+    return ratio, math.sqrt(variance) / float(sums[:, 1].sum()), n_items
+
+
+def _seconds(folder: Path) -> float:
+    return float(json.loads((folder / "manifest.json").read_text())["seconds"])
+
+
+def _flat(value: Any) -> str | int | float | bool | None:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _summary(folder: Path) -> DataSummary:
+    return report.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+
+
+def _arms(config: Mapping[str, Any]) -> tuple[ArmRow, ...]:
+    seeds = tuple(range(config["seeds"]))
+    rows = [ArmRow(BASE_ARM, "no training", (0,), (0,))]
+    for name, arm in config["arms"].items():
+        rows.append(ArmRow(name, arm["rule"], tuple(arm["rungs"]), seeds))
+    return tuple(rows)
+
+
+def _cost(rows: Sequence[RunRow], runs: Sequence[_Measured]) -> Cost:
+    devices = {part["device"] for run in runs for part in run.reports}
+    return Cost(
+        trained_samples=sum(r.trained_samples for r in rows),
+        independent_samples=sum(r.independent_samples for r in rows),
+        tokens=sum(r.tokens for r in rows),
+        train_seconds=sum(r.seconds for r in rows),
+        answer_seconds=sum(run.answer_seconds for run in runs),
+        device=", ".join(sorted(devices)) or "cpu",
+    )
+
+
+def _sheets(runs: Sequence[_Measured], items: Sequence[Sample]) -> Iterable[AnswerSheet]:
+    """Show the first items of each type with the answers of the first seed at every rung."""
+    shown: dict[str, int] = {}
+    for index, item in enumerate(items):
+        kind = item.type or "untyped"
+        shown[kind] = shown.get(kind, 0) + 1
+        if shown[kind] > SHEETS_PER_TYPE:
+            continue
+        answers = []
+        for run in runs:
+            if run.seed == 0 and "answer" in run.items.columns:
+                score = None if run.judgements is None else run.judgements["score"][index]
+                text = run.items["answer"][index]
+                answers.append(RungAnswer(run.arm, run.n_train, run.seed, text, score, run.key))
+        prompt = "\n\n".join(m.content for m in item.prompt)
+        yield AnswerSheet(kind, item.id, prompt, item.answer, tuple(answers))

@@ -1,0 +1,275 @@
+"""The work of each step: functions of a step context that read inputs and write into ``context.out``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay import data, judge, model
+from assay.core import AssayError, DataSummary, Sample, SourceRow
+from assay.data import testbed
+from assay.plan import StepContext
+
+REJECTED = "rejected.jsonl"
+SUMMARY = "summary.json"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write readable JSON."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+class Tally:
+    """Counts of what a reading kept, rejected and dropped."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.types: Counter[str] = Counter()
+        self.languages: Counter[str] = Counter()
+        self.sources: Counter[str] = Counter()
+        self.lengths: list[int] = []
+        self.rows: list[SourceRow] = []
+        self.seen: set[str] = set()
+        self.decontaminated = 0
+
+    def keep(self, sample: Sample) -> None:
+        """Count a kept sample."""
+        self.types[sample.type or "untyped"] += 1
+        self.languages[sample.language or "unknown"] += 1
+        self.sources[sample.source or "unnamed"] += 1
+        self.lengths.append(len(sample.answer or ""))
+
+    def summary(self) -> DataSummary:
+        """Return the frozen counts."""
+        marks = {"min": 0.0, "p10": 0.1, "p50": 0.5, "p90": 0.9, "max": 1.0}
+        lengths = np.asarray(self.lengths or [0])
+        return DataSummary(
+            sources=tuple(self.rows),
+            samples=sum(self.types.values()),
+            by_type=dict(self.types.most_common()),
+            by_language=dict(self.languages.most_common()),
+            by_source=dict(self.sources.most_common()),
+            length_quantiles={name: float(np.quantile(lengths, q)) for name, q in marks.items()},
+            decontaminated=self.decontaminated,
+        )
+
+
+def read_evaluation(context: StepContext) -> None:
+    """Read the evaluation set: every prompt once, with its reference or checker where there is one."""
+    tally = Tally()
+    samples = _unique(_read(context, tally, split="eval"), tally)
+    data.write_dataset(_counted(samples, tally), context.out / "dataset")
+    _finish(context.out, tally, "evaluation")
+
+
+def read_pool(context: StepContext) -> None:
+    """Read the pool, drop exact duplicates, and drop samples that hold a prompt of the evaluation set."""
+    tally = Tally()
+    staging = context.out / "scratch" / "pool"
+    samples = _unique(_read(context, tally, split="train"), tally)
+    data.write_dataset(_learnable(samples, context.out / REJECTED), staging)
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    found = data.contaminated(data.Dataset(staging), items)
+    tally.decontaminated = len(found)
+    kept = (s for s in data.Dataset(staging) if s.id not in found)
+    data.write_dataset(_counted(kept, tally), context.out / "dataset")
+    _finish(context.out, tally, "pool")
+
+
+def _learnable(samples: Iterable[Sample], rejected: Path) -> Iterator[Sample]:
+    with rejected.open("a", encoding="utf-8") as report:
+        for sample in samples:
+            if sample.answer:
+                yield sample
+            else:
+                row = {"place": sample.origin, "reason": "no answer to learn from"}
+                report.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _counted(samples: Iterable[Sample], tally: Tally) -> Iterator[Sample]:
+    for sample in samples:
+        tally.keep(sample)
+        yield sample
+
+
+def _finish(out: Path, tally: Tally, what: str) -> None:
+    summary = tally.summary()
+    if not summary.samples:
+        raise AssayError(
+            f"the {what} holds no usable sample",
+            place=what,
+            value={row.place: f"{row.rejected} of {row.rows} rows rejected" for row in summary.sources},
+            hint="`assay data inspect FILE` shows each rejected row with its reason",
+        )
+    write_json(out / SUMMARY, dataclasses.asdict(summary))
+
+
+def _unique(samples: Iterable[tuple[int, Sample]], tally: Tally) -> Iterator[Sample]:
+    for row, sample in samples:
+        if sample.id in tally.seen:
+            counts = tally.rows[row]
+            tally.rows[row] = dataclasses.replace(
+                counts, kept=counts.kept - 1, duplicates=counts.duplicates + 1
+            )
+            continue
+        tally.seen.add(sample.id)
+        yield sample
+
+
+def _read(context: StepContext, tally: Tally, split: str) -> Iterator[tuple[int, Sample]]:
+    """Yield (index of the source row, sample), writing rejected rows to their report."""
+    if "testbed" in context.config:
+        settings = dict(context.config["testbed"])
+        n, place = int(settings.pop("samples")), f"testbed ({split})"
+        tally.rows.append(SourceRow(place, "generated by the testbed", n, n, 0, 0, ""))
+        for planted in testbed.generate(n, split=split, **_testbed(settings)):
+            yield 0, planted.sample
+        return
+    files = context.config["files"]
+    with (context.out / REJECTED).open("w", encoding="utf-8") as report:
+        for index, entry in enumerate(files):
+            reading = data.read(context.where[f"file/{index}"])
+            name = entry["name"]
+            kept = rejected = 0
+            detected = f"{reading.detection.format}: {reading.detection.why}"
+            tally.rows.append(SourceRow(name, detected, 0, 0, 0, 0, entry["digest"]))
+            for row in reading:
+                if isinstance(row, Sample):
+                    kept += 1
+                    tally.rows[-1] = dataclasses.replace(
+                        tally.rows[-1], rows=kept + rejected, kept=tally.rows[-1].kept + 1
+                    )
+                    yield index, row
+                else:
+                    rejected += 1
+                    tally.rows[-1] = dataclasses.replace(
+                        tally.rows[-1], rows=kept + rejected, rejected=rejected
+                    )
+                    report.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+            context.progress(index + 1, len(files), "file")
+
+
+def _testbed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+def tokenize(context: StepContext) -> None:
+    """Tokenize the pool for one tokenizer and length limit."""
+    tokenizer = model.load_tokenizer(Path(context.where["base"]))
+    dataset = data.Dataset(context.inputs["pool"] / "dataset")
+
+    def counted() -> Iterator[Sample]:
+        for done, sample in enumerate(dataset):
+            if done % 1000 == 0:
+                context.progress(done, len(dataset), "sample")
+            yield sample
+
+    counts = model.write_tokens(tokenizer, counted(), context.out, context.config["max_tokens"])
+    write_json(context.out / "counts.json", counts)
+
+
+def order(context: StepContext) -> None:
+    """Write the order in which an arm takes the samples of the pool; every prefix is a rung.
+
+    Random order sorts by a digest of (seed, id), so that it depends on what the samples say and not on
+    where they stood in a file.
+    """
+    dataset = data.Dataset(context.inputs["pool"] / "dataset")
+    seed, rule = context.config["seed"], context.config["rule"]
+    ids = dataset.column("id").to_pylist()
+    keys = [hashlib.sha256(f"{seed}:{i}".encode()).digest()[:16] for i in ids]
+    shuffled = sorted(range(len(ids)), key=keys.__getitem__)
+    if rule == "balanced":
+        shuffled = _round_robin(shuffled, dataset.column("source").to_pylist())
+    elif rule == "longest":
+        lengths = [len(sample.answer or "") for sample in dataset]
+        shuffled = sorted(shuffled, key=lambda i: -lengths[i])
+    np.save(context.out / "order.npy", np.asarray(shuffled, np.int64))
+
+
+def _round_robin(shuffled: list[int], sources: list[str]) -> list[int]:
+    """Take one of each source in turn, until each is used up; random within a source."""
+    taken: Counter[str] = Counter()
+    turns = []
+    for index in shuffled:
+        turns.append((taken[sources[index]], len(turns)))
+        taken[sources[index]] += 1
+    return [shuffled[place] for _, place in sorted(turns)]
+
+
+def train(context: StepContext) -> None:
+    """Train one segment of a run: a part of a trunk, or the branch that ends a rung."""
+    config = context.config
+    recipe = model.Recipe(**{**config["recipe"], "betas": tuple(config["recipe"]["betas"])})
+    rows = np.load(context.inputs["order"] / "order.npy")
+    n_train = config["n_train"] if config["n_train"] is not None else len(rows)
+    state = context.inputs.get("state")
+    report = model.trainer(recipe.trainer)(
+        model.Segment(recipe, config["seed"], n_train, config["start"], config["stop"]),
+        base=Path(context.where["base"]),
+        state=None if state is None else state / "state.safetensors",
+        table=model.TokenTable(context.inputs["tokens"]),
+        order=rows,
+        out=context.out,
+        device=context.where["device"],
+        advance=context.progress,
+    )
+    write_json(context.out / "train.json", dataclasses.asdict(report))
+
+
+def answer(context: StepContext) -> None:
+    """Measure a model on the evaluation set: loss on references and answers of its own."""
+    import polars
+
+    config = context.config
+    trained = context.inputs.get("model")
+    folder = Path(context.where["base"]) if trained is None else trained / "model"
+    model.set_threads(config["threads"])
+    network = model.load_model(folder, model.pick_device(context.where["device"]))
+    tokenizer = model.load_tokenizer(folder)
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    table: dict[str, list[Any]] = {
+        "item": [s.id for s in items],
+        "type": [s.type or "untyped" for s in items],
+    }
+    losses = (
+        model.reference_loss(
+            network, tokenizer, items, max_tokens=config["max_tokens"], advance=context.progress
+        )
+        if config["loss"]
+        else [None] * len(items)
+    )
+    for name in ("nats", "tokens", "n_bytes"):
+        table[name] = [None if loss is None else getattr(loss, name) for loss in losses]
+    if config["answers"]:
+        decoding = model.Decoding(
+            config["max_new_tokens"], config["temperature"], config["top_p"], config["seed"]
+        )
+        answers = model.answer(network, tokenizer, items, decoding, advance=context.progress)
+        table["answer"] = [a.text for a in answers]
+        table["answer_tokens"] = [a.tokens for a in answers]
+        table["ended"] = [a.ended for a in answers]
+    polars.DataFrame(table, infer_schema_length=None).write_parquet(context.out / "items.parquet")
+
+
+def judge_answers(context: StepContext) -> None:
+    """Score the answers of one model."""
+    import polars
+
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
+    rows = []
+    for item, text in zip(items, answers, strict=True):
+        method = context.config["method"]
+        rows.append(judge.judge(item, text, None if method == "auto" else method))
+    columns = ("item", "type", "group", "method", "score", "reason")
+    table = {c: [getattr(row, c) for row in rows] for c in columns}
+    schema = {c: polars.Float64 if c == "score" else polars.String for c in columns}
+    polars.DataFrame(table, schema=schema).write_parquet(context.out / "judgements.parquet")
