@@ -155,7 +155,7 @@ class _Run:
         flash = "flash_attention_2" if self.packing and device.startswith("cuda") else None
         self.model = load_model(base, device, flash)
         if recipe.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
         self.model.train()
         self.loss = Loss(self.model, recipe.dtype)
         self.optimizer = build_optimizer(self.model, recipe)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.model import TokenTable, load_model
+from assay.model._batches import PASS_OVERHEAD, bucketed, packed, partition
+from assay.model._loss import linear_cross_entropy
+from assay.model._train import Loss
+
+
+def cost(lengths: list[int], groups: list[list[int]]) -> int:
+    return sum(len(g) * max(lengths[i] for i in g) + PASS_OVERHEAD for g in groups)
+
+
+def brute_force(lengths: list[int], limit: int) -> int:
+    """Return the least cost over all ways to cut the sorted lengths."""
+    ordered = sorted(lengths)
+
+    @cache
+    def best(stop: int) -> int:
+        if stop == 0:
+            return 0
+        width = ordered[stop - 1]
+        return min(
+            best(start) + (stop - start) * width + PASS_OVERHEAD
+            for start in range(stop)
+            if (stop - start) * width <= limit or stop - start == 1
+        )
+
+    return best(len(ordered))
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=12), st.integers(1, 900))
+def test_partition_is_the_cheapest(lengths: list[int], limit: int) -> None:
+    groups = partition(lengths, limit)
+    assert sorted(i for g in groups for i in g) == list(range(len(lengths)))
+    assert all(len(g) == 1 or len(g) * max(lengths[i] for i in g) <= limit for g in groups)
+    assert cost(lengths, groups) == brute_force(lengths, limit)
+
+
+@given(st.integers(1, 40), st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_linear_cross_entropy_equals_torch(n: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(n, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(30, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    target = torch.randint(30, (n,), generator=generator)
+    own = linear_cross_entropy(hidden, weight, target)
+    own.backward()
+    gradients = hidden.grad, weight.grad
+    hidden.grad = weight.grad = None
+    expected = torch.nn.functional.cross_entropy(hidden @ weight.T, target, reduction="sum")
+    expected.backward()
+    assert torch.allclose(own.double(), expected, rtol=1e-5)
+    for mine, theirs in zip(gradients, (hidden.grad, weight.grad), strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_buckets_packing_and_padded_logits_give_the_same_loss(base: Path, table: TokenTable) -> None:
+    model = load_model(base)
+    loss = Loss(model, "fp32")
+    assert loss.split
+    rows = np.arange(24)
+    in_buckets = sum(loss(b).item() for b in bucketed(table, rows, 300, 0))
+    end_to_end = sum(loss(b).item() for b in packed(table, rows, 300))
+    one_by_one = 0.0
+    for row in rows:
+        ids, learned = table.row(int(row))
+        logits = model(torch.from_numpy(ids)[None]).logits[0, :-1]
+        targets = torch.from_numpy(np.where(learned, ids, -100))[1:]
+        one_by_one += torch.nn.functional.cross_entropy(logits, targets, reduction="sum").item()
+    assert in_buckets == pytest.approx(one_by_one, rel=1e-5)
+    assert end_to_end == pytest.approx(one_by_one, rel=1e-5)
+
+
+def test_buckets_hold_little_padding(table: TokenTable) -> None:
+    rows = np.arange(64)
+    real = table.lengths[rows].sum()
+    padded = sum(b.ids.numel() for b in bucketed(table, rows, 2048, 0))
+    assert real / padded > 0.85
+    assert real / (len(rows) * table.lengths[rows].max()) < 0.7
