@@ -1,1 +1,49 @@
-"""Room: study."""
+"""Studies: config, step graph, run and plan.  ``assay.study.run("study.yaml")`` is the main job."""
+
+from assay.study._config import (
+    ArmConfig,
+    LadderConfig,
+    MeasureConfig,
+    QuestionConfig,
+    StudyConfig,
+    TestbedConfig,
+    WhereConfig,
+    parse_config,
+    read_config,
+)
+from assay.study._once import (
+    Answered,
+    ShownSample,
+    Written,
+    answer_once,
+    curves_of_table,
+    read_points,
+    show_tokens,
+    train_once,
+    write_testbed,
+)
+from assay.study._run import StudyPlan, plan, run
+
+__all__ = [
+    "Answered",
+    "ArmConfig",
+    "LadderConfig",
+    "MeasureConfig",
+    "QuestionConfig",
+    "ShownSample",
+    "StudyConfig",
+    "StudyPlan",
+    "TestbedConfig",
+    "WhereConfig",
+    "Written",
+    "answer_once",
+    "curves_of_table",
+    "parse_config",
+    "plan",
+    "read_config",
+    "read_points",
+    "run",
+    "show_tokens",
+    "train_once",
+    "write_testbed",
+]

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,28 +132,38 @@ def _read(context: StepContext, tally: Tally, split: str) -> Iterator[tuple[int,
         for planted in testbed.generate(n, split=split, **_testbed(settings)):
             yield 0, planted.sample
         return
-    files = context.config["files"]
     with (context.out / REJECTED).open("w", encoding="utf-8") as report:
-        for index, entry in enumerate(files):
-            reading = data.read(context.where[f"file/{index}"])
-            name = entry["name"]
-            kept = rejected = 0
-            detected = f"{reading.detection.format}: {reading.detection.why}"
-            tally.rows.append(SourceRow(name, detected, 0, 0, 0, 0, entry["digest"]))
-            for row in reading:
-                if isinstance(row, Sample):
-                    kept += 1
-                    tally.rows[-1] = dataclasses.replace(
-                        tally.rows[-1], rows=kept + rejected, kept=tally.rows[-1].kept + 1
-                    )
-                    yield index, row
-                else:
-                    rejected += 1
-                    tally.rows[-1] = dataclasses.replace(
-                        tally.rows[-1], rows=kept + rejected, rejected=rejected
-                    )
-                    report.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
-            context.progress(index + 1, len(files), "file")
+
+        def reject(row: data.Rejected) -> None:
+            report.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+
+        yield from iterate(context.config, context.where, tally, reject, context.progress)
+
+
+def iterate(
+    config: Mapping[str, Any],
+    where: Mapping[str, str],
+    tally: Tally,
+    reject: Callable[[data.Rejected], None],
+    progress: Callable[[float, float, str], None] = lambda done, total, unit: None,
+) -> Iterator[tuple[int, Sample]]:
+    """Yield (index of the source row, sample) of all files, counting rows and handing on the rejected."""
+    files = config["files"]
+    for index, entry in enumerate(files):
+        reading = data.read(where[f"file/{index}"])
+        detected = f"{reading.detection.format}: {reading.detection.why}"
+        tally.rows.append(SourceRow(entry["name"], detected, 0, 0, 0, 0, entry["digest"]))
+        for row in reading:
+            counts = tally.rows[index]
+            if isinstance(row, Sample):
+                tally.rows[index] = dataclasses.replace(counts, rows=counts.rows + 1, kept=counts.kept + 1)
+                yield index, row
+            else:
+                tally.rows[index] = dataclasses.replace(
+                    counts, rows=counts.rows + 1, rejected=counts.rejected + 1
+                )
+                reject(row)
+        progress(index + 1, len(files), "file")
 
 
 def _testbed(settings: Mapping[str, Any]) -> dict[str, Any]:

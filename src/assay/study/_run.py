@@ -1,0 +1,127 @@
+"""Run, plan and watch studies."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from assay import plan as planning
+from assay import report
+from assay.core import DataSummary, StudyResult
+from assay.plan import Plan, Step, Store
+from assay.study._config import StudyConfig, TestbedConfig, read_config
+from assay.study._graph import Ladder, input_steps, result_step
+from assay.study._steps import SUMMARY, Tally, iterate
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What a study would do: its steps, and sample passes beside those of independent runs."""
+
+    name: str
+    plan: Plan
+    pool_samples: int
+    models: int
+    trained_samples: int
+    independent_samples: int
+    notes: tuple[str, ...] = ()
+
+
+def load(config: Path | StudyConfig, changes: Sequence[str] = (), pool: str | None = None) -> StudyConfig:
+    """Return the study's configuration from a file or a value."""
+    loaded = read_config(Path(config), changes) if not isinstance(config, StudyConfig) else config
+    return loaded if pool is None else replace(loaded, where=replace(loaded.where, pool=pool))
+
+
+def run(
+    config: Path | StudyConfig,
+    *,
+    changes: Sequence[str] = (),
+    pool: str | None = None,
+    out: Path | None = None,
+    quiet: bool = False,
+) -> StudyResult:
+    """Run a study to its report, doing only what is not in the store yet.
+
+    Returns the result; the report's files are in ``runs/<name>/`` or ``out``.  Raises
+    :class:`AssayError` for anything a user can mend; kill it at any moment and start it again.
+    """
+    study = load(config, changes, pool)
+    store = Store(Path(study.where.store))
+    workers = planning.parse_pool(study.where.pool)
+    evaluation, samples = input_steps(study)
+    with workers:
+        planning.run([evaluation, samples], store, workers, quiet=quiet)
+        ladder = Ladder(study, evaluation, samples, _summary(store, samples))
+        final = result_step(ladder, ladder.runs())
+        store.register(study.name, [final])
+        planning.run([final], store, workers, quiet=quiet)
+    made = store.path(final.key) / "report"
+    target = out or Path(study.where.out or f"runs/{study.name}")
+    _publish(made, target)
+    return report.load_result(target / "result.json")
+
+
+def _summary(store: Store, pool: Step) -> DataSummary:
+    text = (store.path(pool.key) / SUMMARY).read_text(encoding="utf-8")
+    return report.restore(DataSummary, json.loads(text))
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Copy the report's files, each by a rename, so that a reader never sees half a file."""
+    target.mkdir(parents=True, exist_ok=True)
+    for source in sorted(made.iterdir()):
+        partial = target / f".{source.name}.partial"
+        shutil.copyfile(source, partial)
+        partial.replace(target / source.name)
+
+
+def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str | None = None) -> StudyPlan:
+    """Return what :func:`run` would do, step by step; nothing is run and nothing is written."""
+    study = load(config, changes, pool)
+    store = Store(Path(study.where.store), create=False)
+    evaluation, samples = input_steps(study)
+    notes = []
+    if store.has(samples.key):
+        summary = _summary(store, samples)
+    else:
+        summary = _count(study, samples)
+        notes.append("the pool has not been read yet: its size before decontamination is used")
+    ladder = Ladder(study, evaluation, samples, summary)
+    runs = ladder.runs()
+    trained = [step for r in runs for step in (*r.trunk, r.branch) if step is not None]
+    passes = {step.key: _samples(ladder, step) for step in trained}
+    rungs = [n for arm in ladder.arms for n in ladder.rungs(arm)]
+    return StudyPlan(
+        name=study.name,
+        plan=planning.plan([result_step(ladder, runs)], store),
+        pool_samples=summary.samples,
+        models=len(runs) - 1,
+        trained_samples=sum(passes.values()),
+        independent_samples=study.recipe.epochs * sum(rungs) * study.ladder.seeds,
+        notes=(*notes, *ladder.notes),
+    )
+
+
+def _samples(ladder: Ladder, step: Step) -> int:
+    recipe, settings = ladder.config.recipe, step.config
+    size = settings["n_train"] or settings["stop"] * recipe.batch_size
+    return recipe.samples_in(int(size), int(settings["start"]), int(settings["stop"]))  # type: ignore[call-overload]
+
+
+def _count(study: StudyConfig, pool: Step) -> DataSummary:
+    """Count the pool by reading it, without writing anything."""
+    if isinstance(study.pool, TestbedConfig):
+        counts = Counter({"testbed": study.pool.samples})
+        quantiles = {"p50": 20.0}
+        return DataSummary((), study.pool.samples, {}, {}, dict(counts), quantiles)
+    tally = Tally()
+    for _, sample in iterate(pool.config, pool.where, tally, lambda row: None):
+        if sample.answer and sample.id not in tally.seen:
+            tally.seen.add(sample.id)
+            tally.keep(sample)
+    return tally.summary()

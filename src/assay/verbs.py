@@ -1,0 +1,324 @@
+"""One typed function for each verb of the command line, with the same name and arguments.
+
+Rooms are imported where they are used, so that ``assay --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from assay.core import CurveResult, StudyResult
+    from assay.data import Inspection
+    from assay.model import TrainReport
+    from assay.plan import GarbageReport, StoreStatus
+    from assay.study import StudyPlan
+
+quiet = False
+"""Whether progress is off; set by the command line."""
+
+
+def demo(out: Path = Path("runs/demo"), *, pool: str = "processes:2") -> StudyResult:
+    """Run a real study on the embedded testbed and pocket model, in minutes, without network or keys.
+
+    Example: `assay demo`, then open runs/demo/report.html.
+    """
+    from importlib.resources import files
+
+    from assay import study
+
+    config = Path(str(files("assay.study") / "demo.yaml"))
+    return study.run(config, pool=pool, out=out, quiet=quiet)
+
+
+def study_run(
+    config: Path,
+    *,
+    set: list[str] | None = None,  # noqa: A002
+    pool: str | None = None,
+    out: Path | None = None,
+) -> StudyResult:
+    """Run a study: data, ladder, fine-tuning, answers, scores, curves, report. Resumes by itself.
+
+    Example: `assay study run study.yaml --set ladder.seeds=5 --pool processes:4`
+
+    A study file:
+
+        name: alpaca-pocket
+        base: pocket                      # or a Hugging Face id, or a folder
+        pool: [data/alpaca.jsonl.gz]
+        evaluation: eval.jsonl
+        ladder: {rungs: [500, 1000, 2000, 4000], seeds: 3}
+        recipe: pocket                    # or belle; any field can be changed
+
+    Parameters
+    ----------
+    config
+        The study file (YAML).
+    set
+        A setting laid over the file, `key.path=value`; may be repeated.
+    pool
+        Where steps run: `inline` or `processes:N`.
+    out
+        Folder of the report; `runs/NAME` by default.
+    """
+    from assay import study
+
+    return study.run(config, changes=set or (), pool=pool, out=out, quiet=quiet)
+
+
+def study_plan(config: Path, *, set: list[str] | None = None) -> StudyPlan:  # noqa: A002
+    """Show what a study would do: steps cached and to do, tokens, minutes, bytes. Nothing is run.
+
+    Example: `assay study plan study.yaml`
+
+    Parameters
+    ----------
+    config
+        The study file (YAML).
+    set
+        A setting laid over the file, `key.path=value`; may be repeated.
+    """
+    from assay import study
+
+    return study.plan(config, changes=set or ())
+
+
+def study_report(result: Path, *, out: Path | None = None) -> list[Path]:
+    """Write the report again from a study's result.json.
+
+    Example: `assay study report runs/demo/result.json --out elsewhere`
+    """
+    from assay import report
+
+    return report.write_report(report.load_result(result), out or result.parent)
+
+
+def status(*, store: Path = Path(".assay")) -> StoreStatus:
+    """Show the studies of a store, how far each has come, and what they take on disk.
+
+    Example: `assay status`
+    """
+    from assay import plan
+
+    return plan.status(plan.Store(store, create=False))
+
+
+def gc(
+    *, store: Path = Path(".assay"), delete: bool = False, forget: list[str] | None = None
+) -> GarbageReport:
+    """Show (or delete) stored objects that no registered study needs.
+
+    Example: `assay gc --forget old-study --delete`
+
+    Parameters
+    ----------
+    store
+        The store's folder.
+    delete
+        Delete instead of showing.
+    forget
+        Studies whose objects are no longer wanted.
+    """
+    from assay import plan
+
+    return plan.collect_garbage(plan.Store(store, create=False), forget=forget or (), dry_run=not delete)
+
+
+def data_inspect(places: list[str], *, rejected: Path | None = None) -> Inspection:
+    """Count a data set by type, language and length; show duplicates and each rejected row's reason.
+
+    Example: `assay data inspect alpaca.json "shards/*.jsonl.zst" --rejected rejected.jsonl`
+
+    Parameters
+    ----------
+    places
+        Files, folders of shards, globs, or `hf:owner/name`.
+    rejected
+        Write all rejected rows, with place and reason, to this JSONL file.
+    """
+    from assay import data
+
+    return data.inspect(places, rejected=rejected)
+
+
+def data_convert(
+    places: list[str],
+    out: Path,
+    *,
+    format: Literal["messages", "alpaca", "sharegpt", "samples"] = "messages",  # noqa: A002
+    rejected: Path | None = None,
+) -> Any:
+    """Convert data sets to one format, with entries for LLaMA-Factory and axolotl beside the file.
+
+    Example: `assay data convert belle.json alpaca.jsonl out/train.jsonl --format sharegpt`
+
+    Parameters
+    ----------
+    places
+        What to read.
+    out
+        The file to write.
+    format
+        How to write it.
+    rejected
+        Write rejected rows to this JSONL file.
+    """
+    from assay import data
+
+    return data.convert(places, out, format=format, rejected=rejected)
+
+
+def data_show(place: str, *, base: str = "pocket", row: int = 0, max_tokens: int = 1024) -> Any:
+    """Show one sample as the model sees it: tokens, and which of them the loss counts.
+
+    Example: `assay data show alpaca.jsonl --row 7 --base bigscience/bloomz-560m`
+
+    Parameters
+    ----------
+    place
+        A file, folder or id of samples.
+    base
+        The model whose tokenizer and chat template are used.
+    row
+        Which usable row, from 0.
+    max_tokens
+        Longer samples are cut here.
+    """
+    from assay import study
+
+    return study.show_tokens(place, base=base, row=row, max_tokens=max_tokens)
+
+
+def data_testbed(
+    n: int,
+    out: Path,
+    *,
+    seed: int = 0,
+    split: Literal["train", "eval"] = "train",
+    defects: float = 0.0,
+) -> Any:
+    """Write samples of the testbed; planted defects and their places go beside them.
+
+    Example: `assay data testbed 10000 testbed.jsonl --defects 0.2`
+
+    Parameters
+    ----------
+    n
+        How many samples.
+    out
+        The file to write (Assay's own JSONL, with type, language and checker).
+    seed
+        The same seed gives the same samples.
+    split
+        Training or evaluation prompts; they do not overlap.
+    defects
+        Share of samples with a planted defect, all kinds alike.
+    """
+    from assay import study
+
+    return study.write_testbed(n, out, seed=seed, split=split, defects=defects)
+
+
+def train(
+    place: str,
+    out: Path,
+    *,
+    base: str = "pocket",
+    recipe: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> TrainReport:
+    """Fine-tune a base model on all samples of a data set, once. Resumes by itself.
+
+    Example: `assay train alpaca.jsonl tuned --base pocket --recipe pocket`
+
+    Parameters
+    ----------
+    place
+        A file, folder or id of samples.
+    out
+        Folder of the run; the model is in `out/model`.
+    base
+        `pocket`, a folder, or a Hugging Face id.
+    recipe
+        A preset: pocket or belle (the default is the one that fits the base).
+    seed
+        Fixes order and dropout.
+    device
+        auto, cpu or cuda.
+    """
+    from assay import study
+
+    return study.train_once(place, out, base=base, recipe=recipe, seed=seed, device=device, quiet=quiet)
+
+
+def answer(
+    model: str, place: str, out: Path, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0
+) -> Any:
+    """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
+
+    Example: `assay answer tuned/model eval.jsonl answers.jsonl`
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder, or a Hugging Face id.
+    place
+        The evaluation set.
+    out
+        JSONL file of answers, losses and scores.
+    max_new_tokens
+        Answers are cut here.
+    temperature
+        0 is greedy.
+    seed
+        Fixes sampling.
+    """
+    from assay import study
+
+    return study.answer_once(
+        model, place, out, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, quiet=quiet
+    )
+
+
+def curve(
+    table: Path, *, satisfied_at: float | None = None, smallest_gain: float = 0.01
+) -> list[CurveResult]:
+    """Fit and read curves from any table with columns type, n_train, seed, and score or loss.
+
+    Example: `assay curve results.csv --satisfied-at 0.8`
+
+    Parameters
+    ----------
+    table
+        CSV or Parquet; optional columns are arm, n_eval and se.
+    satisfied_at
+        The score that satisfies.
+    smallest_gain
+        The smallest gain from a doubling that matters, in score.
+    """
+    from assay import study
+
+    return study.curves_of_table(table, satisfied_at=satisfied_at, smallest_gain=smallest_gain)
+
+
+VERBS: Mapping[str, FunctionType] = {
+    "demo": demo,
+    "study run": study_run,
+    "study plan": study_plan,
+    "study report": study_report,
+    "status": status,
+    "gc": gc,
+    "data inspect": data_inspect,
+    "data convert": data_convert,
+    "data show": data_show,
+    "data testbed": data_testbed,
+    "train": train,
+    "answer": answer,
+    "curve": curve,
+}
+"""Command to function; ``study run`` is :func:`study_run`."""
