@@ -1,0 +1,70 @@
+"""Execute one step: the same function in this process, in a worker, and later on a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from assay import __version__
+from assay.core import AssayError
+from assay.plan._step import StepContext
+from assay.plan._store import Store, now
+
+_PROGRESS_SECONDS = 0.3
+
+
+def execute(root: str, payload: dict[str, Any]) -> bool:
+    """Run a step unless its object exists; return whether it ran.
+
+    Raises :class:`AssayError` where the step's function does; any other error is written to
+    ``work/<key>/error.txt`` and raised as an :class:`AssayError` that names it.
+    """
+    store, key = Store(Path(root)), payload["key"]
+    with store.attempt(key) as out:
+        if out is None:
+            return False
+        began, started = time.monotonic(), now()
+        progress = _Progress(out / "progress.json")
+        inputs = {role: store.path(upstream) for role, upstream in payload["inputs"].items()}
+        context = StepContext(payload["config"], inputs, payload["where"], out, progress)
+        try:
+            _function(payload["call"])(context)
+        except AssayError:
+            raise
+        except Exception as error:
+            (out / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            raise AssayError(
+                f"{type(error).__name__}: {error}",
+                place=f"step {payload['name']} ({payload['label']})",
+                hint=f"the traceback is in {out / 'error.txt'}",
+            ) from error
+        names = ("name", "version", "config", "inputs", "label")
+        facts = {name: payload[name] for name in names}
+        times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - began, 3)}
+        store.commit(key, {**facts, **times, "assay": __version__})
+    return True
+
+
+def _function(call: str) -> Any:
+    module, _, name = call.partition(":")
+    return getattr(import_module(module), name)
+
+
+class _Progress:
+    """Writes (done, total, unit) to a small file, at most a few times a second."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.written = path, 0.0
+
+    def __call__(self, done: float, total: float, unit: str) -> None:
+        if time.monotonic() - self.written < _PROGRESS_SECONDS:
+            return
+        self.written = time.monotonic()
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps([done, total, unit]))
+        os.replace(partial, self.path)  # noqa: PTH105 - atomic over an existing file on every system

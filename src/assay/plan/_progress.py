@@ -1,0 +1,130 @@
+"""Progress on standard error: an overall bar with the time left, and a line for each running step."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from assay.plan._step import Advance, Step
+from assay.plan._store import Store
+
+_PLAIN_SECONDS = 30.0
+
+
+class Display:
+    """Shows how far a run is.  On a terminal it is live; elsewhere a plain line every 30 seconds."""
+
+    def __init__(self, steps: Sequence[Step], store: Store, *, quiet: bool) -> None:
+        """Prepare to show ``steps``."""
+        self.store, self.quiet = store, quiet
+        self.weight = {s.key: max(s.estimate.seconds or 1.0, 0.05) for s in steps}
+        self.total, self.count = sum(self.weight.values()), len(steps)
+        self.done_weight, self.done = 0.0, 0
+        self.began = self.printed = time.monotonic()
+        self.live = not quiet and sys.stderr.isatty()
+        columns = (
+            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
+        )  # fmt: skip
+        self.bars = Progress(*columns, console=Console(stderr=True), transient=True, disable=not self.live)
+        self.overall = self.bars.add_task("steps", total=self.count, note="")
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop drawing."""
+        self.bars.stop()
+
+    def finished(self, step: Step) -> None:
+        """Count a step that ended."""
+        self.done += 1
+        self.done_weight += self.weight[step.key]
+
+    def refresh(self, running: Sequence[Step]) -> None:
+        """Show the state of the running steps."""
+        if self.quiet:
+            return
+        states = {step.key: self._state(step) for step in running}
+        left = self._time_left(running, states)
+        if self.live:
+            self._draw(running, states, left)
+        elif time.monotonic() - self.printed > _PLAIN_SECONDS:
+            self.printed = time.monotonic()
+            names = ", ".join(f"{s.name} {s.label}" for s in running)
+            print(f"{self.done}/{self.count} steps, {left or 'time left unknown'}: {names}", file=sys.stderr)
+
+    def _draw(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]], left: str) -> None:
+        self.bars.update(self.overall, completed=self.done, note=left)
+        for key in [k for k in self.tasks if k not in states]:
+            self.bars.remove_task(self.tasks.pop(key))
+        for step in running:
+            done, total, unit = states[step.key]
+            if step.key not in self.tasks:
+                self.tasks[step.key] = self.bars.add_task(f"  {step.name} {step.label}", total=None, note="")
+            shown = {"completed": int(done), "total": int(total) or None, "note": unit}
+            self.bars.update(self.tasks[step.key], **shown)  # type: ignore[arg-type]
+
+    def _state(self, step: Step) -> tuple[float, float, str]:
+        try:
+            done, total, unit = json.loads((self.store.work(step.key) / "progress.json").read_text())
+        except (OSError, ValueError):
+            return 0.0, 0.0, ""
+        return float(done), float(total), str(unit)
+
+    def _time_left(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]]) -> str:
+        """Return the time left, from estimates scaled by the speed so far."""
+        under_way = sum(
+            self.weight[s.key] * min(states[s.key][0] / states[s.key][1], 1.0)
+            for s in running
+            if states[s.key][1]
+        )
+        reached = (self.done_weight + under_way) / self.total
+        spent = time.monotonic() - self.began
+        if reached < 0.02 or spent < 3:
+            return ""
+        return f"about {_words(spent / reached - spent)} left"
+
+
+def _words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Advance]:
+    """Give a function (done, total, unit) that draws one bar on standard error."""
+    live = not quiet and sys.stderr.isatty()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not live) as bars:
+        task, began = bars.add_task(title, total=None, note=""), time.monotonic()
+
+        def advance(done: float, total: float, unit: str) -> None:
+            spent = time.monotonic() - began
+            left = f"about {_words(spent / done * (total - done))} left" if done and spent > 3 else unit
+            bars.update(task, completed=int(done), total=int(total), note=left)
+
+        yield advance

@@ -1,0 +1,205 @@
+"""Plan and run steps: what is cached, what is to do, and doing it as inputs become ready."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+from assay.core import AssayError
+from assay.plan._execute import execute
+from assay.plan._pools import Pool
+from assay.plan._progress import Display
+from assay.plan._step import Step, in_order
+from assay.plan._store import Store
+
+_RETRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """The steps of one name: how many are cached and to do, and what is to do will take.
+
+    Sums are over estimates that are known; None where none is.
+    """
+
+    name: str
+    cached: int
+    to_do: int
+    seconds: float | None
+    tokens: float | None
+    bytes: float | None
+    money: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What running would do."""
+
+    rows: tuple[PlanRow, ...]
+    total: PlanRow
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What running did."""
+
+    done: int
+    cached: int
+    seconds: float
+
+
+def plan(targets: Sequence[Step], store: Store) -> Plan:
+    """Return what :func:`run` would do; nothing is run and nothing written."""
+    steps = in_order(targets)
+    names = list(dict.fromkeys(step.name for step in steps))
+    rows = tuple(_row(name, [s for s in steps if s.name == name], store) for name in names)
+    return Plan(rows, _row("total", steps, store))
+
+
+def _row(name: str, steps: Sequence[Step], store: Store) -> PlanRow:
+    to_do = [step for step in steps if not store.has(step.key)]
+
+    def total(field: str) -> float | None:
+        known = [v for s in to_do if (v := getattr(s.estimate, field)) is not None]
+        return sum(known) if known else (None if to_do else 0.0)
+
+    sums = {field: total(field) for field in ("seconds", "tokens", "bytes", "money")}
+    return PlanRow(name, len(steps) - len(to_do), len(to_do), **sums)
+
+
+def run(targets: Sequence[Step], store: Store, pool: Pool, *, quiet: bool = False) -> RunReport:
+    """Run the targets and all they need, each step as soon as its inputs are there.
+
+    Steps on the longest way to the end start first.  A failed step stops those that need it, not the others;
+    then one :class:`AssayError` lists the failures.  On Ctrl-C the workers are ended and what is finished is
+    kept.
+    """
+    began = time.monotonic()
+    steps = _needed(targets, store)
+    if not steps:
+        return RunReport(0, len(in_order(targets)), 0.0)
+    with Display(steps, store, quiet=quiet) as display:
+        schedule = _Schedule(steps, store, pool, display)
+        try:
+            schedule.drain()
+        except BaseException:
+            pool.stop()
+            raise
+    if schedule.failed:
+        raise _failures(schedule)
+    return RunReport(len(schedule.done), len(in_order(targets)) - len(steps), time.monotonic() - began)
+
+
+def _needed(targets: Sequence[Step], store: Store) -> list[Step]:
+    """Return the steps to do, leaving out all that only cached steps need."""
+    found: dict[str, Step] = {}
+    stack = list(targets)
+    while stack:
+        step = stack.pop()
+        if step.key not in found and not store.has(step.key):
+            found[step.key] = step
+            stack += step.inputs.values()
+    return [step for step in in_order(targets) if step.key in found]
+
+
+class _Schedule:
+    """The state of one run: what waits, is ready, runs, is done, failed."""
+
+    def __init__(self, steps: Sequence[Step], store: Store, pool: Pool, display: Display) -> None:
+        self.store, self.pool, self.display = store, pool, display
+        self.steps = {step.key: step for step in steps}
+        self.waits = {s.key: {u.key for u in s.inputs.values() if u.key in self.steps} for s in steps}
+        self.users: dict[str, list[str]] = {key: [] for key in self.steps}
+        for key, upstream in self.waits.items():
+            for other in upstream:
+                self.users[other].append(key)
+        self.depth = _longest_ways(steps, self.users)
+        self.ready: list[tuple[float, int, str]] = []
+        self.order = {key: index for index, key in enumerate(self.steps)}
+        self.running: dict[Future[Any], str] = {}
+        self.attempts: Counter[str] = Counter()
+        self.done: set[str] = set()
+        self.failed: dict[str, BaseException] = {}
+        for key, upstream in self.waits.items():
+            if not upstream:
+                self._push(key)
+
+    def _push(self, key: str) -> None:
+        heapq.heappush(self.ready, (-self.depth[key], self.order[key], key))
+
+    def drain(self) -> None:
+        """Run until nothing is ready and nothing runs."""
+        while self.ready or self.running:
+            while self.ready and len(self.running) < self.pool.size:
+                self._start(heapq.heappop(self.ready)[2])
+            finished, _ = wait(self.running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in finished:
+                self._finish(future)
+            self.display.refresh([self.steps[key] for key in self.running.values()])
+
+    def _start(self, key: str) -> None:
+        self.attempts[key] += 1
+        step = self.steps[key]
+        self.display.refresh([*(self.steps[k] for k in self.running.values()), step])
+        self.running[self.pool.submit(execute, str(self.store.root), step.payload())] = key
+
+    def _finish(self, future: Future[Any]) -> None:
+        key = self.running.pop(future, None)
+        if key is None:
+            return
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            self._retry([key, *self.running.values()])
+        elif error is not None:
+            self.failed[key] = error
+            self.display.finished(self.steps[key])
+        else:
+            self.done.add(key)
+            self.display.finished(self.steps[key])
+            for user in self.users[key]:
+                self.waits[user].discard(key)
+                if not self.waits[user]:
+                    self._push(user)
+
+    def _retry(self, keys: Sequence[str]) -> None:
+        """Rebuild the pool after a worker was killed from outside, and run its steps again."""
+        self.running.clear()
+        self.pool.rebuild()
+        for key in keys:
+            if self.attempts[key] > _RETRIES:
+                self.failed[key] = AssayError(
+                    "its worker was killed again and again",
+                    place=f"step {self.steps[key].name} ({self.steps[key].label})",
+                    hint="the machine may be out of memory: fewer workers, or a smaller micro_tokens",
+                )
+            else:
+                self._push(key)
+
+
+def _longest_ways(steps: Sequence[Step], users: dict[str, list[str]]) -> dict[str, float]:
+    """Return for each step the estimated seconds from its start to the end of what needs it."""
+    ways: dict[str, float] = {}
+    for step in reversed(steps):
+        after = max((ways[user] for user in users[step.key]), default=0.0)
+        ways[step.key] = after + (step.estimate.seconds or 1.0)
+    return ways
+
+
+def _failures(schedule: _Schedule) -> AssayError:
+    failures = [(schedule.steps[key], error) for key, error in schedule.failed.items()]
+    step, error = failures[0]
+    if len(failures) == 1 and isinstance(error, AssayError):
+        return error
+    lines = [f"{s.name} ({s.label}): {str(e).splitlines()[0]}" for s, e in failures[:5]]
+    return AssayError(
+        f"{len(failures)} steps failed; first: {error}",
+        place=f"step {step.name} ({step.label})",
+        value=None if len(failures) == 1 else "; ".join(lines),
+        hint="mend the cause and run the same command: what is finished is kept",
+    )
