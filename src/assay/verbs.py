@@ -37,7 +37,7 @@ def demo(out: Path = Path("runs/demo"), *, pool: str = "processes:2") -> StudyRe
 def study_run(
     config: Path,
     *,
-    set: list[str] | None = None,  # noqa: A002
+    set: list[str] | None = None,
     pool: str | None = None,
     out: Path | None = None,
 ) -> StudyResult:
@@ -70,7 +70,7 @@ def study_run(
     return study.run(config, changes=set or (), pool=pool, out=out, quiet=quiet)
 
 
-def study_plan(config: Path, *, set: list[str] | None = None) -> StudyPlan:  # noqa: A002
+def study_plan(config: Path, *, set: list[str] | None = None) -> StudyPlan:
     """Show what a study would do: steps cached and to do, tokens, minutes, bytes. Nothing is run.
 
     Example: `assay study plan study.yaml`
@@ -149,7 +149,7 @@ def data_convert(
     places: list[str],
     out: Path,
     *,
-    format: Literal["messages", "alpaca", "sharegpt", "samples"] = "messages",  # noqa: A002
+    format: Literal["messages", "alpaca", "sharegpt", "samples"] = "messages",
     rejected: Path | None = None,
 ) -> Any:
     """Convert data sets to one format, with entries for LLaMA-Factory and axolotl beside the file.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
-
-from assay.core._canonical import digest
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
@@ -107,7 +107,10 @@ class Sample:
     @property
     def id(self) -> str:
         """Digest of the conversation (32 hex digits): the same text has the same id in every file."""
-        return digest([[m.role, m.content] for m in self.messages])[:32]
+        turns = [[m.role, m.content] for m in self.messages]
+        # The canonical JSON of plain texts, without the walk over unknown types.
+        text = json.dumps(turns, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @property
     def prompt(self) -> tuple[Message, ...]:

@@ -1,1 +1,33 @@
-"""Room: data."""
+"""Read, convert, inspect and write data sets; languages and words; the testbed."""
+
+from assay.data._dataset import Dataset, write_dataset
+from assay.data._inspect import Inspection, LengthCounts, inspect
+from assay.data._languages import language_of, normalise, words
+from assay.data._match import contaminated
+from assay.data._read import Detection, Reading, Rejected, find_files, read
+from assay.data._rows import MAX_CHARACTERS
+from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
+
+__all__ = [
+    "FORMATS",
+    "MAX_CHARACTERS",
+    "Conversion",
+    "Dataset",
+    "Detection",
+    "Format",
+    "Inspection",
+    "LengthCounts",
+    "Reading",
+    "Rejected",
+    "contaminated",
+    "convert",
+    "find_files",
+    "inspect",
+    "language_of",
+    "normalise",
+    "read",
+    "words",
+    "write",
+    "write_dataset",
+    "write_training_configs",
+]

@@ -1,0 +1,94 @@
+"""Languages and words: by script first, because short Chinese defeats statistical identifiers."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Any
+
+_SCRIPTS = {
+    "zh": re.compile(r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0003134f]"),
+    "ja": re.compile(r"[぀-ヿ]"),
+    "ko": re.compile(r"[가-힯ᄀ-ᇿ]"),
+    "ru": re.compile(r"[Ѐ-ӿ]"),
+    "ar": re.compile(r"[؀-ۿ]"),
+    "hi": re.compile(r"[ऀ-ॿ]"),
+    "th": re.compile(r"[฀-๿]"),
+    "el": re.compile(r"[Ͱ-Ͽ]"),
+    "he": re.compile(r"[֐-׿]"),
+}
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ]+")
+_LETTERS = 400
+_FUNCTION_WORDS = {
+    "en": frozenset(
+        "the of and to in is a that it for was on are as with be this by at from or an have not what which "
+        "you how i your can do does write give me following list name".split()
+    ),
+    "de": frozenset("der die das und ist nicht ein eine mit auf für von zu den dem wie was ich sie".split()),
+    "fr": frozenset("le la les des et est une un dans pour que qui pas sur avec au du ce cette".split()),
+    "es": frozenset("el la los las de y es una un en para que por con no se del al como qué".split()),
+    "it": frozenset("il lo la gli le di e è un una in per che non con del della come si".split()),
+    "pt": frozenset("o a os as de e é um uma em para que não com do da como por se".split()),
+}
+_RUN = re.compile(r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0003134f]+|[぀-ヿ฀-๿]|[^\W_]+(?:['’][^\W_]+)*", re.UNICODE)
+_HAN = _SCRIPTS["zh"]
+
+
+def language_of(text: str) -> str | None:
+    """Return the primary language tag of a text, or None where it cannot be told.
+
+    Scripts decide where they can (Han with kana is Japanese); among Latin-script languages the commonest
+    function words do.  A text of digits and signs, or a few words with none of them, gives None.
+    """
+    sample = text[:1000]
+    scripts = {} if sample.isascii() else _SCRIPTS
+    counts = dict.fromkeys(_SCRIPTS, 0) | {t: len(p.findall(sample)) for t, p in scripts.items()}
+    latin = _LATIN.findall(sample)
+    letters = sum(map(len, latin))
+    if counts["ja"] and counts["ja"] * 10 >= counts["zh"]:
+        counts["ja"] += counts["zh"]
+        counts["zh"] = 0
+    best = max(counts, key=lambda tag: counts[tag])
+    # A Han character says about as much as two Latin letters.
+    if counts[best] * (2 if best in ("zh", "ja", "ko") else 1) >= max(letters, 1):
+        return best
+    if not latin:
+        return None
+    lowered = [word.lower() for word in latin[:_LETTERS]]
+    hits = {tag: sum(w in words for w in lowered) for tag, words in _FUNCTION_WORDS.items()}
+    winner = max(hits, key=lambda tag: hits[tag])
+    return winner if hits[winner] >= max(1, len(lowered) // 20) else None
+
+
+@cache
+def _jieba() -> Any:
+    import logging
+
+    import jieba
+
+    jieba.setLogLevel(logging.ERROR)
+    jieba.initialize()
+    return jieba
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in order, without punctuation.
+
+    Han runs are segmented by jieba; kana and Thai give single characters; other scripts split at what is
+    neither letter nor digit.  Case is kept.
+    """
+    found: list[str] = []
+    for match in _RUN.finditer(text):
+        run = match.group()
+        if _HAN.match(run):
+            found += _jieba().lcut(run)
+        else:
+            found.append(run)
+    return found
+
+
+def normalise(text: str) -> str:
+    """Return the text in NFKC, casefolded, without white space, punctuation and symbols."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if unicodedata.category(c)[0] in "LNM")
