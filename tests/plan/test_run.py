@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toys
+
+from assay.core import AssayError
+from assay.plan import Inline, Processes, Store, parse_pool, plan, run
+
+
+def contents(store: Store) -> dict[str, object]:
+    return {key: store.manifest(key)["files"] for key in store.completed()}
+
+
+def test_pools_give_the_same_objects(tmp_path: Path) -> None:
+    stores = [Store(tmp_path / name) for name in ("inline", "processes")]
+    with Inline() as inline, Processes(2) as processes:
+        for store, pool in zip(stores, (inline, processes), strict=True):
+            report = run([toys.diamond()], store, pool, quiet=True)
+            assert (report.done, report.cached) == (6, 0)
+            assert run([toys.diamond()], store, pool, quiet=True).done == 0
+    assert contents(stores[0]) == contents(stores[1])
+
+
+def test_plan_counts_and_writes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s", create=False)
+    total = plan([toys.diamond()], store).total
+    assert (total.cached, total.to_do) == (0, 6)
+    assert not (tmp_path / "s").exists()
+
+
+def test_steps_that_only_cached_steps_need_are_not_run_again(tmp_path: Path) -> None:
+    store, end = Store(tmp_path), toys.diamond()
+    run([end], store, Inline(), quiet=True)
+    for upstream in end.inputs.values():
+        store.discard(upstream.key)
+    assert run([end], store, Inline(), quiet=True).done == 0
+
+
+def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    bad = toys.step("bad", call="fail")
+    end = toys.step("end", bad, toys.step("good"))
+    with pytest.raises(AssayError, match="ZeroDivisionError: one by nought") as caught:
+        run([end], store, Inline(), quiet=True)
+    assert store.has(end.inputs["in1"].key)
+    assert not store.has(end.key)
+    assert "error.txt" in str(caught.value)
+    assert "one by nought" in (store.work(bad.key) / "error.txt").read_text()
+
+
+def test_an_error_of_the_user_keeps_its_parts_through_a_worker(tmp_path: Path) -> None:
+    with Processes(1) as pool, pytest.raises(AssayError) as caught:
+        run([toys.step("x", call="refuse")], Store(tmp_path), pool, quiet=True)
+    assert (caught.value.place, caught.value.value, caught.value.expected) == ("x.y", 3, "4")
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    step = toys.step("x", call="die_once")
+    with Processes(2) as pool:
+        run([step, toys.step("y", seconds=0.1)], store, pool, quiet=True)
+    assert (store.path(step.key) / "part-0").read_text() == "survived"
+
+
+@pytest.mark.parametrize("text", ["ray", "processes:0", "processes:x", "inline:2", "threads"])
+def test_unknown_pools_are_refused(text: str) -> None:
+    with pytest.raises(AssayError) as caught:
+        parse_pool(text)
+    assert caught.value.place == "where.pool"
+
+
+SCRIPT = """
+import sys, toys
+from pathlib import Path
+from assay.plan import Processes, Store, run
+if __name__ == "__main__":
+    with Processes(2) as pool:
+        run([toys.diamond(5, seconds=0.03)], Store(Path(sys.argv[1])), pool, quiet=True)
+"""
+
+
+def workers_of(group: int) -> list[int]:
+    """Return the live processes of a process group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for orphans under /proc")
+def test_kills_lose_nothing_and_leave_nobody(tmp_path: Path) -> None:
+    script = tmp_path / "study.py"
+    script.write_text(SCRIPT)
+    random.seed(7)
+    command = [sys.executable, str(script), str(tmp_path / "killed")]
+    kills = 0
+    for _ in range(30):
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        try:
+            assert process.wait(timeout=random.uniform(0.3, 1.2)) == 0
+            break
+        except subprocess.TimeoutExpired:
+            # Only the parent: its workers have to notice by themselves.
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            deadline = time.monotonic() + 5
+            while workers_of(process.pid) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert not workers_of(process.pid)
+    else:
+        assert subprocess.run(command, check=False).returncode == 0
+    assert kills >= 3
+    killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
+    run([toys.diamond(5, seconds=0.03)], whole, Inline(), quiet=True)
+    assert killed.verify() == []
+    assert contents(killed) == contents(whole)
