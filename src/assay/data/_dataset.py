@@ -30,7 +30,7 @@ def write_dataset(samples: Iterable[Sample], folder: Path, *, shard_rows: int = 
     folder.mkdir(parents=True, exist_ok=True)
     stream, schema, count, shard = iter(samples), _schema(), 0, 0
     while True:
-        first = list(islice(stream, _ROW_GROUP))
+        first = list(islice(stream, min(_ROW_GROUP, shard_rows)))
         if not first and shard:
             return count
         with pq.ParquetWriter(folder / f"{shard:05}.parquet", schema, compression="zstd") as writer:

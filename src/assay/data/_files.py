@@ -28,7 +28,7 @@ _BOMS = {
     codecs.BOM_UTF16_LE: ("utf-16", "UTF-16"),
     codecs.BOM_UTF16_BE: ("utf-16", "UTF-16"),
 }
-_WRAPPED = re.compile(r'\s*\{\s*"[^"]{1,60}"\s*:\s*\[\s*(?=\{)')
+_WRAPPED = re.compile(r'\s*\{\s*"(?!conversations|messages|instances|history)[^"]{1,60}"\s*:\s*\[\s*(?=\{)')
 STREAM_ERRORS = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
@@ -170,10 +170,11 @@ def _container(text: str, path: Path) -> str:
         return "json array" if len(lines) < 2 or not _is_object(lines[0]) else "jsonl"
     if start.startswith("{"):
         lines = [line for line in start.splitlines()[:20] if line.strip()]
-        if any(_is_object(line) for line in lines):
-            return "jsonl"
-        if _WRAPPED.match(start):
+        objects = sum(_is_object(line) for line in lines)
+        if objects < 2 and _WRAPPED.match(start):
             return "json list in an object"
+        if objects:
+            return "jsonl"
         return "json objects" if len(lines) > 1 and not lines[1].startswith("{") else "jsonl"
     suffixes = [s.lower() for s in path.suffixes]
     first = start.split("\n", 1)[0]

@@ -7,18 +7,20 @@ import unicodedata
 from functools import cache
 from typing import Any
 
+_HAN_RANGE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_SINGLE_RANGE = "\u3040-\u30ff\u0e00-\u0e7f"
 _SCRIPTS = {
-    "zh": re.compile(r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0003134f]"),
-    "ja": re.compile(r"[぀-ヿ]"),
-    "ko": re.compile(r"[가-힯ᄀ-ᇿ]"),
-    "ru": re.compile(r"[Ѐ-ӿ]"),
-    "ar": re.compile(r"[؀-ۿ]"),
-    "hi": re.compile(r"[ऀ-ॿ]"),
-    "th": re.compile(r"[฀-๿]"),
-    "el": re.compile(r"[Ͱ-Ͽ]"),
-    "he": re.compile(r"[֐-׿]"),
+    "zh": re.compile(f"[{_HAN_RANGE}]"),
+    "ja": re.compile("[\u3040-\u30ff]"),
+    "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
+    "ru": re.compile("[\u0400-\u04ff]"),
+    "ar": re.compile("[\u0600-\u06ff]"),
+    "hi": re.compile("[\u0900-\u097f]"),
+    "th": re.compile("[\u0e00-\u0e7f]"),
+    "el": re.compile("[\u0370-\u03ff]"),
+    "he": re.compile("[\u0590-\u05ff]"),
 }
-_LATIN = re.compile(r"[A-Za-zÀ-ɏ]+")
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
 _LETTERS = 400
 _FUNCTION_WORDS = {
     "en": frozenset(
@@ -31,7 +33,8 @@ _FUNCTION_WORDS = {
     "it": frozenset("il lo la gli le di e è un una in per che non con del della come si".split()),
     "pt": frozenset("o a os as de e é um uma em para que não com do da como por se".split()),
 }
-_RUN = re.compile(r"[㐀-䶿一-鿿豈-﫿\U00020000-\U0003134f]+|[぀-ヿ฀-๿]|[^\W_]+(?:['’][^\W_]+)*", re.UNICODE)
+_LETTER = rf"(?![{_HAN_RANGE}{_SINGLE_RANGE}])[^\W_]"
+_RUN = re.compile(rf"[{_HAN_RANGE}]+|[{_SINGLE_RANGE}]|(?:{_LETTER})+(?:['\u2019](?:{_LETTER})+)*")
 _HAN = _SCRIPTS["zh"]
 
 
