@@ -1,1 +1,22 @@
-"""Room: report."""
+"""A study's result as people read it: one HTML file, Markdown, a terminal summary, tables.
+
+Nothing is computed here beyond layout; :class:`assay.core.StudyResult` is the only input.  Heavy
+libraries are imported where they are used.
+"""
+
+from assay.report._files import load_result, points_frame, restore, write_report
+from assay.report._html import render_html
+from assay.report._markdown import render_markdown
+from assay.report._terminal import print_summary, print_value, sparkline
+
+__all__ = [
+    "load_result",
+    "points_frame",
+    "print_summary",
+    "print_value",
+    "render_html",
+    "render_markdown",
+    "restore",
+    "sparkline",
+    "write_report",
+]

@@ -1,0 +1,12 @@
+"""The testbed: tasks in English and Chinese whose right answers are known, with defects planted on request.
+
+It is the embedded default of a study and the calibration of the instrument: the truth is known, so it can be
+asked whether cleaning finds the planted defects and whether verdicts are right.
+"""
+
+from assay.data.testbed._check import check, checker
+from assay.data.testbed._defects import DEFECTS
+from assay.data.testbed._generate import Planted, generate
+from assay.data.testbed._tasks import learning_size
+
+__all__ = ["DEFECTS", "Planted", "check", "checker", "generate", "learning_size"]

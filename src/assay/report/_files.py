@@ -1,0 +1,107 @@
+"""The files of a report: written to the same bytes for the same result, and read again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from assay.core import AssayError, Point, StudyResult, canonical_json
+from assay.report._format import clean
+
+if TYPE_CHECKING:
+    import polars
+
+T = TypeVar("T")
+
+RESULT = "result.json"
+HTML = "report.html"
+
+
+def points_frame(result: StudyResult) -> polars.DataFrame:
+    """Return all measured points, one a row, in the result's order; a missing cell is null, never 0."""
+    import polars
+
+    schema = {
+        "type": polars.String,
+        "arm": polars.String,
+        "n_train": polars.Int64,
+        "seed": polars.Int64,
+        "metric": polars.String,
+        "value": polars.Float64,
+        "se": polars.Float64,
+        "n_eval": polars.Int64,
+        "run": polars.String,
+    }
+    rows = {name: [_cell(point, name) for point in result.points] for name in schema}
+    return polars.DataFrame(rows, schema=schema)
+
+
+def _cell(point: Point, name: str) -> Any:
+    value = getattr(point, name)
+    return clean(value) if isinstance(value, str) else value
+
+
+def write_report(result: StudyResult, folder: Path) -> list[Path]:
+    """Write report.html, report.md, points.csv, points.parquet and result.json; return their paths.
+
+    The same result gives the same bytes.  Each file appears whole, by a rename.
+    """
+    from assay.report._html import render_html
+    from assay.report._markdown import render_markdown
+
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = points_frame(result)
+    texts = {
+        HTML: render_html(result),
+        "report.md": render_markdown(result),
+        "points.csv": frame.write_csv(),
+        RESULT: canonical_json(result) + "\n",
+    }
+    written = [_replace(folder / name, clean(text).encode()) for name, text in texts.items()]
+    parquet = folder / "points.parquet"
+    partial = folder / f".{parquet.name}.partial"
+    frame.write_parquet(partial, compression="zstd", statistics=False)
+    return [*written, partial.replace(parquet)]
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    return partial.replace(path)
+
+
+def load_result(path: Path) -> StudyResult:
+    """Read a result.json again; the value equals the one that was written.
+
+    Raises :class:`AssayError` where the file is not a study's result, with the first wrong place in it.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AssayError(
+            f"the result cannot be read ({type(error).__name__})",
+            place=str(path),
+            expected=f"a {RESULT} that a study wrote",
+        ) from None
+    return restore(StudyResult, data, place=str(path))
+
+
+def restore(kind: type[T], data: Any, *, place: str = "$") -> T:
+    """Return the frozen dataclass ``kind`` from its plain JSON data (:func:`assay.core.to_json`).
+
+    Raises :class:`AssayError` that names the first wrong place.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise AssayError(
+            f"not a {kind.__name__}: {first['msg']}",
+            place=f"{place}: {path}" if path else place,
+            value=None if first["type"] == "missing" else first.get("input"),
+            hint="write it again with the same version of Assay",
+        ) from None

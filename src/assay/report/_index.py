@@ -1,0 +1,98 @@
+"""A result arranged for reading: which metrics, types and arms there are, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from assay.core import BASE_ARM, OVERALL, TASK_TYPES, ArmComparison, CurveResult, Point, StudyResult
+
+_METRICS = ("score", "loss", "bits_per_byte")
+
+
+def _ordered(found: Iterable[str], first: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct names of ``found``, those of ``first`` ahead, the others as they came."""
+    names = dict.fromkeys(found)
+    ahead = [name for name in first if name in names]
+    return tuple(dict.fromkeys([*ahead, *names]))
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The parts of a result by metric, type, arm and run; nothing is computed."""
+
+    metrics: tuple[str, ...]
+    """Metrics that were measured, the score first."""
+    arms: tuple[str, ...]
+    """Arms that were trained, without the base model, in the study's order."""
+    types: tuple[str, ...]
+    """Types that were measured: overall, then BELLE's twelve in the paper's order, then others."""
+    curves: dict[tuple[str, str, str], CurveResult]
+    """Curves by (type, arm, metric)."""
+    points: dict[tuple[str, str], tuple[Point, ...]]
+    """Points by (type, metric), in the result's order."""
+    run_rows: dict[str, int]
+    """Row of each run key in the table of runs."""
+
+    @property
+    def headline(self) -> str:
+        """The metric of the answer: the score where there is one."""
+        return self.metrics[0] if self.metrics else "score"
+
+    def arm_number(self, arm: str) -> int:
+        """Return the number that gives an arm its colour and mark."""
+        return self.arms.index(arm)
+
+
+def index(result: StudyResult) -> Index:
+    """Arrange a result for reading."""
+    points: dict[tuple[str, str], list[Point]] = {}
+    for point in result.points:
+        points.setdefault((point.type, point.metric), []).append(point)
+    curves = {(c.type, c.arm, c.metric): c for c in result.curves}
+    metrics = [metric for _, metric in points] + [metric for _, _, metric in curves]
+    arms = [a.name for a in result.arms] + [p.arm for p in result.points] + [c.arm for c in result.curves]
+    types = [name for name, _ in points] + [name for name, _, _ in curves]
+    return Index(
+        metrics=_ordered(metrics, _METRICS),
+        arms=tuple(name for name in dict.fromkeys(arms) if name != BASE_ARM),
+        types=_ordered(types, (OVERALL, *TASK_TYPES)),
+        curves=curves,
+        points={key: tuple(group) for key, group in points.items()},
+        run_rows=_run_rows(result),
+    )
+
+
+def _run_rows(result: StudyResult) -> dict[str, int]:
+    """Number the runs, those without a row of their own (the base model) first."""
+    rows = {run.key for run in result.runs}
+    keys = [p.run for p in result.points if p.run and p.run not in rows] + [r.key for r in result.runs]
+    return {key: number for number, key in enumerate(dict.fromkeys(keys))}
+
+
+def evaluation_only(result: StudyResult) -> tuple[Point, ...]:
+    """Return the first point of each run that has no row: models that were measured, not trained."""
+    rows = {run.key for run in result.runs}
+    first: dict[str, Point] = {}
+    for point in result.points:
+        if point.run and point.run not in rows:
+            first.setdefault(point.run, point)
+    return tuple(first.values())
+
+
+def pairs(result: StudyResult, metric: str) -> dict[tuple[str, str], tuple[ArmComparison, ...]]:
+    """Return the comparisons of a metric by pair of arms."""
+    found: dict[tuple[str, str], list[ArmComparison]] = {}
+    for comparison in result.comparisons:
+        if comparison.metric == metric:
+            found.setdefault((comparison.a, comparison.b), []).append(comparison)
+    return {pair: tuple(rows) for pair, rows in found.items()}
+
+
+def ladder(points: Iterable[Point], arm: str) -> list[tuple[int, float]]:
+    """Return (samples, mean over seeds) of one arm, the base model ahead: for sparklines only."""
+    sums: dict[int, list[float]] = {}
+    for point in points:
+        if point.arm in (arm, BASE_ARM):
+            sums.setdefault(point.n_train, []).append(point.value)
+    return [(n, sum(values) / len(values)) for n, values in sorted(sums.items())]

@@ -1,0 +1,187 @@
+"""What the terminal shows: the answer, one row a type, the cost, and where the report is."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core import OVERALL, CurveResult, StudyResult
+from assay.report._files import HTML
+from assay.report._format import DASH, duration, integer, interval, plain, probability, short, short_key, signed
+from assay.report._index import Index, index, ladder
+from assay.report._words import Words, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_BARS = "▁▂▃▄▅▆▇█"
+_STYLES = {"rising": "green", "plateau": "cyan", "falling": "red", "undecided": "yellow"}
+_ARROWS = {"rising": "↗", "plateau": "→", "falling": "↘", "undecided": "?"}
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return values as bars between their smallest and largest; equal values give a level line."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join(_BARS[round((v - low) / span * (len(_BARS) - 1))] for v in values)
+
+
+def print_summary(result: StudyResult, console: Console, folder: Path | None = None) -> None:
+    """Print what a newcomer needs at 80 columns: the answer, the types, the cost, the report's place.
+
+    ``folder`` is where :func:`write_report` wrote; without it ``runs/<name>`` is named if it is there.
+    """
+    from rich.padding import Padding
+    from rich.text import Text
+
+    w, found = words(result.language), index(result)
+    console.print()
+    console.print(Padding(Text(result.answer_first, style="bold"), (0, 1)))
+    console.print()
+    if found.arms and found.types:
+        console.print(_types_table(found, w))
+        console.print(Text(f" {w('summary.scale')}", style="dim"))
+    for line in _closing(result, found, w, folder):
+        console.print(Padding(Text(line), (0, 1)))
+
+
+def _closing(result: StudyResult, found: Index, w: Words, folder: Path | None) -> list[str]:
+    lines = []
+    if len(found.arms) > 1:
+        lines.append(w("summary.more_arms", arms=", ".join(w.arm(a) for a in found.arms[1:])))
+    lines.append(cost_line(result, w))
+    lines.extend(result.notes)
+    page = (folder or Path("runs") / result.name) / HTML
+    if folder is not None or page.is_file():
+        lines.append(w("summary.report", path=page))
+    return lines
+
+
+def cost_line(result: StudyResult, w: Words) -> str:
+    """Return the cost of a study in one line."""
+    cost = result.cost
+    return w(
+        "summary.cost",
+        models=len(result.runs),
+        trained=integer(cost.trained_samples),
+        independent=integer(cost.independent_samples),
+        tokens=short(cost.tokens),
+        time=duration(cost.train_seconds + cost.answer_seconds, w),
+        device=cost.device,
+    )
+
+
+def _types_table(found: Index, w: Words) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    arm, metric = found.arms[0], found.headline
+    title = w("summary.table", metric=w.metric(metric), arm=w.arm(arm))
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_style="", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column(w("col.type"), min_width=8, overflow="fold")
+    table.add_column(w("col.verdict"), no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column(w("col.gain"), no_wrap=True)
+    table.add_column(w("summary.curve", metric=w.metric(metric)), no_wrap=True)
+    for name in found.types:
+        curve = found.curves.get((name, arm, metric))
+        points = ladder(found.points.get((name, metric), ()), arm)
+        ends = f" {points[0][1]:.2f}→{points[-1][1]:.2f}" if points else ""
+        trace = Text(sparkline([v for _, v in points]) + ends)
+        table.add_row(Text(w.type(name)), *_verdict_cells(curve, w), trace, end_section=name == OVERALL)
+    return table
+
+
+def _verdict_cells(curve: CurveResult | None, w: Words) -> list[Text]:
+    from rich.text import Text
+
+    if curve is None or curve.verdict is None:
+        return [Text(w.verdict("refused"), style="dim"), Text(DASH), Text(DASH)]
+    verdict = curve.verdict
+    word = Text(f"{_ARROWS[verdict.word]} {w.verdict(verdict.word)}", style=_STYLES[verdict.word])
+    gain = f"{signed(verdict.gain)} {interval(verdict.gain_low, verdict.gain_high)}"
+    return [word, Text(probability(verdict.probability).replace(" ", "")), Text(gain)]
+
+
+def print_value(value: Any, console: Console) -> None:
+    """Print any verb's result for people: a study's summary, a table of records, fields and values."""
+    if isinstance(value, StudyResult):
+        print_summary(value, console)
+    elif hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
+        console.print(value)
+    elif isinstance(value, str | int | float | Path):
+        console.print(str(value), markup=False, highlight=False, soft_wrap=True)
+    elif isinstance(value, Mapping) or _is_record(value):
+        _print_fields(_fields(value), console)
+    elif isinstance(value, Sequence):
+        _print_sequence(value, console)
+    else:
+        console.print(str(value), markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_record(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | bool | int | float | Path)
+
+
+def _shown(value: object) -> str:
+    """Return a cell: digests shortened, so that tables fit."""
+    return short_key(value) if isinstance(value, str) and _DIGEST.fullmatch(value) else plain(value)
+
+
+def _print_fields(fields: Mapping[str, Any], console: Console) -> None:
+    """Print plain fields as two columns, then every nested one under its name."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    nested = {}
+    for name, value in fields.items():
+        if _is_plain(value):
+            grid.add_row(Text(name.replace("_", " "), style="dim"), Text(plain(value)))
+        elif value:
+            nested[name] = value
+    if grid.row_count:
+        console.print(grid)
+    for name, value in nested.items():
+        console.print(Text(f"\n{name.replace('_', ' ')}", style="bold"))
+        print_value(value, console)
+
+
+def _print_sequence(values: Sequence[Any], console: Console) -> None:
+    """Print records of one kind as a table, anything else one a line."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    kinds = {type(value) for value in values}
+    if len(kinds) != 1 or not _is_record(values[0]):
+        for value in values:
+            print_value(value, console)
+        return
+    names = [n for n in _fields(values[0]) if any(_is_plain(getattr(v, n)) for v in values)]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        number = all(isinstance(getattr(v, name), int | float | None) for v in values)
+        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
+    for value in values:
+        table.add_row(*(Text(_shown(getattr(value, name))) for name in names))
+    console.print(table)
