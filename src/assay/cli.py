@@ -12,7 +12,7 @@ from assay import __version__, verbs
 from assay.core import AssayError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 HELP = """How much instruction data does a model need, which of it, and what would the next thousand buy?
 
@@ -38,8 +38,9 @@ def build() -> App:
     return app
 
 
-def _without_return(verb: FunctionType) -> FunctionType:
+def _without_return(verb: Callable[..., Any]) -> FunctionType:
     """Copy a verb without its return annotation: result types live in rooms that are slow to import."""
+    assert isinstance(verb, FunctionType)  # noqa: S101 - verbs are plain functions
     copy = FunctionType(verb.__code__, verb.__globals__, verb.__name__, verb.__defaults__)
     copy.__kwdefaults__, copy.__doc__ = verb.__kwdefaults__, verb.__doc__
     copy.__annotations__ = {n: hint for n, hint in verb.__annotations__.items() if n != "return"}

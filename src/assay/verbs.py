@@ -5,9 +5,8 @@ Rooms are imported where they are used, so that ``assay --help`` answers at once
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -253,7 +252,10 @@ def train(
     """
     from assay import study
 
-    return study.train_once(place, out, base=base, recipe=recipe, seed=seed, device=device, quiet=quiet)
+    report: TrainReport = study.train_once(
+        place, out, base=base, recipe=recipe, seed=seed, device=device, quiet=quiet
+    )
+    return report
 
 
 def answer(
@@ -306,7 +308,7 @@ def curve(
     return study.curves_of_table(table, satisfied_at=satisfied_at, smallest_gain=smallest_gain)
 
 
-VERBS: Mapping[str, FunctionType] = {
+VERBS: Mapping[str, Callable[..., Any]] = {
     "demo": demo,
     "study run": study_run,
     "study plan": study_plan,

@@ -14,6 +14,7 @@ from assay.core import (
     BASE_ARM,
     OVERALL,
     TASK_TYPES,
+    Answer,
     AnswerSheet,
     ArmComparison,
     ArmRow,
@@ -21,6 +22,7 @@ from assay.core import (
     Cost,
     CurveResult,
     DataSummary,
+    NextRuns,
     Point,
     RungAnswer,
     RunRow,
@@ -67,33 +69,44 @@ def build(language: str = "en") -> StudyResult:
         assay_version="0.1.0",
         language=language,
         base={"name": "bigscience/bloomz-7b1-mt", "digest": key("base"), "parameters": 7_069_016_064},
-        recipe={"batch_size": 64, "epochs": 2, "learning_rate": 3e-6, "schedule": "constant",
-                "weight_decay": 0.001, "gradient_checkpointing": False, "trainer": "full"},
+        recipe={
+            "batch_size": 64,
+            "epochs": 2,
+            "learning_rate": 3e-6,
+            "schedule": "constant",
+            "weight_decay": 0.001,
+            "gradient_checkpointing": False,
+            "trainer": "full",
+        },
         question={"satisfied_at": 0.6, "smallest_gain": 0.01},
         pool=_pool(),
         evaluation=_evaluation(),
         arms=(
             ArmRow(BASE_ARM, "no training", (0,), (0,)),
             ArmRow("random", "uniform over the pool", RUNGS, SEEDS),
-            ArmRow("balanced", "equal counts of each source", RUNGS, SEEDS, "equals random at 30,000: whole pool"),
+            ArmRow(
+                "balanced", "equal counts of each source", RUNGS, SEEDS, "equals random at 30,000: whole pool"
+            ),
         ),
         points=tuple(_points(kinds, rng)),
-        curves=tuple(_curve(k, a, m, language) for k in kinds for a in ARMS for m in METRICS),
+        curves=tuple(_curve(k, a, m) for k in kinds for a in ARMS for m in METRICS),
         comparisons=tuple(_comparisons(kinds, rng)),
         runs=tuple(_runs(rng)),
         cost=Cost(532_800, 799_200, 96_412_000, 15_870.0, 2_412.5, "2 × NVIDIA H200 (bf16)"),
         answers=tuple(_answers(rng)),
-        answer_first=_ANSWER[language],
+        answer=_answer(),
         notes=(_NOTE[language],),
-    )  # fmt: skip
+    )
 
 
-_ANSWER = {
-    "en": "Keep adding data: at 30,000 samples most types still rise, and doubling to 60,000 should buy about "
-    "+0.021 overall. Classification and closed QA are full at about 3,000; brainstorming loses.",
-    "zh": "继续增加数据：在 30,000 条时多数类型仍在上升，翻倍到 60,000 条预计总体再得 +0.021。"
-    "分类和封闭问答约 3,000 条即饱和；头脑风暴下降。",
-}
+def _answer() -> Answer:
+    words: dict[str, list[str]] = {}
+    for kind in TASK_TYPES:
+        words.setdefault(_verdict(kind, "score", "random").word, []).append(kind)
+    types = {word: tuple(kinds) for word, kinds in words.items()}
+    return Answer("score", "random", "as good", RUNGS[-1], _verdict(OVERALL, "score", "random"), **types)
+
+
 _NOTE = {
     "en": "arm mined was left out: its rule needs an encoder that is not installed",
     "zh": "方案 mined 未纳入：它的规则需要未安装的编码器",
@@ -103,8 +116,17 @@ _NOTE = {
 def _points(kinds: tuple[str, ...], rng: random.Random) -> Iterator[Point]:
     for kind in kinds:
         for metric in METRICS:
-            yield Point(kind, 0, 0, metric, level(kind, metric, 0, "random") - 0.02, 24, 0.05, BASE_ARM,
-                        key("base", "eval"))  # fmt: skip
+            yield Point(
+                kind,
+                0,
+                0,
+                metric,
+                level(kind, metric, 0, "random") - 0.02,
+                24,
+                0.05,
+                BASE_ARM,
+                key("base", "eval"),
+            )
             for arm in ARMS:
                 for n in RUNGS:
                     for seed in SEEDS:
@@ -113,45 +135,51 @@ def _points(kinds: tuple[str, ...], rng: random.Random) -> Iterator[Point]:
                         yield Point(kind, n, seed, metric, value, 24, se, arm, key(arm, n, seed))
 
 
-def _curve(kind: str, arm: str, metric: str, language: str) -> CurveResult:
+def _curve(kind: str, arm: str, metric: str) -> CurveResult:
     if (kind, arm) == REFUSED:
-        reason = {"en": "fewer than three rungs could be scored", "zh": "可评分的级数少于三"}[language]
-        return CurveResult(kind, arm, metric, None, None, {}, refused=reason)
-    grid = [100 * (4 * RUNGS[-1] / 100) ** (i / 59) for i in range(60)]
+        return CurveResult(kind, arm, metric, None, None, {}, refused="few_rungs")
+    grid = sorted({*(100 * (4 * RUNGS[-1] / 100) ** (i / 59) for i in range(60)), float(RUNGS[-1])})
     mean = [level(kind, metric, n, arm) for n in grid]
     wide = [0.02 + (0.03 * math.log2(max(1.0, n / RUNGS[-1]))) for n in grid]
     low = tuple(m - w for m, w in zip(mean, wide, strict=True))
     high = tuple(m + w for m, w in zip(mean, wide, strict=True))
     band = Band(tuple(grid), tuple(mean), low, high, float(RUNGS[-1]))
     satisfied = 3000.0 if metric == "score" and kind in TASK_TYPES[6:10] else None
-    return CurveResult(kind, arm, metric, band, _verdict(kind, metric, arm, language),
-                       {"power law": 0.61, "logistic": 0.3, "flat": 0.09}, None, satisfied)  # fmt: skip
+    return CurveResult(
+        kind,
+        arm,
+        metric,
+        band,
+        _verdict(kind, metric, arm),
+        {"power law": 0.61, "logistic": 0.3, "flat": 0.09},
+        None,
+        satisfied,
+    )
 
 
-def _verdict(kind: str, metric: str, arm: str, language: str) -> Verdict:
+def _verdict(kind: str, metric: str, arm: str) -> Verdict:
     sign = 1 if metric == "score" else -1
     gain = sign * (level(kind, metric, 60_000, arm) - level(kind, metric, 30_000, arm))
     order = TASK_TYPES.index(kind) if kind in TASK_TYPES else 0
-    reasons = {"en": "90 % of the gain from the next doubling lies above the smallest gain that matters",
-               "zh": "再翻一倍的增益有 90 % 高于有意义的最小增益"}  # fmt: skip
-    more = {"en": "3 more seeds at 30,000 (6 GPU hours)", "zh": "在 30,000 条再加 3 个种子"}[language]
     if order in (3, 6):
-        return Verdict("plateau", 0.95, gain, gain - 0.006, gain + 0.006, reasons[language])
+        return Verdict("plateau", gain, gain - 0.006, gain + 0.006, 0.03, 0.95, 0.02, 0.01)
     if order == 8:
-        return Verdict("falling", 0.93, gain, gain - 0.01, gain + 0.009, reasons[language])
+        return Verdict("falling", gain, gain - 0.01, gain + 0.009, 0.0, 0.07, 0.93, 0.01)
     if order in (5, 11):
-        return Verdict("undecided", 0.55, gain, gain - 0.03, gain + 0.03, reasons[language], more)
-    return Verdict("rising", 0.997, gain, gain - 0.012, gain + 0.013, reasons[language])
+        more = NextRuns(30_000 if order == 5 else 60_000, 3, 0.72)
+        return Verdict("undecided", gain, gain - 0.03, gain + 0.03, 0.55, 0.35, 0.1, 0.01, more)
+    return Verdict("rising", gain, gain - 0.012, gain + 0.013, 0.997, 0.003, 0.0, 0.01)
 
 
 def _comparisons(kinds: tuple[str, ...], rng: random.Random) -> Iterator[ArmComparison]:
-    words = ("better", "worse", "no difference found", "undecided")
+    words = ("better", "worse", "as good", "undecided")
     for metric in METRICS:
         for i, kind in enumerate(kinds):
             for n in RUNGS:
                 d = rng.gauss(0.004, 0.01)
-                yield ArmComparison("balanced", "random", n, kind, metric, d, d - 0.015, d + 0.015, 3,
-                                    words[i % 4])  # type: ignore[arg-type]  # fmt: skip
+                yield ArmComparison(
+                    "balanced", "random", n, kind, metric, d, d - 0.015, d + 0.015, 3, 0.01, words[i % 4]
+                )  # type: ignore[arg-type]
 
 
 def _runs(rng: random.Random) -> Iterator[RunRow]:
@@ -182,23 +210,40 @@ def _answers(rng: random.Random) -> Iterator[AnswerSheet]:
 
 def _pool() -> DataSummary:
     sources = (
-        SourceRow("data/alpaca.jsonl.gz", "alpaca (instruction, input, output)", 52_002, 51_480, 31, 491, key("a")),
-        SourceRow("data/belle/train_0.5M_CN.jsonl.zst", "belle (instruction, output)", 20_000, 19_120, 0, 880,
-                  key("b")),
-    )  # fmt: skip
+        SourceRow(
+            "data/alpaca.jsonl.gz", "alpaca (instruction, input, output)", 52_002, 51_480, 31, 491, key("a")
+        ),
+        SourceRow(
+            "data/belle/train_0.5M_CN.jsonl.zst",
+            "belle (instruction, output)",
+            20_000,
+            19_120,
+            0,
+            880,
+            key("b"),
+        ),
+    )
     return DataSummary(
-        sources, 70_588, {kind: 9_000 - 700 * i for i, kind in enumerate(TASK_TYPES)},
-        {"en": 51_480, "zh": 19_108}, {"alpaca": 51_480, "belle": 19_108},
-        {"min": 1.0, "p10": 21.0, "p50": 187.0, "p90": 914.0, "max": 4_181.0}, 12,
-    )  # fmt: skip
+        sources,
+        70_588,
+        {kind: 9_000 - 700 * i for i, kind in enumerate(TASK_TYPES)},
+        {"en": 51_480, "zh": 19_108},
+        {"alpaca": 51_480, "belle": 19_108},
+        {"min": 1.0, "p10": 21.0, "p50": 187.0, "p90": 914.0, "max": 4_181.0},
+        12,
+    )
 
 
 def _evaluation() -> DataSummary:
     sources = (SourceRow("eval.jsonl", "assay items", 288, 288, 0, 0, key("e")),)
     return DataSummary(
-        sources, 288, dict.fromkeys(TASK_TYPES, 24), {"en": 144, "zh": 144}, {"eval": 288},
+        sources,
+        288,
+        dict.fromkeys(TASK_TYPES, 24),
+        {"en": 144, "zh": 144},
+        {"eval": 288},
         {"min": 1.0, "p10": 2.0, "p50": 14.0, "p90": 80.0, "max": 210.0},
-    )  # fmt: skip
+    )
 
 
 def poisoned() -> StudyResult:
@@ -213,19 +258,25 @@ def poisoned() -> StudyResult:
         result,
         name=NASTY,
         points=tuple(replace(p, arm=NASTY) if p.arm == "balanced" else p for p in points),
-        curves=tuple(replace(c, arm=NASTY, refused=c.refused and NASTY) if c.arm == "balanced" else c for c in curves),
-        arms=tuple(replace(a, name=NASTY, rule=NASTY, note=NASTY) if a.name == "balanced" else a for a in result.arms),
+        curves=tuple(replace(c, arm=NASTY) if c.arm == "balanced" else c for c in curves),
+        arms=tuple(
+            replace(a, name=NASTY, rule=NASTY, note=NASTY) if a.name == "balanced" else a for a in result.arms
+        ),
         runs=tuple(replace(r, arm=NASTY) if r.arm == "balanced" else r for r in result.runs),
         comparisons=tuple(replace(c, a=NASTY, type=kind) for c in result.comparisons),
         answers=(replace(sheet, type=kind, item=NASTY, prompt=NASTY, reference=NASTY, answers=answers),),
         base={NASTY: NASTY},
         recipe={NASTY: NASTY},
-        pool=replace(result.pool, by_type={NASTY: 3}, by_language={NASTY: 3}, by_source={NASTY: 3},
-                     sources=(replace(result.pool.sources[0], place=NASTY, detected=NASTY),)),
+        pool=replace(
+            result.pool,
+            by_type={NASTY: 3},
+            by_language={NASTY: 3},
+            by_source={NASTY: 3},
+            sources=(replace(result.pool.sources[0], place=NASTY, detected=NASTY),),
+        ),
         cost=replace(result.cost, device=NASTY),
-        answer_first=NASTY,
         notes=(NASTY,),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
+Refusal: TypeAlias = Literal["few_rungs", "not_finite"]
 VerdictWord: TypeAlias = Literal["rising", "plateau", "falling", "undecided"]
 
 OVERALL = "overall"
@@ -50,7 +51,19 @@ class Band:
     low: tuple[float, ...]
     high: tuple[float, ...]
     extrapolated_from: float
-    """The largest measured size; grid values above it are extrapolation."""
+    """The largest measured size, one of ``n``; grid values above it are extrapolation."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextRuns:
+    """The cheapest runs looked at that should settle an undecided verdict: ``seeds`` runs of ``n_train``.
+
+    ``chance`` is the probability, under the posterior, that the verdict is decided after them.
+    """
+
+    n_train: int
+    seeds: int
+    chance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +71,25 @@ class Verdict:
     """How a type responds to more data at the end of the ladder, oriented so that a gain is positive.
 
     ``gain``, ``gain_low`` and ``gain_high`` are the mean and 90 % interval of the gain from the next
-    doubling, in units of the metric; ``probability`` is the posterior probability of ``word`` (for
-    ``undecided``, of the likeliest of the three others).  ``next_runs`` says what would settle it.
+    doubling, in units of the metric; ``p_rising``, ``p_plateau`` and ``p_falling`` the posterior
+    probabilities that it lies above, within or below plus and minus ``threshold``.  ``word`` is the one that
+    has at least 0.9, or ``undecided``.
     """
 
     word: VerdictWord
-    probability: float
     gain: float
     gain_low: float
     gain_high: float
-    reason: str
-    next_runs: str | None = None
+    p_rising: float
+    p_plateau: float
+    p_falling: float
+    threshold: float
+    next_runs: NextRuns | None = None
+
+    @property
+    def probability(self) -> float:
+        """Return the largest of the three probabilities: that of ``word`` where it is decided."""
+        return max(self.p_rising, self.p_plateau, self.p_falling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +103,8 @@ class CurveResult:
     verdict: Verdict | None
     families: Mapping[str, float]
     """Posterior weight of each family; sums to 1."""
-    refused: str | None = None
-    """Why no curve was fitted (fewer than three rungs, ...); then band and verdict are None."""
+    refused: Refusal | None = None
+    """Why no curve was fitted; then band and verdict are None."""
     satisfied_at: float | None = None
     """Smallest size whose score passes the threshold with probability 0.9, if any was asked for."""
 
@@ -101,7 +122,29 @@ class ArmComparison:
     low: float
     high: float
     seeds: int
-    word: Literal["better", "worse", "no difference found", "undecided"]
+    threshold: float
+    word: Literal["better", "worse", "as good", "undecided"]
+    """``as good`` where the whole 90 % interval lies within plus and minus ``threshold``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the study recommends: which arm, and what more data of it would buy.
+
+    ``choice`` says how the arm was chosen over ``random``: it was the ``only`` one, it is ``better``, none
+    was found better so random is ``as good``, or the comparison is ``undecided`` (then the arm is random, the
+    cheapest).  ``n`` is the arm's largest rung; the types are sorted into their verdicts.
+    """
+
+    metric: Metric
+    arm: str
+    choice: Literal["only", "better", "as good", "undecided"]
+    n: int
+    overall: Verdict | None
+    rising: tuple[str, ...] = ()
+    plateau: tuple[str, ...] = ()
+    falling: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +260,6 @@ class StudyResult:
     runs: tuple[RunRow, ...]
     cost: Cost
     answers: tuple[AnswerSheet, ...]
-    answer_first: str
-    """The recommendation in one or two sentences, in the report's language."""
+    answer: Answer | None
+    """The recommendation; None where no curve could be fitted."""
     notes: tuple[str, ...] = field(default=())

@@ -15,7 +15,7 @@ def exact_match(answer: str, reference: str) -> float:
 
 @cache
 def _chrf() -> Any:
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     return CHRF(eps_smoothing=True)
 

@@ -31,8 +31,15 @@ def bar(value: float, largest: float, kind: str = "") -> Svg:
     """Return a horizontal bar whose length is ``value`` as a share of ``largest``."""
     width = 120 * value / largest if largest > 0 else 0.0
     rect = element("rect", x=0, y=3, width=max(width, 1.0), height=8, rx=1.5)
-    return element("svg", rect, class_=f"bar {kind}".strip(), viewbox="0 0 120 14", width=120, height=14,
-                   aria_hidden="true")  # fmt: skip
+    return element(
+        "svg",
+        rect,
+        class_=f"bar {kind}".strip(),
+        viewbox="0 0 120 14",
+        width=120,
+        height=14,
+        aria_hidden="true",
+    )
 
 
 def cost_bars(trained: int, independent: int, w: Words) -> Svg:
@@ -45,9 +52,16 @@ def cost_bars(trained: int, independent: int, w: Words) -> Svg:
         parts += [
             element("text", name, x=0, y=top + 12, class_="label"),
             element("text", integer(value), x=340, y=top + 12, class_="label strong end"),
-            element("rect", x=0, y=top + 18, width=max(340 * value / largest, 1), height=10, rx=2,
-                    class_=f"cost {kind}"),
-        ]  # fmt: skip
+            element(
+                "rect",
+                x=0,
+                y=top + 18,
+                width=max(340 * value / largest, 1),
+                height=10,
+                rx=2,
+                class_=f"cost {kind}",
+            ),
+        ]
     label = w("cost.aria", trained=integer(trained), independent=integer(independent))
     return element("svg", *parts, class_="chart costs", viewbox="0 0 340 76", role="img", aria_label=label)
 
@@ -77,7 +91,9 @@ def _trace_axes(x: Scale, y: Scale, w: Words) -> list[Svg]:
     parts = []
     for value in values:
         parts.append(element("path", d=path([(x.start, y(value)), (x.end, y(value))]), class_="grid"))
-        parts.append(element("text", f"{value:.{digits}f}", x=x.start - 6, y=y(value) + 3.5, class_="tick end"))
+        parts.append(
+            element("text", f"{value:.{digits}f}", x=x.start - 6, y=y(value) + 3.5, class_="tick end")
+        )
     parts.append(element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="axis"))
     for value in ticks(x.low, x.high, 5):
         parts.append(element("path", d=path([(x(value), y.start), (x(value), y.start + 5)]), class_="axis"))

@@ -13,6 +13,7 @@ from assay.report import _format
 from assay.report._charts import bar, cost_bars, traces, whisker
 from assay.report._index import Index, evaluation_only, index, pairs
 from assay.report._panel import Domain, Panel, domain, draw, symbols
+from assay.report._says import answer_text, next_text, reason_text
 from assay.report._svg import Svg
 from assay.report._words import CATALOGUES, Words, words
 
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _GLYPHS = {
-    "rising": "↗", "plateau": "→", "falling": "↘", "undecided": "?", "refused": "×",
-    "better": "+", "worse": _format.MINUS, "no difference found": "=",
-}  # fmt: skip
+    "rising": "↗",
+    "plateau": "→",
+    "falling": "↘",
+    "undecided": "?",
+    "refused": "×",
+    "better": "+",
+    "worse": _format.MINUS,
+    "as good": "=",
+}
 
 
 def render_html(result: StudyResult) -> str:
@@ -90,6 +97,7 @@ class _View:
             "labels": CATALOGUES[result.language],
             "glyphs": _GLYPHS,
             "dash_text": _format.DASH,
+            "answer": answer_text(result, self.w),
             "largest": max((run.n_train for run in result.runs), default=0),
             "symbols": symbols(),
             "sheets_by_type": sheets,
@@ -97,8 +105,12 @@ class _View:
             "cost_bars": cost_bars(result.cost.trained_samples, result.cost.independent_samples, self.w),
             "evaluation_only": evaluation_only(result),
             **{f.__name__: f for f in (bar, whisker, pairs, keys, difference_reach)},
-            **{f.__name__: f for f in (self.draw, self.panel_exists, self.reach, self.unsatisfied, self.clip)},
+            **{
+                f.__name__: f for f in (self.draw, self.panel_exists, self.reach, self.unsatisfied, self.clip)
+            },
             "point_count": self.point_count,
+            "reason": self.reason,
+            "next_runs": self.next_runs,
         }
 
     def draw(self, kind: str, metric: str, width: float, height: float) -> Svg:
@@ -110,8 +122,9 @@ class _View:
                 word = curve.verdict.word if curve.verdict else "refused"
                 shown = self.w.verdict(word)
                 verdicts.append(self.w("curves.aria.verdict", arm=self.w.arm(arm), word=shown))
-        label = self.w("curves.aria", metric=self.w.metric(metric), type=self.w.type(kind),
-                       verdicts=" ".join(verdicts))  # fmt: skip
+        label = self.w(
+            "curves.aria", metric=self.w.metric(metric), type=self.w.type(kind), verdicts=" ".join(verdicts)
+        )
         return draw(Panel(kind, metric, width, height), self._domain(kind, metric), self.found, self.w, label)
 
     def _domain(self, kind: str, metric: str) -> Domain:
@@ -133,10 +146,20 @@ class _View:
     def unsatisfied(self, curve: CurveResult) -> str:
         """Return why a curve has no size at which it is satisfied."""
         if curve.refused is not None:
-            return self.w("missing.refused", reason=curve.refused)
+            return self.w("missing.refused", reason=self.w.refusal(curve.refused))
         if self.result.question.get("satisfied_at") is None:
             return self.w("missing.satisfied_unasked")
         return self.w("missing.satisfied_never" if curve.metric == "score" else "missing.satisfied_metric")
+
+    def reason(self, curve: CurveResult) -> str:
+        """Return why a verdict was given, or why there is none."""
+        return reason_text(curve.verdict, self.w) if curve.verdict else self.w.refusal(curve.refused)
+
+    def next_runs(self, curve: CurveResult) -> str:
+        """Return what would settle an undecided verdict, or "" where nothing is open."""
+        if curve.verdict is None or curve.verdict.next_runs is None or curve.band is None:
+            return ""
+        return next_text(curve.verdict.next_runs, curve.band.extrapolated_from, self.w)
 
     def clip(self, text: str, length: int) -> str | Svg:
         """Return text, long text cut with a note of where all of it is."""

@@ -64,7 +64,7 @@ def index(result: StudyResult) -> Index:
 
 
 def _run_rows(result: StudyResult) -> dict[str, int]:
-    """Number the runs, those without a row of their own (the base model) first."""
+    """Return a number for each run, those without a row of their own (the base model) first."""
     rows = {run.key for run in result.runs}
     keys = [p.run for p in result.points if p.run and p.run not in rows] + [r.key for r in result.runs]
     return {key: number for number, key in enumerate(dict.fromkeys(keys))}

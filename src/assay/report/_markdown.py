@@ -20,6 +20,7 @@ from assay.report._format import (
     signed,
 )
 from assay.report._index import Index, index, ladder, pairs
+from assay.report._says import answer_text, next_text, reason_text
 from assay.report._terminal import cost_line, sparkline
 from assay.report._words import Words, words
 
@@ -41,7 +42,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def render_markdown(result: StudyResult) -> str:
     """Return the report as GitHub-flavoured Markdown, in the result's language."""
     w, found = words(result.language), index(result)
-    lines = [f"# {escape(result.name)}", "", f"**{escape(result.answer_first)}**", ""]
+    lines = [f"# {escape(result.name)}", "", f"**{escape(answer_text(result, w))}**", ""]
     lines += [escape(cost_line(result, w)), ""]
     for arm in found.arms:
         lines += _verdicts(found, arm, w)
@@ -67,15 +68,18 @@ def _verdicts(found: Index, arm: str, w: Words) -> list[str]:
 def _verdict(curve: CurveResult, w: Words) -> list[str]:
     verdict = curve.verdict
     if verdict is None:
-        return [w.verdict("refused"), DASH, DASH, DASH, DASH, escape(curve.refused or "")]
+        return [w.verdict("refused"), DASH, DASH, DASH, DASH, escape(w.refusal(curve.refused))]
+    next_runs = DASH
+    if verdict.next_runs is not None and curve.band is not None:
+        next_runs = next_text(verdict.next_runs, curve.band.extrapolated_from, w)
     satisfied = DASH if curve.satisfied_at is None else integer(curve.satisfied_at)
     return [
         w.verdict(verdict.word),
         escape(probability(verdict.probability)),
         f"{signed(verdict.gain)} {escape(interval(verdict.gain_low, verdict.gain_high))}",
         satisfied,
-        escape(verdict.next_runs or DASH),
-        escape(verdict.reason),
+        escape(next_runs),
+        escape(reason_text(verdict, w)),
     ]
 
 
@@ -103,10 +107,15 @@ def _comparisons(result: StudyResult, found: Index, w: Words) -> list[str]:
     lines = [f"## {w('arms.heading')}", ""]
     head = [w(f"col.{c}") for c in ("arm", "rule", "rungs", "seeds", "note")]
     rows = [
-        [escape(w.arm(a.name)), escape(a.rule), ", ".join(map(integer, a.rungs)),
-         ", ".join(map(str, a.seeds)), escape(a.note)]
+        [
+            escape(w.arm(a.name)),
+            escape(a.rule),
+            ", ".join(map(integer, a.rungs)),
+            ", ".join(map(str, a.seeds)),
+            escape(a.note),
+        ]
         for a in result.arms
-    ]  # fmt: skip
+    ]
     lines += table(head, rows)
     if not result.comparisons:
         return [*lines, w("arms.none"), ""]
@@ -114,8 +123,19 @@ def _comparisons(result: StudyResult, found: Index, w: Words) -> list[str]:
         pair = w("arms.pair", a=escape(w.arm(a)), b=escape(w.arm(b)))
         lines += [f"### {pair}: {w.metric(found.headline)}", ""]
         head = [w(f"col.{c}") for c in ("type", "n", "difference", "interval", "verdict")]
-        lines += table(head, ([escape(w.type(c.type)), integer(c.n_train), signed(c.difference),
-                               escape(interval(c.low, c.high)), w.verdict(c.word)] for c in group))  # fmt: skip
+        lines += table(
+            head,
+            (
+                [
+                    escape(w.type(c.type)),
+                    integer(c.n_train),
+                    signed(c.difference),
+                    escape(interval(c.low, c.high)),
+                    w.verdict(c.word),
+                ]
+                for c in group
+            ),
+        )
     return lines
 
 
@@ -142,10 +162,17 @@ def _data(result: StudyResult, w: Words) -> list[str]:
             removed = summary.decontaminated
             lines += [w("data.decontaminated", n=integer(removed)) if removed else w("data.clean"), ""]
         rows = [
-            [escape(s.place), escape(s.detected), integer(s.rows), integer(s.kept), integer(s.rejected),
-             integer(s.duplicates), escape(short_key(s.digest))]
+            [
+                escape(s.place),
+                escape(s.detected),
+                integer(s.rows),
+                integer(s.kept),
+                integer(s.rejected),
+                integer(s.duplicates),
+                escape(short_key(s.digest)),
+            ]
             for s in summary.sources
-        ]  # fmt: skip
+        ]
         lines += table([w(f"col.{n}") for n in names], rows) if rows else [w("data.sources.none"), ""]
     types = dict.fromkeys([*result.pool.by_type, *result.evaluation.by_type])
     counts = [(result.pool.by_type.get(t), result.evaluation.by_type.get(t)) for t in types]
@@ -157,10 +184,18 @@ def _data(result: StudyResult, w: Words) -> list[str]:
 def _runs(result: StudyResult, w: Words) -> list[str]:
     head = [w(f"col.{c}") for c in ("run", "arm", "n", "seed", "trained", "alone", "tokens", "seconds")]
     rows = (
-        [f"`{escape(short_key(r.key))}`", escape(w.arm(r.arm)), integer(r.n_train), str(r.seed),
-         integer(r.trained_samples), integer(r.independent_samples), integer(r.tokens), f"{r.seconds:,.1f}"]
+        [
+            f"`{escape(short_key(r.key))}`",
+            escape(w.arm(r.arm)),
+            integer(r.n_train),
+            str(r.seed),
+            integer(r.trained_samples),
+            integer(r.independent_samples),
+            integer(r.tokens),
+            f"{r.seconds:,.1f}",
+        ]
         for r in result.runs
-    )  # fmt: skip
+    )
     return [f"## {w('numbers.runs', count=len(result.runs))}", "", *table(head, rows)]
 
 

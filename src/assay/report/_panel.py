@@ -67,9 +67,13 @@ def draw(panel: Panel, span: Domain, found: Index, w: Words, label: str) -> Svg:
         *_marks(points, x, y, found, w),
     ]
     return element(
-        "svg", *parts, class_="chart", viewbox=f"0 0 {panel.width:g} {panel.height:g}", role="img",
+        "svg",
+        *parts,
+        class_="chart",
+        viewbox=f"0 0 {panel.width:g} {panel.height:g}",
+        role="img",
         aria_label=label,
-    )  # fmt: skip
+    )
 
 
 def _beyond(start: float, x: Scale, y: Scale) -> Iterable[Svg]:
@@ -105,21 +109,17 @@ def _band(colour: int, band: Band, x: Scale, y: Scale) -> Iterable[Svg]:
             upper = [(x(n), y(high)) for n, _, _, high in part]
             lower = [(x(n), y(low)) for n, _, low, _ in reversed(part)]
             yield element("path", d=path(upper + lower, close=True), class_=f"band {kind} a{colour}")
-            yield element("path", d=path((x(n), y(m)) for n, m, _, _ in part), class_=f"curve {kind} a{colour}")
+            yield element(
+                "path", d=path((x(n), y(m)) for n, m, _, _ in part), class_=f"curve {kind} a{colour}"
+            )
 
 
 def _thin(band: Band) -> list[tuple[float, float, float, float]]:
-    """Return about ``_GRID`` rows (n, mean, low, high) with one at the largest measured size."""
+    """Return about ``_GRID`` rows (n, mean, low, high), the largest measured size among them."""
     rows = [row for row in zip(band.n, band.mean, band.low, band.high, strict=True) if row[0] > 0]
     every = max(1, math.ceil(len(rows) / _GRID))
-    kept = {*rows[::every], *rows[-1:]}
-    edge = band.extrapolated_from
-    for before, after in zip(rows, rows[1:], strict=False):
-        if before[0] < edge < after[0]:
-            share = math.log(edge / before[0]) / math.log(after[0] / before[0])
-            mean, low, high = (b + share * (a - b) for b, a in zip(before[1:], after[1:], strict=True))
-            kept.add((edge, mean, low, high))
-    return sorted(kept)
+    edge = [row for row in rows if row[0] == band.extrapolated_from]
+    return sorted({*rows[::every], *rows[-1:], *edge})
 
 
 def _base(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -> Iterable[Svg]:
@@ -127,9 +127,12 @@ def _base(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -
     for point in points:
         if point.n_train == 0 or point.arm == BASE_ARM:
             level = y(point.value)
-            title = w("curves.base", arm=w.arm(point.arm), value=number(point.value), run=short_key(point.run))
-            rule = element("path", element("title", title), d=path([(x.start, level), (x.end, level)]),
-                           class_="base")  # fmt: skip
+            title = w(
+                "curves.base", arm=w.arm(point.arm), value=number(point.value), run=short_key(point.run)
+            )
+            rule = element(
+                "path", element("title", title), d=path([(x.start, level), (x.end, level)]), class_="base"
+            )
             yield _linked(rule, point, found)
 
 
@@ -139,10 +142,22 @@ def _marks(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) 
     for point in points:
         if point.n_train > 0 and point.arm != BASE_ARM:
             arm = found.arm_number(point.arm)
-            title = w("curves.point", arm=w.arm(point.arm), n=integer(point.n_train), seed=point.seed,
-                      value=number(point.value), run=short_key(point.run))  # fmt: skip
-            mark = element("use", element("title", title), href=f"#m{arm % COLOURS}", class_=f"a{arm % COLOURS}",
-                           x=x(point.n_train) + 4 * (arm - middle), y=y(point.value))  # fmt: skip
+            title = w(
+                "curves.point",
+                arm=w.arm(point.arm),
+                n=integer(point.n_train),
+                seed=point.seed,
+                value=number(point.value),
+                run=short_key(point.run),
+            )
+            mark = element(
+                "use",
+                element("title", title),
+                href=f"#m{arm % COLOURS}",
+                class_=f"a{arm % COLOURS}",
+                x=x(point.n_train) + 4 * (arm - middle),
+                y=y(point.value),
+            )
             yield _linked(mark, point, found)
 
 
@@ -153,8 +168,15 @@ def _linked(mark: Svg, point: Point, found: Index) -> Svg:
 
 def symbols() -> Svg:
     """Return the marks of the arms, once a page, for ``<use>``."""
-    shapes = ("M0-3a3 3 0 1 0 .01 0Z", "M0-3.8 3.8 0 0 3.8-3.8 0Z", "M-2.8-2.8h5.6v5.6h-5.6Z", "M0-3.6 3.6 2.8h-7.2Z",
-              "M0 3.6 3.6-2.8h-7.2Z", "M-3.6-1.2h7.2v2.4h-7.2Z", "M-1.2-3.6h2.4v7.2h-2.4Z",
-              "M-3.6 0 0-3.6 0 0 3.6 0 0 3.6 0 0Z")  # fmt: skip
+    shapes = (
+        "M0-3a3 3 0 1 0 .01 0Z",
+        "M0-3.8 3.8 0 0 3.8-3.8 0Z",
+        "M-2.8-2.8h5.6v5.6h-5.6Z",
+        "M0-3.6 3.6 2.8h-7.2Z",
+        "M0 3.6 3.6-2.8h-7.2Z",
+        "M-3.6-1.2h7.2v2.4h-7.2Z",
+        "M-1.2-3.6h2.4v7.2h-2.4Z",
+        "M-3.6 0 0-3.6 0 0 3.6 0 0 3.6 0 0Z",
+    )
     marks = join(element("path", id=f"m{i}", d=d) for i, d in enumerate(shapes))
     return element("svg", element("defs", marks), width=0, height=0, class_="symbols", aria_hidden="true")

@@ -66,8 +66,11 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Return the coordinate of ``value``; what lies outside is held at the edge."""
-        low, high, at = (math.log10(v) for v in (self.low, self.high, value)) if self.log else (
-            self.low, self.high, value)  # fmt: skip
+        low, high, at = (
+            (math.log10(v) for v in (self.low, self.high, value))
+            if self.log
+            else (self.low, self.high, value)
+        )
         share = (at - low) / (high - low) if high > low else 0.5
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
 

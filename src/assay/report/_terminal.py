@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from assay.core import OVERALL, CurveResult, StudyResult
 from assay.report._files import HTML
-from assay.report._format import DASH, duration, integer, interval, plain, probability, short, short_key, signed
+from assay.report._format import (
+    DASH,
+    duration,
+    integer,
+    interval,
+    plain,
+    probability,
+    short,
+    short_key,
+    signed,
+)
 from assay.report._index import Index, index, ladder
+from assay.report._says import answer_text, next_text
 from assay.report._words import Words, words
 
 if TYPE_CHECKING:
@@ -44,7 +55,7 @@ def print_summary(result: StudyResult, console: Console, folder: Path | None = N
 
     w, found = words(result.language), index(result)
     console.print()
-    console.print(Padding(Text(result.answer_first, style="bold"), (0, 1)))
+    console.print(Padding(Text(answer_text(result, w), style="bold"), (0, 1)))
     console.print()
     if found.arms and found.types:
         console.print(_types_table(found, w))
@@ -86,8 +97,10 @@ def _types_table(found: Index, w: Words) -> Table:
 
     arm, metric = found.arms[0], found.headline
     title = w("summary.table", metric=w.metric(metric), arm=w.arm(arm))
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_style="", title_justify="left", padding=(0, 1, 0, 0))
-    table.add_column(w("col.type"), min_width=8, overflow="fold")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=title, title_style="", title_justify="left", padding=(0, 1, 0, 0)
+    )
+    table.add_column(w("col.type"), no_wrap=True)
     table.add_column(w("col.verdict"), no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column(w("col.gain"), no_wrap=True)
@@ -116,6 +129,8 @@ def print_value(value: Any, console: Console) -> None:
     """Print any verb's result for people: a study's summary, a table of records, fields and values."""
     if isinstance(value, StudyResult):
         print_summary(value, console)
+    elif isinstance(value, Sequence) and value and all(isinstance(v, CurveResult) for v in value):
+        print_curves(value, console)
     elif hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
         console.print(value)
     elif isinstance(value, str | int | float | Path):
@@ -185,3 +200,32 @@ def _print_sequence(values: Sequence[Any], console: Console) -> None:
     for value in values:
         table.add_row(*(Text(_shown(getattr(value, name))) for name in names))
     console.print(table)
+
+
+def print_curves(curves: Sequence[CurveResult], console: Console) -> None:
+    """Print one row a curve: type, arm, metric, verdict, gain of the next doubling, what to run next."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    w = words("en")
+    arms, metrics = {c.arm for c in curves}, {c.metric for c in curves}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(w("col.type"), no_wrap=True)
+    shown = [name for name, kinds in (("arm", arms), ("metric", metrics)) if len(kinds) > 1]
+    for name in shown:
+        table.add_column(w(f"col.{name}"), no_wrap=True)
+    for name in ("verdict", "probability", "gain", "satisfied", "next"):
+        table.add_column("p" if name == "probability" else w(f"col.{name}"), no_wrap=name != "next")
+    for curve in curves:
+        cells = [Text(w.type(curve.type)), *(Text(getattr(curve, name)) for name in shown)]
+        satisfied = DASH if curve.satisfied_at is None else integer(curve.satisfied_at)
+        table.add_row(*cells, *_verdict_cells(curve, w), Text(satisfied), Text(_next(curve, w)))
+    console.print(table)
+
+
+def _next(curve: CurveResult, w: Words) -> str:
+    if curve.verdict is None or curve.band is None:
+        return w.refusal(curve.refused)
+    runs = curve.verdict.next_runs
+    return DASH if runs is None else next_text(runs, curve.band.extrapolated_from, w)

@@ -43,6 +43,10 @@ class Words:
         """Return the shown word of a verdict or a comparison."""
         return CATALOGUES[self.language].get(f"word.{word}", word)
 
+    def refusal(self, code: str | None) -> str:
+        """Return why no curve was fitted, or "" where one was."""
+        return CATALOGUES[self.language].get(f"refusal.{code}", code) if code else ""
+
 
 def words(language: str) -> Words:
     """Return the interface text of ``language``; raises :class:`AssayError` for one that is not there."""

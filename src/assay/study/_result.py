@@ -13,6 +13,7 @@ import numpy as np
 from assay import curve, data, judge, report
 from assay.core import (
     BASE_ARM,
+    OVERALL,
     AnswerSheet,
     ArmRow,
     Cost,
@@ -48,14 +49,16 @@ def assemble(context: StepContext) -> StudyResult:
         smallest_gain=question["smallest_gain"],
         smallest_relative_gain=question["smallest_relative_gain"],
     )
-    comparisons = curve.compare_arms(points, smallest_gain=question["smallest_gain"])
-    language = config["language"]
-    answer = curve.recommend(curves, comparisons, smallest_gain=question["smallest_gain"])
+    comparisons = curve.compare_arms(
+        points,
+        smallest_gain=question["smallest_gain"],
+        smallest_relative_gain=question["smallest_relative_gain"],
+    )
     rows = tuple(run.row() for run in runs if run.arm != BASE_ARM)
     return StudyResult(
         name=config["name"],
         assay_version=config["version"],
-        language=language,
+        language=config["language"],
         base=config["base"],
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
         question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
@@ -68,7 +71,7 @@ def assemble(context: StepContext) -> StudyResult:
         runs=rows,
         cost=_cost(rows, runs),
         answers=tuple(_sheets(runs, items)),
-        answer_first=curve.answer_text(answer, language),
+        answer=curve.recommend(curves, comparisons),
         notes=tuple(config["notes"]),
     )
 
@@ -94,14 +97,24 @@ class _Measured:
 
     def points(self, items: Sequence[Sample]) -> list[Point]:
         """Return one point per type and metric."""
-        points = []
+        points: list[Point] = []
         if self.judgements is not None:
             for summary in judge.summarise(self._judgements()):
                 points.append(self._point(summary.type, "score", summary.mean, summary.se, summary.n))
         for metric, unit, factor in (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2))):
             for kind, (mean, se, n) in self._ratios(items, unit, factor).items():
                 points.append(self._point(kind, metric, mean, se, n))
-        return points
+        return [*self._overall(points), *points]
+
+    def _overall(self, points: Sequence[Point]) -> Iterable[Point]:
+        """Return the unweighted mean over types of each metric (BELLE, Figure 1), where there are several."""
+        for metric in dict.fromkeys(p.metric for p in points):
+            own = [p for p in points if p.metric == metric]
+            if len(own) > 1:
+                errors = [p.se for p in own if p.se is not None]
+                se = math.hypot(*errors) / len(own) if len(errors) == len(own) else None
+                n = sum(p.n_eval or 0 for p in own)
+                yield self._point(OVERALL, metric, math.fsum(p.value for p in own) / len(own), se, n)
 
     def _point(self, kind: str, metric: str, value: float, se: float | None, n: int) -> Point:
         return Point(kind, self.n_train, self.seed, metric, value, n, se, self.arm, self.key)

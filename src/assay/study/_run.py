@@ -110,7 +110,7 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
 def _samples(ladder: Ladder, step: Step) -> int:
     recipe, settings = ladder.config.recipe, step.config
     size = settings["n_train"] or settings["stop"] * recipe.batch_size
-    return recipe.samples_in(int(size), int(settings["start"]), int(settings["stop"]))  # type: ignore[call-overload]
+    return recipe.samples_in(int(size), int(settings["start"]), int(settings["stop"]))
 
 
 def _count(study: StudyConfig, pool: Step) -> DataSummary:

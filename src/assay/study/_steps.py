@@ -64,7 +64,7 @@ class Tally:
 def read_evaluation(context: StepContext) -> None:
     """Read the evaluation set: every prompt once, with its reference or checker where there is one."""
     tally = Tally()
-    samples = _unique(_read(context, tally, split="eval"), tally)
+    samples = map(_typed, _unique(_read(context, tally, split="eval"), tally))
     data.write_dataset(_counted(samples, tally), context.out / "dataset")
     _finish(context.out, tally, "evaluation")
 
@@ -81,6 +81,11 @@ def read_pool(context: StepContext) -> None:
     kept = (s for s in data.Dataset(staging) if s.id not in found)
     data.write_dataset(_counted(kept, tally), context.out / "dataset")
     _finish(context.out, tally, "pool")
+
+
+def _typed(sample: Sample) -> Sample:
+    """Return the item with a type: its own, or the name of its data set, so that sets stay apart."""
+    return sample if sample.type else dataclasses.replace(sample, type=sample.source or "untyped")
 
 
 def _learnable(samples: Iterable[Sample], rejected: Path) -> Iterator[Sample]:
@@ -123,7 +128,7 @@ def _unique(samples: Iterable[tuple[int, Sample]], tally: Tally) -> Iterator[Sam
         yield sample
 
 
-def _read(context: StepContext, tally: Tally, split: str) -> Iterator[tuple[int, Sample]]:
+def _read(context: StepContext, tally: Tally, split: testbed.Split) -> Iterator[tuple[int, Sample]]:
     """Yield (index of the source row, sample), writing rejected rows to their report."""
     if "testbed" in context.config:
         settings = dict(context.config["testbed"])
@@ -207,7 +212,7 @@ def order(context: StepContext) -> None:
 def _round_robin(shuffled: list[int], sources: list[str]) -> list[int]:
     """Take one of each source in turn, until each is used up; random within a source."""
     taken: Counter[str] = Counter()
-    turns = []
+    turns: list[tuple[int, int]] = []
     for index in shuffled:
         turns.append((taken[sources[index]], len(turns)))
         taken[sources[index]] += 1

@@ -6,7 +6,7 @@ asked whether cleaning finds the planted defects and whether verdicts are right.
 
 from assay.data.testbed._check import check, checker
 from assay.data.testbed._defects import DEFECTS
-from assay.data.testbed._generate import Planted, generate
+from assay.data.testbed._generate import Planted, Split, generate
 from assay.data.testbed._tasks import learning_size
 
-__all__ = ["DEFECTS", "Planted", "check", "checker", "generate", "learning_size"]
+__all__ = ["DEFECTS", "Planted", "Split", "check", "checker", "generate", "learning_size"]

@@ -33,9 +33,10 @@ def check(checker: str, answer: str) -> float:
     """Score an answer by an exact checker, in [0, 1].
 
     Kinds: ``label`` (one of ``accept``), ``number`` (the last number is ``value``), ``steps`` (half for the
-    ``lines`` in order, half for the last number), ``items`` (``need`` different ones of ``accept``), ``words``
-    (F1 with the words or characters of ``reference``), ``expression`` (Python arithmetic in ``x`` that agrees
-    with ``reference``), ``text`` (holds all of ``needs``, ends a sentence, at most ``longest`` characters).
+    ``lines`` in order, half for the last number), ``items`` (``need`` different ones of ``accept``),
+    ``words`` (F1 with the words or characters of ``reference``), ``expression`` (Python arithmetic in ``x``
+    that agrees with ``reference``), ``text`` (holds all of ``needs``, ends a sentence, at most ``longest``
+    characters).
     Raises :class:`AssayError` for JSON that names no known kind or lacks its arguments.
     """
     kind, arguments = _parsed(checker)
@@ -53,7 +54,7 @@ def _parsed(checker: str) -> tuple[str, dict[str, Any]]:
         arguments = json.loads(checker)
         kind = arguments.pop("kind")
         if kind in _KINDS:
-            return kind, arguments
+            return str(kind), arguments
     except (ValueError, KeyError, AttributeError, TypeError):
         pass
     raise AssayError(
@@ -100,7 +101,7 @@ def _steps(answer: str, arguments: Mapping[str, Any]) -> float:
 def _items(answer: str, arguments: Mapping[str, Any]) -> float:
     said = [p for p in (plain(part) for part in re.split(r"[,，、;；\n]| and |和", answer)) if p]
     right = set(said) & {plain(a) for a in arguments["accept"]}
-    return len(right) / max(arguments["need"], len(said))
+    return len(right) / max(int(arguments["need"]), len(said))
 
 
 def _words(answer: str, arguments: Mapping[str, Any]) -> float:
@@ -137,10 +138,10 @@ def _value(node: ast.expr, x: int) -> int:
 def _text(answer: str, arguments: Mapping[str, Any]) -> float:
     said = unicodedata.normalize("NFKC", answer).lower().strip()
     needs = arguments["needs"]
-    held = sum(need.lower() in said for need in needs) / len(needs)
+    held: float = sum(need.lower() in said for need in needs) / len(needs)
     ends = said.endswith((".", "。", "!", "?"))
     short = len(said) <= arguments["longest"]
-    return held * (0.5 + 0.25 * ends + 0.25 * short)
+    return float(held * (0.5 + 0.25 * ends + 0.25 * short))
 
 
 _KINDS: Mapping[str, Callable[[str, Mapping[str, Any]], float]] = {

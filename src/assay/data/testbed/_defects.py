@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-
-from assay.core import Sample
-from assay.data.testbed._tasks import Task
 
 DEFECTS: tuple[str, ...] = (
     "wrong_answer",
@@ -45,8 +41,6 @@ def garbled(answer: str, rng: random.Random) -> tuple[str, tuple[int, int]]:
 
 def truncated(answer: str, rng: random.Random) -> tuple[str, tuple[int, int]]:
     """Return the answer cut off in the middle, and the place of the cut."""
-    if len(answer) < 2:
-        return "", (0, 0)
     cut = 1 + int(rng.random() * max(1, len(answer) // 2))
     return answer[:cut], (cut, cut)
 
@@ -55,18 +49,12 @@ def misspelt(prompt: str, rng: random.Random) -> str:
     """Return the prompt with one neighbouring pair of letters swapped, or a mark added where none differs."""
     start = int(rng.random() * max(1, len(prompt) - 1))
     for index in (*range(start, len(prompt) - 1), *range(start)):
-        a, b = prompt[index : index + 2]
+        a, b = prompt[index], prompt[index + 1]
         if a != b and a.isalpha() and b.isalpha():
             return prompt[:index] + b + a + prompt[index + 2 :]
     return prompt + "!"
 
 
-def answers(sample: Sample) -> Mapping[str, str]:
-    """Return prompt and answer of a one-turn sample."""
-    return {"prompt": sample.messages[0].content, "answer": sample.answer or ""}
-
-
-def refusal(task: Task, lang: int, rng: random.Random) -> str:
+def refusal(lang: int, rng: random.Random) -> str:
     """Return a refusal in the sample's language."""
-    del task
     return REFUSALS[lang][int(rng.random() * len(REFUSALS[lang]))]

@@ -55,9 +55,7 @@ def generate(
 def _known(place: str, given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     for name in given:
         if name not in known:
-            raise AssayError(
-                "unknown name", place=f"testbed.{place}", value=name, expected=", ".join(known)
-            )
+            raise AssayError("unknown name", place=f"testbed.{place}", value=name, expected=", ".join(known))
     if not given and place != "defects":
         raise AssayError("empty", place=f"testbed.{place}", expected=", ".join(known))
     return tuple(given)
@@ -85,7 +83,10 @@ class _Stream:
             )
         if any(not 0 <= share <= 1 for share in defects.values()) or sum(defects.values()) > 1:
             raise AssayError(
-                "out of range", place="testbed.defects", value=dict(defects), expected="shares that sum to at most 1"
+                "out of range",
+                place="testbed.defects",
+                value=dict(defects),
+                expected="shares that sum to at most 1",
             )
         self.split, self.difficulty, self.defects = split, difficulty, defects
         self.rng = random.Random(f"assay-testbed-1:{seed}:{split}")
@@ -96,15 +97,19 @@ class _Stream:
         while True:
             order = list(self.cells)
             self.rng.shuffle(order)
-            for type, lang in order:
-                yield self._planted(type, lang, row)
+            for kind, lang in order:
+                yield self._planted(kind, lang, row)
                 row += 1
 
     def _planted(self, type: str, lang: int, row: int) -> Planted:
         task = self._task(type, lang)
         kind = self._kind() if self.defects else None
         origin = f"testbed:{row}"
-        if kind is None or (kind == "near_duplicate" and not self.earlier):
+        # One letter cannot be cut, and the first sample copies none: they stay clean.
+        cannot = (kind == "near_duplicate" and not self.earlier) or (
+            kind == "truncated" and len(task.answer) < 2
+        )
+        if kind is None or cannot:
             sample = _sample(type, lang, task, task.prompt, task.answer, origin)
             self.earlier.append(sample)
             return Planted(sample)
@@ -147,10 +152,10 @@ class _Stream:
     def _spoiled(self, kind: str, type: str, lang: int, task: Task) -> tuple[str, tuple[int, int]]:
         if kind == "garbled":
             return _defects.garbled(task.answer, self.rng)
-        if kind == "truncated" and len(task.answer) > 1:
+        if kind == "truncated":
             return _defects.truncated(task.answer, self.rng)
         if kind == "refusal":
-            answer = _defects.refusal(task, lang, self.rng)
+            answer = _defects.refusal(lang, self.rng)
         elif kind == "wrong_language":
             answer = self._other(type, 1 - lang, task, kind)
         elif kind == "off_topic":

@@ -22,7 +22,8 @@ ANIMALS = _pairs(
     "frog:蛙 bear:熊 wolf:狼 deer:鹿"
 )
 FOODS = _pairs(
-    "rice:米饭 bread:面包 soup:汤 cake:蛋糕 egg:鸡蛋 apple:苹果 pear:梨 tea:茶 milk:牛奶 noodles:面条 meat:肉 "
+    "rice:米饭 bread:面包 soup:汤 cake:蛋糕 egg:鸡蛋 apple:苹果 "
+    "pear:梨 tea:茶 milk:牛奶 noodles:面条 meat:肉 "
     "salad:沙拉 peach:桃子 juice:果汁 cheese:奶酪 honey:蜂蜜"
 )
 PLACES = _pairs(
@@ -34,11 +35,13 @@ THINGS = _pairs(
     "box:盒子 boat:船 bell:铃 key:钥匙"
 )
 COLOURS = _pairs(
-    "red:红色 blue:蓝色 green:绿色 white:白色 black:黑色 yellow:黄色 brown:棕色 grey:灰色 pink:粉色 purple:紫色 "
+    "red:红色 blue:蓝色 green:绿色 white:白色 black:黑色 "
+    "yellow:黄色 brown:棕色 grey:灰色 pink:粉色 purple:紫色 "
     "orange:橙色 gold:金色"
 )
 GOOD = _pairs(
-    "great:很棒 lovely:很可爱 nice:不错 wonderful:很精彩 perfect:很完美 pretty:很漂亮 fresh:很新鲜 amazing:很惊人 "
+    "great:很棒 lovely:很可爱 nice:不错 wonderful:很精彩 "
+    "perfect:很完美 pretty:很漂亮 fresh:很新鲜 amazing:很惊人 "
     "excellent:很优秀 charming:很迷人 tidy:很整洁 delightful:很讨喜"
 )
 BAD = _pairs(
@@ -48,19 +51,24 @@ BAD = _pairs(
 OPPOSITES: tuple[tuple[Pair, Pair], ...] = tuple(
     zip(
         _pairs(
-            "big:大 hot:热 old:旧 long:长 fast:快 high:高 heavy:重 hard:硬 full:满 wet:湿 loud:吵 early:早 rich:富 "
-            "strong:强 near:近 thick:厚 bright:亮 clean:干净 open:开着 sharp:尖 deep:深 wide:宽 sweet:甜 busy:忙"
+            "big:大 hot:热 old:旧 long:长 fast:快 high:高 heavy:重 "
+            "hard:硬 full:满 wet:湿 loud:吵 early:早 rich:富 "
+            "strong:强 near:近 thick:厚 bright:亮 clean:干净 "
+            "open:开着 sharp:尖 deep:深 wide:宽 sweet:甜 busy:忙"
         ),
         _pairs(
-            "small:小 cold:冷 new:新 short:短 slow:慢 low:低 light:轻 soft:软 empty:空 dry:干 quiet:静 late:晚 poor:穷 "
-            "weak:弱 far:远 thin:薄 dark:暗 dirty:脏 closed:关着 blunt:钝 shallow:浅 narrow:窄 bitter:苦 free:闲"
+            "small:小 cold:冷 new:新 short:短 slow:慢 low:低 light:轻 "
+            "soft:软 empty:空 dry:干 quiet:静 late:晚 poor:穷 "
+            "weak:弱 far:远 thin:薄 dark:暗 dirty:脏 closed:关着 "
+            "blunt:钝 shallow:浅 narrow:窄 bitter:苦 free:闲"
         ),
         strict=True,
     )
 )
 # An invented world: which creature lives where is true nowhere else, so that nothing but the data teaches it.
 CREATURES = _pairs(
-    "zorn:佐恩 mip:米普 kelb:凯布 vool:乌尔 tarn:塔恩 grix:格里 blen:布伦 sook:苏克 wim:维姆 drob:卓布 fenk:芬克 "
+    "zorn:佐恩 mip:米普 kelb:凯布 vool:乌尔 tarn:塔恩 grix:格里 "
+    "blen:布伦 sook:苏克 wim:维姆 drob:卓布 fenk:芬克 "
     "pludd:普鲁 nairn:奈恩 quip:奎普 hask:哈斯 yolt:约特 jerm:杰姆 lunt:伦特 crev:克里 obble:奥布 stib:斯提 "
     "marl:马尔 thrum:苏朗 vetch:维奇 glim:格林 porth:波斯 rask:拉斯 ulmo:乌莫 dax:达克 ibbin:伊宾 sley:斯雷 "
     "corm:科姆 wend:温德 frome:弗罗 tulk:图克 bexa:贝萨 arvo:阿沃 kedge:凯奇 lorn:洛恩 myrt:米特 ospen:奥斯 "

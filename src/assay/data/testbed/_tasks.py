@@ -1,8 +1,8 @@
 """The twelve tasks of the testbed: each makes a prompt, its answer, and the checker of that answer.
 
-Each type rests on a table of associations that only data can teach (a word's side, a creature's home, a sum).
-Its length is the type's *learning size*; types differ in it by construction, so they need different amounts of
-data, and difficulty scales it.
+Each type rests on a table of associations that only data can teach (a word's side, a creature's home, a
+sum).  Its length is the type's *learning size*; types differ in it by construction, so they need different
+amounts of data, and difficulty scales it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from assay.core import Json
 from assay.data.testbed import _tables as tables
 from assay.data.testbed._check import checker
 from assay.data.testbed._tables import Pair
@@ -118,7 +119,7 @@ def _brainstorming(rng: random.Random, lang: int, difficulty: float) -> Task:
         prompt, answer = f"{name}和{other}想听三种{group[1]}。", "、".join(ideas)
     else:
         prompt, answer = f"List three {group[0]} for {name} and {other}.", ", ".join(ideas)
-    accept = [m[lang] for m in members]
+    accept: list[Json] = [m[lang] for m in members]
     return Task(prompt, answer, checker("items", accept=accept, need=3), group[0])
 
 
@@ -173,7 +174,7 @@ def _cot(rng: random.Random, lang: int, difficulty: float) -> Task:
     a, b = _number(rng, 1, _side(difficulty)), _number(rng, 1, _side(difficulty))
     c = _number(rng, 1, a + b - 1)
     name, thing = _pick(rng, tables.NAMES)[lang], _pick(rng, tables.FOODS)
-    lines = [f"{a}+{b}={a + b}", f"{a + b}-{c}={a + b - c}"]
+    lines: list[Json] = [f"{a}+{b}={a + b}", f"{a + b}-{c}={a + b - c}"]
     if lang:
         prompt = f"{name}有{a}个{thing[1]}，来了{b}个，吃掉{c}个。逐步想。"
         answer = f"{lines[0]}，{lines[1]}。答案：{a + b - c}"
@@ -191,7 +192,7 @@ def _code(rng: random.Random, lang: int, difficulty: float) -> Task:
         prompt = f"替{name}写Python：x{words[1]}{number}"
     else:
         prompt = f"Write Python for {name}: x {words[0]} {number}"
-    return Task(prompt, answer, checker("expression", reference=answer), words[0])
+    return Task(prompt, answer, checker("expression", reference=answer), answer)
 
 
 MAKERS: Mapping[str, Maker] = {

@@ -1,0 +1,126 @@
+"""Arms beside each other, and what follows for the user."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from scipy.stats import t as student
+
+from assay.core import OVERALL, Answer, ArmComparison, CurveResult, Metric, Point
+from assay.curve._fit import measured
+from assay.curve._table import OWN_SHARE, Ladder, ladders, oriented
+
+RANDOM = "random"
+_METRICS: tuple[Metric, ...] = ("score", "loss", "bits_per_byte")
+
+
+def compare_arms(
+    points: Iterable[Point],
+    *,
+    smallest_gain: float = 0.01,
+    smallest_relative_gain: float = 0.005,
+    baseline: str = RANDOM,
+) -> list[ArmComparison]:
+    """Compare every arm with the baseline at each size both have, with 90 % intervals.
+
+    The interval holds the run-level error, pooled over rungs and types, and the part of the item-level
+    error that two models do not share.  Without replicate seeds there is no run-level error
+    to be had, so nothing is compared.  Not corrected for the number of comparisons: they are for exploration.
+    """
+    groups: dict[tuple[str, str], dict[str, Ladder]] = defaultdict(dict)
+    found = ladders(points)
+    for ladder in found:
+        groups[ladder.metric, ladder.type][ladder.arm] = ladder
+    comparisons = []
+    for (metric, _), arms in groups.items():
+        base = arms.get(baseline)
+        pooled = [x for x in found if x.metric == metric]
+        freedom = sum(x.freedom for x in pooled)
+        if base is None or freedom < 2:
+            continue
+        sd = math.sqrt(sum(x.squares for x in pooled) / freedom)
+        for arm, ladder in arms.items():
+            if arm != baseline:
+                relative = smallest_relative_gain * abs(float(base.value[-1]))
+                threshold = smallest_gain if metric == "score" else relative
+                comparisons += _pairs(ladder, base, sd, freedom, threshold)
+    return comparisons
+
+
+def _pairs(a: Ladder, b: Ladder, sd: float, freedom: int, threshold: float) -> list[ArmComparison]:
+    rows = []
+    own = 2 * OWN_SHARE.get(a.metric, 0.4)
+    for i, n in enumerate(a.n):
+        for j in [j for j, m in enumerate(b.n) if m == n]:
+            runs = a.factor[i] / a.seeds[i] + b.factor[j] / b.seeds[j]
+            items = own * float(a.item_se[i]) * float(b.item_se[j])
+            reach = float(student.ppf(0.95, freedom)) * math.sqrt(sd * sd * runs + items)
+            difference = oriented(a) * float(a.value[i] - b.value[j])
+            rows.append(_row(a, b, int(n), difference, reach, threshold, int(min(a.seeds[i], b.seeds[j]))))
+    return rows
+
+
+def _row(
+    a: Ladder, b: Ladder, n: int, difference: float, reach: float, threshold: float, seeds: int
+) -> ArmComparison:
+    low, high = difference - reach, difference + reach
+    if low > 0:
+        word = "better"
+    elif high < 0:
+        word = "worse"
+    else:
+        word = "as good" if -threshold <= low and high <= threshold else "undecided"
+    return ArmComparison(
+        a.arm,
+        b.arm,
+        n,
+        a.type,
+        a.metric,
+        difference,
+        low,
+        high,
+        seeds,
+        threshold,
+        word,  # type: ignore[arg-type]
+    )
+
+
+def recommend(curves: Sequence[CurveResult], comparisons: Sequence[ArmComparison]) -> Answer | None:
+    """Say which arm to use and sort its types by verdict; None where no curve was fitted.
+
+    An arm is preferred to random only where it is better overall at the largest size both have.
+    """
+    metric = next((m for m in _METRICS if measured(curves, m)), None)
+    if metric is None:
+        return None
+    fitted = measured(curves, metric)
+    arms = list(dict.fromkeys(c.arm for c in fitted))
+    headline = OVERALL if any(c.type == OVERALL for c in fitted) else fitted[0].type
+    arm, choice = _choice(arms, [c for c in comparisons if c.metric == metric and c.type == headline])
+    own = [c for c in fitted if c.arm == arm]
+    by_word: dict[str, list[str]] = defaultdict(list)
+    for curve in own:
+        if curve.type != OVERALL and len(own) > 1 and curve.verdict is not None:
+            by_word[curve.verdict.word].append(curve.type)
+    whole = own[0] if len(own) == 1 else next((c for c in own if c.type == OVERALL), None)
+    return Answer(
+        metric=metric,
+        arm=arm,
+        choice=choice,  # type: ignore[arg-type]
+        n=round(max(c.band.extrapolated_from for c in own if c.band is not None)),
+        overall=None if whole is None else whole.verdict,
+        **{word: tuple(types) for word, types in by_word.items()},
+    )
+
+
+def _choice(arms: Sequence[str], overall: Sequence[ArmComparison]) -> tuple[str, str]:
+    if RANDOM not in arms or len(arms) == 1:
+        return arms[0], "only"
+    largest = {c.a: c for c in sorted(overall, key=lambda c: c.n_train)}
+    better = [c for c in largest.values() if c.word == "better" and c.a in arms]
+    if better:
+        return max(better, key=lambda c: c.difference).a, "better"
+    words = {c.word for c in largest.values()}
+    return RANDOM, "undecided" if not words or "undecided" in words else "as good"

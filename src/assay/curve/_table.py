@@ -1,0 +1,155 @@
+"""Points gathered into ladders, and the run-level noise read from replicate seeds."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay.core import BASE_ARM, Point, higher_is_better
+from assay.curve._families import Array
+from assay.curve._posterior import NoisePrior
+
+# How much of the item-level error differs from rung to rung; the rest moves all rungs of a type alike.
+# Scores: answers of neighbouring models to one item correlate by about .6 (methods, section 6); losses are
+# nearly paired.
+OWN_SHARE = {"score": 0.4, "loss": 0.02, "bits_per_byte": 0.02}
+ITEM_LENGTH = 0.5
+_UNKNOWN_ITEMS = 50
+_GRID = 13
+_OWN_WORD = 0.5
+_UNKNOWN_WORD = 0.9
+_TYPICAL_RELATIVE = {"score": 0.02, "loss": 0.005, "bits_per_byte": 0.005}
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """One type, arm and metric: per rung its size, mean over seeds, seeds, and item-level error.
+
+    Arrays [K], sizes rising.  ``squares`` is the sum over rungs of squared deviations between seeds, each
+    divided by its variance factor, with ``freedom`` degrees of freedom.
+    """
+
+    type: str
+    arm: str
+    metric: str
+    n: Array
+    value: Array
+    seeds: Array
+    item_se: Array
+    factor: Array
+    squares: float
+    freedom: int
+
+    @property
+    def range(self) -> float:
+        """Return the spread of the rung means."""
+        return float(np.ptp(self.value))
+
+
+def ladders(points: Iterable[Point]) -> list[Ladder]:
+    """Gather points into ladders; the base model and sizes of 0 stand outside every ladder."""
+    groups: dict[tuple[str, str, str], list[Point]] = defaultdict(list)
+    for point in points:
+        if point.arm != BASE_ARM and point.n_train > 0:
+            groups[point.type, point.arm, point.metric].append(point)
+    return [_ladder(*key, rows) for key, rows in groups.items()]
+
+
+def _ladder(type: str, arm: str, metric: str, points: Sequence[Point]) -> Ladder:
+    rungs: dict[int, list[Point]] = defaultdict(list)
+    for point in points:
+        rungs[point.n_train].append(point)
+    sizes = sorted(rungs)
+    values = [np.array([p.value for p in rungs[n]]) for n in sizes]
+    means = np.array([v.mean() for v in values])
+    bounded = metric == "score" and bool(np.all((means >= 0) & (means <= 1)))
+    factor = _proportion(means, [rungs[n] for n in sizes]) if bounded else np.ones(len(sizes))
+    squares = sum(float(((v - v.mean()) ** 2).sum()) / f for v, f in zip(values, factor, strict=True))
+    return Ladder(
+        type=type,
+        arm=arm,
+        metric=metric,
+        n=np.array(sizes, float),
+        value=means,
+        seeds=np.array([len(v) for v in values], float),
+        item_se=np.array([_item_se(rungs[n], bounded) for n in sizes]),
+        factor=factor,
+        squares=squares,
+        freedom=sum(len(v) - 1 for v in values),
+    )
+
+
+def _proportion(means: Array, rungs: Sequence[Sequence[Point]]) -> Array:
+    """Return 4 p (1 - p): bounded scores are less noisy near 0 and 1, as proportions are.
+
+    p is drawn half an item towards the middle (Agresti & Coull 1998), so that no score is without noise.
+    """
+    items = np.array([min((p.n_eval or _UNKNOWN_ITEMS) for p in rung) for rung in rungs])
+    p = (means * items + 0.5) / (items + 1)
+    factor: Array = 4 * p * (1 - p)
+    return factor
+
+
+def _item_se(points: Sequence[Point], bounded: bool) -> float:
+    """Return the item-level error of a rung: as given, else the largest that a bounded score can have."""
+    known = [p.se for p in points if p.se is not None and math.isfinite(p.se)]
+    if known:
+        return float(np.mean(known))
+    counts = [p.n_eval for p in points if p.n_eval]
+    if not (bounded and counts):
+        return 0.0
+    p = float(np.clip(np.mean([point.value for point in points]), 0.02, 0.98))
+    return math.sqrt(p * (1 - p) / min(counts))
+
+
+def item_covariance(ladder: Ladder, u: Array) -> Array:
+    """Return the covariance [K, K] of the item-level error: one part alike at all rungs, one that fades."""
+    own = OWN_SHARE.get(ladder.metric, 0.4)
+    near = np.exp(-((u[:, None] - u[None, :]) ** 2) / (2 * ITEM_LENGTH**2))
+    return np.outer(ladder.item_se, ladder.item_se) * (1 - own + own * near)
+
+
+def noise_priors(group: Sequence[Ladder]) -> list[NoisePrior]:
+    """Return, for each ladder of one metric, a grid of run-level standard deviations in the metric's units.
+
+    A ladder's own replicates count in full; those of the other ladders give the centre of its prior, wide by
+    half a natural logarithm, because types differ.
+    """
+    priors = []
+    for own in group:
+        others = [ladder for ladder in group if ladder is not own]
+        squares, freedom = sum(x.squares for x in others), sum(x.freedom for x in others)
+        least = _least(own)
+        if freedom >= 4:
+            centre, width = max(math.sqrt(squares / freedom), least), _OWN_WORD
+        else:
+            level = 1.0 if own.metric == "score" else float(np.abs(own.value).mean())
+            centre, width = max(_TYPICAL_RELATIVE.get(own.metric, 0.02) * level, least), _UNKNOWN_WORD
+        priors.append(_grid(own, centre, width, least))
+    return priors
+
+
+def _least(ladder: Ladder) -> float:
+    """Return the smallest noise worth looking at: replicates that tie do not prove that there is none."""
+    level = 1.0 if ladder.metric == "score" else max(float(np.abs(ladder.value).mean()), 1e-9)
+    return 1e-3 * level
+
+
+def _grid(own: Ladder, centre: float, width: float, least: float) -> NoisePrior:
+    replicates = math.sqrt(own.squares / own.freedom) if own.freedom else centre
+    middle = math.sqrt(max(replicates, least) * centre) if own.freedom else centre
+    reach = 3.5 * (min(width, 0.5) if own.freedom else width) + abs(math.log(centre / middle))
+    sd = np.maximum(middle * np.exp(np.linspace(-reach, reach, _GRID)), least)
+    log = -0.5 * (np.log(sd / centre) / width) ** 2
+    if own.freedom:
+        log = log - own.freedom * np.log(sd) - own.squares / (2 * sd**2)
+    return NoisePrior(sd, log - np.logaddexp.reduce(log))
+
+
+def oriented(ladder: Ladder) -> float:
+    """Return +1 where a higher value is better, else -1."""
+    return 1.0 if higher_is_better(ladder.metric) else -1.0

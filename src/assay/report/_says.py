@@ -1,0 +1,69 @@
+"""Findings in words: the answer, why a verdict was given, and what to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.core import Answer, NextRuns, StudyResult, Verdict
+from assay.report._format import integer, interval, number, probability, signed
+from assay.report._words import Words
+
+_OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
+
+
+def answer_text(result: StudyResult, w: Words) -> str:
+    """Return the recommendation: how much of which data, and what is not known yet."""
+    answer = result.answer
+    if answer is None:
+        return w("says.nothing")
+    parts = [_overall(answer, w)]
+    if answer.overall is not None and answer.overall.next_runs is not None:
+        parts.append(w("says.run", next=next_text(answer.overall.next_runs, answer.n, w)))
+    if answer.choice != "only":
+        key = {"undecided": "choice"}.get(answer.choice, answer.choice)
+        parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    for key, types in (
+        ("rising", answer.rising),
+        ("plateau", answer.plateau),
+        ("falling", answer.falling),
+        ("open", answer.undecided),
+    ):
+        if types:
+            parts.append(w(f"says.{key}", types=_listed(types, w)))
+    return w("says.space").join(parts)
+
+
+def _overall(answer: Answer, w: Words) -> str:
+    verdict = answer.overall
+    if verdict is None:
+        return w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
+    return w(
+        f"says.{_OPENINGS[verdict.word]}",
+        n=integer(answer.n),
+        twice=integer(2 * answer.n),
+        gain=signed(verdict.gain),
+        interval=interval(verdict.gain_low, verdict.gain_high),
+        metric=w.metric(answer.metric),
+    )
+
+
+def _listed(types: Sequence[str], w: Words) -> str:
+    return w("says.list").join(w.type(name) for name in types)
+
+
+def reason_text(verdict: Verdict, w: Words) -> str:
+    """Return the three probabilities behind a verdict."""
+    return w(
+        "reason",
+        delta=number(verdict.threshold),
+        rising=probability(verdict.p_rising),
+        plateau=probability(verdict.p_plateau),
+        falling=probability(verdict.p_falling),
+    )
+
+
+def next_text(runs: NextRuns, largest: float, w: Words) -> str:
+    """Return what to run to settle a verdict, and how likely it is to; ``largest`` is the last rung."""
+    key = "next.seeds" if runs.n_train <= largest else "next.rung"
+    what = w(key, seeds=runs.seeds, n=integer(runs.n_train))
+    return f"{what} ({w('next.chance', chance=probability(runs.chance))})"
