@@ -95,11 +95,16 @@ def _proportion(means: Array, rungs: Sequence[Sequence[Point]]) -> Array:
 
 
 def _item_se(points: Sequence[Point], bounded: bool) -> float:
-    """Return the item-level error of a rung: as given, else the largest that a bounded score can have."""
+    """Return the item-level error of a rung: as given, else the largest that a bounded score can have.
+
+    Items that are all right (or all wrong) have a spread of 0, which is no proof that the next one would be:
+    then the error is that of a proportion drawn half an item towards the middle.
+    """
     known = [p.se for p in points if p.se is not None and math.isfinite(p.se)]
-    if known:
-        return float(np.mean(known))
     counts = [p.n_eval for p in points if p.n_eval]
+    if known:
+        least = math.sqrt(0.5) / (min(counts) + 1) if bounded and counts else 0.0
+        return max(float(np.mean(known)), least)
     if not (bounded and counts):
         return 0.0
     p = float(np.clip(np.mean([point.value for point in points]), 0.02, 0.98))

@@ -42,7 +42,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def render_markdown(result: StudyResult) -> str:
     """Return the report as GitHub-flavoured Markdown, in the result's language."""
     w, found = words(result.language), index(result)
-    lines = [f"# {escape(result.name)}", "", f"**{escape(answer_text(result, w))}**", ""]
+    headline, details = answer_text(result, w)
+    lines = [f"# {escape(result.name)}", "", f"**{escape(headline)}**", "", escape(details), ""]
     lines += [escape(cost_line(result, w)), ""]
     for arm in found.arms:
         lines += _verdicts(found, arm, w)

@@ -11,12 +11,12 @@ from assay.report._words import Words
 _OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
 
 
-def answer_text(result: StudyResult, w: Words) -> str:
-    """Return the recommendation: how much of which data, and what is not known yet."""
+def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
+    """Return the recommendation: how much data in one sentence, then of which, and what is not known yet."""
     answer = result.answer
     if answer is None:
-        return w("says.nothing")
-    parts = [_overall(answer, w)]
+        return w("says.nothing"), ""
+    parts = []
     if answer.overall is not None and answer.overall.next_runs is not None:
         parts.append(w("says.run", next=next_text(answer.overall.next_runs, answer.n, w)))
     if answer.choice != "only":
@@ -30,7 +30,7 @@ def answer_text(result: StudyResult, w: Words) -> str:
     ):
         if types:
             parts.append(w(f"says.{key}", types=_listed(types, w)))
-    return w("says.space").join(parts)
+    return _overall(answer, w), w("says.space").join(parts)
 
 
 def _overall(answer: Answer, w: Words) -> str:
@@ -65,5 +65,4 @@ def reason_text(verdict: Verdict, w: Words) -> str:
 def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     """Return what to run to settle a verdict, and how likely it is to; ``largest`` is the last rung."""
     key = "next.seeds" if runs.n_train <= largest else "next.rung"
-    what = w(key, seeds=runs.seeds, n=integer(runs.n_train))
-    return f"{what} ({w('next.chance', chance=probability(runs.chance))})"
+    return w(key, seeds=runs.seeds, n=integer(runs.n_train), chance=probability(runs.chance))

@@ -55,7 +55,10 @@ def print_summary(result: StudyResult, console: Console, folder: Path | None = N
 
     w, found = words(result.language), index(result)
     console.print()
-    console.print(Padding(Text(answer_text(result, w), style="bold"), (0, 1)))
+    headline, details = answer_text(result, w)
+    console.print(Padding(Text(headline, style="bold"), (0, 1)))
+    if details:
+        console.print(Padding(Text(details), (0, 1)))
     console.print()
     if found.arms and found.types:
         console.print(_types_table(found, w))
@@ -98,9 +101,14 @@ def _types_table(found: Index, w: Words) -> Table:
     arm, metric = found.arms[0], found.headline
     title = w("summary.table", metric=w.metric(metric), arm=w.arm(arm))
     table = Table(
-        box=box.SIMPLE_HEAD, title=title, title_style="", title_justify="left", padding=(0, 1, 0, 0)
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_style="",
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    table.add_column(w("col.type"), no_wrap=True)
+    table.add_column(w("col.type"), min_width=14, overflow="fold")
     table.add_column(w("col.verdict"), no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column(w("col.gain"), no_wrap=True)

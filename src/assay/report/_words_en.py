@@ -40,9 +40,8 @@ EN: Mapping[str, str] = {
     "refusal.few_rungs": "fewer than three rungs",
     "refusal.not_finite": "a value is not a finite number",
     "reason": "gain from doubling above {delta}: {rising}; within ±{delta}: {plateau}; below −{delta}: {falling}",
-    "next.seeds": "{seeds} more seeds at {n}",
-    "next.rung": "{seeds} seeds at {n}",
-    "next.chance": "settles it: {chance}",
+    "next.seeds": "{seeds} more seeds at {n} (settles it: {chance})",
+    "next.rung": "{seeds} seeds at {n} (settles it: {chance})",
     # the answer
     "says.only": "{n} samples ({metric}).",
     "says.more": "Keep adding data: doubling to {twice} samples should buy {gain} {interval} in overall {metric}.",

@@ -40,9 +40,8 @@ ZH: Mapping[str, str] = {
     "refusal.few_rungs": "不足三级",
     "refusal.not_finite": "有的数值不是有限数",
     "reason": "翻倍增益大于 {delta}：{rising}；在 ±{delta} 之内：{plateau}；小于 −{delta}：{falling}",
-    "next.seeds": "在 {n} 条再加 {seeds} 个种子",
-    "next.rung": "在 {n} 条训练 {seeds} 个种子",
-    "next.chance": "可定论的概率 {chance}",
+    "next.seeds": "在 {n} 条再加 {seeds} 个种子（可定论的概率 {chance}）",
+    "next.rung": "在 {n} 条训练 {seeds} 个种子（可定论的概率 {chance}）",
     # the answer
     "says.only": "{n} 条样本（{metric}）。",
     "says.more": "继续增加数据：翻倍到 {twice} 条预计使总体{metric}再得 {gain} {interval}。",
