@@ -146,14 +146,14 @@ def data_inspect(places: list[str], *, rejected: Path | None = None) -> Inspecti
 
 def data_convert(
     places: list[str],
-    out: Path,
     *,
+    out: Path,
     format: Literal["messages", "alpaca", "sharegpt", "samples"] = "messages",
     rejected: Path | None = None,
 ) -> Any:
     """Convert data sets to one format, with entries for LLaMA-Factory and axolotl beside the file.
 
-    Example: `assay data convert belle.json alpaca.jsonl out/train.jsonl --format sharegpt`
+    Example: `assay data convert belle.json alpaca.jsonl --out train.jsonl --format sharegpt`
 
     Parameters
     ----------

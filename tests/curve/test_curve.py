@@ -180,7 +180,7 @@ def test_the_base_model_stands_outside_the_ladder() -> None:
 def test_the_band_of_a_bounded_score_stays_within_its_bounds() -> None:
     (curve,) = fit_curves(points(lambda k: min(0.99, 0.7 + 0.06 * k)))
     assert curve.band is not None
-    assert 0 <= min(curve.band.low) and max(curve.band.high) <= 1
+    assert min(curve.band.low) >= 0 and max(curve.band.high) <= 1
     assert curve.band.extrapolated_from in curve.band.n
     assert curve.band.n[-1] == pytest.approx(2 * curve.band.extrapolated_from)
 

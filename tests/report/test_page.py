@@ -65,9 +65,10 @@ def test_text_stands_out_from_its_ground(browser: Any, pages: dict[str, str]) ->
       const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
       const rgb = c => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1);
         return [...canvas.getImageData(0, 0, 1, 1).data]; };
-      const light = ([r, g, b]) => { const f = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-        return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
-      const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+      const f = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+      const light = ([r, g, b]) => { return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
+      const ground = e => { for (; e; e = e.parentElement) {
+        const c = rgb(getComputedStyle(e).backgroundColor);
         if (c[3] === 255) return c; } return rgb('Canvas'); };
       const bad = new Set();
       for (const e of document.querySelectorAll('p, h1, h2, h3, h4, th, td, dt, dd, li, a, summary, .chip')) {

@@ -33,7 +33,7 @@ class Data:
 
     ``u`` [K] in [0, 1]; ``y`` [K]; ``spread`` [K]: variance factor of the run-level error of each mean (for
     noise variance s^2 it is s^2 spread); ``items`` [K, K]: covariance of the item-level error; ``room`` [K]
-    in (0, 1]: how far the discrepancy can reach at each rung (little where a bounded score is near its bound).
+    in (0, 1]: how far the discrepancy can reach at each rung (little where a score is near its bound).
     """
 
     u: Array

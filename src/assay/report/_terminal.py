@@ -135,8 +135,15 @@ def _verdict_cells(curve: CurveResult | None, w: Words) -> list[Text]:
 
 def print_value(value: Any, console: Console) -> None:
     """Print any verb's result for people: a study's summary, a table of records, fields and values."""
+    from assay.data import Inspection
+
     if isinstance(value, StudyResult):
         print_summary(value, console)
+    elif isinstance(value, Inspection):
+        from assay.report._inspection import inspection_parts
+
+        for part in inspection_parts(value):
+            console.print(part)
     elif isinstance(value, Sequence) and value and all(isinstance(v, CurveResult) for v in value):
         print_curves(value, console)
     elif hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +20,33 @@ from assay.plan import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
+class ShownToken:
+    """One token: its id, its bytes as the vocabulary spells them, and whether the loss counts it."""
+
+    id: int
+    piece: str
+    learned: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ShownSample:
-    """A sample as the model sees it: token texts in order, and whether the loss counts each."""
+    """A sample as the model sees it: its tokens, and its text in runs that the loss counts or not."""
 
     origin: str
-    text: str
-    tokens: tuple[str, ...]
-    learned: tuple[bool, ...]
+    tokens: tuple[ShownToken, ...]
+    runs: tuple[tuple[str, bool], ...]
     cut: bool
+
+    def __rich__(self) -> Any:
+        """Return the text, what the loss counts set off in colour and brackets."""
+        from rich.text import Text
+
+        counted = sum(token.learned for token in self.tokens)
+        head = f"{self.origin}: {len(self.tokens)} tokens, the loss counts {counted}"
+        text = Text(f"{head}{', cut at the end' if self.cut else ''}\n\n")
+        for run, learned in self.runs:
+            text.append(f"⟦{run}⟧" if learned else run, style="bold green" if learned else "dim")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +81,14 @@ def show_tokens(place: str, *, base: str, row: int, max_tokens: int) -> ShownSam
         raise AssayError("no such row", place=place, value=row, expected="a usable row, counted from 0")
     tokenizer = model.load_tokenizer(model.resolve_base(base))
     encoded = model.encode(tokenizer, [found], max_tokens)[0]
-    tokens = tuple(tokenizer.convert_ids_to_tokens(list(encoded.ids)))
-    shown = tuple(tokenizer.convert_tokens_to_string([t]) or t for t in tokens)
-    text = model.render(tokenizer, found.messages)
-    return ShownSample(found.origin, text, shown, encoded.learned, encoded.cut)
+    pieces = tokenizer.convert_ids_to_tokens(list(encoded.ids))
+    rows = zip(encoded.ids, pieces, encoded.learned, strict=True)
+    tokens = tuple(ShownToken(int(i), piece, learned) for i, piece, learned in rows)
+    runs = tuple(
+        (tokenizer.decode([token.id for token in run]), learned)
+        for learned, run in groupby(tokens, key=lambda token: token.learned)
+    )
+    return ShownSample(found.origin, tokens, runs, encoded.cut)
 
 
 def write_testbed(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from assay import plan as planning
 from assay import report
@@ -29,6 +30,29 @@ class StudyPlan:
     trained_samples: int
     independent_samples: int
     notes: tuple[str, ...] = ()
+
+    def __rich__(self) -> Any:
+        """Return a table of the steps, with what the ladder saves."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in ("step", "cached", "to do", "minutes", "tokens", "MB"):
+            table.add_column(name, justify="left" if name == "step" else "right")
+        for row in (*self.plan.rows, self.plan.total):
+            sizes = [(row.seconds, 60), (row.tokens, 1), (row.bytes, 1e6)]
+            cells = ["–" if value is None else f"{value / unit:,.1f}" for value, unit in sizes]
+            cells[1] = cells[1].removesuffix(".0")
+            last = row is self.plan.rows[-1] if self.plan.rows else False
+            table.add_row(row.name, str(row.cached), str(row.to_do), *cells, end_section=last)
+        share = 100 * self.trained_samples / max(self.independent_samples, 1)
+        head = (
+            f"{self.name}: {self.models} models on a pool of {self.pool_samples:,} samples, "
+            f"{self.trained_samples:,} sample passes ({share:.0f} % of {self.independent_samples:,} for "
+            "independent runs). Minutes are rough and for one worker."
+        )
+        return Group(head, table, *self.notes)
 
 
 def load(config: Path | StudyConfig, changes: Sequence[str] = (), pool: str | None = None) -> StudyConfig:

@@ -1,0 +1,175 @@
+"""The command line as a newcomer meets it: help, examples, errors on one screen, JSON."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay import cli, verbs
+from assay.core import TASK_TYPES
+
+
+def assay(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "assay", *arguments], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def words(name: str) -> list[str]:
+    return name.split()
+
+
+def test_commands_and_functions_are_the_same_set() -> None:
+    functions = {
+        name
+        for name, value in inspect.getmembers(verbs, inspect.isfunction)
+        if value.__module__ == verbs.__name__ and not name.startswith("_")
+    }
+    assert functions == {name.replace(" ", "_") for name in verbs.VERBS}
+    for name, verb in verbs.VERBS.items():
+        assert verb.__name__ == name.replace(" ", "_")
+
+
+@pytest.mark.parametrize("name", list(verbs.VERBS))
+def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*words(name), "--help"])
+    assert ended.value.code in (0, None)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Example" in text
+    assert f"assay {name}" in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; sys.argv = ['assay', '--help']\n"
+        "from assay import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'polars', 'scipy', 'numpy', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("demo", "study", "data", "train", "answer", "curve", "status", "gc"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["study", "run", "absent.yaml"], "absent.yaml"),
+        (["study", "report", "absent.json"], "absent.json"),
+        (["data", "inspect", "absent.jsonl"], "absent.jsonl"),
+        (["data", "show", "absent.jsonl"], "absent.jsonl"),
+        (["data", "testbed", "5", "out.jsonl", "--defects", "2"], "--defects"),
+        (["curve", "absent.csv"], "absent.csv"),
+        (["train", "absent.jsonl", "out"], "absent.jsonl"),
+        (["answer", "pocket", "absent.jsonl", "out.jsonl"], "absent.jsonl"),
+        (["status", "--store", "absent"], "absent"),
+    ],
+)
+def test_errors_fit_one_screen_and_name_the_value(
+    tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    done = assay(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) <= 12
+
+
+def test_a_wrong_command_or_option_says_what_there_is(tmp_path: Path) -> None:
+    for arguments in (["studdy"], ["status", "--stor", "x"], ["data", "testbed", "many", "x"]):
+        done = assay(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_errors_as_json_have_their_parts(tmp_path: Path) -> None:
+    done = assay("curve", "absent.csv", "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["value"] == "absent.csv"
+
+
+def test_a_table_from_another_tool_gives_verdicts(tmp_path: Path) -> None:
+    lines = ["Type,n_train,seed,score"]
+    lines += [
+        f"closed\xa0qa,{1000 * 2**k},{s},{0.3 + 0.08 * k + 0.004 * s}" for k in range(5) for s in range(3)
+    ]
+    (tmp_path / "scores.csv").write_text("\n".join(lines), encoding="utf-8")
+    done = assay("curve", "scores.csv", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found["type"] == "closed_qa"
+    assert found["verdict"]["word"] == "rising"
+    shown = assay("curve", "scores.csv", cwd=tmp_path)
+    assert "closed QA" in shown.stdout
+    assert "rising" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("n_train,score\n1000,high\n", "high"),
+        ("size,score\n1,2\n", "n_train"),
+        ("n_train,score\n-5,0.5\n", "-5"),
+        ("n_train,score\n,0.5\n", "n_train"),
+    ],
+)
+def test_bad_tables_are_refused_with_the_row(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    done = assay("curve", "t.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert expected in done.stderr
+
+
+def test_the_testbed_can_be_written_inspected_converted_and_shown(tmp_path: Path) -> None:
+    def run(*arguments: str) -> Any:
+        done = assay(*arguments, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    written = run("data", "testbed", "48", "pool.jsonl", "--defects", "0.3")
+    assert written["rows"] == 48
+    planted = (tmp_path / "pool.jsonl.defects.jsonl").read_text().splitlines()
+    assert len(planted) == sum(written["counts"].values()) > 5
+    inspection = run("data", "inspect", "pool.jsonl")
+    assert inspection["samples"] + inspection["rejected"] == 48
+    assert set(inspection["by_type"]) == set(TASK_TYPES)
+    converted = run("data", "convert", "pool.jsonl", "--out", "out/alpaca.json", "--format", "alpaca")
+    assert converted["rows"] == inspection["samples"]
+    shown = run("data", "show", "pool.jsonl", "--row", "3")
+    learned = "".join(text for text, counted in shown["runs"] if counted)
+    assert learned
+    assert "<|assistant|>" not in learned
+    text = assay("data", "show", "pool.jsonl", "--row", "3", cwd=tmp_path).stdout
+    assert "the loss counts" in text
+
+
+def test_training_and_answering_once(tmp_path: Path) -> None:
+    for n, name, split in ((64, "pool.jsonl", "train"), (24, "items.jsonl", "eval")):
+        assert assay("data", "testbed", str(n), name, "--split", split, cwd=tmp_path).returncode == 0
+    trained = assay("train", "pool.jsonl", "model", "--json", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["samples"] == 64
+    again = assay("train", "pool.jsonl", "model", "--seed", "7", cwd=tmp_path)
+    assert "another training" in again.stderr
+    losses = []
+    for model in ("pocket", "model/model"):
+        done = assay(
+            "answer", model, "items.jsonl", "a.jsonl", "--max-new-tokens", "8", "--json", cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        losses.append(json.loads(done.stdout)["loss"])
+    assert losses[1] < losses[0]
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert len(rows) == 24
+    assert all(0 <= row["score"] <= 1 for row in rows)
