@@ -20,8 +20,8 @@ _SCRIPTS = {
     "el": re.compile("[\u0370-\u03ff]"),
     "he": re.compile("[\u0590-\u05ff]"),
 }
-_LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
-_LETTERS = 400
+_LATIN = re.compile("[a-z\u00df-\u024f]+")
+_SAMPLE = 600
 _FUNCTION_WORDS = {
     "en": frozenset(
         "the of and to in is a that it for was on are as with be this by at from or an have not what which "
@@ -32,6 +32,10 @@ _FUNCTION_WORDS = {
     "es": frozenset("el la los las de y es una un en para que por con no se del al como qué".split()),
     "it": frozenset("il lo la gli le di e è un una in per che non con del della come si".split()),
     "pt": frozenset("o a os as de e é um uma em para que não com do da como por se".split()),
+}
+_TAGS = {
+    word: tuple(tag for tag, words in _FUNCTION_WORDS.items() if word in words)
+    for word in frozenset().union(*_FUNCTION_WORDS.values())
 }
 _LETTER = rf"(?![{_HAN_RANGE}{_SINGLE_RANGE}])[^\W_]"
 _RUN = re.compile(rf"[{_HAN_RANGE}]+|[{_SINGLE_RANGE}]|(?:{_LETTER})+(?:['\u2019](?:{_LETTER})+)*")
@@ -44,24 +48,30 @@ def language_of(text: str) -> str | None:
     Scripts decide where they can (Han with kana is Japanese); among Latin-script languages the commonest
     function words do.  A text of digits and signs, or a few words with none of them, gives None.
     """
-    sample = text[:1000]
-    scripts = {} if sample.isascii() else _SCRIPTS
-    counts = dict.fromkeys(_SCRIPTS, 0) | {t: len(p.findall(sample)) for t, p in scripts.items()}
+    sample = text[:_SAMPLE].lower()
     latin = _LATIN.findall(sample)
-    letters = sum(map(len, latin))
+    if not sample.isascii():
+        script = _script_of(sample, sum(map(len, latin)))
+        if script is not None:
+            return script
+    hits: dict[str, int] = {}
+    for word in latin:
+        for tag in _TAGS.get(word, ()):
+            hits[tag] = hits.get(tag, 0) + 1
+    winner = max(_FUNCTION_WORDS, key=lambda tag: hits.get(tag, 0))
+    return winner if hits.get(winner, 0) >= max(1, len(latin) // 20) else None
+
+
+def _script_of(sample: str, letters: int) -> str | None:
+    """Return the language that the script decides, or None where Latin ``letters`` outweigh it."""
+    counts = {tag: len(pattern.findall(sample)) for tag, pattern in _SCRIPTS.items()}
     if counts["ja"] and counts["ja"] * 10 >= counts["zh"]:
         counts["ja"] += counts["zh"]
         counts["zh"] = 0
     best = max(counts, key=lambda tag: counts[tag])
     # A Han character says about as much as two Latin letters.
-    if counts[best] * (2 if best in ("zh", "ja", "ko") else 1) >= max(letters, 1):
-        return best
-    if not latin:
-        return None
-    lowered = [word.lower() for word in latin[:_LETTERS]]
-    hits = {tag: sum(w in words for w in lowered) for tag, words in _FUNCTION_WORDS.items()}
-    winner = max(hits, key=lambda tag: hits[tag])
-    return winner if hits[winner] >= max(1, len(lowered) // 20) else None
+    weight = 2 if best in ("zh", "ja", "ko") else 1
+    return best if counts[best] * weight >= max(letters, 1) else None
 
 
 @cache

@@ -223,7 +223,7 @@ def learning_size(type: str, difficulty: float = 0.5) -> int:
         "open_qa": _count(len(tables.CREATURES), difficulty),
         "closed_qa": _count(len(tables.THINGS), difficulty) ** 2,
         "generation": _count(len(tables.ANIMALS), difficulty) + _count(len(tables.PLACES), difficulty),
-        "brainstorming": len(tables.GROUPS),
+        "brainstorming": len(tables.GROUPS) * _count(16, max(difficulty, 0.25)),
         "rewrite": 2 * _count(len(tables.OPPOSITES), difficulty),
         "translation": _count(len(tables.COLOURS), difficulty) + _count(32, difficulty),
         "summarization": len(tables.GROUPS) * _count(12, difficulty),
