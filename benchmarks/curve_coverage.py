@@ -2,9 +2,9 @@
 
     python benchmarks/curve_coverage.py --curves 60
 
-Truths in and out of the families: loss range 0.1 to 0.4, run-level sd 0.006, ladders from 1k to 100k.  For
-each truth, design (rungs x seeds) and draw of the parameters: does the nominal 90 % interval for f(2 n_max) hold
-the truth, how wide is it, how far off is its mean?  The peer is the usual practice: least squares of
+Truths in and out of the families: loss range 0.1 to 0.4, run-level sd 0.006, ladders 1k to 100k.  For
+each truth, design (rungs x seeds) and draw of the parameters: does the nominal 90 % interval for f(2 n_max)
+hold the truth, how wide is it, how far off is its mean?  The peer is the usual practice: least squares of
 E + B n^-beta with a residual bootstrap.  Also: of the draws whose P(gain < threshold) lies in a bin, how many
 have it?
 """
