@@ -20,9 +20,10 @@ Start with `assay demo`. Every command takes `--json` (print the result as JSON 
 `--quiet` (no progress).
 """
 
-_GROUPS = {
+_GROUPS: dict[str, str | None] = {
     "study": "Run, plan and report studies.",
     "data": "Inspect, convert and look into data sets.",
+    "curve": None,
 }
 
 
@@ -34,7 +35,10 @@ def build() -> App:
         app.command(group)
     for name, verb in verbs.VERBS.items():
         group_name, _, own = name.rpartition(" ")
-        (groups[group_name] if group_name else app).command(_without_return(verb), name=own)
+        if own in groups:
+            groups[own].default(_without_return(verb))
+        else:
+            (groups[group_name] if group_name else app).command(_without_return(verb), name=own)
     return app
 
 

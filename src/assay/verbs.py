@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from assay.core import CurveResult, StudyResult
+    from assay.core import CurvePower, Reading, StudyResult
     from assay.data import Inspection
     from assay.model import TrainReport
     from assay.plan import GarbageReport, StoreStatus
@@ -288,24 +288,99 @@ def answer(
 
 
 def curve(
-    table: Path, *, satisfied_at: float | None = None, smallest_gain: float = 0.01
-) -> list[CurveResult]:
-    """Fit and read curves from any table with columns type, n_train, seed, and score or loss.
+    table: Path,
+    *,
+    satisfied_at: float | None = None,
+    smallest_gain: float = 0.01,
+    smallest_relative_gain: float = 0.005,
+    reach: float = 2.0,
+    form: str | None = None,
+    price: float | None = None,
+    plot: Path | None = None,
+) -> Reading:
+    """Read curves from any table: verdicts, next runs, best sizes, double descent, balance points.
 
-    Example: `assay curve results.csv --satisfied-at 0.8`
+    Example: `assay curve results.csv --satisfied-at 0.8 --plot curves.html`
 
     Parameters
     ----------
     table
-        CSV or Parquet; optional columns are arm, n_eval and se.
+        CSV, TSV or Parquet with columns n_train and score or loss; type, seed, arm, n_eval and se if known.
     satisfied_at
         The score that satisfies.
     smallest_gain
         The smallest gain from a doubling that matters, in score.
+    smallest_relative_gain
+        The same for losses, as a share of the last loss.
+    reach
+        How far to predict, in largest sizes: 2, at most 4; beyond 2 is speculative.
+    form
+        Use one curve form (bnsl, power, or a plugin's) instead of the posterior over families.
+    price
+        What 1,000 samples cost, for the gain per unit of money.
+    plot
+        Write a chart here: .html, .svg, .png or .json.
     """
     from assay import study
 
-    return study.curves_of_table(table, satisfied_at=satisfied_at, smallest_gain=smallest_gain)
+    return study.curves_of_table(
+        table,
+        satisfied_at=satisfied_at,
+        smallest_gain=smallest_gain,
+        smallest_relative_gain=smallest_relative_gain,
+        reach=reach,
+        form=form,
+        price=price,
+        plot=plot,
+    )
+
+
+def curve_power(
+    rungs: list[int],
+    *,
+    seeds: int = 3,
+    n_eval: int = 100,
+    run_sd: float = 0.01,
+    item_sd: float = 0.3,
+    wanted: float = 0.02,
+    smallest_gain: float = 0.01,
+    types: int = 12,
+) -> CurvePower:
+    """Say before any run what a ladder can show: detectable effects, items and seeds wanted.
+
+    Example: `assay curve power 1000 2000 4000 8000 --seeds 3 --n-eval 200 --wanted 0.02`
+
+    Parameters
+    ----------
+    rungs
+        Sizes of the ladder.
+    seeds
+        Seeds at each size.
+    n_eval
+        Evaluation items per type.
+    run_sd
+        Standard deviation of a type's score between seeds.
+    item_sd
+        Standard deviation of the scores of a type's items; 0.5 for right or wrong at one half.
+    wanted
+        The effect to be seen, in score.
+    smallest_gain
+        The smallest gain from a doubling that matters, for the chances of a verdict.
+    types
+        How many types share the headline.
+    """
+    from assay.curve import curve_power as power
+
+    return power(
+        rungs,
+        seeds=seeds,
+        n_eval=n_eval,
+        run_sd=run_sd,
+        item_sd=item_sd,
+        wanted=wanted,
+        smallest_gain=smallest_gain,
+        types=types,
+    )
 
 
 VERBS: Mapping[str, Callable[..., Any]] = {
@@ -322,5 +397,6 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "train": train,
     "answer": answer,
     "curve": curve,
+    "curve power": curve_power,
 }
 """Command to function; ``study run`` is :func:`study_run`."""

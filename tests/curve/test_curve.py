@@ -60,13 +60,13 @@ def test_the_evidence_is_the_gaussian_integral() -> None:
     """With no sign to hold, the closed form equals the density of the data with coefficients summed out."""
     rng = np.random.default_rng(1)
     u = np.linspace(0, 1, 6)
-    data = Data(u, rng.normal(0, 0.3, 6), np.full(6, 0.5), np.full((6, 6), 1e-3), np.ones(6))
+    data = Data(u, rng.normal(0, 0.3, 6), 0.5 * np.eye(6), np.full((6, 6), 1e-3), np.ones(6))
     posterior = Posterior(data, NoisePrior(np.array([0.1]), np.array([0.0])))
     fit = posterior.fits[1]
     constant = list(FAMILIES).index("constant")
     columns = COMPONENTS[constant].columns(u)
     prior = np.diag([4.0, 1.0, 0.25])
-    covariance = columns @ prior @ columns.T + np.diag(0.01 * data.spread + 1e-9) + data.items
+    covariance = columns @ prior @ columns.T + 0.01 * data.spread + 1e-9 * np.eye(6) + data.items
     covariance = covariance + fit.discrepancy**2 * kernel(u, u)
     expected = multivariate_normal(np.zeros(6), covariance).logpdf(data.y)
     assert fit.log_evidence[constant] == pytest.approx(expected, abs=1e-8)
@@ -75,7 +75,7 @@ def test_the_evidence_is_the_gaussian_integral() -> None:
 def test_the_sign_correction_equals_monte_carlo() -> None:
     rng = np.random.default_rng(2)
     u = np.linspace(0, 1, 5)
-    data = Data(u, 0.1 * u + rng.normal(0, 0.2, 5), np.ones(5), np.zeros((5, 5)), np.ones(5))
+    data = Data(u, 0.1 * u + rng.normal(0, 0.2, 5), np.eye(5), np.zeros((5, 5)), np.ones(5))
     posterior = Posterior(data, NoisePrior(np.array([0.2]), np.array([0.0])))
     j = [c.family for c in COMPONENTS].index("log-linear")
     draws = rng.standard_normal((400_000, 3)) * np.sqrt([4.0, 1.0, 0.25])
@@ -89,7 +89,7 @@ def test_draws_have_the_moments_of_the_posterior() -> None:
     """One component without a sign and without discrepancy: draws are from a known Gaussian."""
     u = np.linspace(0, 1, 6)
     y = np.array([0.1, -0.1, 0.2, 0.0, 0.1, -0.2])
-    data = Data(u, y, np.ones(6), np.zeros((6, 6)), np.ones(6))
+    data = Data(u, y, np.eye(6), np.zeros((6, 6)), np.ones(6))
     fit = Posterior(data, NoisePrior(np.array([0.3]), np.array([0.0]))).fits[0]
     constant = np.full(20_000, list(FAMILIES).index("constant"))
     grid = np.stack([c.columns(u) for c in COMPONENTS])
@@ -156,11 +156,20 @@ def test_fewer_than_three_rungs_are_refused() -> None:
     assert fit_curves(points(rising, rungs=3))[0].refused is None
 
 
-def test_values_that_are_not_finite_are_refused_for_their_type_only() -> None:
-    bad = Point("code", 500, 0, "score", math.nan)
-    rows = points(rising) + points(rising, name="code") + [bad]
-    refused = {c.type: c.refused for c in fit_curves(rows)}
-    assert refused == {"math": None, "code": "not_finite"}
+def test_points_that_cannot_be_used_are_left_out_and_listed() -> None:
+    rows = points(rising)
+    bad = [Point("math", 500, 9, "score", math.nan), Point("math", 0, 3, "score", 0.1)]
+    (curve,) = fit_curves([*rows, *bad])
+    assert [(x.n_train, x.seed, x.value, x.reason) for x in curve.excluded] == [
+        (500, 9, None, "not_finite"),
+        (0, 3, 0.1, "no_training"),
+    ]
+    assert replace(curve, excluded=()) == fit_curves(rows)[0]
+
+
+def test_a_type_of_bad_points_only_is_refused() -> None:
+    (curve,) = fit_curves([Point("math", n, 0, "score", math.inf) for n in (1, 2, 3)])
+    assert curve.refused == "few_rungs" and len(curve.excluded) == 3
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 0.5, 57.0, -3.0])

@@ -18,10 +18,15 @@ from assay.core import (
     AnswerSheet,
     ArmComparison,
     ArmRow,
+    BalancePoint,
     Band,
+    BestSize,
     Cost,
     CurveResult,
     DataSummary,
+    DoubleDescent,
+    Excluded,
+    Gain,
     NextRuns,
     Point,
     RungAnswer,
@@ -29,6 +34,7 @@ from assay.core import (
     SourceRow,
     StudyResult,
     Verdict,
+    Worth,
 )
 
 ARMS = ("random", "balanced")
@@ -96,7 +102,40 @@ def build(language: str = "en") -> StudyResult:
         answers=tuple(_answers(rng)),
         answer=_answer(),
         notes=(_NOTE[language],),
+        worth=tuple(_worth(kinds)),
+        descents=tuple(_descents(kinds)),
+        balances=tuple(_balances(kinds)),
     )
+
+
+def _worth(kinds: tuple[str, ...]) -> Iterator[Worth]:
+    for k, kind in enumerate(kinds):
+        for arm in ARMS:
+            gain = Gain(30_000, 31_000, 0.0021 - 0.0003 * k, 0.0004 - 0.0003 * k, 0.0043 - 0.0003 * k)
+            yield Worth(kind, arm, "score", gain, gain.gain / 12.5, None if k == 2 else gain.gain / 0.3)
+
+
+def _descents(kinds: tuple[str, ...]) -> Iterator[DoubleDescent]:
+    for k, kind in enumerate(kinds):
+        named = (kind, "random", "score")
+        yield (
+            DoubleDescent(*named, "nominated", None, 1000, 3000, 0.034, 0.012, None, 0.02, True, 4),
+            DoubleDescent(*named, "confirmed", None, 1000, 3000, 0.034, 0.012, 0.003, 0.02, False, 0),
+            DoubleDescent(*named, "not seen", None, rise=0.0, p=1.0, visible_rise=0.009),
+            DoubleDescent(*named, "cannot tell", "few_rungs"),
+            DoubleDescent(*named, "cannot tell", "weak", 1000, 3000, 0.004, 0.44, None, None, False, 4),
+        )[k % 5]
+
+
+def _balances(kinds: tuple[str, ...]) -> Iterator[BalancePoint]:
+    for k, kind in enumerate(kinds):
+        pair = ("balanced", "random", kind, "score")
+        yield (
+            BalancePoint(*pair, "meet", 9120, 4000, 20_000, 0.01, by_construction=False),
+            BalancePoint(*pair, "meet", 25_000, 14_000, None, 0.01, by_construction=True),
+            BalancePoint(*pair, "a stays ahead", None, None, None, 0.01, by_construction=None),
+            BalancePoint(*pair, "undecided", None, 6000, None, 0.01, by_construction=None),
+        )[k % 4]
 
 
 def _answer() -> Answer:
@@ -154,6 +193,8 @@ def _curve(kind: str, arm: str, metric: str) -> CurveResult:
         {"power law": 0.61, "logistic": 0.3, "flat": 0.09},
         None,
         satisfied,
+        best=BestSize(None if kind == "code" else 9000, 3000, 30_000, "undecided", 0.4),
+        excluded=(Excluded(100, 5, None, "not_finite"),) if kind == "math" else (),
     )
 
 
@@ -177,9 +218,23 @@ def _comparisons(kinds: tuple[str, ...], rng: random.Random) -> Iterator[ArmComp
         for i, kind in enumerate(kinds):
             for n in RUNGS:
                 d = rng.gauss(0.004, 0.01)
+                word, correction = words[i % 4], "holm" if kind == OVERALL else "bh"
                 yield ArmComparison(
-                    "balanced", "random", n, kind, metric, d, d - 0.015, d + 0.015, 3, 0.01, words[i % 4]
-                )  # type: ignore[arg-type]
+                    "balanced",
+                    "random",
+                    n,
+                    kind,
+                    metric,
+                    d,
+                    d - 0.015,
+                    d + 0.015,
+                    3,
+                    0.01,
+                    word,
+                    0.03,
+                    0.09,
+                    correction,  # type: ignore[arg-type]
+                )
 
 
 def _runs(rng: random.Random) -> Iterator[RunRow]:

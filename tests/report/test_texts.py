@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.core import TASK_TYPES, StudyResult
+from assay.core import TASK_TYPES, CurvePower, DoubleDescent, Reading, StudyResult
 from assay.report import print_summary, print_value, render_html, render_markdown, sparkline
 from assay.report._words import CATALOGUES
 
@@ -135,7 +135,7 @@ def test_next_runs_and_reasons_are_worded(result: StudyResult, chinese: StudyRes
 
 
 def test_curves_of_a_table_are_printed_with_verdicts(result: StudyResult) -> None:
-    text = printed([c for c in result.curves if c.metric == "score"], 140)
+    text = printed(Reading(tuple(c for c in result.curves if c.metric == "score"), (), (), (), ()), 140)
     assert "rising" in text and "fewer than three rungs" in text and "+0." in text
 
 
@@ -143,3 +143,34 @@ def test_sparklines_rise_with_their_values() -> None:
     assert sparkline([0, 0.5, 1]) == "▁▅█"
     assert sparkline([2.0, 2.0]) == "▁▁"
     assert sparkline([]) == ""
+
+
+@pytest.mark.parametrize("name", ["result", "chinese"])
+def test_findings_are_in_every_form_and_language(name: str, request: pytest.FixtureRequest) -> None:
+    result = request.getfixturevalue(name)
+    words = CATALOGUES[result.language]
+    page, text = render_html(result), render_markdown(result)
+    for key in ("worth", "best", "descent", "balance"):
+        assert words[f"{key}.heading"] in page and words[f"{key}.heading"] in text
+    assert words["descent.weak"] in page and words["balance.constructed"] in page
+
+
+def test_rows_that_say_the_same_of_all_types_become_one(result: StudyResult) -> None:
+    same = tuple(DoubleDescent(kind, "random", "score", "cannot tell", "few_rungs") for kind in TASK_TYPES)
+    text = render_markdown(replace(result, descents=same))
+    assert text.count("fewer than four rungs") == 1 and "all types" in text
+
+
+def test_a_reading_is_printed_in_full_at_80_columns(result: StudyResult) -> None:
+    score = tuple(c for c in result.curves if c.metric == "score" and c.arm == "random")
+    reading = Reading(score, result.worth, result.descents, result.balances, ())
+    out = printed(reading)
+    assert all(len(line) <= 80 for line in out.splitlines())
+    for word in ("Double descent", "Balance points", "3 × 30k", "math: points left out: 1"):
+        assert word in out, word
+    assert "…" not in out.split("What 1,000")[0]
+
+
+def test_power_is_printed_in_sentences() -> None:
+    out = printed(CurvePower(0.05, 0.07, 1200, None, None, 0.8, 0.995), width=120)
+    assert "never" in out and "> 0.99" in out and "1,200" in out

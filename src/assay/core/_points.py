@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
-Refusal: TypeAlias = Literal["few_rungs", "not_finite"]
+Refusal: TypeAlias = Literal["few_rungs"]
+Exclusion: TypeAlias = Literal["not_finite", "no_training"]
 VerdictWord: TypeAlias = Literal["rising", "plateau", "falling", "undecided"]
 
 OVERALL = "overall"
@@ -51,7 +52,10 @@ class Band:
     low: tuple[float, ...]
     high: tuple[float, ...]
     extrapolated_from: float
-    """The largest measured size, one of ``n``; grid values above it are extrapolation."""
+    """The largest measured size, one of ``n``; grid values above it are extrapolation.
+
+    Above twice that size they are speculative; above four times there are none.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,34 @@ class NextRuns:
     n_train: int
     seeds: int
     chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What going from ``n_from`` to ``n_to`` samples buys: mean and 90 % interval, positive is better."""
+
+    n_from: int
+    n_to: int
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class BestSize:
+    """Where in the measured range a curve is best.
+
+    ``n`` is the smallest size that is within the smallest gain of the best with probability 0.9 (None where
+    no size is); ``low`` and ``high`` hold the best size itself with probability 0.9.  ``word`` is
+    ``interior`` where the largest rung is worse than the best by more than the smallest gain with probability
+    0.9, ``no interior optimum`` where it is not with probability 0.9, else ``undecided``.
+    """
+
+    n: int | None
+    low: int
+    high: int
+    word: Literal["interior", "no interior optimum", "undecided"]
+    p_interior: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +125,17 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Excluded:
+    """A point that the fit leaves out, and why."""
+
+    n_train: int
+    seed: int
+    value: float | None
+    """None where the value is not a finite number."""
+    reason: Exclusion
+
+
+@dataclass(frozen=True, slots=True)
 class CurveResult:
     """The fitted curve of one type, arm and metric, as the report shows it."""
 
@@ -107,6 +150,82 @@ class CurveResult:
     """Why no curve was fitted; then band and verdict are None."""
     satisfied_at: float | None = None
     """Smallest size whose score passes the threshold with probability 0.9, if any was asked for."""
+    next_thousand: Gain | None = None
+    """The gain from 1,000 samples more; None where the largest rung is smaller than that."""
+    best: BestSize | None = None
+    excluded: tuple[Excluded, ...] = ()
+    """Points that the fit leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoubleDescent:
+    """Whether a curve gets worse between two sizes, ``valley`` and ``peak``.
+
+    ``word``: ``nominated`` by the ladder (then ``fresh_seeds`` seeds at both sizes should confirm it),
+    ``confirmed`` by fresh seeds, ``not seen`` where a rise that matters would have been seen, else ``cannot
+    tell``.  ``rise`` is how much worse the peak is (positive, in the metric's units); ``p`` its probability
+    under the nearest curve that never gets worse, ``p_fresh`` the one-sided p of the fresh seeds.
+    """
+
+    type: str
+    arm: str
+    metric: str
+    word: Literal["confirmed", "nominated", "not seen", "cannot tell"]
+    reason: Literal["few_rungs", "no_replicates", "weak"] | None = None
+    valley: int | None = None
+    peak: int | None = None
+    rise: float | None = None
+    p: float | None = None
+    p_fresh: float | None = None
+    visible_rise: float | None = None
+    """The smallest rise that the ladder shows with probability 0.8; None where there is none."""
+    descends_again: bool | None = None
+    """Whether a later rung is better than the peak, beyond its error."""
+    fresh_seeds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePower:
+    """What a planned ladder can show, in units of the score."""
+
+    detectable: float
+    """The smallest difference between two arms at one size that is found with probability 0.8, level 0.05."""
+    detectable_holm: float
+    """The same for the worst case of Holm's correction over all types."""
+    items_wanted: int | None
+    """Items per type to find the wanted effect with these seeds; None where no number of items will do."""
+    seeds_wanted: int | None
+    """Seeds to find the wanted effect with these items; None where no number of seeds will do."""
+    visible_rise: float | None
+    """The smallest rise of a double descent that the ladder shows with probability 0.8; None without."""
+    p_rising: float
+    """Chance of the verdict rising where every doubling buys the wanted effect."""
+    p_plateau: float
+    """Chance of the verdict plateau where doublings buy nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class BalancePoint:
+    """Where two arms meet: from which size on ``a`` is no better than ``b`` by more than ``threshold``.
+
+    ``word``: ``meet`` at ``n`` (the first size from which on P(difference <= threshold) >= 0.9 holds up to
+    the end), ``a stays ahead`` where P(difference > threshold) >= 0.9 at the end, else ``undecided``.
+    ``low`` and ``high`` hold the meeting size with probability 0.9; ``high`` is None where that reaches
+    beyond the measured sizes.  ``by_construction``: at ``n`` arm ``a`` holds at least half of its pool, so
+    it has little left to choose; both arms are one at the whole pool, whatever the data.
+    """
+
+    a: str
+    b: str
+    type: str
+    metric: str
+    word: Literal["meet", "a stays ahead", "undecided"]
+    n: int | None
+    low: int | None
+    high: int | None
+    threshold: float
+    by_construction: bool | None
+    """None where the size of the pool is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +243,39 @@ class ArmComparison:
     seeds: int
     threshold: float
     word: Literal["better", "worse", "as good", "undecided"]
-    """``as good`` where the whole 90 % interval lies within plus and minus ``threshold``."""
+    """``better`` and ``worse`` where ``p_adjusted`` is at most 0.1; ``as good`` where the whole 90 % interval
+    lies within plus and minus ``threshold``."""
+    p: float
+    """Two-sided p of no difference."""
+    p_adjusted: float
+    """``p`` corrected for the number of comparisons it stands among."""
+    correction: Literal["holm", "bh"]
+    """Holm for headlines (overall, at the largest size of each arm), Benjamini-Hochberg for the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What 1,000 samples more of one arm buy in one type, and what they cost."""
+
+    type: str
+    arm: str
+    metric: str
+    gain: Gain
+    per_money: float | None
+    """Gain per unit of money; None where no price was given."""
+    per_hour: float | None
+    """Gain per hour of training; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that a table of points says."""
+
+    curves: tuple[CurveResult, ...]
+    worth: tuple[Worth, ...]
+    descents: tuple[DoubleDescent, ...]
+    balances: tuple[BalancePoint, ...]
+    comparisons: tuple[ArmComparison, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,3 +414,6 @@ class StudyResult:
     answer: Answer | None
     """The recommendation; None where no curve could be fitted."""
     notes: tuple[str, ...] = field(default=())
+    worth: tuple[Worth, ...] = field(default=())
+    descents: tuple[DoubleDescent, ...] = field(default=())
+    balances: tuple[BalancePoint, ...] = field(default=())

@@ -4,7 +4,29 @@ A curve is a posterior over families, never one power law; a verdict is given at
 0.9, and where none reaches it the answer is *undecided*, with the cheapest runs expected to settle it.
 """
 
-from assay.curve._compare import compare_arms, recommend
-from assay.curve._fit import DECIDED, fit_curves
+from assay.curve._balance import balance_points
+from assay.curve._compare import benjamini_hochberg, compare_arms, holm, recommend
+from assay.curve._curve import DECIDED
+from assay.curve._descent import double_descent
+from assay.curve._fit import FURTHEST, TRUSTED, fit_curves
+from assay.curve._free import FREE_FORMS, FreeForm, free_form
+from assay.curve._power import curve_power
+from assay.curve._read import read_curves
 
-__all__ = ["DECIDED", "compare_arms", "fit_curves", "recommend"]
+__all__ = [
+    "DECIDED",
+    "FREE_FORMS",
+    "FURTHEST",
+    "TRUSTED",
+    "FreeForm",
+    "balance_points",
+    "benjamini_hochberg",
+    "compare_arms",
+    "curve_power",
+    "double_descent",
+    "fit_curves",
+    "free_form",
+    "holm",
+    "read_curves",
+    "recommend",
+]

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+import numpy as np
+from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 
 from assay.core import OVERALL, Answer, ArmComparison, CurveResult, Metric, Point
+from assay.curve._curve import DECIDED, threshold_of
+from assay.curve._families import Array
 from assay.curve._fit import measured
 from assay.curve._table import OWN_SHARE, Ladder, ladders, oriented
 
@@ -27,13 +32,14 @@ def compare_arms(
 
     The interval holds the run-level error, pooled over rungs and types, and the part of the item-level
     error that two models do not share.  Without replicate seeds there is no run-level error
-    to be had, so nothing is compared.  Not corrected for the number of comparisons: they are for exploration.
+    to be had, so nothing is compared.  Headlines (overall, at the largest size of each arm) are corrected for
+    their number by Holm's method, all others by Benjamini and Hochberg's.
     """
     groups: dict[tuple[str, str], dict[str, Ladder]] = defaultdict(dict)
     found = ladders(points)
     for ladder in found:
         groups[ladder.metric, ladder.type][ladder.arm] = ladder
-    comparisons = []
+    rows = []
     for (metric, _), arms in groups.items():
         base = arms.get(baseline)
         pooled = [x for x in found if x.metric == metric]
@@ -41,12 +47,11 @@ def compare_arms(
         if base is None or freedom < 2:
             continue
         sd = math.sqrt(sum(x.squares for x in pooled) / freedom)
+        threshold = threshold_of(base, smallest_gain, smallest_relative_gain)
         for arm, ladder in arms.items():
             if arm != baseline:
-                relative = smallest_relative_gain * abs(float(base.value[-1]))
-                threshold = smallest_gain if metric == "score" else relative
-                comparisons += _pairs(ladder, base, sd, freedom, threshold)
-    return comparisons
+                rows += _pairs(ladder, base, sd, freedom, threshold)
+    return _corrected(rows)
 
 
 def _pairs(a: Ladder, b: Ladder, sd: float, freedom: int, threshold: float) -> list[ArmComparison]:
@@ -56,35 +61,76 @@ def _pairs(a: Ladder, b: Ladder, sd: float, freedom: int, threshold: float) -> l
         for j in [j for j, m in enumerate(b.n) if m == n]:
             runs = a.factor[i] / a.seeds[i] + b.factor[j] / b.seeds[j]
             items = own * float(a.item_se[i]) * float(b.item_se[j])
-            reach = float(student.ppf(0.95, freedom)) * math.sqrt(sd * sd * runs + items)
+            error = math.sqrt(sd * sd * runs + items)
             difference = oriented(a) * float(a.value[i] - b.value[j])
-            rows.append(_row(a, b, int(n), difference, reach, threshold, int(min(a.seeds[i], b.seeds[j]))))
+            reach = float(student.ppf(0.95, freedom)) * error
+            p = 2 * float(student.sf(abs(difference) / error, freedom)) if error else float(difference == 0)
+            rows.append(
+                ArmComparison(
+                    a=a.arm,
+                    b=b.arm,
+                    n_train=int(n),
+                    type=a.type,
+                    metric=a.metric,
+                    difference=difference,
+                    low=difference - reach,
+                    high=difference + reach,
+                    seeds=int(min(a.seeds[i], b.seeds[j])),
+                    threshold=threshold,
+                    word="undecided",
+                    p=p,
+                    p_adjusted=p,
+                    correction="bh",
+                )
+            )
     return rows
 
 
-def _row(
-    a: Ladder, b: Ladder, n: int, difference: float, reach: float, threshold: float, seeds: int
-) -> ArmComparison:
-    low, high = difference - reach, difference + reach
-    if low > 0:
-        word = "better"
-    elif high < 0:
-        word = "worse"
-    else:
-        word = "as good" if -threshold <= low and high <= threshold else "undecided"
-    return ArmComparison(
-        a.arm,
-        b.arm,
-        n,
-        a.type,
-        a.metric,
-        difference,
-        low,
-        high,
-        seeds,
-        threshold,
-        word,  # type: ignore[arg-type]
-    )
+def _corrected(rows: Sequence[ArmComparison]) -> list[ArmComparison]:
+    """Correct p among the headlines and among the rest, and say the word that follows."""
+    largest: dict[tuple[str, str], int] = {}
+    for row in rows:
+        if row.type == OVERALL:
+            key = (row.metric, row.a)
+            largest[key] = max(largest.get(key, 0), row.n_train)
+    headline = [r.type == OVERALL and r.n_train == largest[r.metric, r.a] for r in rows]
+    adjusted = np.empty(len(rows))
+    for is_headline, correct in ((True, holm), (False, benjamini_hochberg)):
+        for metric in dict.fromkeys(r.metric for r in rows):
+            own = [i for i, r in enumerate(rows) if r.metric == metric and headline[i] == is_headline]
+            adjusted[own] = correct([rows[i].p for i in own])
+    return [
+        replace(
+            row,
+            p_adjusted=float(p),
+            correction="holm" if first else "bh",
+            word=_word(row, float(p)),  # type: ignore[arg-type]
+        )
+        for row, p, first in zip(rows, adjusted, headline, strict=True)
+    ]
+
+
+def _word(row: ArmComparison, p: float) -> str:
+    if p <= 1 - DECIDED:
+        return "better" if row.difference > 0 else "worse"
+    return "as good" if -row.threshold <= row.low and row.high <= row.threshold else "undecided"
+
+
+def holm(p: Sequence[float]) -> Array:
+    """Return p values corrected so that the chance of any false claim is kept (Holm 1979)."""
+    values = np.asarray(p, float)
+    order = np.argsort(values)
+    factors = np.arange(len(values), 0, -1)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
+    return corrected
+
+
+def benjamini_hochberg(p: Sequence[float]) -> Array:
+    """Return p values corrected so that the share of false claims is kept (Benjamini & Hochberg 1995)."""
+    values = np.asarray(p, float)
+    corrected: Array = false_discovery_control(values) if len(values) else values
+    return corrected
 
 
 def recommend(curves: Sequence[CurveResult], comparisons: Sequence[ArmComparison]) -> Answer | None:

@@ -31,9 +31,10 @@ _LOG_PRIOR = np.log([1 / (len(FAMILIES) * len(FAMILIES[component.family])) for c
 class Data:
     """Rung means in units of the expected range, oriented so that up is better, centred on 0.
 
-    ``u`` [K] in [0, 1]; ``y`` [K]; ``spread`` [K]: variance factor of the run-level error of each mean (for
-    noise variance s^2 it is s^2 spread); ``items`` [K, K]: covariance of the item-level error; ``room`` [K]
-    in (0, 1]: how far the discrepancy can reach at each rung (little where a score is near its bound).
+    ``u`` [K] in [0, 1]; ``y`` [K]; ``spread`` [K, K]: covariance of the run-level error of the means for unit
+    variance of one run (for noise variance s^2 it is s^2 spread); ``items`` [K, K]: covariance of the
+    item-level error; ``room`` [K] in (0, 1]: how far the discrepancy can reach at each rung (little where a
+    score is near its bound).
     """
 
     u: Array
@@ -116,7 +117,7 @@ class _Fit:
     def __init__(self, data: Data, columns: Array, sd: float, discrepancy: float) -> None:
         self.data, self.columns, self.discrepancy = data, columns, discrepancy
         k = len(data.u)
-        covariance = np.diag(sd * sd * data.spread + _TINY) + data.items
+        covariance = sd * sd * data.spread + _TINY * np.eye(k) + data.items
         covariance = covariance + discrepancy**2 * data.discrepancy(data.u, data.u)
         self.inverse = np.linalg.inv(covariance)
         _, log_det = np.linalg.slogdet(covariance)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.core import BASE_ARM, Point, higher_is_better
+from assay.core import BASE_ARM, Excluded, Point, higher_is_better
 from assay.curve._families import Array
 from assay.curve._posterior import NoisePrior
 
@@ -19,6 +19,10 @@ from assay.curve._posterior import NoisePrior
 OWN_SHARE = {"score": 0.4, "loss": 0.02, "bits_per_byte": 0.02}
 ITEM_LENGTH = 0.5
 _UNKNOWN_ITEMS = 50
+# Seeds that share a trunk err together at neighbouring rungs; how far that reaches, in u.
+TRUNK_LENGTH = 0.5
+_TRUNK_PRIOR = 10.0
+_MODERATION = 4.0
 _GRID = 13
 _OWN_WORD = 0.5
 _UNKNOWN_WORD = 0.9
@@ -30,7 +34,9 @@ class Ladder:
     """One type, arm and metric: per rung its size, mean over seeds, seeds, and item-level error.
 
     Arrays [K], sizes rising.  ``squares`` is the sum over rungs of squared deviations between seeds, each
-    divided by its variance factor, with ``freedom`` degrees of freedom.
+    divided by its variance factor, with ``freedom`` degrees of freedom.  ``common`` [K, K] counts the seeds
+    that two rungs have in common; ``deviations`` [S, K] holds each seed's deviations from the rung means in
+    units of the factor's root, NaN where a seed was not run.
     """
 
     type: str
@@ -43,6 +49,9 @@ class Ladder:
     factor: Array
     squares: float
     freedom: int
+    common: Array
+    deviations: Array
+    excluded: tuple[Excluded, ...] = ()
 
     @property
     def range(self) -> float:
@@ -51,23 +60,45 @@ class Ladder:
 
 
 def ladders(points: Iterable[Point]) -> list[Ladder]:
-    """Gather points into ladders; the base model and sizes of 0 stand outside every ladder."""
+    """Gather points into ladders; the base model stands outside every ladder.
+
+    Points of size 0 and values that are not finite are left out and listed in ``excluded``.
+    """
     groups: dict[tuple[str, str, str], list[Point]] = defaultdict(list)
     for point in points:
-        if point.arm != BASE_ARM and point.n_train > 0:
+        if point.arm != BASE_ARM:
             groups[point.type, point.arm, point.metric].append(point)
     return [_ladder(*key, rows) for key, rows in groups.items()]
 
 
+def _excluded(point: Point) -> Excluded | None:
+    if not math.isfinite(point.value):
+        return Excluded(point.n_train, point.seed, None, "not_finite")
+    if point.n_train <= 0:
+        return Excluded(point.n_train, point.seed, point.value, "no_training")
+    return None
+
+
 def _ladder(type: str, arm: str, metric: str, points: Sequence[Point]) -> Ladder:
     rungs: dict[int, list[Point]] = defaultdict(list)
+    excluded = []
     for point in points:
-        rungs[point.n_train].append(point)
+        reason = _excluded(point)
+        if reason is None:
+            rungs[point.n_train].append(point)
+        else:
+            excluded.append(reason)
     sizes = sorted(rungs)
     values = [np.array([p.value for p in rungs[n]]) for n in sizes]
     means = np.array([v.mean() for v in values])
     bounded = metric == "score" and bool(np.all((means >= 0) & (means <= 1)))
     factor = _proportion(means, [rungs[n] for n in sizes]) if bounded else np.ones(len(sizes))
+    seeds = sorted({p.seed for n in sizes for p in rungs[n]})
+    deviations = np.full((len(seeds), len(sizes)), np.nan)
+    for k, n in enumerate(sizes):
+        for p in rungs[n]:
+            deviations[seeds.index(p.seed), k] = (p.value - means[k]) / math.sqrt(factor[k])
+    ran = np.isfinite(deviations).astype(float)
     squares = sum(float(((v - v.mean()) ** 2).sum()) / f for v, f in zip(values, factor, strict=True))
     return Ladder(
         type=type,
@@ -80,7 +111,16 @@ def _ladder(type: str, arm: str, metric: str, points: Sequence[Point]) -> Ladder
         factor=factor,
         squares=squares,
         freedom=sum(len(v) - 1 for v in values),
+        common=ran.T @ ran,
+        deviations=deviations,
+        excluded=tuple(excluded),
     )
+
+
+def place(n: Array, ladder: Ladder) -> Array:
+    """Return sizes as u: 0 at the smallest rung, 1 at the largest."""
+    scaled: Array = np.log(n / ladder.n[0]) / math.log(ladder.n[-1] / ladder.n[0])
+    return scaled
 
 
 def _proportion(means: Array, rungs: Sequence[Sequence[Point]]) -> Array:
@@ -111,11 +151,69 @@ def _item_se(points: Sequence[Point], bounded: bool) -> float:
     return math.sqrt(p * (1 - p) / min(counts))
 
 
-def item_covariance(ladder: Ladder, u: Array) -> Array:
-    """Return the covariance [K, K] of the item-level error: one part alike at all rungs, one that fades."""
+def item_covariance(ladder: Ladder, u: Array, *, common: bool = True) -> Array:
+    """Return the covariance [K, K] of the item-level error: one part alike at all rungs, one that fades.
+
+    The part alike at all rungs is alike in all arms too; comparisons of arms leave it out (``common``).
+    """
     own = OWN_SHARE.get(ladder.metric, 0.4)
     near = np.exp(-((u[:, None] - u[None, :]) ** 2) / (2 * ITEM_LENGTH**2))
-    return np.outer(ladder.item_se, ladder.item_se) * (1 - own + own * near)
+    return np.outer(ladder.item_se, ladder.item_se) * (float(common) * (1 - own) + own * near)
+
+
+def trunk_correlation(group: Sequence[Ladder]) -> float:
+    """Return how strongly one seed errs alike at neighbouring rungs, in [0, 0.9], pooled over ladders.
+
+    Runs of a seed share their first pass, so their errors are alike, the more the nearer their sizes: the
+    correlation at distance d in u is rho exp(-d / 0.5).  rho is the ratio of the observed products of
+    deviations to those expected at 1, drawn towards 0 as by ten further products.
+    """
+    products = expected = weight = 0.0
+    for ladder in group:
+        deviations = ladder.deviations
+        if len(deviations) < 2 or len(ladder.n) < 2 or not np.isfinite(deviations).all():
+            continue
+        u = place(ladder.n, ladder)
+        near = np.exp(-np.abs(u[:, None] - u[None, :]) / TRUNK_LENGTH)
+        off = ~np.eye(len(u), dtype=bool)
+        cross = deviations.T @ deviations
+        variance = float(np.trace(cross)) / len(u)
+        if variance > 0:
+            products += float((cross * near)[off].sum()) / variance
+            expected += float((near**2)[off].sum())
+            weight += len(deviations) - 1
+    if not expected:
+        return 0.0
+    shrink = weight / (weight + _TRUNK_PRIOR)
+    return float(np.clip(shrink * products / expected, 0.0, 0.9))
+
+
+def run_covariance(ladder: Ladder, correlation: float) -> Array:
+    """Return the covariance [K, K] of the run-level error of the rung means, for unit variance of one run."""
+    u = place(ladder.n, ladder)
+    near = correlation * np.exp(-np.abs(u[:, None] - u[None, :]) / TRUNK_LENGTH)
+    np.fill_diagonal(near, 1.0)
+    shared = ladder.common / np.outer(ladder.seeds, ladder.seeds)
+    np.fill_diagonal(shared, 1 / ladder.seeds)
+    root = np.sqrt(ladder.factor)
+    covariance: Array = np.outer(root, root) * near * shared
+    return covariance
+
+
+def moderated_noise(own: Ladder, group: Iterable[Ladder]) -> tuple[float, float] | None:
+    """Return (run-level standard deviation, degrees of freedom), or None where no rung has two seeds.
+
+    A ladder's own replicates, drawn towards those of the other ladders of its metric as by four further
+    degrees of freedom (Smyth 2004, moderated variances).
+    """
+    others = [x for x in group if x is not own and x.metric == own.metric]
+    squares, freedom = sum(x.squares for x in others), sum(x.freedom for x in others)
+    if freedom < _MODERATION:
+        squares, freedom = squares + own.squares, freedom + own.freedom
+        return (max(math.sqrt(squares / freedom), _least(own)), freedom) if freedom else None
+    prior = squares / freedom
+    total = own.freedom + _MODERATION
+    return max(math.sqrt((own.squares + _MODERATION * prior) / total), _least(own)), total
 
 
 def noise_priors(group: Sequence[Ladder]) -> list[NoisePrior]:

@@ -7,6 +7,7 @@ libraries are imported where they are used.
 from assay.report._files import load_result, points_frame, restore, write_report
 from assay.report._html import render_html
 from assay.report._markdown import render_markdown
+from assay.report._plots import write_plot
 from assay.report._terminal import print_summary, print_value, sparkline
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "render_markdown",
     "restore",
     "sparkline",
+    "write_plot",
     "write_report",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
 from assay.report import _format
 from assay.report._charts import bar, cost_bars, traces, whisker
+from assay.report._findings import findings
 from assay.report._index import Index, evaluation_only, index, pairs
 from assay.report._panel import Domain, Panel, domain, draw, symbols
 from assay.report._says import answer_text, next_text, reason_text
@@ -97,6 +98,7 @@ class _View:
             "labels": CATALOGUES[result.language],
             "glyphs": _GLYPHS,
             "dash_text": _format.DASH,
+            "findings": findings(result, self.found.headline, self.w),
             "answer": answer_text(result, self.w),
             "largest": max((run.n_train for run in result.runs), default=0),
             "symbols": symbols(),

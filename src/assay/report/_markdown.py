@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from assay.core import OVERALL, CurveResult, StudyResult
+from assay.report._findings import findings
 from assay.report._format import (
     DASH,
     clean,
@@ -48,6 +49,9 @@ def render_markdown(result: StudyResult) -> str:
     for arm in found.arms:
         lines += _verdicts(found, arm, w)
     lines += _measured(found, w)
+    for block in findings(result, found.headline, w):
+        rows = [[escape(cell) for cell in row] for row in block.rows]
+        lines += [f"## {block.heading}", "", block.intro, "", *table(block.head, rows)]
     lines += _comparisons(result, found, w)
     lines += _cost(result, w)
     lines += _data(result, w)

@@ -65,4 +65,5 @@ def reason_text(verdict: Verdict, w: Words) -> str:
 def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     """Return what to run to settle a verdict, and how likely it is to; ``largest`` is the last rung."""
     key = "next.seeds" if runs.n_train <= largest else "next.rung"
+    key += ".one" if runs.seeds == 1 else ""
     return w(key, seeds=runs.seeds, n=integer(runs.n_train), chance=probability(runs.chance))

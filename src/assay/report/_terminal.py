@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import OVERALL, CurveResult, StudyResult
+from assay.core import OVERALL, CurvePower, CurveResult, Reading, StudyResult
 from assay.report._files import HTML
+from assay.report._findings import findings
 from assay.report._format import (
     DASH,
     duration,
@@ -22,7 +24,7 @@ from assay.report._format import (
     signed,
 )
 from assay.report._index import Index, index, ladder
-from assay.report._says import answer_text, next_text
+from assay.report._says import answer_text
 from assay.report._words import Words, words
 
 if TYPE_CHECKING:
@@ -144,8 +146,10 @@ def print_value(value: Any, console: Console) -> None:
 
         for part in inspection_parts(value):
             console.print(part)
-    elif isinstance(value, Sequence) and value and all(isinstance(v, CurveResult) for v in value):
-        print_curves(value, console)
+    elif isinstance(value, Reading):
+        print_reading(value, console)
+    elif isinstance(value, CurvePower):
+        print_power(value, console)
     elif hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
         console.print(value)
     elif isinstance(value, str | int | float | Path):
@@ -225,22 +229,71 @@ def print_curves(curves: Sequence[CurveResult], console: Console) -> None:
 
     w = words("en")
     arms, metrics = {c.arm for c in curves}, {c.metric for c in curves}
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(w("col.type"), no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(w("col.type"), min_width=10, overflow="fold")
     shown = [name for name, kinds in (("arm", arms), ("metric", metrics)) if len(kinds) > 1]
     for name in shown:
         table.add_column(w(f"col.{name}"), no_wrap=True)
-    for name in ("verdict", "probability", "gain", "satisfied", "next"):
-        table.add_column("p" if name == "probability" else w(f"col.{name}"), no_wrap=name != "next")
+    asked = any(c.satisfied_at is not None for c in curves)
+    for name in ("verdict", "probability", "gain", *(["satisfied"] if asked else []), "next"):
+        heading = "p" if name == "probability" else w(f"col.{name}")
+        table.add_column(heading, no_wrap=name in ("verdict", "probability", "gain"))
     for curve in curves:
         cells = [Text(w.type(curve.type)), *(Text(getattr(curve, name)) for name in shown)]
-        satisfied = DASH if curve.satisfied_at is None else integer(curve.satisfied_at)
-        table.add_row(*cells, *_verdict_cells(curve, w), Text(satisfied), Text(_next(curve, w)))
+        cells += _verdict_cells(curve, w)
+        if asked:
+            cells.append(Text(DASH if curve.satisfied_at is None else integer(curve.satisfied_at)))
+        table.add_row(*cells, Text(_next(curve, w)))
     console.print(table)
+    if any(c.verdict and c.verdict.next_runs for c in curves):
+        console.print(Text(w("summary.next"), style="dim"))
+
+
+def print_power(power: CurvePower, console: Console) -> None:
+    """Print what a planned ladder can show, one sentence a line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    w = words("en")
+    grid = Table.grid(padding=(0, 2))
+    for name, value in _fields(power).items():
+        chance = name.startswith("p_")
+        shown = w("power.none") if value is None else probability(value) if chance else plain(value)
+        grid.add_row(Text(shown, justify="right", style="bold"), Text(w(f"power.{name}")))
+    console.print(grid)
+
+
+def print_reading(reading: Reading, console: Console) -> None:
+    """Print the curves of a table and every finding that has rows, metric by metric."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    w = words("en")
+    print_curves(reading.curves, console)
+    metrics = dict.fromkeys(c.metric for c in reading.curves)
+    for metric in metrics:
+        for block in findings(reading, metric, w):
+            title = f"{block.heading}: {w.metric(metric)}" if len(metrics) > 1 else block.heading
+            console.print(Text(f"\n{title}", style="bold"))
+            console.print(Text(block.intro, style="dim"))
+            table = Table(*block.head, box=box.SIMPLE_HEAD, pad_edge=False)
+            for row in block.rows:
+                table.add_row(*(Text(cell) for cell in row))
+            console.print(table)
+    excluded = Counter((c.type, point.reason) for c in reading.curves for point in c.excluded)
+    for (kind, reason), count in excluded.items():
+        left_out = w("curves.excluded", count=count, reason=w.exclusion(reason))
+        console.print(Text(f"{w.type(kind)}: {left_out}", style="yellow"))
+    if reading.comparisons:
+        console.print(Text(f"\n{w('arms.heading')}", style="bold"))
+        _print_sequence(reading.comparisons, console)
 
 
 def _next(curve: CurveResult, w: Words) -> str:
     if curve.verdict is None or curve.band is None:
         return w.refusal(curve.refused)
     runs = curve.verdict.next_runs
-    return DASH if runs is None else next_text(runs, curve.band.extrapolated_from, w)
+    if runs is None:
+        return DASH
+    return w("next.short", seeds=runs.seeds, n=short(runs.n_train), chance=probability(runs.chance))

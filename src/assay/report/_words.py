@@ -47,6 +47,10 @@ class Words:
         """Return why no curve was fitted, or "" where one was."""
         return CATALOGUES[self.language].get(f"refusal.{code}", code) if code else ""
 
+    def exclusion(self, code: str) -> str:
+        """Return why a point was left out of its curve."""
+        return CATALOGUES[self.language].get(f"exclusion.{code}", code)
+
 
 def words(language: str) -> Words:
     """Return the interface text of ``language``; raises :class:`AssayError` for one that is not there."""

@@ -64,6 +64,8 @@ class QuestionConfig:
     satisfied_at: float | None = None
     smallest_gain: float = 0.01
     smallest_relative_gain: float = 0.005
+    price_per_thousand: float | None = None
+    """What 1,000 samples cost in money, for the gain per unit of money."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay import curve, data, judge, model
-from assay.core import AssayError, CurveResult, Point, Sample, digest, task_type
+from assay import curve, data, judge, model, report
+from assay.core import AssayError, Point, Reading, Sample, digest, task_type
 from assay.data import testbed
 from assay.plan import progress_bar
 
@@ -210,9 +210,31 @@ def answer_once(
     )
 
 
-def curves_of_table(table: Path, *, satisfied_at: float | None, smallest_gain: float) -> list[CurveResult]:
-    """Fit curves to a table of points from any tool: CSV, TSV or Parquet."""
-    return list(curve.fit_curves(read_points(table), satisfied_at=satisfied_at, smallest_gain=smallest_gain))
+def curves_of_table(
+    table: Path,
+    *,
+    satisfied_at: float | None,
+    smallest_gain: float,
+    smallest_relative_gain: float,
+    reach: float,
+    form: str | None,
+    price: float | None,
+    plot: Path | None,
+) -> Reading:
+    """Read a table of points from any tool: curves, comparisons, double descent, balance; plot them."""
+    points = read_points(table)
+    reading = curve.read_curves(
+        points,
+        satisfied_at=satisfied_at,
+        smallest_gain=smallest_gain,
+        smallest_relative_gain=smallest_relative_gain,
+        reach=reach,
+        form=None if form is None else curve.free_form(form),
+        price=price,
+    )
+    if plot is not None:
+        report.write_plot(reading.curves, points, plot)
+    return reading
 
 
 def read_points(table: Path) -> list[Point]:

@@ -43,18 +43,17 @@ def assemble(context: StepContext) -> StudyResult:
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     points = tuple(point for run in runs for point in run.points(items))
     question = config["question"]
-    curves = curve.fit_curves(
+    rows = tuple(run.row() for run in runs if run.arm != BASE_ARM)
+    pool = _summary(context.inputs["pool"])
+    reading = curve.read_curves(
         points,
         satisfied_at=question["satisfied_at"],
         smallest_gain=question["smallest_gain"],
         smallest_relative_gain=question["smallest_relative_gain"],
+        price=question["price_per_thousand"],
+        hours=_hours_per_thousand(rows),
+        pools=dict.fromkeys(config["arms"], pool.samples),
     )
-    comparisons = curve.compare_arms(
-        points,
-        smallest_gain=question["smallest_gain"],
-        smallest_relative_gain=question["smallest_relative_gain"],
-    )
-    rows = tuple(run.row() for run in runs if run.arm != BASE_ARM)
     return StudyResult(
         name=config["name"],
         assay_version=config["version"],
@@ -62,16 +61,19 @@ def assemble(context: StepContext) -> StudyResult:
         base=config["base"],
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
         question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
-        pool=_summary(context.inputs["pool"]),
+        pool=pool,
         evaluation=_summary(context.inputs["evaluation"]),
         arms=_arms(config),
         points=points,
-        curves=tuple(curves),
-        comparisons=tuple(comparisons),
+        curves=reading.curves,
+        comparisons=reading.comparisons,
+        worth=reading.worth,
+        descents=reading.descents,
+        balances=reading.balances,
         runs=rows,
         cost=_cost(rows, runs),
         answers=tuple(_sheets(runs, items)),
-        answer=curve.recommend(curves, comparisons),
+        answer=curve.recommend(reading.curves, reading.comparisons),
         notes=tuple(config["notes"]),
     )
 
@@ -186,6 +188,15 @@ def _arms(config: Mapping[str, Any]) -> tuple[ArmRow, ...]:
     for name, arm in config["arms"].items():
         rows.append(ArmRow(name, arm["rule"], tuple(arm["rungs"]), seeds))
     return tuple(rows)
+
+
+def _hours_per_thousand(rows: Sequence[RunRow]) -> float | None:
+    """Return the hours that 1,000 samples more add to a training, all passes counted."""
+    passes = sum(row.trained_samples for row in rows)
+    if not passes:
+        return None
+    epochs = rows[0].independent_samples / rows[0].n_train
+    return sum(row.seconds for row in rows) / passes * epochs * 1000 / 3600
 
 
 def _cost(rows: Sequence[RunRow], runs: Sequence[_Measured]) -> Cost:
