@@ -107,7 +107,7 @@ def test_a_table_from_another_tool_gives_verdicts(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_text("\n".join(lines), encoding="utf-8")
     done = assay("curve", "scores.csv", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)
+    (found,) = json.loads(done.stdout)["curves"]
     assert found["type"] == "closed_qa"
     assert found["verdict"]["word"] == "rising"
     shown = assay("curve", "scores.csv", cwd=tmp_path)

@@ -279,3 +279,8 @@ def test_one_call_reads_all() -> None:
     top = reading.worth[0]
     assert top.per_money == top.gain.gain / 20 and top.per_hour == top.gain.gain / 0.5
     assert read_curves(rows).worth[0].per_money is None
+
+
+def test_a_curve_that_only_gets_worse_is_no_double_descent() -> None:
+    (found,) = double_descent(losses(lambda n: 2.0 + 0.05 * math.log2(n / 1000)))
+    assert found.word == "worsens" and found.peak == SIZES[-1] and not found.descends_again

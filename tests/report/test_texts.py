@@ -106,6 +106,14 @@ def test_the_answer_comes_first(result: StudyResult, chinese: StudyResult) -> No
     assert render_markdown(result).splitlines()[2].startswith("**Keep adding data")
 
 
+def test_data_that_helps_some_and_hurts_others_is_said_to(result: StudyResult) -> None:
+    assert result.answer is not None and result.answer.overall is not None
+    overall = replace(result.answer.overall, word="falling")
+    mixed = replace(result.answer, overall=overall, rising=("math", "code"), falling=("open_qa",))
+    text = render_markdown(replace(result, answer=mixed))
+    assert "More of this data helps math, code and hurts open QA: doubling" in text
+
+
 def test_a_study_without_curves_says_so(result: StudyResult) -> None:
     bare = replace(result, curves=(), comparisons=(), answer=None, answers=(), runs=(), points=())
     for text in (render_html(bare), render_markdown(bare), printed(bare)):

@@ -162,15 +162,16 @@ class DoubleDescent:
     """Whether a curve gets worse between two sizes, ``valley`` and ``peak``.
 
     ``word``: ``nominated`` by the ladder (then ``fresh_seeds`` seeds at both sizes should confirm it),
-    ``confirmed`` by fresh seeds, ``not seen`` where a rise that matters would have been seen, else ``cannot
-    tell``.  ``rise`` is how much worse the peak is (positive, in the metric's units); ``p`` its probability
-    under the nearest curve that never gets worse, ``p_fresh`` the one-sided p of the fresh seeds.
+    ``confirmed`` by fresh seeds, ``worsens`` where the rise goes on to the last rung (no second descent),
+    ``not seen`` where a rise that matters would have been seen, else ``cannot tell``.  ``rise`` is how much
+    worse the peak is (positive, in the metric's units); ``p`` its probability under the nearest curve that
+    never gets worse, ``p_fresh`` the one-sided p of the fresh seeds.
     """
 
     type: str
     arm: str
     metric: str
-    word: Literal["confirmed", "nominated", "not seen", "cannot tell"]
+    word: Literal["confirmed", "nominated", "worsens", "not seen", "cannot tell"]
     reason: Literal["few_rungs", "no_replicates", "weak"] | None = None
     valley: int | None = None
     peak: int | None = None

@@ -148,6 +148,8 @@ def _test(
     p = float((1 + (design.draws(null, _DRAWS, rng) >= seen).sum()) / (1 + _DRAWS))
     p_fresh = _confirm(fresh, ladder, (valley, peak), noise)
     word = _word(p, p_fresh, strong=strong)
+    if peak == len(worse) - 1 and word in ("nominated", "confirmed"):
+        word = "worsens"
     return DoubleDescent(
         *names,
         word=word,  # type: ignore[arg-type]

@@ -80,6 +80,11 @@ def _hump(m: float, w: float) -> Shape:
     return lambda u: np.exp(-((u - m) ** 2) / (2 * w * w))
 
 
+def _turn(c: float) -> Shape:
+    """Nothing up to c, then ever steeper: with a coefficient below 0, a curve that gets worse at its end."""
+    return lambda u: (np.maximum(u - c, 0.0) / (1 - c)) ** 2
+
+
 def _grid(*axes: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
     return product(*axes)
 
@@ -106,6 +111,10 @@ FAMILIES: Mapping[str, tuple[Component, ...]] = {
     "bump": tuple(
         Component("bump", 1, _scaled(_power(b)), _hump(m, w))
         for b, m, w in _grid((0.1, 2.5), (0.2, 0.35, 0.5, 0.65, 0.8), (0.1, 0.2))
+    ),
+    "turning": tuple(
+        Component("turning", 1, _scaled(_power(b)), _turn(c))
+        for b, c in _grid((0.1, 2.0, 5.0), (0.35, 0.5, 0.65, 0.8, 0.9))
     ),
     "falling": (
         Component("falling", -1, _line),

@@ -37,8 +37,11 @@ def _overall(answer: Answer, w: Words) -> str:
     verdict = answer.overall
     if verdict is None:
         return w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
+    mixed = verdict.word == "falling" and bool(answer.rising and answer.falling)
     return w(
-        f"says.{_OPENINGS[verdict.word]}",
+        "says.mixed" if mixed else f"says.{_OPENINGS[verdict.word]}",
+        rising=_listed(answer.rising, w),
+        falling=_listed(answer.falling, w),
         n=integer(answer.n),
         twice=integer(2 * answer.n),
         gain=signed(verdict.gain),

@@ -54,6 +54,7 @@ EN: Mapping[str, str] = {
     "word.no interior optimum": "no interior optimum",
     "word.confirmed": "confirmed",
     "word.nominated": "nominated",
+    "word.worsens": "gets worse, no second descent",
     "word.not seen": "not seen",
     "word.cannot tell": "cannot tell",
     "findings.nav": "Findings",
@@ -103,6 +104,8 @@ EN: Mapping[str, str] = {
     "says.enough": "{n} samples are enough: doubling them should change the overall {metric} by {gain} {interval}.",
     "says.less": "More of this data hurts: doubling to {twice} samples should change the overall {metric} by "
     "{gain} {interval}.",
+    "says.mixed": "More of this data helps {rising} and hurts {falling}: doubling to {twice} samples should change "
+    "the overall {metric} by {gain} {interval}.",
     "says.undecided": "Undecided overall: doubling to {twice} samples may change the {metric} by {gain} {interval}.",
     "says.run": "Run next: {next}.",
     "says.rising": "Still rising: {types}.",
