@@ -108,7 +108,9 @@ def _balances(rows: Sequence[BalancePoint], w: Words) -> Block:
     for row in rows:
         pair = w("arms.pair", a=w.arm(row.a), b=w.arm(row.b))
         word = w.verdict("undecided") if row.word == "undecided" else w(f"balance.{row.word}", a=w.arm(row.a))
-        reach = " – ".join(DASH if n is None else integer(n) for n in (row.low, row.high))
+        reach = DASH if row.low is None else f"≥ {integer(row.low)}"
+        if row.low is not None and row.high is not None:
+            reach = f"{integer(row.low)} – {integer(row.high)}"
         trap = w("balance.constructed") if row.by_construction else DASH
         cells.append((w.type(row.type), pair, word, DASH if row.n is None else integer(row.n), reach, trap))
     return _block("balance", ("type", "pair", "verdict", "meet", "interval", "note"), cells, w)

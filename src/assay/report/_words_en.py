@@ -77,7 +77,7 @@ EN: Mapping[str, str] = {
     "descent.next": "{seeds} fresh seeds at both sizes",
     "balance.heading": "Balance points",
     "balance.intro": "From which size on is an arm no better than the baseline by more than the smallest gain? The "
-    "interval holds the size with probability 0.9; a dash as its end means beyond the measured sizes.",
+    "interval holds the size with probability 0.9; “≥” means that it reaches beyond the measured sizes.",
     "balance.meet": "they meet",
     "balance.a stays ahead": "{a} stays ahead",
     "balance.constructed": "by construction: half of the pool or more is chosen",

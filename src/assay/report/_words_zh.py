@@ -75,7 +75,7 @@ ZH: Mapping[str, str] = {
     "descent.rise": "{rise}，从 {valley} 到 {peak}",
     "descent.next": "两处各加 {seeds} 个新种子",
     "balance.heading": "平衡点",
-    "balance.intro": "从哪个规模起，某方案比基线好得不再超过最小收益？区间以 0.9 的概率包含该规模；末端为短横表示超出已测规模。",
+    "balance.intro": "从哪个规模起，某方案比基线好得不再超过最小收益？区间以 0.9 的概率包含该规模；“≥”表示延伸到已测规模之外。",
     "balance.meet": "相遇",
     "balance.a stays ahead": "{a}一直领先",
     "balance.constructed": "必然如此：已选了池子的一半或更多",
