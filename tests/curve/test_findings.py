@@ -23,6 +23,7 @@ from assay.curve import (
     free_form,
     holm,
     read_curves,
+    verdicts_between,
 )
 from assay.curve._descent import _Design
 from assay.curve._free import FreeCurve
@@ -284,3 +285,13 @@ def test_one_call_reads_all() -> None:
 def test_a_curve_that_only_gets_worse_is_no_double_descent() -> None:
     (found,) = double_descent(losses(lambda n: 2.0 + 0.05 * math.log2(n / 1000)))
     assert found.word == "worsens" and found.peak == SIZES[-1] and not found.descends_again
+
+
+def test_a_verdict_between_two_sizes_is_about_that_step() -> None:
+    flat_late = losses(lambda n: 1.0 + 0.3 * math.exp(-n / 3000))
+    early = verdicts_between(flat_late, 1000, 8000)["math", "random", "loss"]
+    late = verdicts_between(flat_late, 64000, 128000)["math", "random", "loss"]
+    assert early.word == "rising" and abs(early.gain - 0.194) < 0.015
+    assert late.word in ("plateau", "undecided") and abs(late.gain) < 0.005
+    with pytest.raises(AssayError, match="outside of what was measured"):
+        verdicts_between(flat_late, 500, 8000)

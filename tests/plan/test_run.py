@@ -83,7 +83,7 @@ from pathlib import Path
 from assay.plan import Processes, Store, run
 if __name__ == "__main__":
     with Processes(2) as pool:
-        run([toys.diamond(5, seconds=0.03)], Store(Path(sys.argv[1])), pool, quiet=True)
+        run([toys.diamond(5, seconds=0.1)], Store(Path(sys.argv[1])), pool, quiet=True)
 """
 
 
@@ -110,7 +110,7 @@ def test_kills_lose_nothing_and_leave_nobody(tmp_path: Path) -> None:
     for _ in range(30):
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
         try:
-            assert process.wait(timeout=random.uniform(0.3, 1.2)) == 0
+            assert process.wait(timeout=random.uniform(0.3, 0.8)) == 0
             break
         except subprocess.TimeoutExpired:
             # Only the parent: its workers have to notice by themselves.
@@ -123,8 +123,8 @@ def test_kills_lose_nothing_and_leave_nobody(tmp_path: Path) -> None:
             assert not workers_of(process.pid)
     else:
         assert subprocess.run(command, check=False).returncode == 0
-    assert kills >= 3
+    assert kills >= 2
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    run([toys.diamond(5, seconds=0.03)], whole, Inline(), quiet=True)
+    run([toys.diamond(5, seconds=0.1)], whole, Inline(), quiet=True)
     assert killed.verify() == []
     assert contents(killed) == contents(whole)

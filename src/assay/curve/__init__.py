@@ -8,7 +8,7 @@ from assay.curve._balance import balance_points
 from assay.curve._compare import benjamini_hochberg, compare_arms, holm, recommend
 from assay.curve._curve import DECIDED
 from assay.curve._descent import double_descent
-from assay.curve._fit import FURTHEST, TRUSTED, fit_curves
+from assay.curve._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
 from assay.curve._free import FREE_FORMS, FreeForm, free_form
 from assay.curve._power import curve_power
 from assay.curve._read import read_curves
@@ -29,4 +29,5 @@ __all__ = [
     "holm",
     "read_curves",
     "recommend",
+    "verdicts_between",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -110,23 +111,62 @@ def _gain(curve: Drawn, grid: Array, draws: Array, n: float) -> Gain:
     return Gain(round(curve.high_n), round(n), float(gains.mean()), float(low), float(high))
 
 
+def verdicts_between(
+    points: Iterable[Point],
+    n_from: int,
+    n_to: int,
+    *,
+    smallest_gain: float = 0.01,
+    smallest_relative_gain: float = 0.005,
+) -> dict[tuple[str, str, str], Verdict]:
+    """Say what going from one size to another buys, by (type, arm, metric), where a curve can be fitted.
+
+    Sizes may lie between rungs; none may lie outside the measured range and its double.
+    """
+    groups: dict[str, list[Ladder]] = defaultdict(list)
+    for ladder in ladders(points):
+        if len(ladder.n) >= LEAST_RUNGS:
+            groups[ladder.metric].append(ladder)
+    found = {}
+    for curve in (curve for group in groups.values() for curve in fit_group(group)):
+        if not curve.low_n <= min(n_from, n_to) <= max(n_from, n_to) <= TRUSTED * curve.high_n:
+            raise AssayError(
+                "a size is outside of what was measured",
+                value=f"{n_from} to {n_to}",
+                expected=f"{curve.low_n:.0f} to {TRUSTED * curve.high_n:.0f}",
+            )
+        draws = curve.draw(np.array([n_from, n_to], float))
+        threshold = threshold_of(curve.ladder, smallest_gain, smallest_relative_gain)
+        ladder = curve.ladder
+        found[ladder.type, ladder.arm, ladder.metric] = _read(
+            curve.sign * (draws[:, 1] - draws[:, 0]), threshold
+        )
+    return found
+
+
 def _verdict(curve: Drawn, grid: Array, draws: Array, threshold: float) -> Verdict:
     double = TRUSTED * curve.high_n
-    doubling = _gain(curve, grid, draws, double)
-    parts = _parts(_gains(curve, grid, draws, double), threshold)
+    verdict = _read(_gains(curve, grid, draws, double), threshold)
+    if verdict.word != "undecided":
+        return verdict
+    place = int(np.searchsorted(grid, double))
+    return replace(verdict, next_runs=next_runs(curve, grid, draws, place, threshold))
+
+
+def _read(gains: Array, threshold: float) -> Verdict:
+    parts = _parts(gains, threshold)
     names: tuple[VerdictWord, ...] = ("rising", "plateau", "falling")
     decided = [name for name, p in zip(names, parts, strict=True) if p >= DECIDED]
-    place = int(np.searchsorted(grid, double))
+    low, high = np.quantile(gains, TAILS)
     return Verdict(
         word=decided[0] if decided else "undecided",
-        gain=doubling.gain,
-        gain_low=doubling.low,
-        gain_high=doubling.high,
+        gain=float(gains.mean()),
+        gain_low=float(low),
+        gain_high=float(high),
         p_rising=parts[0],
         p_plateau=parts[1],
         p_falling=parts[2],
         threshold=threshold,
-        next_runs=None if decided else next_runs(curve, grid, draws, place, threshold),
     )
 
 

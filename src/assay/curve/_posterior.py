@@ -169,3 +169,24 @@ class _Fit:
         noise = np.linalg.cholesky(left + 1e-12 * np.eye(2)) @ rng.standard_normal((len(j), 2, 1))
         rest = mean[:, [0, 2]] + shift + noise[:, :, 0]
         return np.stack([rest[:, 0], b, rest[:, 1]], axis=1)
+
+
+def prior_draw(design: Data, noise: NoisePrior, at: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw a curve from the prior and measure it; return (y [K] at the rungs, truth at ``at``).
+
+    The prior is the one that :class:`Posterior` assumes, so that ranks of the truth among posterior draws are
+    uniform (simulation-based calibration, Talts et al. 2018).  ``design.y`` is not read.
+    """
+    component = COMPONENTS[rng.choice(len(COMPONENTS), p=np.exp(_LOG_PRIOR))]
+    coefficients = rng.standard_normal(3) * np.sqrt(_PRIOR_VARIANCE)
+    if component.sign:
+        coefficients[1] = component.sign * abs(coefficients[1])
+    u = np.concatenate([design.u, at])
+    curve = component.columns(u) @ coefficients
+    size = float(rng.choice(_DISCREPANCIES))
+    root = np.linalg.cholesky(design.discrepancy(u, u) + 1e-9 * np.eye(len(u)))
+    curve = curve + size * root @ rng.standard_normal(len(u))
+    sd = float(rng.choice(noise.sd, p=np.exp(noise.log_weight)))
+    covariance = sd * sd * design.spread + _TINY * np.eye(len(design.u)) + design.items
+    error = np.linalg.cholesky(covariance) @ rng.standard_normal(len(design.u))
+    return curve[: len(design.u)] + error, curve[len(design.u) :]
