@@ -22,6 +22,7 @@ from assay.curve import (
     fit_curves,
     free_form,
     holm,
+    own_share,
     read_curves,
     verdicts_between,
 )
@@ -295,3 +296,38 @@ def test_a_verdict_between_two_sizes_is_about_that_step() -> None:
     assert late.word in ("plateau", "undecided") and abs(late.gain) < 0.005
     with pytest.raises(AssayError, match="outside of what was measured"):
         verdicts_between(flat_late, 500, 8000)
+
+
+def test_the_own_share_of_items_is_found_again() -> None:
+    """Items whose values share one part and have another that fades over the ladder, as the model assumes."""
+    rng = np.random.default_rng(0)
+    sizes = np.array([1000.0, 2000, 4000, 8000, 16000, 32000])
+    u = np.linspace(0, 1, 6)
+    near = np.exp(-((u[:, None] - u[None, :]) ** 2) / (2 * 0.5**2))
+    for share in (0.1, 0.5):
+        covariance = (1 - share) + share * near
+        values = rng.multivariate_normal(np.zeros(6), covariance, size=4000)
+        assert own_share(values, sizes) == pytest.approx(share, rel=0.15)
+    assert own_share(np.ones((10, 3)), sizes[:3]) is None
+    assert own_share(np.ones((2, 3)), sizes[:3]) is None
+
+
+def test_a_measured_share_of_items_narrows_the_gain() -> None:
+    rows = [replace(p, se=0.03, n_eval=250) for p in losses(power_law)]
+    paired = [replace(p, own_share=0.02) for p in rows]
+    apart = [replace(p, own_share=0.9) for p in rows]
+    widths = []
+    for points in (paired, apart):
+        (curve,) = fit_curves(points)
+        assert curve.verdict is not None
+        widths.append(curve.verdict.gain_high - curve.verdict.gain_low)
+    assert widths[0] < widths[1]
+
+
+def test_next_runs_have_their_cost() -> None:
+    rows = losses(lambda n: 1.0, seeds=range(1), sizes=SIZES[:4], sd=0.02)
+    reading = read_curves(rows, hours=0.25)
+    verdict = reading.curves[0].verdict
+    assert verdict is not None and verdict.next_runs is not None
+    runs = verdict.next_runs
+    assert runs.passes == runs.n_train * runs.seeds and runs.hours == pytest.approx(runs.passes / 4000)

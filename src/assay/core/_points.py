@@ -29,7 +29,8 @@ class Point:
 
     ``se`` is the item-level standard error of that mean (None where unknown; it does not hold the
     run-level error between seeds); ``n_eval`` the number of items; ``run`` the key of the evaluation
-    step that produced it, or "" for tables from elsewhere.
+    step that produced it, or "" for tables from elsewhere.  ``own_share`` in [0, 1] is the share of the
+    item-level variance that two models of the study do not have in common (None where not measured).
     """
 
     type: str
@@ -41,6 +42,7 @@ class Point:
     se: float | None = None
     arm: str = "random"
     run: str = ""
+    own_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,13 @@ class NextRuns:
     n_train: int
     seeds: int
     chance: float
+    hours: float | None = None
+    """Training time; None where the speed is not known."""
+
+    @property
+    def passes(self) -> int:
+        """Return the samples trained, for one pass over each run."""
+        return self.n_train * self.seeds
 
 
 @dataclass(frozen=True, slots=True)

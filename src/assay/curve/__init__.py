@@ -12,6 +12,7 @@ from assay.curve._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
 from assay.curve._free import FREE_FORMS, FreeForm, free_form
 from assay.curve._power import curve_power
 from assay.curve._read import read_curves
+from assay.curve._table import own_share
 
 __all__ = [
     "DECIDED",
@@ -27,6 +28,7 @@ __all__ = [
     "fit_curves",
     "free_form",
     "holm",
+    "own_share",
     "read_curves",
     "recommend",
     "verdicts_between",

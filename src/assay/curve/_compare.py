@@ -15,7 +15,7 @@ from assay.core import OVERALL, Answer, ArmComparison, CurveResult, Metric, Poin
 from assay.curve._curve import DECIDED, threshold_of
 from assay.curve._families import Array
 from assay.curve._fit import measured
-from assay.curve._table import OWN_SHARE, Ladder, ladders, oriented
+from assay.curve._table import Ladder, ladders, oriented
 
 RANDOM = "random"
 _METRICS: tuple[Metric, ...] = ("score", "loss", "bits_per_byte")
@@ -56,7 +56,7 @@ def compare_arms(
 
 def _pairs(a: Ladder, b: Ladder, sd: float, freedom: int, threshold: float) -> list[ArmComparison]:
     rows = []
-    own = 2 * OWN_SHARE.get(a.metric, 0.4)
+    own = a.own_share + b.own_share
     for i, n in enumerate(a.n):
         for j in [j for j, m in enumerate(b.n) if m == n]:
             runs = a.factor[i] / a.seeds[i] + b.factor[j] / b.seeds[j]

@@ -20,7 +20,7 @@ from scipy.stats import t as student
 from assay.core import DoubleDescent, Point
 from assay.curve._curve import threshold_of
 from assay.curve._families import Array
-from assay.curve._table import OWN_SHARE, Ladder, ladders, moderated_noise, oriented
+from assay.curve._table import Ladder, ladders, moderated_noise, oriented
 
 Places = NDArray[np.int64]
 
@@ -132,7 +132,7 @@ def _test(
     if noise is None:
         return DoubleDescent(*names, word="cannot tell", reason="no_replicates")
     worse = -oriented(ladder) * ladder.value
-    items = OWN_SHARE.get(ladder.metric, 0.4) * ladder.item_se**2
+    items = ladder.own_share * ladder.item_se**2
     design = _Design(np.sqrt(noise[0] ** 2 * ladder.factor / ladder.seeds + items), noise[1])
     rng = np.random.default_rng(0)
     null = design.monotone(worse)
@@ -184,7 +184,7 @@ def _confirm(
         return None
     (i, j), (sd, freedom) = (int(x[0]) for x in at), noise
     rise = -oriented(ladder) * float(fresh.value[j] - fresh.value[i])
-    items = 2 * OWN_SHARE.get(ladder.metric, 0.4) * float(fresh.item_se[i]) * float(fresh.item_se[j])
+    items = 2 * ladder.own_share * float(fresh.item_se[i]) * float(fresh.item_se[j])
     runs = sd * sd * float(fresh.factor[i] / fresh.seeds[i] + fresh.factor[j] / fresh.seeds[j])
     return float(student.sf(rise / math.sqrt(runs + items), freedom))
 

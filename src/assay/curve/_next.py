@@ -9,7 +9,7 @@ import numpy as np
 from assay.core import NextRuns
 from assay.curve._curve import DECIDED, Drawn
 from assay.curve._families import Array
-from assay.curve._table import ITEM_LENGTH, OWN_SHARE
+from assay.curve._table import ITEM_LENGTH
 
 _SEEDS_TO_ADD = (1, 2, 3, 6, 12)
 _PARTICLES = 1000
@@ -36,7 +36,7 @@ def next_runs(curve: Drawn, grid: Array, draws: Array, double: int, threshold: f
     # Of the item-level error, only what differs between the two sizes hides the gain.
     step = float(curve.place(np.array(grid[double]))) - 1
     apart = 1 - math.exp(-(step**2) / (2 * ITEM_LENGTH**2))
-    items = 2 * apart * OWN_SHARE.get(ladder.metric, 0.4) * float(ladder.item_se[-1]) ** 2
+    items = 2 * apart * ladder.own_share * float(ladder.item_se[-1]) ** 2
     rng = np.random.default_rng(0)
     truths = np.linspace(0, len(gains) - 1, _OUTCOMES).astype(int)
     error = rng.standard_normal(_OUTCOMES)
@@ -52,5 +52,5 @@ def next_runs(curve: Drawn, grid: Array, draws: Array, double: int, threshold: f
             designs.append(NextRuns(round(float(n)), seeds, chance))
     likely = [d for d in designs if d.chance >= _LIKELY]
     if likely:
-        return min(likely, key=lambda d: d.n_train * d.seeds)
-    return max(designs, key=lambda d: (d.chance, -d.n_train * d.seeds))
+        return min(likely, key=lambda d: d.passes)
+    return max(designs, key=lambda d: (d.chance, -d.passes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from assay.core import CurveResult, Point, Reading, Worth
 from assay.curve._balance import balance_points
@@ -40,7 +41,7 @@ def read_curves(
         form=form,
     )
     return Reading(
-        curves=tuple(curves),
+        curves=tuple(_timed(curve, hours) for curve in curves),
         worth=tuple(worth(curves, price=price, hours=hours)),
         descents=tuple(double_descent(rows, smallest_gain=absolute, smallest_relative_gain=relative)),
         balances=tuple(
@@ -48,6 +49,15 @@ def read_curves(
         ),
         comparisons=tuple(compare_arms(rows, smallest_gain=absolute, smallest_relative_gain=relative)),
     )
+
+
+def _timed(curve: CurveResult, hours: float | None) -> CurveResult:
+    """Add to a curve's next runs how long they take, where ``hours`` per 1,000 samples is known."""
+    if hours is None or curve.verdict is None or curve.verdict.next_runs is None:
+        return curve
+    runs = curve.verdict.next_runs
+    timed = replace(runs, hours=runs.passes / 1000 * hours)
+    return replace(curve, verdict=replace(curve.verdict, next_runs=timed))
 
 
 def worth(

@@ -13,10 +13,10 @@ from assay.core import BASE_ARM, Excluded, Point, higher_is_better
 from assay.curve._families import Array
 from assay.curve._posterior import NoisePrior
 
-# How much of the item-level error differs from rung to rung; the rest moves all rungs of a type alike.
-# Scores: answers of neighbouring models to one item correlate by about .6 (methods, section 6); losses are
-# nearly paired.
-OWN_SHARE = {"score": 0.4, "loss": 0.02, "bits_per_byte": 0.02}
+# How much of the item-level variance differs from rung to rung, where the study does not say; the rest moves
+# all rungs of a type alike.  Scores: answers of neighbouring models to one item correlate by about .6
+# (methods, section 6).  Losses: .06 to .48 on Alpaca (LOG.md).
+OWN_SHARE = {"score": 0.4, "loss": 0.2, "bits_per_byte": 0.2}
 ITEM_LENGTH = 0.5
 _UNKNOWN_ITEMS = 50
 # Seeds that share a trunk err together at neighbouring rungs; how far that reaches, in u.
@@ -51,6 +51,7 @@ class Ladder:
     freedom: int
     common: Array
     deviations: Array
+    own_share: float
     excluded: tuple[Excluded, ...] = ()
 
     @property
@@ -113,8 +114,37 @@ def _ladder(type: str, arm: str, metric: str, points: Sequence[Point]) -> Ladder
         freedom=sum(len(v) - 1 for v in values),
         common=ran.T @ ran,
         deviations=deviations,
+        own_share=_own_share(metric, points),
         excluded=tuple(excluded),
     )
+
+
+def _own_share(metric: str, points: Sequence[Point]) -> float:
+    known = [p.own_share for p in points if p.own_share is not None]
+    return float(np.mean(known)) if known else OWN_SHARE.get(metric, 0.4)
+
+
+def own_share(values: Array, sizes: Array) -> float | None:
+    """Return the share of the item-level variance that differs between models; values [clusters, models].
+
+    ``sizes`` [models] are the training sizes of one ladder.  With correlation r of two models' residuals at
+    distance d in u, 1 - r = share (1 - near(d)), near being the fading part's correlation; averaged over all
+    pairs.  In [0.001, 1]; None for fewer than two models or three clusters, or where the items do not differ.
+    """
+    if values.shape[1] < 2 or len(values) < 3:
+        return None
+    spread = values - values.mean(axis=0)
+    sd = spread.std(axis=0)
+    moving = sd > 0
+    if moving.sum() < 2:
+        return None
+    u = np.log(sizes[moving]) - np.log(sizes[moving][0])
+    u = u / (u[-1] or 1.0)
+    z = spread[:, moving] / sd[moving]
+    first, second = np.triu_indices(len(u), 1)
+    apart = 1 - np.exp(-((u[first] - u[second]) ** 2) / (2 * ITEM_LENGTH**2))
+    correlation = (z.T @ z / len(z))[first, second]
+    return float(np.clip((1 - correlation).sum() / max(apart.sum(), 1e-9), 1e-3, 1.0))
 
 
 def place(n: Array, ladder: Ladder) -> Array:
@@ -156,7 +186,7 @@ def item_covariance(ladder: Ladder, u: Array, *, common: bool = True) -> Array:
 
     The part alike at all rungs is alike in all arms too; comparisons of arms leave it out (``common``).
     """
-    own = OWN_SHARE.get(ladder.metric, 0.4)
+    own = ladder.own_share
     near = np.exp(-((u[:, None] - u[None, :]) ** 2) / (2 * ITEM_LENGTH**2))
     return np.outer(ladder.item_se, ladder.item_se) * (float(common) * (1 - own) + own * near)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assay.core import Answer, NextRuns, StudyResult, Verdict
-from assay.report._format import integer, interval, number, probability, signed
+from assay.report._format import duration, integer, interval, number, probability, signed
 from assay.report._words import Words
 
 _OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
@@ -69,4 +69,6 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     """Return what to run to settle a verdict, and how likely it is to; ``largest`` is the last rung."""
     key = "next.seeds" if runs.n_train <= largest else "next.rung"
     key += ".one" if runs.seeds == 1 else ""
-    return w(key, seeds=runs.seeds, n=integer(runs.n_train), chance=probability(runs.chance))
+    text = w(key, seeds=runs.seeds, n=integer(runs.n_train), chance=probability(runs.chance))
+    cost = integer(runs.passes) if runs.hours is None else duration(3600 * runs.hours, w)
+    return w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)

@@ -95,6 +95,8 @@ EN: Mapping[str, str] = {
     "reason": "gain from doubling above {delta}: {rising}; within ±{delta}: {plateau}; below −{delta}: {falling}",
     "next.seeds.one": "1 more seed at {n} (settles it: {chance})",
     "next.rung.one": "1 seed at {n} (settles it: {chance})",
+    "next.cost": "{runs}; {cost} samples to train",
+    "next.time": "{runs}; about {cost} to train",
     "next.short": "{seeds} × {n} ({chance})",
     "next.seeds": "{seeds} more seeds at {n} (settles it: {chance})",
     "next.rung": "{seeds} seeds at {n} (settles it: {chance})",

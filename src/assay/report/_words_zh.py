@@ -93,6 +93,8 @@ ZH: Mapping[str, str] = {
     "reason": "翻倍增益大于 {delta}：{rising}；在 ±{delta} 之内：{plateau}；小于 −{delta}：{falling}",
     "next.seeds.one": "在 {n} 条再加 1 个种子（可定论的概率 {chance}）",
     "next.rung.one": "在 {n} 条训练 1 个种子（可定论的概率 {chance}）",
+    "next.cost": "{runs}；需训练 {cost} 条样本",
+    "next.time": "{runs}；训练约需 {cost}",
     "next.short": "{seeds} × {n}（{chance}）",
     "next.seeds": "在 {n} 条再加 {seeds} 个种子（可定论的概率 {chance}）",
     "next.rung": "在 {n} 条训练 {seeds} 个种子（可定论的概率 {chance}）",

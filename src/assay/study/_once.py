@@ -299,4 +299,5 @@ def _point(place: str, row: dict[str, Any], metric: str, value: Any) -> Point:
         n_eval=None if n_eval is None else round(n_eval),
         se=number("se", None),
         arm=str(row.get("arm") or "random"),
+        own_share=number("own_share", None),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from assay.plan import StepContext
 from assay.study._steps import SUMMARY
 
 SHEETS_PER_TYPE = 2
+_RATIOS = (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2)))
 _TRACE_POINTS = 60
 
 
@@ -41,7 +43,10 @@ def assemble(context: StepContext) -> StudyResult:
     config = context.config
     runs = [_Measured(context, index, row) for index, row in enumerate(config["runs"])]
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    points = tuple(point for run in runs for point in run.points(items))
+    shares = _own_shares(runs, items)
+    points = tuple(
+        replace(p, own_share=shares.get((p.type, p.metric))) for run in runs for p in run.points(items)
+    )
     question = config["question"]
     rows = tuple(run.row() for run in runs if run.arm != BASE_ARM)
     pool = _summary(context.inputs["pool"])
@@ -103,7 +108,7 @@ class _Measured:
         if self.judgements is not None:
             for summary in judge.summarise(self._judgements()):
                 points.append(self._point(summary.type, "score", summary.mean, summary.se, summary.n))
-        for metric, unit, factor in (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2))):
+        for metric, unit, factor in _RATIOS:
             for kind, (mean, se, n) in self._ratios(items, unit, factor).items():
                 points.append(self._point(kind, metric, mean, se, n))
         return [*self._overall(points), *points]
@@ -140,6 +145,29 @@ class _Measured:
             kind.setdefault(sample.group or row["item"], []).append((row["nats"] / factor, row[unit]))
         return {kind: _ratio(clusters.values()) for kind, clusters in groups.items()}
 
+    def residuals(self, items: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]:
+        """Return, by type and metric, each cluster's sum of deviations from the mean over items."""
+        rows: list[tuple[str, str, str, float, float]] = []
+        if self.judgements is not None:
+            for row in self.judgements.iter_rows(named=True):
+                if row["score"] is not None:
+                    rows.append((row["type"], "score", row["group"] or row["item"], row["score"], 1.0))
+        for sample, row in zip(items, self.items.iter_rows(named=True), strict=True):
+            for metric, unit, factor in _RATIOS:
+                if row["nats"] is not None and row[unit]:
+                    cluster = sample.group or row["item"]
+                    rows.append((row["type"], metric, cluster, row["nats"] / factor, row[unit]))
+        sums: dict[tuple[str, str], tuple[float, float]] = {}
+        for kind, metric, _, value, size in rows:
+            top, bottom = sums.get((kind, metric), (0.0, 0.0))
+            sums[kind, metric] = (top + value, bottom + size)
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        for kind, metric, cluster, value, size in rows:
+            top, bottom = sums[kind, metric]
+            own = found.setdefault((kind, metric), {})
+            own[cluster] = own.get(cluster, 0.0) + value - top / bottom * size
+        return found
+
     def row(self) -> RunRow:
         """Return the run as the report shows it."""
         own = self.reports[-1:] if self.shared else self.reports[-2:]
@@ -157,6 +185,29 @@ class _Measured:
             seconds=sum(part["seconds"] for part in own),
             loss_trace=tuple(((step + 1) * size, loss) for step, loss in trace[::every]),
         )
+
+
+def _own_shares(runs: Sequence[_Measured], items: Sequence[Sample]) -> dict[tuple[str, str], float]:
+    """Return, by type and metric, how much of the item-level variance models of one ladder do not share."""
+    ladders: dict[tuple[str, int], list[_Measured]] = {}
+    for run in runs:
+        if run.arm != BASE_ARM:
+            ladders.setdefault((run.arm, run.seed), []).append(run)
+    found: dict[tuple[str, str], list[float]] = {}
+    for rungs in ladders.values():
+        ordered = sorted(rungs, key=lambda run: run.n_train)
+        sizes = np.array([run.n_train for run in ordered], float)
+        measured = [run.residuals(items) for run in ordered]
+        for key in measured[0]:
+            clusters = set.intersection(*(set(m.get(key, {})) for m in measured))
+            values = np.array([[m[key][c] for m in measured] for c in sorted(clusters)])
+            share = curve.own_share(values.reshape(len(clusters), len(sizes)), sizes)
+            if share is not None:
+                found.setdefault(key, []).append(share)
+    means = {key: float(np.mean(shares)) for key, shares in found.items()}
+    for metric in {metric for _, metric in means}:
+        means[OVERALL, metric] = float(np.mean([v for (_, m), v in means.items() if m == metric]))
+    return means
 
 
 def _ratio(clusters: Collection[list[tuple[float, float]]]) -> tuple[float, float | None, int]:
