@@ -5,7 +5,7 @@
 The table has the columns type, n_train, score, n_eval: four sizes, one run each.  Item-level error comes from
 n_eval (the largest that a score in [0, 1] can have), run-level error from what is typical, as there are no
 replicates.  For a claim that the data leave undecided, studies are simulated along the fitted curve with more
-items and three seeds: the smallest number of items with which 8 of 10 decide it.
+items and seeds: the first design, by seeds and then items, with which 8 of 10 decide it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ Array = NDArray[np.float64]
 GAIN = 0.02
 RUN_SD = 0.01
 ITEMS = (200, 500, 1000, 2000, 5000, 10000)
-STUDIES = 20
+SEEDS = (3, 6, 12)
+STUDIES = 40
 M = 1_000_000
 
 
@@ -40,6 +42,8 @@ class Claim:
     word: str
 
 
+Design = tuple[int, int]
+Job = tuple[str, tuple[Point, ...], Claim]
 UP_TO_ONE, FLAT_AFTER = Claim(200_000, M, "rising"), Claim(M, 2 * M, "plateau")
 STILL = Claim(M, 2 * M, "rising")
 CLAIMS: dict[str, tuple[str, tuple[Claim, ...]]] = {
@@ -66,34 +70,37 @@ def support(verdict: Verdict, word: str) -> tuple[str, float]:
     return ("contradicted" if p <= 0.1 else "undecided"), p
 
 
-def study_of(kind: str, sizes: list[int], truth: Array, items: int, rng: np.random.Generator) -> list[Point]:
-    """Return a simulated study of three seeds along a curve [K]."""
+def study_of(
+    job: Job, sizes: list[int], truth: Array, design: Design, rng: np.random.Generator
+) -> list[Point]:
+    """Return a simulated study along a curve [K]."""
+    seeds, items = design
     spread = np.sqrt(truth * (1 - truth) / items)
     alike = rng.standard_normal() * np.sqrt(0.6)
     apart = rng.standard_normal(len(sizes)) * np.sqrt(0.4)
-    level = truth + spread * (alike + apart) + rng.normal(0, RUN_SD, (3, len(sizes)))
+    level = truth + spread * (alike + apart) + rng.normal(0, RUN_SD, (seeds, len(sizes)))
     return [
-        Point(kind, n, s, "score", float(np.clip(level[s, k], 0, 1)), items)
+        Point(job[0], n, s, "score", float(np.clip(level[s, k], 0, 1)), items)
         for k, n in enumerate(sizes)
-        for s in range(3)
+        for s in range(seeds)
     ]
 
 
-def needed(job: tuple[str, tuple[Point, ...], Claim]) -> int | None:
-    """Return the smallest number of items with which 8 of 10 studies of three seeds decide the claim."""
+def needed(job: Job) -> Design | None:
+    """Return the first design (seeds, items) with which 8 of 10 studies decide the claim."""
     kind, points, claim = job
     (curve,) = [c for c in fit_curves(points, smallest_gain=GAIN) if c.type == kind]
     assert curve.band is not None
     sizes = sorted({p.n_train for p in points if p.type == kind})
     truth = np.interp(np.log(sizes), np.log(curve.band.n), curve.band.mean)
-    for items in ITEMS:
+    for design in product(SEEDS, ITEMS):
         decided = 0
         for study in range(STUDIES):
-            rows = study_of(kind, sizes, truth, items, np.random.default_rng([study, items]))
+            rows = study_of(job, sizes, truth, design, np.random.default_rng([study, *design]))
             (verdict,) = verdicts_between(rows, claim.start, claim.end, smallest_gain=GAIN).values()
             decided += support(verdict, claim.word)[0] != "undecided"
         if decided >= 0.8 * STUDIES:
-            return items
+            return design
     return None
 
 
@@ -102,8 +109,8 @@ def main() -> None:
     parser.add_argument("table", type=Path, nargs="?")
     parser.add_argument("--quick", action="store_true", help="without the simulated studies")
     options = parser.parse_args()
-    folder = Path(os.environ.get("ASSAY_DATA", "../shared/data"))
-    table = options.table or folder / "belle/paper_figure1_scores.csv"
+    folder = Path(os.environ.get("ASSAY_SHARED", "../shared"))
+    table = options.table or folder / "data/belle/paper_figure1_scores.csv"
     if not table.exists():
         print(f"skipped: no table at {table}")
         return
@@ -126,7 +133,7 @@ def main() -> None:
         "step",
         "gain, 90 %",
         "the data",
-        "items",
+        "seeds x items wanted",
     )
     print("| " + " | ".join(head) + " |")
     print("|---|---|---|---|---|---|---|---|")
@@ -134,8 +141,8 @@ def main() -> None:
         scores = ", ".join(f"{q.value:.3f}" for q in own)
         step = f"{claim.start / M:g} to {claim.end / M:g}M {claim.word}"
         gain = f"{verdict.gain:+.3f} [{verdict.gain_low:+.3f}, {verdict.gain_high:+.3f}]"
-        wanted = items.get((kind, points, claim), 0)
-        more = f"> {ITEMS[-1]:,}" if wanted is None else (f"{wanted:,}" if wanted else "-")
+        wanted = items.get((kind, points, claim), ())
+        more = "none looked at" if wanted is None else " x ".join(f"{w:,}" for w in wanted)
         cells = (kind, own[0].n_eval, scores, sentence, step, gain, f"{word} {p:.2f}", more)
         print("| " + " | ".join(map(str, cells)) + " |")
 

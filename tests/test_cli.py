@@ -115,6 +115,43 @@ def test_a_table_from_another_tool_gives_verdicts(tmp_path: Path) -> None:
     assert "rising" in shown.stdout
 
 
+def test_a_table_is_plotted_in_every_form(tmp_path: Path) -> None:
+    lines = ["n_train,seed,score,n_eval", "0,0,0.1,50", "1000,7,nan,50"]
+    lines += [f"{1000 * 2**k},{s},{0.3 + 0.08 * k + 0.004 * s},50" for k in range(5) for s in range(3)]
+    (tmp_path / "scores.csv").write_text("\n".join(lines), encoding="utf-8")
+    for name in ("plot.html", "plot.svg", "plot.png", "plot.json"):
+        done = assay("curve", "scores.csv", "--plot", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "points left out: 1 (no training samples)" in done.stdout
+    page = (tmp_path / "plot.html").read_text()
+    assert "<script src=" not in page and "vega" in page
+    svg = (tmp_path / "plot.svg").read_text()
+    assert svg.startswith("<svg") and "training samples" in svg and "points left out" in svg
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    wrong = assay("curve", "scores.csv", "--plot", "plot.bmp", cwd=tmp_path)
+    assert wrong.returncode == 1 and ".svg" in wrong.stderr
+    none = assay("curve", "scores.csv", "--reach", "9", cwd=tmp_path)
+    assert none.returncode == 1 and "2 to 4" in none.stderr
+
+
+def test_power_is_told_before_any_run(tmp_path: Path) -> None:
+    done = assay("curve", "power", "1000", "2000", "4000", "8000", "--n-eval", "400", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert 0 < found["detectable"] < found["detectable_holm"] < 0.2
+    assert 0 <= found["p_rising"] <= 1
+
+
+def test_the_papers_own_table_supports_what_it_can(shared: Path, tmp_path: Path) -> None:
+    table = shared / "data/belle/paper_figure1_scores.csv"
+    done = assay("curve", str(table), "--smallest-gain", "0.02", "--json", cwd=tmp_path)
+    curves = {c["type"]: c for c in json.loads(done.stdout)["curves"]}
+    assert len(curves) == 13
+    assert curves["brainstorming"]["verdict"]["word"] == "plateau"
+    assert curves["math"]["verdict"]["word"] == "undecided"
+    assert curves["math"]["verdict"]["next_runs"] is not None
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

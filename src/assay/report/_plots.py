@@ -68,7 +68,8 @@ def _panel(kind: str, metric: str, curves: Sequence[CurveResult], points: Sequen
     import altair as alt
 
     rows = [row for curve in curves for row in _rows(curve, w)]
-    x = alt.X("n:Q", title=w("curves.axis.n"), scale=alt.Scale(type="log", nice=False))
+    scale, axis = alt.Scale(type="log", nice=False), alt.Axis(format="~s")
+    x = alt.X("n:Q", title=w("curves.axis.n"), scale=scale, axis=axis)
     y = alt.Y("mean:Q", title=w.metric(metric), scale=alt.Scale(zero=False))
     colour = alt.Color("arm:N", title=None, legend=alt.Legend() if len(curves) > 1 else None)
     base = alt.Chart(alt.InlineData(values=rows))
