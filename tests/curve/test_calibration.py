@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import kstest
 
 from assay.core import Point
-from assay.curve import fit_curves
+from assay.curve import fit_curves, held_out
 from assay.curve._posterior import Data, NoisePrior, Posterior, prior_draw
 
 NOISE = NoisePrior(np.array([0.02, 0.05, 0.1]), np.log([0.3, 0.4, 0.3]))
@@ -75,8 +75,9 @@ def test_losing_the_largest_rung_is_covered_on_the_users_own_ladder() -> None:
             for n in sizes
             for s in range(3)
         ]
-        (curve,) = fit_curves([p for p in points if p.n_train < sizes[-1]])
-        assert curve.band is not None
-        truth = 2 + 0.5 * (sizes[-1] / 500) ** -rate
-        held.append(curve.band.low[-1] <= truth <= curve.band.high[-1])
+        (found,) = held_out(points)
+        assert found.n_train == sizes[-1]
+        held.append(found.inside)
     assert np.mean(held) >= 0.8
+    assert held_out([p for p in points if p.n_train <= sizes[2]]) == []
+    assert held_out([p for p in points if p.n_train != sizes[-2]]) == []

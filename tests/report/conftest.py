@@ -27,6 +27,7 @@ from assay.core import (
     DoubleDescent,
     Excluded,
     Gain,
+    HeldOut,
     NextRuns,
     Point,
     RungAnswer,
@@ -105,6 +106,10 @@ def build(language: str = "en") -> StudyResult:
         worth=tuple(_worth(kinds)),
         descents=tuple(_descents(kinds)),
         balances=tuple(_balances(kinds)),
+        held_out=tuple(
+            HeldOut(kind, "random", "score", RUNGS[-1], 0.5 + 0.01 * k, 0.44, 0.58)
+            for k, kind in enumerate(kinds)
+        ),
     )
 
 

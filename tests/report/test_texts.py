@@ -143,7 +143,7 @@ def test_next_runs_and_reasons_are_worded(result: StudyResult, chinese: StudyRes
 
 
 def test_curves_of_a_table_are_printed_with_verdicts(result: StudyResult) -> None:
-    text = printed(Reading(tuple(c for c in result.curves if c.metric == "score"), (), (), (), ()), 140)
+    text = printed(Reading(tuple(c for c in result.curves if c.metric == "score"), (), (), (), (), ()), 140)
     assert "rising" in text and "fewer than three rungs" in text and "+0." in text
 
 
@@ -158,7 +158,7 @@ def test_findings_are_in_every_form_and_language(name: str, request: pytest.Fixt
     result = request.getfixturevalue(name)
     words = CATALOGUES[result.language]
     page, text = render_html(result), render_markdown(result)
-    for key in ("worth", "best", "descent", "balance"):
+    for key in ("worth", "best", "descent", "balance", "held_out"):
         assert words[f"{key}.heading"] in page and words[f"{key}.heading"] in text
     assert words["descent.weak"] in page and words["balance.constructed"] in page
 
@@ -171,7 +171,7 @@ def test_rows_that_say_the_same_of_all_types_become_one(result: StudyResult) -> 
 
 def test_a_reading_is_printed_in_full_at_80_columns(result: StudyResult) -> None:
     score = tuple(c for c in result.curves if c.metric == "score" and c.arm == "random")
-    reading = Reading(score, result.worth, result.descents, result.balances, ())
+    reading = Reading(score, result.worth, result.descents, result.balances, (), result.held_out)
     out = printed(reading)
     assert all(len(line) <= 80 for line in out.splitlines())
     for word in ("Double descent", "Balance points", "3 × 30k", "math: points left out: 1"):

@@ -278,6 +278,24 @@ class Worth:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """A curve's largest rung: its mean, and the 90 % interval that the other rungs predict for it."""
+
+    type: str
+    arm: str
+    metric: str
+    n_train: int
+    value: float
+    low: float
+    high: float
+
+    @property
+    def inside(self) -> bool:
+        """Return whether the 90 % interval holds the mean that was measured."""
+        return self.low <= self.value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """All that a table of points says."""
 
@@ -286,6 +304,7 @@ class Reading:
     descents: tuple[DoubleDescent, ...]
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
+    held_out: tuple[HeldOut, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,3 +446,4 @@ class StudyResult:
     worth: tuple[Worth, ...] = field(default=())
     descents: tuple[DoubleDescent, ...] = field(default=())
     balances: tuple[BalancePoint, ...] = field(default=())
+    held_out: tuple[HeldOut, ...] = field(default=())

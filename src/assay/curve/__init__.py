@@ -10,6 +10,7 @@ from assay.curve._curve import DECIDED
 from assay.curve._descent import double_descent
 from assay.curve._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
 from assay.curve._free import FREE_FORMS, FreeForm, free_form
+from assay.curve._held_out import held_out
 from assay.curve._power import curve_power
 from assay.curve._read import read_curves
 from assay.curve._table import own_share
@@ -27,6 +28,7 @@ __all__ = [
     "double_descent",
     "fit_curves",
     "free_form",
+    "held_out",
     "holm",
     "own_share",
     "read_curves",

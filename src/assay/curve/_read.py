@@ -11,6 +11,7 @@ from assay.curve._compare import compare_arms
 from assay.curve._descent import double_descent
 from assay.curve._fit import TRUSTED, fit_curves
 from assay.curve._free import FreeForm
+from assay.curve._held_out import held_out
 
 
 def read_curves(
@@ -48,6 +49,7 @@ def read_curves(
             balance_points(rows, smallest_gain=absolute, smallest_relative_gain=relative, pools=pools)
         ),
         comparisons=tuple(compare_arms(rows, smallest_gain=absolute, smallest_relative_gain=relative)),
+        held_out=tuple(held_out(rows)),
     )
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assay.core import BalancePoint, BestSize, CurveResult, DoubleDescent, Reading, StudyResult, Worth
+from assay.core import (
+    BalancePoint,
+    BestSize,
+    CurveResult,
+    DoubleDescent,
+    HeldOut,
+    Reading,
+    StudyResult,
+    Worth,
+)
 from assay.report._format import DASH, MINUS, integer, number, probability
 from assay.report._words import Words
 
@@ -30,6 +39,7 @@ def findings(found: StudyResult | Reading, metric: str, w: Words) -> list[Block]
         _best(curves, w, arms=arms),
         _descents([x for x in found.descents if x.metric == metric], w, arms=arms),
         _balances([x for x in found.balances if x.metric == metric], w),
+        _held_out([x for x in found.held_out if x.metric == metric], w, arms=arms),
     ]
     return [block for block in blocks if block.rows]
 
@@ -114,3 +124,17 @@ def _balances(rows: Sequence[BalancePoint], w: Words) -> Block:
         trap = w("balance.constructed") if row.by_construction else DASH
         cells.append((w.type(row.type), pair, word, DASH if row.n is None else integer(row.n), reach, trap))
     return _block("balance", ("type", "pair", "verdict", "meet", "interval", "note"), cells, w)
+
+
+def _held_out(rows: Sequence[HeldOut], w: Words, *, arms: bool) -> Block:
+    cells = [
+        (
+            *_name(r.type, r.arm, w, arms=arms),
+            integer(r.n_train),
+            number(r.value),
+            f"[{number(r.low)}, {number(r.high)}]",
+            w("held_out.inside" if r.inside else "held_out.outside"),
+        )
+        for r in rows
+    ]
+    return _block("held_out", _columns("n", "value", "interval", "verdict", arms=arms), cells, w)

@@ -81,6 +81,11 @@ EN: Mapping[str, str] = {
     "balance.meet": "they meet",
     "balance.a stays ahead": "{a} stays ahead",
     "balance.constructed": "by construction: half of the pool or more is chosen",
+    "held_out.heading": "Would the curves have foreseen the largest rung?",
+    "held_out.intro": "Each curve is fitted again without its largest rung and predicts it. Of many curves nine in ten "
+    "should hold it; far fewer mean that the extrapolations above are not to be trusted on these data.",
+    "held_out.inside": "foreseen",
+    "held_out.outside": "outside",
     "col.thousand": "1,000 more",
     "col.per_money": "Per unit of money",
     "col.per_hour": "Per training hour",

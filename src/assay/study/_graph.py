@@ -284,5 +284,5 @@ def result_step(ladder: Ladder, runs: list[RunSteps]) -> Step:
         "notes": ladder.notes,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 4, f"{_RESULT}:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 5, f"{_RESULT}:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip

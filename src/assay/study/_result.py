@@ -75,6 +75,7 @@ def assemble(context: StepContext) -> StudyResult:
         worth=reading.worth,
         descents=reading.descents,
         balances=reading.balances,
+        held_out=reading.held_out,
         runs=rows,
         cost=_cost(rows, runs),
         answers=tuple(_sheets(runs, items)),
