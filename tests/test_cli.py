@@ -210,3 +210,67 @@ def test_training_and_answering_once(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert len(rows) == 24
     assert all(0 <= row["score"] <= 1 for row in rows)
+
+
+def _pool(folder: Path) -> Path:
+    rows = [
+        {
+            "instruction": f"Tell me about topic {i} and its {i * 7} parts",
+            "input": "",
+            "output": f"Topic {i}. " + "It is " * i,
+        }
+        for i in range(60)
+    ]
+    rows += [rows[5], {"instruction": "Nothing?", "input": "", "output": "?!"}]
+    lines = [json.dumps(row) for row in rows] + ["{broken"]
+    file = folder / "pool.jsonl"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
+def test_a_pool_is_scored_cleaned_and_selected_from(tmp_path: Path) -> None:
+    _pool(tmp_path)
+    done = assay("score", "pool.jsonl", "--out", "s.parquet", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    scored = json.loads(done.stdout)
+    assert scored["samples"] == 62 and {i["name"] for i in scored["indicators"]} >= {"mtld", "refusal"}
+    assert "mtld" in assay("score", "pool.jsonl", "--out", "s.parquet", cwd=tmp_path).stdout
+
+    done = assay(
+        "clean", "pool.jsonl", "--out", "kept.jsonl", "--to", "50", "--by", "len_out", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    cleaned = json.loads(done.stdout)
+    receipts = [json.loads(line) for line in (tmp_path / "kept.jsonl.removed.jsonl").read_text().splitlines()]
+    assert cleaned["rows"] == 63 and cleaned["kept"] == 50 and len(receipts) == 13
+    assert {"rejected", "broken", "exact", "surplus"} <= {r["rule"] for r in receipts}
+    assert next(r for r in receipts if r["rule"] == "rejected")["origin"].endswith(":63")
+    kept = [json.loads(line) for line in (tmp_path / "kept.jsonl").read_text().splitlines()]
+    assert min(len(row["messages"][-1]["content"]) for row in kept) > 30, "the best by length stay"
+
+    done = assay(
+        "select", "kept.jsonl", "--out", "best.jsonl", "--n", "10", "--by", "len_out", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert [f["rule"] for f in json.loads(done.stdout)["files"]] == ["top", "random"]
+    best = [json.loads(line) for line in (tmp_path / "best.jsonl").read_text().splitlines()]
+    lengths = [len(row["messages"][-1]["content"]) for row in best]
+    assert lengths == sorted(lengths, reverse=True) and len(best) == 10
+    assert len((tmp_path / "best.random.jsonl").read_text().splitlines()) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("score", "pool.jsonl", "--out", "s.csv"), ".parquet"),
+        (("score", "pool.jsonl", "--out", "s.parquet", "--indicators", "beauty"), "mtld"),
+        (("clean", "pool.jsonl", "--out", "k.jsonl", "--near", "-1"), "at most 1"),
+        (("select", "pool.jsonl", "--out", "k.jsonl", "--n", "9999"), "1 to 62"),
+        (("select", "pool.jsonl", "--out", "k.jsonl", "--n", "3"), "score"),
+        (("clean", "absent.jsonl", "--out", "k.jsonl"), "absent.jsonl"),
+    ],
+)
+def test_jobs_on_pools_say_what_is_wrong(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    _pool(tmp_path)
+    done = assay(*arguments, cwd=tmp_path)
+    assert done.returncode == 1 and expected in done.stderr

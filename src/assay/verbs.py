@@ -383,6 +383,104 @@ def curve_power(
     )
 
 
+def score(places: list[str], *, out: Path, indicators: list[str] | None = None, workers: int = 2) -> Any:
+    """Measure quality indicators of every sample, into a Parquet table with a reason for each missing value.
+
+    Example: `assay score alpaca.json --out scores.parquet --indicators mtld --indicators refusal`
+
+    Parameters
+    ----------
+    places
+        What to read.
+    out
+        The table to write (.parquet).
+    indicators
+        Which; all by default.
+    workers
+        Processes; never changes a value.
+    """
+    from assay import study
+
+    return study.score_pool(places, out, indicators or (), workers=workers, quiet=quiet)
+
+
+def clean(
+    places: list[str],
+    *,
+    out: Path,
+    evaluation: list[str] | None = None,
+    near: float = 0.8,
+    novelty: float | None = None,
+    to: int | None = None,
+    by: str | None = None,
+    alarm: float = 0.1,
+) -> Any:
+    """Clean a pool of broken rows, duplicates and evaluation prompts; a receipt for every removal.
+
+    Example: `assay clean alpaca.json --out clean.jsonl --evaluation eval.jsonl --novelty 0.7`
+
+    Parameters
+    ----------
+    places
+        What to read.
+    out
+        File of the samples kept (JSONL); receipts go beside it, in OUT.removed.jsonl.
+    evaluation
+        Evaluation sets whose prompts must not be in the pool.
+    near
+        Jaccard similarity of 5-token shingles from which on a sample is a near-duplicate; above 1: off.
+    novelty
+        ROUGE-L with a kept instruction from which on a sample goes; 0.7 is the rule of self-instruct.
+    to
+        Keep at most so many.
+    by
+        An indicator by which the best of a cluster, and of what is left, stays; else the longest answer.
+    alarm
+        Share that a source, language or type may lose before it is named.
+    """
+    from assay import study
+    from assay.select import CleanRules
+
+    rules = CleanRules(None if near > 1 else near, novelty, alarm=alarm)
+    return study.clean_pool(places, out, rules, evaluation=evaluation or (), to=to, by=by, quiet=quiet)
+
+
+def select(
+    places: list[str],
+    *,
+    out: Path,
+    n: int,
+    rule: Literal["top", "bottom", "random", "balanced", "quota"] = "top",
+    by: str | None = None,
+    groups: Literal["source", "type", "language"] = "source",
+    seed: int = 0,
+) -> Any:
+    """Select samples by an indicator or at random, with random baselines of the same size beside it.
+
+    Example: `assay select clean.jsonl --out best.jsonl --n 1000 --by mtld`
+
+    Parameters
+    ----------
+    places
+        What to read.
+    out
+        File of the selection, best first, so that every prefix is a selection; baselines go beside it.
+    n
+        How many.
+    rule
+        top or bottom of an indicator, random, balanced (groups in turn), quota (groups in turn, the best).
+    by
+        The indicator (`assay score` lists them).
+    groups
+        What is taken in turn.
+    seed
+        Fixes random order and ties.
+    """
+    from assay import study
+
+    return study.select_pool(places, out, n, rule=rule, by=by, groups=groups, seed=seed)
+
+
 VERBS: Mapping[str, Callable[..., Any]] = {
     "demo": demo,
     "study run": study_run,
@@ -394,6 +492,9 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "data convert": data_convert,
     "data show": data_show,
     "data testbed": data_testbed,
+    "score": score,
+    "clean": clean,
+    "select": select,
     "train": train,
     "answer": answer,
     "curve": curve,

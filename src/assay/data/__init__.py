@@ -1,6 +1,7 @@
 """Read, convert, inspect and write data sets; languages and words; the testbed."""
 
 from assay.data._dataset import Dataset, write_dataset
+from assay.data._hashed import HashedTexts, hashed, jit
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
 from assay.data._match import contaminated
@@ -15,6 +16,7 @@ __all__ = [
     "Dataset",
     "Detection",
     "Format",
+    "HashedTexts",
     "Inspection",
     "LengthCounts",
     "Reading",
@@ -22,7 +24,9 @@ __all__ = [
     "contaminated",
     "convert",
     "find_files",
+    "hashed",
     "inspect",
+    "jit",
     "language_of",
     "normalise",
     "read",

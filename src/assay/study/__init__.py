@@ -22,14 +22,17 @@ from assay.study._once import (
     train_once,
     write_testbed,
 )
+from assay.study._pools import CleanReport, SelectReport, clean_pool, score_pool, select_pool
 from assay.study._run import StudyPlan, plan, run
 
 __all__ = [
     "Answered",
     "ArmConfig",
+    "CleanReport",
     "LadderConfig",
     "MeasureConfig",
     "QuestionConfig",
+    "SelectReport",
     "ShownSample",
     "StudyConfig",
     "StudyPlan",
@@ -37,12 +40,15 @@ __all__ = [
     "WhereConfig",
     "Written",
     "answer_once",
+    "clean_pool",
     "curves_of_table",
     "parse_config",
     "plan",
     "read_config",
     "read_points",
     "run",
+    "score_pool",
+    "select_pool",
     "show_tokens",
     "train_once",
     "write_testbed",

@@ -1,0 +1,97 @@
+"""Selection: an order of the pool whose every prefix is a selection, so that rungs are nested."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.core import AssayError
+from assay.select._near import Rows
+
+T = TypeVar("T")
+
+SELECTIONS: tuple[str, ...] = ("top", "bottom", "random", "balanced", "quota")
+"""By score from the best or worst, at random, or in turn over groups (balanced: each at random; quota: each
+by score)."""
+
+
+def pick(
+    ids: Sequence[str],
+    rule: str,
+    *,
+    score: Sequence[float] | NDArray[np.float64] | None = None,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Rows:
+    """Return all row numbers in the order of selection.
+
+    ``score``: higher is better; rows without one (NaN) come last, whichever end is taken.  ``groups``:
+    source, language or type of each row; ``balanced`` and ``quota`` take one row of each group in turn.  Ties
+    and random order follow sha256 of seed and id, so they depend on what samples say, not on where they
+    stood.
+    """
+    if rule not in SELECTIONS:
+        raise AssayError("no such selection", value=rule, expected="one of " + ", ".join(SELECTIONS))
+    chance = np.array([_draw(seed, sample) for sample in ids], np.uint64)
+    if rule == "random":
+        return np.argsort(chance, kind="stable").astype(np.int64)
+    if rule == "balanced":
+        return _in_turn(np.argsort(chance, kind="stable"), _needed(groups, "groups", rule))
+    values = np.asarray(_needed(score, "score", rule), np.float64)
+    if len(values) != len(ids):
+        raise AssayError("scores of another number of rows", value=len(values), expected=str(len(ids)))
+    better = np.where(np.isnan(values), -np.inf, -values if rule == "bottom" else values)
+    order = np.lexsort((chance, -better))
+    return order.astype(np.int64) if rule != "quota" else _in_turn(order, _needed(groups, "groups", rule))
+
+
+def _needed(value: T | None, name: str, rule: str) -> T:
+    if value is None:
+        raise AssayError("the selection lacks what it selects by", value=rule, expected=name)
+    return value
+
+
+def _draw(seed: int, sample: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{sample}".encode()).digest()[:8])
+
+
+def _in_turn(order: Rows, groups: Sequence[str]) -> Rows:
+    """Take one row of every group in turn, each group in the given order, until all are empty."""
+    waiting: dict[str, deque[int]] = defaultdict(deque)
+    for row in order.tolist():
+        waiting[groups[row]].append(row)
+    turns = deque(waiting.values())
+    taken = []
+    while turns:
+        group = turns.popleft()
+        taken.append(group.popleft())
+        if group:
+            turns.append(group)
+    return np.array(taken, np.int64)
+
+
+def shift(
+    lengths: Sequence[int], groups: Mapping[str, Sequence[str]], rows: Rows
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return what a selection changed against its pool: (in the pool, in the selection).
+
+    ``length``: median and 90th percentile of the lengths; for each kind of group, the share of each name.
+    """
+    sizes = np.asarray(lengths, np.float64)
+    found: dict[str, dict[str, tuple[float, float]]] = {
+        "length": {
+            name: (float(np.quantile(sizes, q)), float(np.quantile(sizes[rows], q)))
+            for name, q in (("median", 0.5), ("p90", 0.9))
+        }
+    }
+    for kind, names in groups.items():
+        values, places = np.unique(np.asarray(names, object).astype(str), return_inverse=True)
+        whole = np.bincount(places, minlength=len(values)) / len(places)
+        part = np.bincount(places[rows], minlength=len(values)) / len(rows)
+        found[kind] = {str(v): (float(a), float(b)) for v, a, b in zip(values, whole, part, strict=True)}
+    return found
