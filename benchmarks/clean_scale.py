@@ -62,11 +62,15 @@ def task(name: str, file: Path) -> None:
     out = file.with_suffix("")
     start = time.perf_counter()
     if name == "score":
-        scored = score_pool([str(file)], out.with_suffix(".parquet"), (), workers=2, quiet=True)
+        scored = score_pool(
+            [str(file)], out.with_suffix(".parquet"), (), base="pocket", workers=2, quiet=True
+        )
         count, note = scored.samples, f"{len(scored.indicators)} indicators, 2 workers"
     else:
         target = out.with_name("kept.jsonl")
-        cleaned = clean_pool([str(file)], target, CleanRules(), evaluation=(), to=None, by=None, quiet=True)
+        cleaned = clean_pool(
+            [str(file)], target, CleanRules(), evaluation=(), to=None, by=None, base="pocket", quiet=True
+        )
         count, note = cleaned.rows, f"kept {cleaned.kept:,}; {cleaned.removed_by}"
     seconds = time.perf_counter() - start
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -383,7 +383,14 @@ def curve_power(
     )
 
 
-def score(places: list[str], *, out: Path, indicators: list[str] | None = None, workers: int = 2) -> Any:
+def score(
+    places: list[str],
+    *,
+    out: Path,
+    indicators: list[str] | None = None,
+    base: str = "pocket",
+    workers: int = 2,
+) -> Any:
     """Measure quality indicators of every sample, into a Parquet table with a reason for each missing value.
 
     Example: `assay score alpaca.json --out scores.parquet --indicators mtld --indicators refusal`
@@ -395,13 +402,15 @@ def score(places: list[str], *, out: Path, indicators: list[str] | None = None, 
     out
         The table to write (.parquet).
     indicators
-        Which; all by default.
+        Which; all that need no model by default. ppl and ifd need one.
+    base
+        The model for those: `pocket`, a folder, or a Hugging Face id.
     workers
         Processes; never changes a value.
     """
     from assay import study
 
-    return study.score_pool(places, out, indicators or (), workers=workers, quiet=quiet)
+    return study.score_pool(places, out, indicators or (), base=base, workers=workers, quiet=quiet)
 
 
 def clean(
@@ -413,6 +422,7 @@ def clean(
     novelty: float | None = None,
     to: int | None = None,
     by: str | None = None,
+    base: str = "pocket",
     alarm: float = 0.1,
 ) -> Any:
     """Clean a pool of broken rows, duplicates and evaluation prompts; a receipt for every removal.
@@ -435,6 +445,8 @@ def clean(
         Keep at most so many.
     by
         An indicator by which the best of a cluster, and of what is left, stays; else the longest answer.
+    base
+        The model for indicators that need one.
     alarm
         Share that a source, language or type may lose before it is named.
     """
@@ -442,7 +454,9 @@ def clean(
     from assay.select import CleanRules
 
     rules = CleanRules(None if near > 1 else near, novelty, alarm=alarm)
-    return study.clean_pool(places, out, rules, evaluation=evaluation or (), to=to, by=by, quiet=quiet)
+    return study.clean_pool(
+        places, out, rules, evaluation=evaluation or (), to=to, by=by, base=base, quiet=quiet
+    )
 
 
 def select(
@@ -452,6 +466,7 @@ def select(
     n: int,
     rule: Literal["top", "bottom", "random", "balanced", "quota"] = "top",
     by: str | None = None,
+    base: str = "pocket",
     groups: Literal["source", "type", "language"] = "source",
     seed: int = 0,
 ) -> Any:
@@ -471,6 +486,8 @@ def select(
         top or bottom of an indicator, random, balanced (groups in turn), quota (groups in turn, the best).
     by
         The indicator (`assay score` lists them).
+    base
+        The model for indicators that need one.
     groups
         What is taken in turn.
     seed
@@ -478,7 +495,7 @@ def select(
     """
     from assay import study
 
-    return study.select_pool(places, out, n, rule=rule, by=by, groups=groups, seed=seed)
+    return study.select_pool(places, out, n, rule=rule, by=by, base=base, groups=groups, seed=seed)
 
 
 VERBS: Mapping[str, Callable[..., Any]] = {

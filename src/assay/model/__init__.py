@@ -13,7 +13,7 @@ from assay.model._recipe import PRESETS, Recipe, preset
 from assay.model._tokens import PLAIN_TEMPLATE, Encoded, TokenTable, encode, render, write_tokens
 
 if TYPE_CHECKING:
-    from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss
+    from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
     from assay.model._train import Segment, Trainer, TrainReport, set_threads, train_full, trainer
 
 _LAZY = {
@@ -22,6 +22,7 @@ _LAZY = {
     "ItemLoss": "_evaluate",
     "answer": "_evaluate",
     "reference_loss": "_evaluate",
+    "text_loss": "_evaluate",
     "Segment": "_train",
     "TrainReport": "_train",
     "Trainer": "_train",
@@ -54,6 +55,7 @@ __all__ = [
     "render",
     "resolve_base",
     "set_threads",
+    "text_loss",
     "train_full",
     "trainer",
     "write_tokens",

@@ -10,7 +10,7 @@ import torch
 
 from assay.core import Sample
 from assay.model._batches import MicroBatch, partition
-from assay.model._tokens import encode, render
+from assay.model._tokens import Encoded, encode, render
 
 Advance = Callable[[float, float, str], None]
 
@@ -66,6 +66,37 @@ def reference_loss(
             results[i] = ItemLoss(items[i].id, nats, tokens, len(answer.encode("utf-8", "replace")))
         done += len(picked)
         advance(done, len(usable), "item")
+    return results
+
+
+@torch.no_grad()
+def text_loss(
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    *,
+    max_tokens: int = 1024,
+    micro_tokens: int = 4096,
+) -> list[ItemLoss | None]:
+    """Return the loss of each text after the start mark alone, in order; None for texts without a token.
+
+    A tokenizer without a start mark gives the end mark in its place, as models are trained to begin a new
+    text after it.  Texts are cut at ``max_tokens``.
+    """
+    model.eval()
+    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    found = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+    rows = [
+        Encoded((start, *ids[: max_tokens - 1]), (False, *[True] * min(len(ids), max_tokens - 1)))
+        for ids in found
+    ]
+    usable = [i for i, row in enumerate(rows) if len(row.ids) > 1]
+    results: list[ItemLoss | None] = [None] * len(rows)
+    for group in partition([len(rows[i].ids) for i in usable], micro_tokens):
+        picked = [usable[g] for g in group]
+        batch = _pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
+        for i, (nats, tokens) in zip(picked, _losses(model, batch), strict=True):
+            results[i] = ItemLoss(str(i), nats, tokens, len(texts[i].encode("utf-8", "replace")))
     return results
 
 

@@ -16,6 +16,9 @@ from assay.core import AssayError, Sample
 from assay.score._indicator import Indicator, Undefined, Value
 from assay.score._text import TEXT_INDICATORS
 
+MODEL_INDICATORS = ("ppl", "ifd")
+"""Names of the indicators that need a model."""
+
 INDICATORS: Mapping[str, Indicator] = {i.name: i for i in TEXT_INDICATORS}
 """All indicators by name."""
 
@@ -66,12 +69,28 @@ class Scored:
         return table
 
 
-def pick(names: Sequence[str]) -> list[Indicator]:
-    """Return indicators by name; all of them for no names."""
+def direction(name: str) -> int:
+    """Return +1 where more of an indicator is held to be better or nothing is held, -1 where less is."""
+    return (INDICATORS[name].direction or 1) if name in INDICATORS else 1
+
+
+def version(name: str) -> int:
+    """Return the version of an indicator; it changes whenever values do."""
+    return INDICATORS[name].version if name in INDICATORS else 1
+
+
+def pick(names: Sequence[str], base: str = "pocket") -> list[Indicator]:
+    """Return indicators by name, those of the text for no names; ``base`` serves those that need a model."""
+    known = (*INDICATORS, *MODEL_INDICATORS)
     for name in names:
-        if name not in INDICATORS:
-            raise AssayError("no such indicator", value=name, expected="of " + ", ".join(INDICATORS))
-    return [INDICATORS[name] for name in (names or INDICATORS)]
+        if name not in known:
+            raise AssayError("no such indicator", value=name, expected="one of " + ", ".join(known))
+    found: Mapping[str, Indicator] = INDICATORS
+    if set(names) & set(MODEL_INDICATORS):
+        from assay.score._model import model_indicators
+
+        found = {**INDICATORS, **model_indicators(base)}
+    return [found[name] for name in (names or INDICATORS)]
 
 
 def score(
@@ -79,18 +98,20 @@ def score(
     out: Path,
     names: Sequence[str] = (),
     *,
+    base: str = "pocket",
     workers: int = 1,
 ) -> Scored:
     """Measure samples in one pass and write a Parquet table: id, origin, a column for each indicator.
 
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
-    table appears whole, by a rename; ``workers`` never changes a value.
+    table appears whole, by a rename; ``workers`` never changes a value, and indicators that need a model run
+    in this process.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chosen = pick(names)
+    chosen = pick(names, base)
     fields = [("id", pa.string()), ("origin", pa.string())]
     schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
     versions = {i.name: str(i.version) for i in chosen}
@@ -100,7 +121,7 @@ def score(
     out.parent.mkdir(parents=True, exist_ok=True)
     total = 0
     with pq.ParquetWriter(partial, schema.with_metadata(versions), compression="zstd") as writer:
-        for ids, origins, columns in _measured(samples, [i.name for i in chosen], workers):
+        for ids, origins, columns in _measured(samples, chosen, workers):
             rows: dict[str, Any] = {"id": ids, "origin": origins}
             whys: list[list[str]] = [[] for _ in ids]
             for name, values in columns.items():
@@ -130,22 +151,28 @@ def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) 
 Batch = tuple[list[str], list[str], dict[str, list[Value]]]
 
 
-def _measure(batch: Sequence[Sample], names: Sequence[str]) -> Batch:
-    columns = {name: INDICATORS[name].measure(batch) for name in names}
+def _measure(batch: Sequence[Sample], chosen: Sequence[Indicator]) -> Batch:
+    columns = {indicator.name: indicator.measure(batch) for indicator in chosen}
     return [s.id for s in batch], [s.origin for s in batch], columns
 
 
-def _measured(samples: Iterable[Sample], names: Sequence[str], workers: int) -> Iterator[Batch]:
+def _by_name(batch: Sequence[Sample], names: Sequence[str]) -> Batch:
+    """Measure in a worker, which finds the indicators by name."""
+    return _measure(batch, [INDICATORS[name] for name in names])
+
+
+def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: int) -> Iterator[Batch]:
     """Measure batches in order, a few ahead of the writer."""
     stream = iter(samples)
     batches = iter(lambda: list(islice(stream, _BATCH)), [])
-    if workers <= 1:
-        yield from (_measure(batch, names) for batch in batches)
+    if workers <= 1 or any(indicator.needs for indicator in chosen):
+        yield from (_measure(batch, chosen) for batch in batches)
         return
+    names = [indicator.name for indicator in chosen]
     with ProcessPoolExecutor(workers) as pool:
         waiting: deque[Future[Batch]] = deque()
         for batch in batches:
-            waiting.append(pool.submit(_measure, batch, names))
+            waiting.append(pool.submit(_by_name, batch, names))
             if len(waiting) >= _AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:

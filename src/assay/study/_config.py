@@ -30,9 +30,13 @@ class TestbedConfig:
 
 @dataclass(frozen=True, slots=True)
 class ArmConfig:
-    """A way of choosing training data: ``random`` or ``balanced`` over sources; own rungs if given."""
+    """A way of choosing training data; own rungs if given.
 
-    rule: Literal["random", "balanced", "longest"] = "random"
+    ``random``, ``balanced`` over sources, ``longest`` answers, ``top`` or ``bottom`` of the indicator ``by``.
+    """
+
+    rule: Literal["random", "balanced", "longest", "top", "bottom"] = "random"
+    by: str | None = None
     rungs: tuple[int | str, ...] | None = None
 
 

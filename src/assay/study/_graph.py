@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import __version__
+from assay import __version__, score
 from assay.core import BASE_ARM, AssayError, DataSummary, digest, file_digest
 from assay.model import base_digest, resolve_base
 from assay.plan import Estimate, Step
@@ -105,6 +105,27 @@ def _digest(place: str) -> str:
     return digest({str(p.relative_to(path)): file_digest(p) for p in files})
 
 
+def _check_arm(name: str, arm: ArmConfig) -> None:
+    """Raise where an arm's rule and its indicator do not go together."""
+    known = ", ".join((*score.INDICATORS, *score.MODEL_INDICATORS))
+    if arm.rule in ("top", "bottom"):
+        if arm.by is None or arm.by not in known.split(", "):
+            raise AssayError(
+                "the arm lacks an indicator",
+                place=f"arms.{name}.by",
+                value=arm.by,
+                expected=f"one of {known}",
+            )
+    elif arm.by is not None:
+        raise AssayError(
+            "the rule takes no indicator",
+            place=f"arms.{name}.by",
+            value=arm.by,
+            expected=f"nothing with {arm.rule}",
+            hint="write rule: top to take the best by an indicator",
+        )
+
+
 class Ladder:
     """Builds the steps of all arms, seeds and rungs of a study whose pool has been read."""
 
@@ -130,12 +151,14 @@ class Ladder:
     def _arms(self) -> dict[str, ArmConfig]:
         """Return the arms with the baselines that a selection is compared with."""
         arms = {"random": ArmConfig(), **self.config.arms}
+        for name, arm in arms.items():
+            _check_arm(name, arm)
         selections = [n for n, a in arms.items() if a.rule not in ("random", "balanced")]
         if selections and self.config.baselines:
-            arms.setdefault("balanced", ArmConfig("balanced", arms[selections[0]].rungs))
+            arms.setdefault("balanced", ArmConfig("balanced", rungs=arms[selections[0]].rungs))
             top = arms["random"].rungs or self.config.ladder.rungs
             if FULL not in top:
-                arms["random"] = ArmConfig("random", (*top, FULL))
+                arms["random"] = ArmConfig("random", rungs=(*top, FULL))
         if len(self.summary.by_source) < 2:
             for name in [n for n, a in arms.items() if a.rule == "balanced"]:
                 del arms[name]
@@ -181,8 +204,26 @@ class Ladder:
             before = len(trunk)
 
     def _order(self, arm: str, seed: int) -> Step:
-        settings = {"seed": seed, "rule": self.arms[arm].rule}
-        return Step("order", 1, f"{_STEPS}:order", settings, {"pool": self.pool}, label=f"{arm}, seed {seed}")
+        chosen = self.arms[arm]
+        settings: dict[str, Any] = {"seed": seed, "rule": chosen.rule}
+        inputs = {"pool": self.pool}
+        if chosen.rule not in ("random", "balanced"):
+            settings["rungs"] = list(self.rungs(arm))
+        if chosen.by is not None:
+            settings |= {"by": chosen.by, "direction": score.direction(chosen.by)}
+            inputs["scores"] = self._scores(chosen.by)
+        return Step("order", 1, f"{_STEPS}:order", settings, inputs, label=f"{arm}, seed {seed}")
+
+    def _scores(self, name: str) -> Step:
+        """Return the step that measures an indicator; those that need a model take the study's base."""
+        settings = {"by": name, "version": score.version(name)}
+        if name in score.MODEL_INDICATORS:
+            settings["base"] = self.base_id
+        estimate = Estimate(seconds=self.summary.samples / (100 if "base" in settings else 5000))
+        inputs = {"pool": self.pool}
+        return Step(
+            "score", 1, f"{_STEPS}:measure", settings, inputs, where=self.where, label=name, estimate=estimate
+        )
 
     def _tokens(self) -> Step:
         settings = {"base": self.base_id, "max_tokens": self.config.recipe.max_tokens}

@@ -65,13 +65,13 @@ class SelectReport:
 
 
 def score_pool(
-    places: Sequence[str], out: Path, names: Sequence[str], *, workers: int, quiet: bool
+    places: Sequence[str], out: Path, names: Sequence[str], *, base: str, workers: int, quiet: bool
 ) -> score.Scored:
     """Measure all usable samples of ``places`` and write the table ``out`` (Parquet)."""
     if out.suffix != ".parquet":
         raise AssayError("not a table", place="--out", value=str(out), expected="a file ending in .parquet")
     with progress_bar("score", quiet=quiet) as advance:
-        return score.score(_samples(places, advance=advance), out, names, workers=workers)
+        return score.score(_samples(places, advance=advance), out, names, base=base, workers=workers)
 
 
 def clean_pool(
@@ -82,6 +82,7 @@ def clean_pool(
     evaluation: Sequence[str],
     to: int | None,
     by: str | None,
+    base: str,
     quiet: bool,
 ) -> CleanReport:
     """Clean ``places`` into ``out``; a receipt for every row that is not there goes beside it.
@@ -91,7 +92,7 @@ def clean_pool(
     """
     receipts = out.with_name(out.name + ".removed.jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
-    quality = None if by is None else _indicator(places, by)
+    quality = None if by is None else _indicator(places, by, base)
     with ExitStack() as stack:
         report = stack.enter_context(receipts.open("w", encoding="utf-8"))
         advance = stack.enter_context(progress_bar("clean", quiet=quiet))
@@ -127,6 +128,7 @@ def select_pool(
     *,
     rule: str,
     by: str | None,
+    base: str,
     groups: str,
     seed: int,
 ) -> SelectReport:
@@ -151,7 +153,7 @@ def select_pool(
         raise AssayError(
             "not so many samples", place="-n", value=n, expected=f"1 to {len(ids)}, the pool's size"
         )
-    values = None if by is None else _indicator(places, by)
+    values = None if by is None else _indicator(places, by, base)
     order = select.pick(ids, rule, score=values, groups=names[groups], seed=seed)
     orders = {rule: order}
     for baseline in _BASELINES:
@@ -217,9 +219,9 @@ def _rows(places: Sequence[str], rows: NDArray[np.int64]) -> Iterator[Sample]:
     yield from (found[row] for row in rows.tolist())
 
 
-def _indicator(places: Sequence[str], name: str) -> NDArray[np.float64]:
+def _indicator(places: Sequence[str], name: str, base: str) -> NDArray[np.float64]:
     """Return an indicator of all samples, oriented so that more is better; NaN where it is undefined."""
-    (indicator,) = score.pick([name])
+    (indicator,) = score.pick([name], base)
     values: list[float] = []
     stream = _samples(places)
     while batch := list(islice(stream, _BATCH)):

@@ -7,12 +7,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from assay import data, judge, model
+from assay import data, judge, model, score
 from assay.core import AssayError, DataSummary, Sample, SourceRow
 from assay.data import testbed
 from assay.plan import StepContext
@@ -204,9 +206,53 @@ def order(context: StepContext) -> None:
     if rule == "balanced":
         shuffled = _round_robin(shuffled, dataset.column("source").to_pylist())
     elif rule == "longest":
-        lengths = [len(sample.answer or "") for sample in dataset]
-        shuffled = sorted(shuffled, key=lambda i: -lengths[i])
+        lengths = np.array([len(sample.answer or "") for sample in dataset], float)
+        shuffled = _within_rungs(shuffled, lengths, context.config["rungs"])
+    elif rule in ("top", "bottom"):
+        shuffled = _within_rungs(shuffled, _wanted(context, rule), context.config["rungs"])
     np.save(context.out / "order.npy", np.asarray(shuffled, np.int64))
+
+
+def _wanted(context: StepContext, rule: str) -> NDArray[np.float64]:
+    """Return how much each sample is wanted: its indicator, turned so that ``top`` takes the better end."""
+    import polars
+
+    name = context.config["by"]
+    values = polars.read_parquet(context.inputs["scores"] / "scores.parquet")[name].to_numpy()
+    sign = context.config["direction"] * (1 if rule == "top" else -1)
+    wanted: NDArray[np.float64] = sign * values.astype(float)
+    return wanted
+
+
+def _within_rungs(shuffled: list[int], wanted: NDArray[np.float64], rungs: list[int]) -> list[int]:
+    """Order by what is wanted most, at random between one rung and the next; without a value comes last.
+
+    Were the best always first, a selection would be a curriculum as well, and a comparison with random
+    would be of both.
+    """
+    places = {row: place for place, row in enumerate(shuffled)}
+    best = np.where(np.isnan(wanted), -np.inf, wanted)
+    order = sorted(shuffled, key=lambda row: -best[row])
+    edges = [0, *rungs, len(order)]
+    blocks = (order[start:stop] for start, stop in pairwise(edges))
+    return [row for block in blocks for row in sorted(block, key=places.__getitem__)]
+
+
+def measure(context: StepContext) -> None:
+    """Measure one indicator of every sample of the pool."""
+    name, base = context.config["by"], context.where.get("base", "pocket")
+    dataset = data.Dataset(context.inputs["pool"] / "dataset")
+    done = 0
+
+    def watched() -> Iterator[Sample]:
+        nonlocal done
+        for sample in dataset:
+            done += 1
+            if done % 1024 == 0:
+                context.progress(done, len(dataset), "sample")
+            yield sample
+
+    score.score(watched(), context.out / "scores.parquet", [name], base=str(base))
 
 
 def _round_robin(shuffled: list[int], sources: list[str]) -> list[int]:
