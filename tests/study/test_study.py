@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from assay import data, study
 from assay.core import BASE_ARM, OVERALL, AssayError, Sample, StudyResult
 from assay.data import testbed
 from assay.plan import Store
+from assay.study._steps import _within_rungs
 
 Small = tuple[Path, StudyResult]
 
@@ -267,3 +269,42 @@ def test_a_trained_sample_is_never_an_evaluation_item(small_study: Small) -> Non
     pool: list[Sample] = list(data.Dataset(folders["read-pool"]))
     items: list[Sample] = list(data.Dataset(folders["read-evaluation"]))
     assert not {s.prompt for s in pool} & {s.prompt for s in items}
+
+
+def test_arms_take_the_best_by_an_indicator(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    jsonl(tmp_path / "items.jsonl", rows_of(8, 1, "eval"))
+    jsonl(tmp_path / "pool.jsonl", rows_of(64, 0))
+    path = study_file(
+        name="arms", pool="pool.jsonl", evaluation="items.jsonl", measure={"answers": False},
+        ladder={"rungs": [16, 32], "seeds": 2}, baselines=False,
+        arms={"ifd": {"rule": "top", "by": "ifd"}, "short": {"rule": "bottom", "by": "len_out"}},
+    )  # fmt: skip
+    result = study.run(path, quiet=True)
+    assert {p.arm for p in result.points} == {BASE_ARM, "random", "ifd", "short"}
+    assert {c.a for c in result.comparisons} == {"ifd", "short"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        ({"rule": "top"}, "arms.x.by"),
+        ({"rule": "top", "by": "beauty"}, "mtld"),
+        ({"rule": "longest", "by": "mtld"}, "rule: top"),
+    ],
+)
+def test_arms_and_indicators_that_do_not_go_together_are_refused(
+    arm: dict[str, str], expected: str, study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    jsonl(tmp_path / "items.jsonl", rows_of(8, 1, "eval"))
+    jsonl(tmp_path / "pool.jsonl", rows_of(64, 0))
+    path = study_file(pool="pool.jsonl", evaluation="items.jsonl", arms={"x": arm})
+    with pytest.raises(AssayError, match=expected):
+        study.run(path, quiet=True)
+
+
+def test_selections_are_shuffled_within_a_rung_and_keep_what_has_no_value_for_last() -> None:
+    shuffled = [3, 0, 4, 1, 5, 2]
+    wanted = np.array([5.0, 4.0, 3.0, 2.0, np.nan, 1.0])
+    order = _within_rungs(shuffled, wanted, [2, 4])
+    assert set(order[:2]) == {0, 1} and set(order[2:4]) == {2, 3} and set(order[4:]) == {4, 5}
+    assert order[:2] == [0, 1] and order[2:4] == [3, 2], "within a rung, in random order"
