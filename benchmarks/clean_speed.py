@@ -119,7 +119,7 @@ def main() -> None:
     prompts, answers = [p for p, _ in rows], [a for _, a in rows]
     ours_novel(prompts[:10])
     ours_near(answers[:10])
-    few = 300 if options.quick else 1500
+    few = 300 if options.quick else 600
     ascii_only = [p for p in prompts if p.isascii()][:few]
     print("| novelty (ROUGE-L < 0.7) | seconds | removed |\n|---|---|---|")
     peer = timed(f"rouge_score, all pairs, {few:,} instructions", lambda: rouge_all_pairs(ascii_only))
