@@ -24,7 +24,8 @@ _REFUSAL = re.compile(
 _REFUSAL_REACH = 160
 _ENDS = tuple(".!?…。！？\"'”’」』)）]】}`>*:：;；~")
 _GARBLED = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f]|Ã[\x80-\xbf¤©¨]|â€[œ\x9d™“”]|锟斤拷|烫烫")
-_MARKS = re.compile(r"[#@%&*~^|\\]")
+_MARKS = re.compile(r"[\ufffd#@%&*~^|\\Ã¤â€œ]{3,}")
+_MIXED = 3
 _FENCED = re.compile(r"```.*?```", re.DOTALL)
 _LIST_MARK = re.compile(r"(?m)^\s*\w{1,3}[)）]")
 _BRACKETS = ("()", "[]", "{}", "（）", "【】", "「」", "《》")
@@ -122,9 +123,14 @@ def _overlap(sample: Sample, answer: str) -> Value:
 
 def _garbled(_: Sample, answer: str) -> Value:
     """Return the share of characters that a wrong encoding leaves behind."""
-    broken = sum(len(m.group()) for m in _GARBLED.finditer(answer))
-    marks = len(_MARKS.findall(answer)) if broken else 0
-    return (broken + marks) / len(answer)
+    places: set[int] = set()
+    for match in _GARBLED.finditer(answer):
+        places.update(range(*match.span()))
+    # A run of marks of three kinds or more is no Markdown and no formula.
+    for match in _MARKS.finditer(answer):
+        if len(set(match.group())) >= _MIXED:
+            places.update(range(*match.span()))
+    return len(places) / len(answer)
 
 
 _OWN = "this project"
