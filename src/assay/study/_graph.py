@@ -212,7 +212,7 @@ class Ladder:
         if chosen.by is not None:
             settings |= {"by": chosen.by, "direction": score.direction(chosen.by)}
             inputs["scores"] = self._scores(chosen.by)
-        return Step("order", 1, f"{_STEPS}:order", settings, inputs, label=f"{arm}, seed {seed}")
+        return Step("order", 2, f"{_STEPS}:order", settings, inputs, label=f"{arm}, seed {seed}")
 
     def _scores(self, name: str) -> Step:
         """Return the step that measures an indicator; those that need a model take the study's base."""

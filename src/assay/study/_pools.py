@@ -21,6 +21,7 @@ from assay.plan import Advance, progress_bar
 
 _SURPLUS = "surplus"
 _BATCH = 1024
+_SHOWN = 12
 _BASELINES = ("random", "balanced")
 
 
@@ -176,9 +177,6 @@ def _shifts(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[Shift, ..
     shares = [Shift(f"{kind} {name}", *pair) for kind, rows in found.items() for name, pair in rows.items()]
     shares.sort(key=lambda row: -abs(row.selected - row.pool))
     return (*lengths, *shares[:_SHOWN])
-
-
-_SHOWN = 12
 
 
 class _Rejections:

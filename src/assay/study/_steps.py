@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay import data, judge, model, score
+from assay import data, judge, model, score, select
 from assay.core import AssayError, DataSummary, Sample, SourceRow
 from assay.data import testbed
 from assay.plan import StepContext
@@ -201,11 +200,10 @@ def order(context: StepContext) -> None:
     dataset = data.Dataset(context.inputs["pool"] / "dataset")
     seed, rule = context.config["seed"], context.config["rule"]
     ids = dataset.column("id").to_pylist()
-    keys = [hashlib.sha256(f"{seed}:{i}".encode()).digest()[:16] for i in ids]
-    shuffled = sorted(range(len(ids)), key=keys.__getitem__)
-    if rule == "balanced":
-        shuffled = _round_robin(shuffled, dataset.column("source").to_pylist())
-    elif rule == "longest":
+    sources = dataset.column("source").to_pylist()
+    start = "balanced" if rule == "balanced" else "random"
+    shuffled = select.pick(ids, start, groups=sources, seed=seed).tolist()
+    if rule == "longest":
         lengths = np.array([len(sample.answer or "") for sample in dataset], float)
         shuffled = _within_rungs(shuffled, lengths, context.config["rungs"])
     elif rule in ("top", "bottom"):
@@ -242,27 +240,14 @@ def measure(context: StepContext) -> None:
     """Measure one indicator of every sample of the pool."""
     name, base = context.config["by"], context.where.get("base", "pocket")
     dataset = data.Dataset(context.inputs["pool"] / "dataset")
-    done = 0
 
     def watched() -> Iterator[Sample]:
-        nonlocal done
-        for sample in dataset:
-            done += 1
-            if done % 1024 == 0:
+        for done, sample in enumerate(dataset):
+            if done % 1000 == 0:
                 context.progress(done, len(dataset), "sample")
             yield sample
 
     score.score(watched(), context.out / "scores.parquet", [name], base=str(base))
-
-
-def _round_robin(shuffled: list[int], sources: list[str]) -> list[int]:
-    """Take one of each source in turn, until each is used up; random within a source."""
-    taken: Counter[str] = Counter()
-    turns: list[tuple[int, int]] = []
-    for index in shuffled:
-        turns.append((taken[sources[index]], len(turns)))
-        taken[sources[index]] += 1
-    return [shuffled[place] for _, place in sorted(turns)]
 
 
 def train(context: StepContext) -> None:
