@@ -252,7 +252,7 @@ def test_a_pool_is_scored_cleaned_and_selected_from(tmp_path: Path) -> None:
         "select", "kept.jsonl", "--out", "best.jsonl", "--n", "10", "--by", "len_out", "--json", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert [f["rule"] for f in json.loads(done.stdout)["files"]] == ["top", "random"]
+    assert [f["rule"] for f in json.loads(done.stdout)["files"]] == ["top", "random", "longest"]
     best = [json.loads(line) for line in (tmp_path / "best.jsonl").read_text().splitlines()]
     lengths = [len(row["messages"][-1]["content"]) for row in best]
     assert lengths == sorted(lengths, reverse=True) and len(best) == 10

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from assay.core import AssayError, Message, Sample
 from assay.data import (
     Dataset,
-    contaminated,
     convert,
     inspect,
     language_of,
@@ -109,24 +108,6 @@ def test_words_in_chinese_and_english() -> None:
     assert words("我们喜欢自然语言处理。") == ["我们", "喜欢", "自然语言", "处理"]
     assert words("Don't stop, 数据2号!") == ["Don't", "stop", "数据", "2", "号"]
     assert normalise("Ｈｅｌｌｏ， 世 界!") == "hello世界"
-
-
-def test_contaminated_finds_equal_and_contained_prompts() -> None:
-    long = "Explain in detail how a steam engine turns heat into motion, step by step."
-    items = [
-        Sample.single("What is 2+2?", "4"),
-        Sample.single(long, None),
-        Sample.single("写一首关于春天的诗", None),
-    ]
-    pool = [
-        Sample.single("what is  2+2", "four"),
-        Sample.single(f"Please help. {long.upper()} Thanks!", "..."),
-        Sample.single("写一首关于春天的诗。", "春眠不觉晓"),
-        Sample.single("写一首关于秋天的诗", "..."),
-        Sample.single("What is 2+22?", "24"),
-    ]
-    assert contaminated(pool, items) == {s.id for s in pool[:3]}
-    assert contaminated(pool, []) == set()
 
 
 def test_inspection_counts(tmp_path: Path) -> None:

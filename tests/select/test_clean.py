@@ -55,11 +55,11 @@ def test_the_longest_or_the_best_of_a_cluster_stays() -> None:
     words = " ".join(f"word{i}" for i in range(40))
     pair = [Sample.single(words, words), Sample.single(words, f"{words} and more")]
     assert clean(pair).kept.tolist() == [1]
-    assert clean(pair, quality=[2.0, 1.0]).kept.tolist() == [0]
-    assert clean(pair, quality=[math.nan, 1.0]).kept.tolist() == [1]
+    assert clean(pair, quality=lambda _: [2.0, 1.0]).kept.tolist() == [0]
+    assert clean(pair, quality=lambda _: [math.nan, 1.0]).kept.tolist() == [1]
     assert clean(pair, CleanRules(near=None)).kept.tolist() == [0, 1]
-    with pytest.raises(AssayError, match="another length"):
-        clean(pair, quality=[1.0])
+    with pytest.raises(AssayError, match="another number"):
+        clean(pair, quality=lambda _: [1.0])
 
 
 def test_novelty_is_off_unless_asked_for() -> None:

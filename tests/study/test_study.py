@@ -20,7 +20,7 @@ from assay import data, study
 from assay.core import BASE_ARM, OVERALL, AssayError, Sample, StudyResult
 from assay.data import testbed
 from assay.plan import Store
-from assay.study._steps import _within_rungs
+from assay.study._steps import _shuffled
 
 Small = tuple[Path, StudyResult]
 
@@ -302,9 +302,33 @@ def test_arms_and_indicators_that_do_not_go_together_are_refused(
         study.run(path, quiet=True)
 
 
-def test_selections_are_shuffled_within_a_rung_and_keep_what_has_no_value_for_last() -> None:
-    shuffled = [3, 0, 4, 1, 5, 2]
-    wanted = np.array([5.0, 4.0, 3.0, 2.0, np.nan, 1.0])
-    order = _within_rungs(shuffled, wanted, [2, 4])
-    assert set(order[:2]) == {0, 1} and set(order[2:4]) == {2, 3} and set(order[4:]) == {4, 5}
-    assert order[:2] == [0, 1] and order[2:4] == [3, 2], "within a rung, in random order"
+def test_selections_are_shuffled_within_a_rung() -> None:
+    chance = np.array([3, 0, 4, 1, 5, 2])
+    order = _shuffled(np.array([0, 1, 2, 3, 5, 4]), chance, [2, 4]).tolist()
+    assert order == [0, 1, 3, 2, 4, 5], "within a rung, in random order"
+
+
+def test_arms_of_every_kind_run(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    jsonl(tmp_path / "items.jsonl", rows_of(8, 1, "eval"))
+    jsonl(tmp_path / "pool.jsonl", rows_of(64, 0))
+    rule = {
+        "name": "mine", "predicts": "rating", "direction": 1, "intercept": 0.0, "source": "test",
+        "coefficients": {"len_out": 1.0},
+    }  # fmt: skip
+    (tmp_path / "rule.json").write_text(json.dumps(rule))
+    arms = {
+        "matched": {"rule": "quota", "by": "len_out", "groups": "length"},
+        "mine": {"rule": "top", "by": "rule.json"},
+        "knn": {"rule": "top", "by": "knn"},
+        "cover": {"rule": "facility"},
+        "like": {"rule": "target"},
+        "deita": {"rule": "deita", "by": "mtld"},
+        "tags": {"rule": "tags"},
+    }
+    path = study_file(
+        name="kinds", pool="pool.jsonl", evaluation="items.jsonl", measure={"answers": False},
+        ladder={"rungs": [16], "seeds": 1}, baselines=False, arms=arms,
+        models={"embedder": "lexical", "target": ["items.jsonl"]},
+    )  # fmt: skip
+    result = study.run(path, quiet=True)
+    assert {p.arm for p in result.points} == {BASE_ARM, "random", *arms}

@@ -34,6 +34,7 @@ from assay.core._points import (
     Worth,
     higher_is_better,
 )
+from assay.core._pool_page import PoolChange, PoolColumn, PoolExample, PoolLoss, PoolPage, PoolRemoval
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
 
 __all__ = [
@@ -62,6 +63,12 @@ __all__ = [
     "Metric",
     "NextRuns",
     "Point",
+    "PoolChange",
+    "PoolColumn",
+    "PoolExample",
+    "PoolLoss",
+    "PoolPage",
+    "PoolRemoval",
     "Reading",
     "Refusal",
     "Role",

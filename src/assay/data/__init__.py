@@ -1,10 +1,9 @@
 """Read, convert, inspect and write data sets; languages and words; the testbed."""
 
 from assay.data._dataset import Dataset, write_dataset
-from assay.data._hashed import HashedTexts, hashed, jit
+from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
-from assay.data._match import contaminated
 from assay.data._read import Detection, Reading, Rejected, find_files, read
 from assay.data._rows import MAX_CHARACTERS
 from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
@@ -21,15 +20,15 @@ __all__ = [
     "LengthCounts",
     "Reading",
     "Rejected",
-    "contaminated",
     "convert",
     "find_files",
     "hashed",
     "inspect",
-    "jit",
+    "kernel",
     "language_of",
     "normalise",
     "read",
+    "shingle_sets",
     "words",
     "write",
     "write_dataset",

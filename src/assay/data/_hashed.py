@@ -19,11 +19,16 @@ Ids = NDArray[np.uint32]
 Offsets = NDArray[np.int64]
 
 
-def jit(function: F) -> F:
-    """Compile with numba, cached on disk, releasing the interpreter's lock."""
-    import numba
+_compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
 
-    return cast("F", numba.njit(cache=True, nogil=True)(function))
+
+def kernel(function: F) -> F:
+    """Return a function compiled by numba, once a process and kept on disk; it runs without the lock."""
+    if function not in _compiled:
+        import numba
+
+        _compiled[function] = numba.njit(cache=True, nogil=True)(function)
+    return cast("F", _compiled[function])
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,9 @@ def _hash_chunk(chunk: list[bytes], parts: list[Ids], counts: list[int]) -> None
     buffer = np.frombuffer(b"".join(chunk), np.uint8)
     tokens = np.empty(len(buffer), np.uint32)
     lengths = np.empty(len(chunk), np.int64)
-    used = _tokenize()(buffer, edges, tokens, lengths)
+    used = kernel(_tokenize_bytes)(buffer, edges, tokens, lengths)
     parts.append(tokens[:used].copy())
     counts.extend(lengths.tolist())
-
-
-_compiled: dict[str, Any] = {}
-
-
-def _tokenize() -> Callable[..., int]:
-    if "tokenize" not in _compiled:
-        _compiled["tokenize"] = jit(_tokenize_bytes)
-    return cast("Callable[..., int]", _compiled["tokenize"])
 
 
 def _tokenize_bytes(buffer: Any, edges: Any, tokens: Any, lengths: Any) -> int:
@@ -158,4 +154,36 @@ def _tokenize_bytes(buffer: Any, edges: Any, tokens: Any, lengths: Any) -> int:
             tokens[used] = state
             used += 1
         lengths[t] = used - first
+    return used
+
+
+def shingle_sets(texts: HashedTexts, shingle: int) -> tuple[Ids, Offsets]:
+    """Return sorted distinct shingle hashes of all texts, and where each text's begin [len + 1]."""
+    out = np.empty(len(texts.tokens), np.uint32)
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    used = kernel(_shingle)(texts.tokens, texts.offsets, shingle, out, offsets)
+    return out[:used].copy(), offsets
+
+
+def _shingle(tokens: Any, edges: Any, width: int, out: Any, offsets: Any) -> int:
+    used = 0
+    for t in range(len(edges) - 1):
+        start, stop = edges[t], edges[t + 1]
+        first = used
+        if stop > start:
+            wide = min(width, stop - start)
+            for i in range(start, stop - wide + 1):
+                state = np.uint32(wide)
+                for k in range(wide):
+                    state = np.uint32((state ^ tokens[i + k]) * np.uint32(2654435761))
+                    state ^= state >> np.uint32(15)
+                out[used] = state
+                used += 1
+            own = np.sort(out[first:used])
+            used = first
+            for i in range(len(own)):
+                if i == 0 or own[i] != own[i - 1]:
+                    out[used] = own[i]
+                    used += 1
+        offsets[t + 1] = used
     return used

@@ -1,4 +1,4 @@
-"""The only room that imports torch: tokens and loss masks, fine-tuning, loss, answers.
+"""The only room that imports torch: tokens and loss masks, fine-tuning, loss, answers, embeddings, critics.
 
 Names that need torch are loaded at first use, so that plans and help stay quick.
 """
@@ -8,15 +8,36 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from assay.model._base import POCKET, base_digest, load_model, load_tokenizer, pick_device, resolve_base
+from assay.model._base import (
+    POCKET,
+    base_digest,
+    load_model,
+    load_tokenizer,
+    model_folder,
+    pick_device,
+    resolve_base,
+)
+from assay.model._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
 from assay.model._recipe import PRESETS, Recipe, preset
 from assay.model._tokens import PLAIN_TEMPLATE, Encoded, TokenTable, encode, render, write_tokens
 
 if TYPE_CHECKING:
+    from assay.model._critics import DEBERTA, DIMENSIONS, OASST, UNIEVAL, boolean_questions, rewarder
     from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
+    from assay.model._hidden import hidden_means
+    from assay.model._influence import Influence, InfluenceSettings
     from assay.model._train import Segment, Trainer, TrainReport, set_threads, train_full, trainer
 
 _LAZY = {
+    "DEBERTA": "_critics",
+    "DIMENSIONS": "_critics",
+    "OASST": "_critics",
+    "UNIEVAL": "_critics",
+    "boolean_questions": "_critics",
+    "rewarder": "_critics",
+    "hidden_means": "_hidden",
+    "Influence": "_influence",
+    "InfluenceSettings": "_influence",
     "Answer": "_evaluate",
     "Decoding": "_evaluate",
     "ItemLoss": "_evaluate",
@@ -32,12 +53,21 @@ _LAZY = {
 }
 
 __all__ = [
+    "DEBERTA",
+    "DIMENSIONS",
+    "LEXICAL",
+    "MINILM",
+    "OASST",
     "PLAIN_TEMPLATE",
     "POCKET",
     "PRESETS",
+    "UNIEVAL",
     "Answer",
     "Decoding",
+    "Embedder",
     "Encoded",
+    "Influence",
+    "InfluenceSettings",
     "ItemLoss",
     "Recipe",
     "Segment",
@@ -46,14 +76,20 @@ __all__ = [
     "Trainer",
     "answer",
     "base_digest",
+    "boolean_questions",
+    "embedder",
+    "embedder_id",
     "encode",
+    "hidden_means",
     "load_model",
     "load_tokenizer",
+    "model_folder",
     "pick_device",
     "preset",
     "reference_loss",
     "render",
     "resolve_base",
+    "rewarder",
     "set_threads",
     "text_loss",
     "train_full",

@@ -20,34 +20,44 @@ def resolve_base(name: str) -> Path:
     """
     if name == POCKET:
         return Path(str(files("assay.model") / "pocket"))
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").exists():
-            raise AssayError("not a model folder", place=name, expected="a config.json in it")
-        return folder
-    if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise AssayError(
-            "no such base model",
-            place="base",
-            value=name,
-            expected="`pocket`, a folder with config.json, or a Hugging Face id (owner/name)",
-        )
-    return _download(name)
+    return model_folder(name, "base")
 
 
-def _download(name: str) -> Path:
+def fetch(name: str, place: str) -> Path:
+    """Return the folder of a Hugging Face id, downloaded if it is not in the cache; never pickled weights.
+
+    ``place`` names the setting that asked for it, for the error.
+    """
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(_IDENTITY)))
     except Exception as error:
         raise AssayError(
-            f"the base model could not be fetched ({type(error).__name__})",
-            place="base",
+            f"the model could not be fetched ({type(error).__name__})",
+            place=place,
             value=name,
             expected="a Hugging Face id that can be reached, or is in the cache",
             hint="check the spelling and the network, or give a local folder",
         ) from None
+
+
+def model_folder(name: str, place: str) -> Path:
+    """Return the folder of any model: a folder with ``config.json``, or a Hugging Face id."""
+    folder = Path(name).expanduser()
+    pocket = f"`{POCKET}`, " if place == "base" else ""
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            raise AssayError("not a model folder", place=name, expected="a config.json in it")
+        return folder
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise AssayError(
+            "no such model",
+            place=place,
+            value=name,
+            expected=f"{pocket}a folder with config.json, or a Hugging Face id (owner/name)",
+        )
+    return fetch(name, place)
 
 
 def base_digest(folder: Path) -> str:

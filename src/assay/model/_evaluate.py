@@ -60,7 +60,7 @@ def reference_loss(
     done = 0
     for group in partition([len(rows[i].ids) for i in usable], micro_tokens):
         picked = [usable[g] for g in group]
-        batch = _pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
+        batch = pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
         for i, (nats, tokens) in zip(picked, _losses(model, batch), strict=True):
             answer = items[i].answer or ""
             results[i] = ItemLoss(items[i].id, nats, tokens, len(answer.encode("utf-8", "replace")))
@@ -94,13 +94,14 @@ def text_loss(
     results: list[ItemLoss | None] = [None] * len(rows)
     for group in partition([len(rows[i].ids) for i in usable], micro_tokens):
         picked = [usable[g] for g in group]
-        batch = _pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
+        batch = pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
         for i, (nats, tokens) in zip(picked, _losses(model, batch), strict=True):
             results[i] = ItemLoss(str(i), nats, tokens, len(texts[i].encode("utf-8", "replace")))
     return results
 
 
-def _pad_right(rows: Sequence[Any], pad: int) -> MicroBatch:
+def pad_right(rows: Sequence[Any], pad: int) -> MicroBatch:
+    """Return rows of ids and loss masks as one batch, padded at the right."""
     width = max(len(r.ids) for r in rows)
     ids = [[*r.ids, *[pad] * (width - len(r.ids))] for r in rows]
     learned = [[*r.learned, *[False] * (width - len(r.learned))] for r in rows]

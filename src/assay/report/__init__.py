@@ -8,6 +8,7 @@ from assay.report._files import load_result, points_frame, restore, write_report
 from assay.report._html import render_html
 from assay.report._markdown import render_markdown
 from assay.report._plots import write_plot
+from assay.report._pool import render_pool, write_page
 from assay.report._terminal import print_summary, print_value, sparkline
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "print_value",
     "render_html",
     "render_markdown",
+    "render_pool",
     "restore",
     "sparkline",
+    "write_page",
     "write_plot",
     "write_report",
 ]

@@ -39,15 +39,15 @@ def render_html(result: StudyResult) -> str:
     All text from data is escaped, and the page's Content-Security-Policy allows only its own style sheet
     and script, by their digests.
     """
-    environment = _environment()
     view = _View(result)
-    css, js = _part("report.css"), _part("report.js")
-    template = environment.get_template("report.html.jinja")
-    return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=_policy(css, js)))
+    css, js = part("report.css"), part("report.js")
+    template = environment().get_template("report.html.jinja")
+    return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=policy(css, js)))
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the template engine: everything is escaped, and an unknown name is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -59,14 +59,15 @@ def _environment() -> Environment:
     )
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
     """Return a package file without what an inline element cannot hold."""
     from importlib.resources import files
 
     return (files("assay.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _policy(css: str, js: str) -> str:
+def policy(css: str, js: str) -> str:
+    """Return the Content-Security-Policy that allows this style sheet and script alone."""
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
     style, script = digests
     return (

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from assay.core import Sample
 
+if TYPE_CHECKING:
+    from assay.score._tools import Tools
+
 Value: TypeAlias = "float | Undefined"
+Measure: TypeAlias = Callable[[Sequence[Sample]], "list[Value]"]
+Make: TypeAlias = "Callable[[Tools, Iterable[Sample]], tuple[Measure, str]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +28,10 @@ class Indicator:
     """A number for each sample.
 
     ``version`` changes whenever values do; ``direction`` is +1 where more is held to be better, -1 where less
-    is, 0 where neither; ``needs`` names what has to be there beyond the text; ``measure`` takes samples in
-    batches and returns as many values.
+    is, 0 where neither; ``needs`` names what has to be there beyond the text: models, target samples, or the
+    whole ``pool``.  ``measure`` takes samples in batches and returns as many values; where something is
+    needed it is None until :func:`assay.score.ready` has called ``make`` with the tools and the pool, and
+    ``revision`` then identifies the models and data that the values depend on ("": not to be cached).
     """
 
     name: str
@@ -33,4 +40,6 @@ class Indicator:
     direction: int
     needs: tuple[str, ...]
     source: str
-    measure: Callable[[Sequence[Sample]], list[Value]]
+    measure: Measure | None = None
+    make: Make | None = None
+    revision: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -12,17 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import AssayError, Sample
+from assay.core import Sample
 from assay.score._indicator import Indicator, Undefined, Value
-from assay.score._text import TEXT_INDICATORS
-
-MODEL_INDICATORS = ("ppl", "ifd")
-"""Names of the indicators that need a model."""
-
-INDICATORS: Mapping[str, Indicator] = {i.name: i for i in TEXT_INDICATORS}
-"""All indicators by name."""
+from assay.score._ready import INDICATORS, ready
+from assay.score._tools import DEFAULT, Models
 
 _BATCH = 1024
+_MODEL_BATCH = 256
+"""Fewer, so that a kill loses less of what models have said."""
 _AHEAD = 4
 
 
@@ -40,6 +37,7 @@ class IndicatorSummary:
     p05: float | None
     p50: float | None
     p95: float | None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,7 @@ class Scored:
     out: str
     samples: int
     indicators: tuple[IndicatorSummary, ...]
+    page: str = ""
 
     def __rich__(self) -> Any:
         """Return one row an indicator: how many have a value, its quantiles, why others have none."""
@@ -69,49 +68,28 @@ class Scored:
         return table
 
 
-def direction(name: str) -> int:
-    """Return +1 where more of an indicator is held to be better or nothing is held, -1 where less is."""
-    return (INDICATORS[name].direction or 1) if name in INDICATORS else 1
-
-
-def version(name: str) -> int:
-    """Return the version of an indicator; it changes whenever values do."""
-    return INDICATORS[name].version if name in INDICATORS else 1
-
-
-def pick(names: Sequence[str], base: str = "pocket") -> list[Indicator]:
-    """Return indicators by name, those of the text for no names; ``base`` serves those that need a model."""
-    known = (*INDICATORS, *MODEL_INDICATORS)
-    for name in names:
-        if name not in known:
-            raise AssayError("no such indicator", value=name, expected="one of " + ", ".join(known))
-    found: Mapping[str, Indicator] = INDICATORS
-    if set(names) & set(MODEL_INDICATORS):
-        from assay.score._model import model_indicators
-
-        found = {**INDICATORS, **model_indicators(base)}
-    return [found[name] for name in (names or INDICATORS)]
-
-
 def score(
     samples: Iterable[Sample],
     out: Path,
     names: Sequence[str] = (),
     *,
-    base: str = "pocket",
+    models: Models = DEFAULT,
     workers: int = 1,
+    watch: Callable[[int], None] = lambda done: None,
 ) -> Scored:
     """Measure samples in one pass and write a Parquet table: id, origin, a column for each indicator.
 
+    Indicators that need the whole pool go through ``samples`` before, so these must not be a bare stream.
+
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
-    table appears whole, by a rename; ``workers`` never changes a value, and indicators that need a model run
-    in this process.
+    table appears whole, by a rename; ``workers`` never changes a value, and where one indicator needs more
+    than the text all run in this process.  ``watch`` is told the number of samples done.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chosen = pick(names, base)
+    chosen = ready(names, models, samples)
     fields = [("id", pa.string()), ("origin", pa.string())]
     schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
     versions = {i.name: str(i.version) for i in chosen}
@@ -134,6 +112,7 @@ def score(
             rows["why"] = ["; ".join(why) for why in whys]
             writer.write_table(pa.table(rows, schema=schema))
             total += len(ids)
+            watch(total)
     partial.replace(out)
     summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
     return Scored(str(out), total, summaries)
@@ -141,10 +120,18 @@ def score(
 
 def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) -> IndicatorSummary:
     values = np.concatenate(parts) if parts else np.empty(0)
-    quantiles = [float(q) for q in np.quantile(values, (0.05, 0.5, 0.95))] if len(values) else [None] * 3
-    why = reasons.most_common(1)[0][0] if reasons else ""
+    p05, p50, p95 = np.quantile(values, (0.05, 0.5, 0.95)).tolist() if len(values) else (None,) * 3
     return IndicatorSummary(
-        indicator.name, indicator.unit, indicator.direction, len(values), reasons.total(), why, *quantiles
+        indicator.name,
+        indicator.unit,
+        indicator.direction,
+        defined=len(values),
+        undefined=reasons.total(),
+        why=reasons.most_common(1)[0][0] if reasons else "",
+        p05=p05,
+        p50=p50,
+        p95=p95,
+        source=indicator.source,
     )
 
 
@@ -152,7 +139,7 @@ Batch = tuple[list[str], list[str], dict[str, list[Value]]]
 
 
 def _measure(batch: Sequence[Sample], chosen: Sequence[Indicator]) -> Batch:
-    columns = {indicator.name: indicator.measure(batch) for indicator in chosen}
+    columns = {i.name: i.measure(batch) for i in chosen if i.measure is not None}
     return [s.id for s in batch], [s.origin for s in batch], columns
 
 
@@ -164,8 +151,9 @@ def _by_name(batch: Sequence[Sample], names: Sequence[str]) -> Batch:
 def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: int) -> Iterator[Batch]:
     """Measure batches in order, a few ahead of the writer."""
     stream = iter(samples)
-    batches = iter(lambda: list(islice(stream, _BATCH)), [])
-    if workers <= 1 or any(indicator.needs for indicator in chosen):
+    needing = any(indicator.needs for indicator in chosen)
+    batches = iter(lambda: list(islice(stream, _MODEL_BATCH if needing else _BATCH)), [])
+    if workers <= 1 or needing:
         yield from (_measure(batch, chosen) for batch in batches)
         return
     names = [indicator.name for indicator in chosen]

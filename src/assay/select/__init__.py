@@ -1,20 +1,29 @@
 """Cleaning and selection: which samples to keep, each with a reason."""
 
 from assay.select._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clean
+from assay.select._evaluation import Match, alike, holding, prompt_of
 from assay.select._near import near_duplicates
 from assay.select._novel import novel
-from assay.select._pick import SELECTIONS, pick, shift
+from assay.select._pick import SCORE_SELECTIONS, SELECTIONS, VECTOR_SELECTIONS, pick, shift
+from assay.select._similar import similar
 
 __all__ = [
     "RULES",
+    "SCORE_SELECTIONS",
     "SELECTIONS",
+    "VECTOR_SELECTIONS",
     "Alarm",
     "CleanRules",
     "Cleaned",
+    "Match",
     "Receipt",
+    "alike",
     "clean",
+    "holding",
     "near_duplicates",
     "novel",
     "pick",
+    "prompt_of",
     "shift",
+    "similar",
 ]

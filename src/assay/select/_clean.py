@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import AssayError, Sample
 from assay.data import HashedTexts, hashed
-from assay.select._near import Rows, kernel, near_duplicates
+from assay.select._evaluation import Match, alike, holding, prompt_of
+from assay.select._near import Rows, near_duplicates
 from assay.select._novel import novel
+from assay.select._pick import pick
+from assay.select._similar import Vectors, similar
 
-RULES = ("broken", "exact", "evaluation", "near", "novelty")
+RULES = ("broken", "exact", "evaluation", "near", "semantic", "novelty", "surplus")
 """Rules in the order in which they are applied; a sample has the receipt of the first that removes it."""
 
-_GRAM = 8
 _ALARM_LEAST = 20
 
 
@@ -29,13 +32,19 @@ class CleanRules:
     ``near``: exact Jaccard similarity of 5-token shingles from which on prompt and answer together are a
     near-duplicate (None: off).  ``novelty``: ROUGE-L F1 with a kept instruction from which on a sample goes
     (None: off; 0.7 is the rule of self-instruct).  ``contained``: share of an evaluation prompt's 8-token
-    runs found in a sample from which on it is contaminated.  ``alarm``: share that a source, language or type
-    may lose.
+    runs found in a sample from which on it is contaminated.  ``semantic``: cosine of the embeddings of prompt
+    and answer above which a sample is a semantic duplicate (None: off).  ``alike``: cosine of its prompt's
+    embedding with an evaluation prompt from which on a sample is contaminated (None: off).  ``to``: keep
+    at most so many, the best by quality or, without it, some at random.  ``alarm``: share that a source,
+    language or type may lose.
     """
 
     near: float | None = 0.8
     novelty: float | None = None
     contained: float = 0.6
+    semantic: float | None = None
+    alike: float | None = None
+    to: int | None = None
     alarm: float = 0.1
 
 
@@ -75,28 +84,53 @@ class Cleaned:
     samples: int
 
 
-@dataclass
 class _Pool:
     """What one pass keeps of each sample: digests and names, not texts."""
 
-    ids: list[str] = field(default_factory=list)
-    origins: list[str] = field(default_factory=list)
-    groups: list[tuple[str, str, str]] = field(default_factory=list)
-    broken: dict[int, str] = field(default_factory=dict)
-    sizes: list[int] = field(default_factory=list)
+    def __init__(self, quality: Callable[[Sequence[Sample]], Sequence[float]] | None) -> None:
+        self.ids: list[str] = []
+        self.origins: list[str] = []
+        self.groups: list[tuple[str, str, str]] = []
+        self.broken: dict[int, str] = {}
+        self.best: list[float] = []
+        self.quality = quality
 
-    def add(self, sample: Sample) -> tuple[str, str]:
-        row = len(self.ids)
-        self.ids.append(sample.id)
-        self.origins.append(sample.origin)
-        groups = (sample.source, sample.language or "unknown", sample.type or "untyped")
-        self.groups.append(groups)
+    def chunks(self, samples: Iterable[Sample]) -> Iterator[list[tuple[str, str]]]:
+        """Yield prompts and answers, noting what is kept of their samples."""
+        stream = iter(samples)
+        while part := list(islice(stream, _CHUNK)):
+            texts = [self._add(sample) for sample in part]
+            values = [len(answer) for _, answer in texts] if self.quality is None else self.quality(part)
+            if len(values) != len(part):
+                raise AssayError(
+                    "quality of another number of samples", value=len(values), expected=str(len(part))
+                )
+            self.best += values
+            yield texts
+
+    def _add(self, sample: Sample) -> tuple[str, str]:
         reason = _broken(sample)
         if reason:
-            self.broken[row] = reason
-        answer = sample.answer or ""
-        self.sizes.append(len(answer))
-        return "\n".join(m.content for m in sample.prompt), answer
+            self.broken[len(self.ids)] = reason
+        self.ids.append(sample.id)
+        self.origins.append(sample.origin)
+        self.groups.append((sample.source, sample.language or "unknown", sample.type or "untyped"))
+        return prompt_of(sample), sample.answer or ""
+
+    def unusable(self) -> dict[int, Receipt]:
+        """Return the receipts of broken samples."""
+        return {
+            row: Receipt(row, self.ids[row], self.origins[row], "broken", detail=why)
+            for row, why in self.broken.items()
+        }
+
+    def left(self, removed: Mapping[int, Receipt]) -> Rows:
+        """Return the rows that stay so far, the best first."""
+        best = np.array(self.best, np.float64)
+        order = np.lexsort((np.arange(len(best)), -np.where(np.isnan(best), -np.inf, best)))
+        gone = np.zeros(len(best), bool)
+        gone[list(removed)] = True
+        return order[~gone[order]].astype(np.int64)
 
 
 def _broken(sample: Sample) -> str:
@@ -120,36 +154,50 @@ def clean(
     rules: CleanRules = CleanRules(),
     *,
     evaluation: Iterable[Sample] = (),
-    quality: Sequence[float] | None = None,
+    quality: Callable[[Sequence[Sample]], Sequence[float]] | None = None,
+    embed: Callable[[Sequence[str]], Vectors] | None = None,
+    workers: int = 1,
 ) -> Cleaned:
     """Decide which samples stay, in one pass over them; memory is some 40 bytes a token, no text is kept.
 
-    Of a cluster the sample of the highest ``quality`` stays (one number a sample, NaN last), by default the
-    one with the longest answer, then the first.  Raises :class:`AssayError` where ``quality`` has another
-    length.
+    Of a cluster the sample of the highest ``quality`` stays (one number for each sample of a batch, NaN
+    last), by default the one with the longest answer, then the first.  ``embed`` returns unit vectors [n, d]
+    of texts, for the rules that compare embeddings.  ``workers`` processes hash texts; they change nothing
+    else.  Raises :class:`AssayError` where ``quality`` returns another number of values, or an embedding is
+    needed and there is none.
     """
-    pool = _Pool()
-    prompts: list[HashedTexts] = []
-    wholes: list[HashedTexts] = []
-    for part in _chunks(samples, pool):
-        prompts.append(hashed(prompt for prompt, _ in part))
-        wholes.append(hashed(f"{prompt}\n{answer}" for prompt, answer in part))
-    prompt, whole = _joined(prompts), _joined(wholes)
-    order = _priority(pool, quality)
-    removed: dict[int, Receipt] = {
-        row: Receipt(row, pool.ids[row], pool.origins[row], "broken", detail=why)
-        for row, why in pool.broken.items()
-    }
-    _exact(pool, order, removed)
-    _evaluation(pool, prompt, list(evaluation), rules.contained, removed)
+    if embed is None and (rules.semantic is not None or rules.alike is not None):
+        raise AssayError("the rules compare embeddings, and there is no embedding model", place="clean")
+    items = list(evaluation)
+    pool = _Pool(quality)
+    asked: list[Vectors] = []
+    meant: list[Vectors] = []
+
+    def texts() -> Iterator[list[tuple[str, str]]]:
+        for part in pool.chunks(samples):
+            if embed is not None and rules.semantic is not None:
+                meant.append(embed([f"{prompt}\n{answer}" for prompt, answer in part]))
+            if embed is not None and rules.alike is not None and items:
+                asked.append(embed([prompt for prompt, _ in part]))
+            yield part
+
+    prompt, whole = _hashed(texts(), workers)
+    removed = pool.unusable()
+    _exact(pool, removed)
+    if items:
+        _evaluation(pool, holding(prompt, items, rules.contained), items, removed)
+    if embed is not None and rules.alike is not None and asked:
+        wanted = embed([prompt_of(item) for item in items])
+        _evaluation(pool, alike(np.concatenate(asked), wanted, rules.alike), items, removed)
     if rules.near is not None:
-        left = np.array([row for row in order if row not in removed], np.int64)
-        partner, score = near_duplicates(whole, left, similarity=rules.near)
-        _pairs(pool, "near", partner, score, removed)
+        _pairs(pool, "near", near_duplicates(whole, pool.left(removed), similarity=rules.near), removed)
+    if rules.semantic is not None and meant:
+        _pairs(pool, "semantic", similar(np.concatenate(meant), pool.left(removed), rules.semantic), removed)
     if rules.novelty is not None:
-        left = np.array([row for row in order if row not in removed], np.int64)
-        partner, score = novel(prompt, left, limit=rules.novelty)
-        _pairs(pool, "novelty", partner, score, removed)
+        _pairs(pool, "novelty", novel(prompt, pool.left(removed), limit=rules.novelty), removed)
+    alarms = _alarms(pool, removed, rules.alarm)
+    if rules.to is not None:
+        _surplus(pool, rules.to, removed, by_quality=quality is not None)
     receipts = tuple(removed[row] for row in sorted(removed))
     kept = np.setdiff1d(np.arange(len(pool.ids)), np.array(sorted(removed), np.int64))
     counts = Counter(receipt.rule for receipt in receipts)
@@ -157,23 +205,32 @@ def clean(
         kept=kept,
         receipts=receipts,
         removed_by={rule: counts[rule] for rule in RULES if counts[rule]},
-        alarms=_alarms(pool, removed, rules.alarm),
+        alarms=alarms,
         samples=len(pool.ids),
     )
 
 
 _CHUNK = 20_000
+_AHEAD = 2
 
 
-def _chunks(samples: Iterable[Sample], pool: _Pool) -> Iterable[list[tuple[str, str]]]:
-    part: list[tuple[str, str]] = []
-    for sample in samples:
-        part.append(pool.add(sample))
-        if len(part) == _CHUNK:
-            yield part
-            part = []
-    if part:
-        yield part
+def _hashed(parts: Iterable[list[tuple[str, str]]], workers: int) -> tuple[HashedTexts, HashedTexts]:
+    """Return the hashed prompts and whole samples of all parts."""
+    if workers <= 1:
+        found = [_hash_part(part) for part in parts]
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            found, waiting = [], deque[Future[tuple[HashedTexts, HashedTexts]]]()
+            for part in parts:
+                waiting.append(pool.submit(_hash_part, part))
+                if len(waiting) >= _AHEAD * workers:
+                    found.append(waiting.popleft().result())
+            found += [future.result() for future in waiting]
+    return _joined([prompt for prompt, _ in found]), _joined([whole for _, whole in found])
+
+
+def _hash_part(part: Sequence[tuple[str, str]]) -> tuple[HashedTexts, HashedTexts]:
+    return hashed(prompt for prompt, _ in part), hashed(f"{prompt}\n{answer}" for prompt, answer in part)
 
 
 def _joined(parts: Sequence[HashedTexts]) -> HashedTexts:
@@ -183,20 +240,9 @@ def _joined(parts: Sequence[HashedTexts]) -> HashedTexts:
     return HashedTexts(tokens, offsets.astype(np.int64))
 
 
-def _priority(pool: _Pool, quality: Sequence[float] | None) -> Rows:
-    count = len(pool.ids)
-    best = np.array(pool.sizes if quality is None else quality, np.float64)
-    if len(best) != count:
-        raise AssayError("quality has another length than the pool", value=len(best), expected=str(count))
-    best = np.where(np.isnan(best), -np.inf, best)
-    return np.lexsort((np.arange(count), -best)).astype(np.int64)
-
-
-def _exact(pool: _Pool, order: Rows, removed: dict[int, Receipt]) -> None:
+def _exact(pool: _Pool, removed: dict[int, Receipt]) -> None:
     first: dict[str, int] = {}
-    for row in order.tolist():
-        if row in removed:
-            continue
+    for row in pool.left(removed).tolist():
         kept = first.setdefault(pool.ids[row], row)
         if kept != row:
             partner = pool.origins[kept] or pool.ids[kept]
@@ -204,66 +250,35 @@ def _exact(pool: _Pool, order: Rows, removed: dict[int, Receipt]) -> None:
 
 
 def _pairs(
-    pool: _Pool, rule: str, partner: Rows, score: NDArray[np.float32], removed: dict[int, Receipt]
+    pool: _Pool, rule: str, found: tuple[Rows, NDArray[np.float32]], removed: dict[int, Receipt]
 ) -> None:
+    partner, score = found
     for row in np.flatnonzero(partner >= 0).tolist():
         kept = int(partner[row])
         name = pool.origins[kept] or pool.ids[kept]
         removed[row] = Receipt(row, pool.ids[row], pool.origins[row], rule, name, round(float(score[row]), 4))
 
 
+def _surplus(pool: _Pool, most: int, removed: dict[int, Receipt], *, by_quality: bool) -> None:
+    """Remove what is beyond the number asked for."""
+    left = pool.left(removed)
+    if not by_quality:
+        left = left[pick([pool.ids[row] for row in left.tolist()], "random")]
+    for row in left[most:].tolist():
+        detail = f"beyond the {most:,} asked for"
+        removed[row] = Receipt(row, pool.ids[row], pool.origins[row], "surplus", detail=detail)
+
+
 def _evaluation(
-    pool: _Pool, prompts: HashedTexts, items: Sequence[Sample], least: float, removed: dict[int, Receipt]
+    pool: _Pool, matches: Mapping[int, Match], items: Sequence[Sample], removed: dict[int, Receipt]
 ) -> None:
-    """Remove samples whose prompt holds at least ``least`` of the 8-token runs of an evaluation prompt."""
-    if not items:
-        return
-    wanted = hashed("\n".join(m.content for m in item.prompt) for item in items)
-    grams, owners = _runs(wanted)
-    index: dict[int, set[int]] = {}
-    for gram, owner in zip(grams.tolist(), owners.tolist(), strict=True):
-        index.setdefault(gram, set()).add(owner)
-    distinct = Counter(owner for found in index.values() for owner in found)
-    seen, rows = _runs(prompts)
-    hits = np.isin(seen, np.fromiter(index, np.uint64, len(index)))
-    found: dict[int, dict[int, set[int]]] = {}
-    for gram, row in zip(seen[hits].tolist(), rows[hits].tolist(), strict=True):
-        for owner in index[gram]:
-            found.setdefault(row, {}).setdefault(owner, set()).add(gram)
-    for row, by_item in found.items():
-        share, owner = max((len(own) / distinct[item], -item) for item, own in by_item.items())
-        if share >= least and row not in removed:
-            item = items[-owner]
-            detail = f"holds {share:.0%} of the runs of {_GRAM} tokens of an evaluation prompt"
-            name = item.origin or item.id
+    for row, match in matches.items():
+        if row not in removed:
+            item = items[match.item]
             removed[row] = Receipt(
-                row, pool.ids[row], pool.origins[row], "evaluation", name, round(share, 4), detail
-            )
-
-
-def _runs(texts: HashedTexts) -> tuple[NDArray[np.uint64], Rows]:
-    """Return the hashes of all runs of 8 tokens, and the text of each; a shorter text is one run."""
-    hashes = np.empty(len(texts.tokens), np.uint64)
-    owners = np.empty(len(texts.tokens), np.int64)
-    used = kernel(_hash_runs)(texts.tokens, texts.offsets, _GRAM, hashes, owners)
-    return hashes[:used], owners[:used]
-
-
-def _hash_runs(tokens: Any, edges: Any, width: int, hashes: Any, owners: Any) -> int:
-    used = 0
-    for t in range(len(edges) - 1):
-        size = edges[t + 1] - edges[t]
-        wide = min(width, size)
-        if size == 0:
-            continue
-        for i in range(edges[t], edges[t + 1] - wide + 1):
-            state = np.uint64(wide)
-            for k in range(wide):
-                state = (state ^ np.uint64(tokens[i + k])) * np.uint64(1099511628211)
-            hashes[used] = state
-            owners[used] = t
-            used += 1
-    return used
+                row, pool.ids[row], pool.origins[row], "evaluation", item.origin or item.id,
+                round(match.score, 4), match.detail,
+            )  # fmt: skip
 
 
 def _alarms(pool: _Pool, removed: Mapping[int, Receipt], share: float) -> tuple[Alarm, ...]:

@@ -8,14 +8,13 @@ Rajaraman & Ullman, Mining of Massive Datasets, section 3.4 for the bands).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import AssayError
-from assay.data import HashedTexts, jit
+from assay.data import HashedTexts, kernel, shingle_sets
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -52,48 +51,6 @@ def near_duplicates(
     found = np.zeros(len(texts), np.float32)
     kernel(_greedy)(shingles, offsets, buckets, order, similarity, partner, found)
     return partner, found
-
-
-_compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
-
-
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the compiled function, compiled once a process (and kept on disk)."""
-    if function not in _compiled:
-        _compiled[function] = jit(function)
-    return _compiled[function]
-
-
-def shingle_sets(texts: HashedTexts, shingle: int) -> tuple[NDArray[np.uint32], Rows]:
-    """Return sorted distinct shingle hashes of all texts, and where each text's begin [len + 1]."""
-    out = np.empty(len(texts.tokens), np.uint32)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    used = kernel(_shingle)(texts.tokens, texts.offsets, shingle, out, offsets)
-    return out[:used].copy(), offsets
-
-
-def _shingle(tokens: Any, edges: Any, width: int, out: Any, offsets: Any) -> int:
-    used = 0
-    for t in range(len(edges) - 1):
-        start, stop = edges[t], edges[t + 1]
-        first = used
-        if stop > start:
-            wide = min(width, stop - start)
-            for i in range(start, stop - wide + 1):
-                state = np.uint32(wide)
-                for k in range(wide):
-                    state = np.uint32((state ^ tokens[i + k]) * np.uint32(2654435761))
-                    state ^= state >> np.uint32(15)
-                out[used] = state
-                used += 1
-            own = np.sort(out[first:used])
-            used = first
-            for i in range(len(own)):
-                if i == 0 or own[i] != own[i - 1]:
-                    out[used] = own[i]
-                    used += 1
-        offsets[t + 1] = used
-    return used
 
 
 def _band_keys(shingles: Any, offsets: Any, multipliers: Any, shifts: Any, bands: int, rows: int) -> Any:

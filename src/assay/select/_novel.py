@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import AssayError
-from assay.data import HashedTexts
-from assay.select._near import Floats, Rows, kernel
+from assay.data import HashedTexts, kernel
+from assay.select._near import Floats, Rows
 
 LIMIT = 0.7
 

@@ -11,43 +11,94 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import AssayError
-from assay.select._near import Rows
+from assay.select._diverse import by_tags, by_target, clusters, facility_location, k_center, score_first
+from assay.select._similar import Rows, Vectors
 
 T = TypeVar("T")
 
-SELECTIONS: tuple[str, ...] = ("top", "bottom", "random", "balanced", "quota")
-"""By score from the best or worst, at random, or in turn over groups (balanced: each at random; quota: each
-by score)."""
+SELECTIONS: tuple[str, ...] = (
+    "top",
+    "bottom",
+    "random",
+    "balanced",
+    "quota",
+    "clusters",
+    "deita",
+    "k_center",
+    "facility",
+    "qdit",
+    "target",
+    "tags",
+)
+"""By score from the best or worst; at random; in turn over groups (balanced: each at random; quota: each by
+score) or over clusters of embeddings; DEITA's score first with a limit of likeness; k-center; facility
+location; QDIT, facility location with score; in turn by the likeness to target samples; by new tags."""
+
+VECTOR_SELECTIONS = ("clusters", "deita", "k_center", "facility", "qdit", "target")
+"""Those that compare embeddings."""
+
+SCORE_SELECTIONS = ("top", "bottom", "quota", "deita", "qdit")
+"""Those that need a score; clusters and tags take one where there is one."""
 
 
 def pick(
     ids: Sequence[str],
     rule: str,
     *,
+    n: int | None = None,
     score: Sequence[float] | NDArray[np.float64] | None = None,
     groups: Sequence[str] | None = None,
+    vectors: Vectors | None = None,
+    targets: Vectors | None = None,
+    tags: Sequence[frozenset[str]] | None = None,
     seed: int = 0,
 ) -> Rows:
-    """Return all row numbers in the order of selection.
+    """Return all row numbers in the order of selection; every prefix up to ``n`` is a selection.
 
     ``score``: higher is better; rows without one (NaN) come last, whichever end is taken.  ``groups``:
-    source, language or type of each row; ``balanced`` and ``quota`` take one row of each group in turn.  Ties
-    and random order follow sha256 of seed and id, so they depend on what samples say, not on where they
-    stood.
+    source, language or type of each row; ``balanced`` and ``quota`` take one row of each group in turn.
+    ``vectors``: unit embeddings [rows, d]; ``targets`` [targets, d] those of the target samples.  Selections
+    that are costly order ``n`` rows (None: all); the others follow at random.  Ties and random order follow
+    sha256 of seed and id, so they depend on what samples say, not on where they stood.
     """
     if rule not in SELECTIONS:
         raise AssayError("no such selection", value=rule, expected="one of " + ", ".join(SELECTIONS))
     chance = np.array([_draw(seed, sample) for sample in ids], np.uint64)
+    drawn = np.argsort(chance, kind="stable").astype(np.int64)
     if rule == "random":
-        return np.argsort(chance, kind="stable").astype(np.int64)
+        return drawn
     if rule == "balanced":
-        return _in_turn(np.argsort(chance, kind="stable"), _needed(groups, "groups", rule))
-    values = np.asarray(_needed(score, "score", rule), np.float64)
-    if len(values) != len(ids):
-        raise AssayError("scores of another number of rows", value=len(values), expected=str(len(ids)))
-    better = np.where(np.isnan(values), -np.inf, -values if rule == "bottom" else values)
-    order = np.lexsort((chance, -better))
-    return order.astype(np.int64) if rule != "quota" else _in_turn(order, _needed(groups, "groups", rule))
+        return _in_turn(drawn, _needed(groups, "groups", rule))
+    order = drawn
+    if score is not None or rule in SCORE_SELECTIONS:
+        values = np.asarray(_needed(score, "score", rule), np.float64)
+        if len(values) != len(ids):
+            raise AssayError("scores of another number of rows", value=len(values), expected=str(len(ids)))
+        better = np.where(np.isnan(values), -np.inf, -values if rule == "bottom" else values)
+        order = np.lexsort((chance, -better)).astype(np.int64)
+    if rule in ("top", "bottom"):
+        return order
+    if rule == "quota":
+        return _in_turn(order, _needed(groups, "groups", rule))
+    if rule == "tags":
+        return by_tags(_needed(tags, "tags", rule), order)
+    first = _by_vectors(rule, _needed(vectors, "vectors", rule), order, n or len(ids), targets, seed)
+    rest = np.setdiff1d(drawn, first, assume_unique=True)
+    return np.concatenate([first, rest[np.argsort(chance[rest], kind="stable")]])
+
+
+def _by_vectors(rule: str, vectors: Vectors, order: Rows, n: int, targets: Vectors | None, seed: int) -> Rows:
+    if rule == "deita":
+        return score_first(vectors, order, n)
+    if rule == "k_center":
+        return k_center(vectors, int(order[0]), n)
+    if rule == "target":
+        return by_target(vectors, _needed(targets, "target samples", rule), n)
+    if rule == "clusters":
+        return _in_turn(order, clusters(vectors, max(2, int(np.sqrt(len(vectors) / 2))), seed=seed))
+    rank = np.empty(len(order))
+    rank[order] = np.linspace(1, 0, len(order))
+    return facility_location(vectors, n, rank if rule == "qdit" else None, seed=seed)
 
 
 def _needed(value: T | None, name: str, rule: str) -> T:

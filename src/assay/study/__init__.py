@@ -11,6 +11,7 @@ from assay.study._config import (
     parse_config,
     read_config,
 )
+from assay.study._explain import Explanation, explain_sample
 from assay.study._once import (
     Answered,
     ShownSample,
@@ -22,15 +23,17 @@ from assay.study._once import (
     train_once,
     write_testbed,
 )
-from assay.study._pools import CleanReport, SelectReport, clean_pool, score_pool, select_pool
+from assay.study._pools import CleanReport, PoolFiles, SelectReport, clean_pool, score_pool, select_pool
 from assay.study._run import StudyPlan, plan, run
 
 __all__ = [
     "Answered",
     "ArmConfig",
     "CleanReport",
+    "Explanation",
     "LadderConfig",
     "MeasureConfig",
+    "PoolFiles",
     "QuestionConfig",
     "SelectReport",
     "ShownSample",
@@ -42,6 +45,7 @@ __all__ = [
     "answer_once",
     "clean_pool",
     "curves_of_table",
+    "explain_sample",
     "parse_config",
     "plan",
     "read_config",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.core import TASK_TYPES, AssayError
-from assay.model import PRESETS, Recipe, preset
+from assay.model import LEXICAL, MINILM, PRESETS, Recipe, preset
 
 FULL = "full"
 
@@ -28,16 +28,52 @@ class TestbedConfig:
     defects: Mapping[str, float] = field(default_factory=dict)
 
 
+ArmRule = Literal[
+    "random", "balanced", "longest", "top", "bottom", "quota", "clusters", "deita", "k_center", "facility",
+    "qdit", "target", "tags",
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class ArmConfig:
     """A way of choosing training data; own rungs if given.
 
-    ``random``, ``balanced`` over sources, ``longest`` answers, ``top`` or ``bottom`` of the indicator ``by``.
+    ``random``, ``longest`` answers, or any selection of :func:`assay.select.pick`.  ``by`` names the
+    indicator, rule or rule file for those that need a score.  ``groups`` are what ``balanced`` and ``quota``
+    take in turn: ``length`` (40 classes of tokens) gives the best of each length, at the tokens of a random
+    choice.
     """
 
-    rule: Literal["random", "balanced", "longest", "top", "bottom"] = "random"
+    rule: ArmRule = "random"
     by: str | None = None
+    groups: Literal["source", "type", "language", "length"] = "source"
     rungs: tuple[int | str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsConfig:
+    """Which models and samples serve indicators and selections; ``base`` is the study's own."""
+
+    embedder: str = MINILM
+    second: str | None = None
+    reward: str | None = None
+    dialog: str | None = None
+    target: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    neighbour: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class DecontaminateConfig:
+    """What of the evaluation set a pool sample may not hold.
+
+    ``contained``: share of an evaluation prompt's runs of 8 tokens; ``alike``: cosine of the prompts'
+    embeddings by ``embedder``.
+    """
+
+    contained: float = 0.9
+    embedder: str = LEXICAL
+    alike: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +131,8 @@ class StudyConfig:
     arms: Mapping[str, ArmConfig] = field(default_factory=dict)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     question: QuestionConfig = field(default_factory=QuestionConfig)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
+    decontaminate: DecontaminateConfig = field(default_factory=DecontaminateConfig)
     where: WhereConfig = field(default_factory=WhereConfig)
     baselines: bool = True
     """Add balanced random and full data beside every selection."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, score
+from assay import __version__, score, select
 from assay.core import BASE_ARM, AssayError, DataSummary, digest, file_digest
-from assay.model import base_digest, resolve_base
+from assay.model import base_digest, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 
@@ -49,13 +49,27 @@ class Sizes:
 def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     """Return the steps that read the evaluation set and the pool."""
     evaluation = _reading(config, "evaluation", config.evaluation, {})
-    return evaluation, _reading(config, "pool", config.pool, {"evaluation": evaluation})
+    wanted = config.decontaminate
+    rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(wanted.embedder)}
+    where = {"embedder": wanted.embedder, "cache": str(cache_folder(config))}
+    inputs = {"evaluation": evaluation}
+    return evaluation, _reading(config, "pool", config.pool, inputs, {"decontaminate": rules}, where)
+
+
+def cache_folder(config: StudyConfig) -> Path:
+    """Return where values of models are kept."""
+    return Path(config.where.store) / "scores"
 
 
 def _reading(
-    config: StudyConfig, name: str, source: tuple[str, ...] | TestbedConfig, inputs: Mapping[str, Step]
+    config: StudyConfig,
+    name: str,
+    source: tuple[str, ...] | TestbedConfig,
+    inputs: Mapping[str, Step],
+    more: Mapping[str, Any] = {},
+    places: Mapping[str, str] = {},
 ) -> Step:
-    where: dict[str, str] = {}
+    where = dict(places)
     if isinstance(source, TestbedConfig):
         settings: dict[str, Any] = {"testbed": dataclasses.asdict(source)}
         estimate = Estimate(seconds=source.samples / 5000)
@@ -65,10 +79,15 @@ def _reading(
             entries.append({"name": Path(place).name, "digest": _digest(place)})
             where[f"file/{index}"] = place
         settings = {"files": entries}
-        n_bytes = sum(Path(p).stat().st_size for p in where.values() if Path(p).is_file())
+        files = (Path(p) for name, p in where.items() if name.startswith("file/"))
+        n_bytes = sum(p.stat().st_size for p in files if p.is_file())
         estimate = Estimate(seconds=1 + n_bytes / 5e6, bytes=2 * n_bytes)
     call = f"{_STEPS}:read_{name}"
-    return Step(f"read-{name}", 1, call, settings, inputs, where=where, label=name, estimate=estimate)
+    version = 2 if name == "pool" else 1
+    return Step(
+        f"read-{name}", version, call, settings | dict(more), inputs, where=where, label=name,
+        estimate=estimate,
+    )  # fmt: skip
 
 
 def expand(places: tuple[str, ...], folder: Path, key: str) -> list[str]:
@@ -105,18 +124,16 @@ def _digest(place: str) -> str:
     return digest({str(p.relative_to(path)): file_digest(p) for p in files})
 
 
-def _check_arm(name: str, arm: ArmConfig) -> None:
+def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
     """Raise where an arm's rule and its indicator do not go together."""
-    known = ", ".join((*score.INDICATORS, *score.MODEL_INDICATORS))
-    if arm.rule in ("top", "bottom"):
-        if arm.by is None or arm.by not in known.split(", "):
+    if arm.rule in select.SCORE_SELECTIONS:
+        if arm.by is None:
             raise AssayError(
                 "the arm lacks an indicator",
                 place=f"arms.{name}.by",
-                value=arm.by,
-                expected=f"one of {known}",
+                expected="one of " + ", ".join((*score.INDICATORS, *score.RULES)) + ", or a rule's file",
             )
-    elif arm.by is not None:
+    elif arm.by is not None and arm.rule not in ("clusters", "tags"):
         raise AssayError(
             "the rule takes no indicator",
             place=f"arms.{name}.by",
@@ -124,6 +141,18 @@ def _check_arm(name: str, arm: ArmConfig) -> None:
             expected=f"nothing with {arm.rule}",
             hint="write rule: top to take the best by an indicator",
         )
+    if arm.by is not None:
+        try:
+            score.find(_place(arm.by, folder))
+        except AssayError as error:
+            raise AssayError(
+                error.problem, place=f"arms.{name}.by", value=arm.by, expected=error.expected
+            ) from None
+
+
+def _place(by: str, folder: str) -> str:
+    """Return an indicator's name, or the path of a rule's file, which starts from the study file's folder."""
+    return str(Path(folder) / by) if by.endswith(".json") else by
 
 
 class Ladder:
@@ -152,7 +181,7 @@ class Ladder:
         """Return the arms with the baselines that a selection is compared with."""
         arms = {"random": ArmConfig(), **self.config.arms}
         for name, arm in arms.items():
-            _check_arm(name, arm)
+            _check_arm(name, arm, self.config.folder)
         selections = [n for n, a in arms.items() if a.rule not in ("random", "balanced")]
         if selections and self.config.baselines:
             arms.setdefault("balanced", ArmConfig("balanced", rungs=arms[selections[0]].rungs))
@@ -207,23 +236,60 @@ class Ladder:
         chosen = self.arms[arm]
         settings: dict[str, Any] = {"seed": seed, "rule": chosen.rule}
         inputs = {"pool": self.pool}
+        where: dict[str, Any] = {}
         if chosen.rule not in ("random", "balanced"):
             settings["rungs"] = list(self.rungs(arm))
+        if chosen.groups != "source":
+            settings["groups"] = chosen.groups
+        if chosen.groups == "length":
+            inputs["tokens"] = self._tokens()
         if chosen.by is not None:
-            settings |= {"by": chosen.by, "direction": score.direction(chosen.by)}
-            inputs["scores"] = self._scores(chosen.by)
-        return Step("order", 2, f"{_STEPS}:order", settings, inputs, label=f"{arm}, seed {seed}")
+            by = _place(chosen.by, self.config.folder)
+            settings |= {"by": score.find(by).name, "direction": score.direction(by)}
+            inputs["scores"] = self._scores(by)
+        if chosen.rule in select.VECTOR_SELECTIONS:
+            settings["embedder"] = embedder_id(self.config.models.embedder)
+            where = self._models()
+        if chosen.rule == "target":
+            settings["target"] = [_digest(place) for place in where["target"]]
+        return Step("order", 2, f"{_STEPS}:order", settings, inputs, where=where, label=f"{arm}, seed {seed}")
 
-    def _scores(self, name: str) -> Step:
+    def _models(self) -> dict[str, Any]:
+        """Return the places of everything that indicators may ask for."""
+        models, folder = self.config.models, Path(self.config.folder)
+        return {
+            **self.where,
+            "cache": str(cache_folder(self.config)),
+            **{
+                name: getattr(models, name)
+                for name in ("embedder", "second", "reward", "dialog", "neighbour")
+            },
+            **{
+                name: expand(getattr(models, name), folder, f"models.{name}")
+                for name in ("target", "reference")
+            },
+        }
+
+    def _scores(self, by: str) -> Step:
         """Return the step that measures an indicator; those that need a model take the study's base."""
-        settings = {"by": name, "version": score.version(name)}
-        if name in score.MODEL_INDICATORS:
+        name, needs, where = score.find(by).name, score.needs(by), self._models()
+        settings: dict[str, Any] = {"by": name, "version": score.version(by)}
+        if "base" in needs:
             settings["base"] = self.base_id
-        estimate = Estimate(seconds=self.summary.samples / (100 if "base" in settings else 5000))
-        inputs = {"pool": self.pool}
+        if "embedder" in needs:
+            settings["embedder"] = embedder_id(where["embedder"])
+            settings["neighbour"] = where["neighbour"]
+        for need in ("second", "reward", "dialog"):
+            if need in needs and where[need] is not None:
+                settings[need] = base_digest(model_folder(where[need], f"models.{need}"))
+        for need in ("target", "reference"):
+            if need in needs:
+                settings[need] = [_digest(place) for place in where[need]]
+        estimate = Estimate(seconds=self.summary.samples / (50 if needs and needs != ("pool",) else 5000))
         return Step(
-            "score", 1, f"{_STEPS}:measure", settings, inputs, where=self.where, label=name, estimate=estimate
-        )
+            "score", 2, f"{_STEPS}:measure", settings, {"pool": self.pool}, where={**where, "by": by},
+            label=name, estimate=estimate,
+        )  # fmt: skip
 
     def _tokens(self) -> Step:
         settings = {"base": self.base_id, "max_tokens": self.config.recipe.max_tokens}

@@ -76,12 +76,32 @@ def read_pool(context: StepContext) -> None:
     staging = context.out / "scratch" / "pool"
     samples = _unique(_read(context, tally, split="train"), tally)
     data.write_dataset(_learnable(samples, context.out / REJECTED), staging)
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    found = data.contaminated(data.Dataset(staging), items)
-    tally.decontaminated = len(found)
-    kept = (s for s in data.Dataset(staging) if s.id not in found)
+    held = _contaminated(context, data.Dataset(staging))
+    tally.decontaminated = len(held)
+    with (context.out / REJECTED).open("a", encoding="utf-8") as report:
+        for row in held.values():
+            report.write(json.dumps(row, ensure_ascii=False) + "\n")
+    kept = (sample for row, sample in enumerate(data.Dataset(staging)) if row not in held)
     data.write_dataset(_counted(kept, tally), context.out / "dataset")
     _finish(context.out, tally, "pool")
+
+
+def _contaminated(context: StepContext, pool: data.Dataset) -> dict[int, dict[str, Any]]:
+    """Return the rows that hold a prompt of the evaluation set, each with what is told of it."""
+    rules, where = context.config["decontaminate"], context.where
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    tools = score.Tools(score.Models(embedder=where["embedder"], cache=Path(where["cache"])))
+    if where["embedder"] == model.LEXICAL:  # cheaper to compute than to look up
+        tools = score.Tools(score.Models(embedder=where["embedder"]))
+    prompts = tools.embed(map(select.prompt_of, pool))
+    found = select.alike(prompts, tools.embed(map(select.prompt_of, items)), rules["alike"])
+    hashes = data.hashed(map(select.prompt_of, pool))
+    found |= select.holding(hashes, items, rules["contained"])
+    return {
+        row: {"place": sample.origin, "reason": f"evaluation: {found[row].detail}",
+              "item": items[found[row].item].origin, "score": round(found[row].score, 4)}
+        for row, sample in enumerate(pool) if row in found
+    }  # fmt: skip
 
 
 def _typed(sample: Sample) -> Sample:
@@ -195,59 +215,105 @@ def order(context: StepContext) -> None:
     """Write the order in which an arm takes the samples of the pool; every prefix is a rung.
 
     Random order sorts by a digest of (seed, id), so that it depends on what the samples say and not on
-    where they stood in a file.
+    where they stood in a file.  A selection is shuffled between one rung and the next: were the best always
+    first, it would be a curriculum as well, and a comparison with random would be of both.
     """
     dataset = data.Dataset(context.inputs["pool"] / "dataset")
-    seed, rule = context.config["seed"], context.config["rule"]
+    config = context.config
+    seed, rule = config["seed"], config["rule"]
     ids = dataset.column("id").to_pylist()
-    sources = dataset.column("source").to_pylist()
-    start = "balanced" if rule == "balanced" else "random"
-    shuffled = select.pick(ids, start, groups=sources, seed=seed).tolist()
-    if rule == "longest":
-        lengths = np.array([len(sample.answer or "") for sample in dataset], float)
-        shuffled = _within_rungs(shuffled, lengths, context.config["rungs"])
-    elif rule in ("top", "bottom"):
-        shuffled = _within_rungs(shuffled, _wanted(context, rule), context.config["rungs"])
-    np.save(context.out / "order.npy", np.asarray(shuffled, np.int64))
+    groups = _groups(context, dataset)
+    if rule in ("random", "balanced"):
+        found = select.pick(ids, rule, groups=groups, seed=seed)
+    else:
+        found = select.pick(
+            ids,
+            "top" if rule == "longest" else rule,
+            n=config["rungs"][-1],
+            score=_wanted(context, dataset),
+            groups=groups,
+            seed=seed,
+            **_compared(context, dataset),
+        )
+        found = _shuffled(found, select.pick(ids, "random", seed=seed), config["rungs"])
+    np.save(context.out / "order.npy", found)
 
 
-def _wanted(context: StepContext, rule: str) -> NDArray[np.float64]:
-    """Return how much each sample is wanted: its indicator, turned so that ``top`` takes the better end."""
+def _groups(context: StepContext, dataset: data.Dataset) -> list[str]:
+    """Return what is taken in turn; classes of length are equally large, by rank."""
+    kind = context.config.get("groups", "source")
+    if kind != "length":
+        return [name or "unknown" for name in dataset.column(kind).to_pylist()]
+    lengths = model.TokenTable(context.inputs["tokens"]).lengths
+    ranks = np.argsort(np.argsort(lengths, kind="stable"), kind="stable")
+    return [str(r * _LENGTH_CLASSES // len(ranks)) for r in ranks.tolist()]
+
+
+def _wanted(context: StepContext, dataset: data.Dataset) -> NDArray[np.float64] | None:
+    """Return how good each sample is, more is better: the length of its answer, or its indicator."""
     import polars
 
-    name = context.config["by"]
-    values = polars.read_parquet(context.inputs["scores"] / "scores.parquet")[name].to_numpy()
-    sign = context.config["direction"] * (1 if rule == "top" else -1)
-    wanted: NDArray[np.float64] = sign * values.astype(float)
-    return wanted
+    if context.config["rule"] == "longest":
+        return np.array([len(sample.answer or "") for sample in dataset], float)
+    if "by" not in context.config:
+        return None
+    values = polars.read_parquet(context.inputs["scores"] / "scores.parquet")[context.config["by"]].to_numpy()
+    found: NDArray[np.float64] = context.config["direction"] * values.astype(float)
+    return found
 
 
-def _within_rungs(shuffled: list[int], wanted: NDArray[np.float64], rungs: list[int]) -> list[int]:
-    """Order by what is wanted most, at random between one rung and the next; without a value comes last.
+def _compared(context: StepContext, dataset: data.Dataset) -> dict[str, Any]:
+    """Return what the arm's rule compares samples by: embeddings, target samples, tags."""
+    rule = context.config["rule"]
+    if rule == "tags":
+        tags = score.Tags(dataset)
+        return {"tags": [tags.of(sample) for sample in dataset]}
+    if rule not in select.VECTOR_SELECTIONS:
+        return {}
+    tools = score.Tools(models(context.where))
+    found = {"vectors": tools.embed(map(score.whole, dataset))}
+    if rule == "target":
+        found["targets"] = tools.embed(map(score.whole, tools.target("of the arm")))
+    return found
 
-    Were the best always first, a selection would be a curriculum as well, and a comparison with random
-    would be of both.
-    """
-    places = {row: place for place, row in enumerate(shuffled)}
-    best = np.where(np.isnan(wanted), -np.inf, wanted)
-    order = sorted(shuffled, key=lambda row: -best[row])
+
+def models(where: Mapping[str, Any]) -> score.Models:
+    """Return the models of a step from their places."""
+
+    def samples(places: list[str]) -> tuple[Sample, ...]:
+        return tuple(row for place in places for row in data.read(place) if isinstance(row, Sample))
+
+    plain = {name: where[name] for name in ("base", "embedder", "second", "reward", "dialog", "neighbour")}
+    target, reference = samples(where["target"]), samples(where["reference"])
+    return score.Models(**plain, target=target, reference=reference, cache=Path(where["cache"]))
+
+
+_LENGTH_CLASSES = 40
+
+
+def _shuffled(order: NDArray[np.int64], chance: NDArray[np.int64], rungs: list[int]) -> NDArray[np.int64]:
+    """Put the rows between one rung and the next in the order of ``chance``."""
+    places = np.empty(len(order), np.int64)
+    places[chance] = np.arange(len(order))
     edges = [0, *rungs, len(order)]
-    blocks = (order[start:stop] for start, stop in pairwise(edges))
-    return [row for block in blocks for row in sorted(block, key=places.__getitem__)]
+    blocks = [order[start:stop] for start, stop in pairwise(edges)]
+    return np.concatenate([block[np.argsort(places[block])] for block in blocks])
 
 
 def measure(context: StepContext) -> None:
-    """Measure one indicator of every sample of the pool."""
-    name, base = context.config["by"], context.where.get("base", "pocket")
+    """Measure one indicator or rule of every sample of the pool."""
     dataset = data.Dataset(context.inputs["pool"] / "dataset")
 
-    def watched() -> Iterator[Sample]:
-        for done, sample in enumerate(dataset):
-            if done % 1000 == 0:
-                context.progress(done, len(dataset), "sample")
-            yield sample
+    def watch(done: int) -> None:
+        context.progress(done, len(dataset), "sample")
 
-    score.score(watched(), context.out / "scores.parquet", [name], base=str(base))
+    score.score(
+        dataset,
+        context.out / "scores.parquet",
+        [context.where["by"]],
+        models=models(context.where),
+        watch=watch,
+    )
 
 
 def train(context: StepContext) -> None:
