@@ -56,21 +56,22 @@ def rows(data: str | None, count: int) -> Iterator[str]:
 
 def task(name: str, file: Path) -> None:
     """Run one task in this process and print its row."""
+    from assay.score import Models
     from assay.select import CleanRules
     from assay.study import clean_pool, score_pool
 
     out = file.with_suffix("")
     start = time.perf_counter()
     if name == "score":
-        scored = score_pool(
-            [str(file)], out.with_suffix(".parquet"), (), base="pocket", workers=2, quiet=True
-        )
+        table = out.with_suffix(".parquet")
+        scored = score_pool([str(file)], table, (), models=Models(), workers=2, language="en", quiet=True)
         count, note = scored.samples, f"{len(scored.indicators)} indicators, 2 workers"
     else:
         target = out.with_name("kept.jsonl")
         cleaned = clean_pool(
-            [str(file)], target, CleanRules(), evaluation=(), to=None, by=None, base="pocket", quiet=True
-        )
+            [str(file)], target, CleanRules(), evaluation=(), by=None, models=Models(), workers=2,
+            language="en", quiet=True,
+        )  # fmt: skip
         count, note = cleaned.rows, f"kept {cleaned.kept:,}; {cleaned.removed_by}"
     seconds = time.perf_counter() - start
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

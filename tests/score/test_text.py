@@ -77,6 +77,19 @@ def test_language_match() -> None:
         "a translation answers in another language"
     )
     assert value("language_match", "2+2", "4") == "the language cannot be told"
+    assert value("language_match", "用一个词概括：城市、村子", "food") == 0
+    assert value("language_match", "Say one word", "食物") == 0
+    assert value("language_match", "写Python：x除以5", "x/5") == "the language cannot be told"
+
+
+def test_stock_phrases_are_counted_in_both_languages() -> None:
+    assert value("boilerplate", "q", "Paris.") == 0
+    assert value("boilerplate", "q", "Sure, here is the list you asked for:\n1. Paris") == pytest.approx(
+        37 / 46
+    )
+    assert value("boilerplate", "q", "Paris. I hope this helps!") == pytest.approx(18 / 25)
+    assert value("boilerplate", "问", "当然可以！巴黎。希望对你有帮助。") == pytest.approx(5 / 16)
+    assert value("boilerplate", "问", "以下是三个建议：早睡") == pytest.approx(8 / 10)
 
 
 def test_ends_brackets_repetition_overlap_and_letters_lost() -> None:

@@ -420,4 +420,5 @@ EN: Mapping[str, str] = {
     "pool.unit.ratio": "ratio",
     "pool.unit.0 or 1": "0 or 1",
     "pool.unit.distance": "distance",
+    "pool.indicator.boilerplate": "Stock phrases",
 }

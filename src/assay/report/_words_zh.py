@@ -403,4 +403,5 @@ ZH: Mapping[str, str] = {
     "pool.unit.ratio": "比值",
     "pool.unit.0 or 1": "0 或 1",
     "pool.unit.distance": "距离",
+    "pool.indicator.boilerplate": "套话",
 }

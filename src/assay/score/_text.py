@@ -22,6 +22,16 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL_REACH = 160
+_STOCK = re.compile(
+    r"(?m)^\s*(sure|certainly|of course|absolutely|great question)[,!.]?( here('s| is| are)[^:\n]{0,60}:)?"
+    r"|^\s*(here('s| is| are) (a|an|the|some|your)[^:\n]{0,60}:|thank you for (your|the) question[^.!\n]*.)"
+    r"|(i hope (this|that) helps|let me know if you (have|need|would like)[^.!\n]*|feel free to ask[^.!\n]*)"
+    r"[.!]?"
+    r"|^\s*(当然(可以)?|好的|没问题|非常好的问题)[，,。！!]|^\s*(以下|下面)是[^：:\n]{0,30}[：:]"
+    r"|希望(这|以上|我的回答)[^。！\n]{0,12}(帮助|有用)[。！]?|如(果|有)[^。！\n]{0,20}(请随时|欢迎)[^。！\n]*[。！]?",
+    re.IGNORECASE,
+)
+_HAN, _LATIN = re.compile("[\u3400-\u9fff]"), re.compile("[A-Za-z]{2}")
 _ENDS = tuple(".!?…。！？\"'”’」』)）]】}`>*:：;；~")
 _GARBLED = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f]|Ã[\x80-\xbf¤©¨]|â€[œ\x9d™“”]|锟斤拷|烫烫")
 _MARKS = re.compile(r"[\ufffd#@%&*~^|\\Ã¤â€œ]{3,}")
@@ -77,16 +87,28 @@ def _compression(_: Sample, answer: str) -> Value:
 
 
 def _language_match(sample: Sample, answer: str) -> Value:
-    asked, given = language_of(_prompt(sample)), language_of(answer)
     if sample.type == "translation":
         return Undefined("a translation answers in another language")
-    if asked is None or given is None:
+    asked, given = language_of(_prompt(sample)), language_of(answer)
+    if asked is not None and given is not None:
+        return float(asked == given)
+    # Texts too short for a language still have a script; a prompt of both says nothing of the answer's.
+    scripts = [(bool(_HAN.search(text)), bool(_LATIN.search(text))) for text in (_prompt(sample), answer)]
+    if any(han == latin for han, latin in scripts):
         return Undefined("the language cannot be told")
-    return float(asked == given)
+    return float(scripts[0] == scripts[1])
 
 
 def _refusal(_: Sample, answer: str) -> Value:
     return float(bool(_REFUSAL.search(answer[:_REFUSAL_REACH])))
+
+
+def _boilerplate(_: Sample, answer: str) -> Value:
+    """Return the share of characters in stock phrases that open or close an answer and say nothing."""
+    places: set[int] = set()
+    for match in _STOCK.finditer(answer):
+        places.update(range(*match.span()))
+    return len(places) / len(answer)
 
 
 def _complete(_: Sample, answer: str) -> Value:
@@ -142,8 +164,9 @@ TEXT_INDICATORS: tuple[Indicator, ...] = (
     Indicator("mtld", 1, "words", 1, (), "McCarthy & Jarvis 2010", _each(_mtld)),
     Indicator("hdd", 1, "share", 1, (), "McCarthy & Jarvis 2007", _each(_hdd)),
     Indicator("compression", 1, "ratio", 0, (), "Shaib et al. 2024 (2403.00553)", _each(_compression)),
-    Indicator("language_match", 1, "0 or 1", 1, (), _OWN, _each(_language_match)),
+    Indicator("language_match", 2, "0 or 1", 1, (), _OWN, _each(_language_match)),
     Indicator("refusal", 1, "0 or 1", -1, (), _OWN, _each(_refusal)),
+    Indicator("boilerplate", 1, "share", -1, (), _OWN, _each(_boilerplate)),
     Indicator("complete", 1, "0 or 1", 1, (), _OWN, _each(_complete)),
     Indicator("balanced", 1, "0 or 1", 1, (), _OWN, _each(_balanced)),
     Indicator(

@@ -51,36 +51,57 @@ def score_page(table: Path, scored: score.Scored, pool: Iterable[Sample]) -> Poo
     return PoolPage("score", table.stem, len(ids), columns=tuple(columns))
 
 
+class Gallery:
+    """Picks, while a pool streams by, the samples that a page about its cleaning shows."""
+
+    def __init__(self, receipts: Iterable[select.Receipt]) -> None:
+        """Choose some receipts of each rule."""
+        chosen: dict[str, list[select.Receipt]] = {}
+        for receipt in receipts:
+            if len(chosen.setdefault(receipt.rule, [])) < _EACH_RULE:
+                chosen[receipt.rule].append(receipt)
+        self.receipts = [receipt for some in chosen.values() for receipt in some]
+        self._rows = {r.row for r in self.receipts}
+        self._names = {r.partner for r in self.receipts if r.partner}
+        self._removed: dict[int, Sample] = {}
+        self._partners: dict[str, Sample] = {}
+
+    def see(self, row: int, sample: Sample) -> None:
+        """Look at one sample of the pool."""
+        if row in self._rows:
+            self._removed[row] = sample
+        elif (sample.origin or sample.id) in self._names:
+            self._partners[sample.origin or sample.id] = sample
+
+    def removals(self) -> tuple[PoolRemoval, ...]:
+        """Return the chosen receipts with their samples."""
+        return tuple(
+            PoolRemoval(
+                r.rule,
+                example(self._removed[r.row]),
+                example(self._partners[r.partner]) if r.partner in self._partners else None,
+                r.partner or "",
+                r.score,
+                r.detail,
+            )
+            for r in self.receipts
+            if r.row in self._removed
+        )
+
+
 def clean_page(
-    title: str, rows: int, found: select.Cleaned, removed: Mapping[str, int], pool: Iterable[Sample]
+    title: str, rows: int, found: select.Cleaned, removed: Mapping[str, int], gallery: Gallery
 ) -> PoolPage:
     """Return counts, alarms, and some receipts of each rule beside the sample that stayed."""
-    chosen: dict[str, list[select.Receipt]] = {}
-    for receipt in found.receipts:
-        if len(chosen.setdefault(receipt.rule, [])) < _EACH_RULE:
-            chosen[receipt.rule].append(receipt)
-    receipts = [receipt for some in chosen.values() for receipt in some]
-    places = {r.row for r in receipts}
-    names = {r.partner for r in receipts if r.partner}
-    shown: dict[int, Sample] = {}
-    partners: dict[str, Sample] = {}
-    for row, sample in enumerate(pool):
-        if row in places:
-            shown[row] = sample
-        name = sample.origin or sample.id
-        if name in names and row not in places:
-            partners[name] = sample
-    removals = [
-        PoolRemoval(
-            r.rule, example(shown[r.row]), example(partners[r.partner]) if r.partner in partners else None,
-            r.partner or "", r.score, r.detail,
-        )
-        for r in receipts if r.row in shown
-    ]  # fmt: skip
     losses = tuple(PoolLoss(a.kind, a.name, a.lost, a.samples, a.rule) for a in found.alarms)
-    kept = len(found.kept)
     return PoolPage(
-        "clean", title, rows, kept, removed=dict(removed), losses=losses, removals=tuple(removals)
+        "clean",
+        title,
+        rows,
+        len(found.kept),
+        removed=dict(removed),
+        losses=losses,
+        removals=gallery.removals(),
     )
 
 

@@ -19,7 +19,7 @@ from assay.core import AssayError, PoolChange, Sample
 from assay.data import Rejected
 from assay.plan import Advance, progress_bar
 from assay.report import write_page
-from assay.study._pages import clean_page, score_page, select_page
+from assay.study._pages import Gallery, clean_page, score_page, select_page
 
 _BATCH = 1024
 _SHOWN = 12
@@ -84,14 +84,23 @@ class PoolFiles:
             else:
                 self.rejected(row)
 
-    def rows(self, rows: NDArray[np.int64]) -> Iterator[Sample]:
-        """Yield the samples of row numbers in that order: as they stream by where they rise, or collected."""
-        wanted = set(rows.tolist())
-        if np.all(np.diff(rows) > 0):
-            yield from (sample for row, sample in enumerate(self) if row in wanted)
-            return
-        found = {row: sample for row, sample in enumerate(self) if row in wanted}
-        yield from (found[row] for row in rows.tolist())
+    def rows(
+        self, rows: NDArray[np.int64], see: Callable[[int, Sample], None] = lambda row, sample: None
+    ) -> Iterator[Sample]:
+        """Yield the samples of row numbers in that order: as they stream by where they rise, or collected.
+
+        ``see`` is shown every sample of the pool.
+        """
+        wanted, rising = set(rows.tolist()), bool(np.all(np.diff(rows) > 0))
+        found: dict[int, Sample] = {}
+        for row, sample in enumerate(self):
+            see(row, sample)
+            if row in wanted and rising:
+                yield sample
+            elif row in wanted:
+                found[row] = sample
+        if not rising:
+            yield from (found[row] for row in rows.tolist())
 
 
 def score_pool(
@@ -149,9 +158,10 @@ def clean_pool(
         )
         for receipt in found.receipts:
             lines.write(json.dumps(dataclasses.asdict(receipt), ensure_ascii=False) + "\n")
-    written = data.write(PoolFiles(places).rows(found.kept), out, "samples")
+    gallery = Gallery(found.receipts)
+    written = data.write(PoolFiles(places).rows(found.kept, gallery.see), out, "samples")
     counts = {"rejected": rejected.count, **found.removed_by}
-    page = clean_page(out.stem, found.samples + rejected.count, found, counts, PoolFiles(places))
+    page = clean_page(out.stem, found.samples + rejected.count, found, counts, gallery)
     return CleanReport(
         out=str(out),
         receipts=str(receipts),
