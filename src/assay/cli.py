@@ -23,6 +23,7 @@ Start with `assay demo`. Every command takes `--json` (print the result as JSON 
 _GROUPS: dict[str, str | None] = {
     "study": "Run, plan and report studies.",
     "data": "Inspect, convert and look into data sets.",
+    "rule": "Fit a quality rule on your own fine-tuning runs, and try it.",
     "curve": None,
 }
 

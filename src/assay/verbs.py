@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from assay.model import TrainReport
     from assay.plan import GarbageReport, StoreStatus
     from assay.score import Models, Scored
-    from assay.study import CleanReport, Explanation, SelectReport, StudyPlan
+    from assay.study import (
+        CleanReport,
+        Explanation,
+        RuleCheck,
+        RuleDesign,
+        RuleReport,
+        SearchReport,
+        SelectReport,
+        StudyPlan,
+    )
 
 quiet = False
 """Whether progress is off; set by the command line."""
@@ -639,6 +648,80 @@ def explain(
     )
 
 
+def rule_design(config: Path, *, set: list[str] | None = None) -> RuleDesign:
+    """Choose the subsets that a quality rule is fitted on, and show what they can see; nothing is trained.
+
+    Example: `assay rule design study.yaml`, where the study file says
+
+        rule: {indicators: [len_out, knn, ifd], n: 1000, runs: 32, check: trial.jsonl}
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    from assay import study
+
+    return study.rule_design(study.load(config, set or ()), quiet=quiet)
+
+
+def rule_run(config: Path, *, set: list[str] | None = None) -> RuleReport:
+    """Train the subsets (what is in the store is not trained again) and fit the rule.
+
+    Example: `assay rule run study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    from assay import study
+
+    return study.rule_fit(study.load(config, set or ()), quiet=quiet)
+
+
+def rule_check(config: Path, *, set: list[str] | None = None) -> RuleCheck:
+    """Try the rule against random on a set that served neither to fit nor to search.
+
+    The verdict goes into the rule.
+
+    Example: `assay rule check study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule and `rule.check`.
+    set
+        Changes: key.path=value.
+    """
+    from assay import study
+
+    return study.rule_check(study.load(config, set or ()), quiet=quiet)
+
+
+def search(config: Path, *, set: list[str] | None = None) -> SearchReport:
+    """Search the best size of an arm on one evaluation set, and report it on the study's own.
+
+    Example: `assay search study.yaml`, where the study file says
+
+        search: {arm: ifd, evaluation: search.jsonl, low: 500, high: 20000, runs: 10}
+
+    Parameters
+    ----------
+    config
+        A study file with a search.
+    set
+        Changes: key.path=value.
+    """
+    from assay import study
+
+    return study.search(study.load(config, set or ()), quiet=quiet)
+
+
 VERBS: Mapping[str, Callable[..., Any]] = {
     "demo": demo,
     "study run": study_run,
@@ -654,6 +737,10 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "clean": clean,
     "select": select,
     "explain": explain,
+    "rule design": rule_design,
+    "rule run": rule_run,
+    "rule check": rule_check,
+    "search": search,
     "train": train,
     "answer": answer,
     "curve": curve,

@@ -7,7 +7,7 @@ libraries are imported where they are used.
 from assay.report._files import load_result, points_frame, restore, write_report
 from assay.report._html import render_html
 from assay.report._markdown import render_markdown
-from assay.report._plots import write_plot
+from assay.report._plots import write_plot, write_scatter
 from assay.report._pool import render_pool, write_page
 from assay.report._terminal import print_summary, print_value, sparkline
 
@@ -24,4 +24,5 @@ __all__ = [
     "write_page",
     "write_plot",
     "write_report",
+    "write_scatter",
 ]

@@ -24,7 +24,12 @@ from assay.study._once import (
     write_testbed,
 )
 from assay.study._pools import CleanReport, PoolFiles, SelectReport, clean_pool, score_pool, select_pool
-from assay.study._run import StudyPlan, plan, run
+from assay.study._rule import RuleCheck, RuleDesign, RuleReport
+from assay.study._rule import check as rule_check
+from assay.study._rule import design as rule_design
+from assay.study._rule import fit as rule_fit
+from assay.study._run import StudyPlan, load, plan, run
+from assay.study._search import SearchReport, search
 
 __all__ = [
     "Answered",
@@ -35,6 +40,10 @@ __all__ = [
     "MeasureConfig",
     "PoolFiles",
     "QuestionConfig",
+    "RuleCheck",
+    "RuleDesign",
+    "RuleReport",
+    "SearchReport",
     "SelectReport",
     "ShownSample",
     "StudyConfig",
@@ -46,12 +55,17 @@ __all__ = [
     "clean_pool",
     "curves_of_table",
     "explain_sample",
+    "load",
     "parse_config",
     "plan",
     "read_config",
     "read_points",
+    "rule_check",
+    "rule_design",
+    "rule_fit",
     "run",
     "score_pool",
+    "search",
     "select_pool",
     "show_tokens",
     "train_once",

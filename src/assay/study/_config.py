@@ -30,7 +30,7 @@ class TestbedConfig:
 
 ArmRule = Literal[
     "random", "balanced", "longest", "top", "bottom", "quota", "clusters", "deita", "k_center", "facility",
-    "qdit", "target", "tags",
+    "qdit", "target", "tags", "file",
 ]  # fmt: skip
 
 
@@ -41,12 +41,13 @@ class ArmConfig:
     ``random``, ``longest`` answers, or any selection of :func:`assay.select.pick`.  ``by`` names the
     indicator, rule or rule file for those that need a score.  ``groups`` are what ``balanced`` and ``quota``
     take in turn: ``length`` (40 classes of tokens) gives the best of each length, at the tokens of a random
-    choice.
+    choice.  ``file`` is a selection made elsewhere: samples of the pool, or their ids (.ids, one a line).
     """
 
     rule: ArmRule = "random"
     by: str | None = None
     groups: Literal["source", "type", "language", "length"] = "source"
+    file: str | None = None
     rungs: tuple[int | str, ...] | None = None
 
 
@@ -61,6 +62,49 @@ class ModelsConfig:
     target: tuple[str, ...] = ()
     reference: tuple[str, ...] = ()
     neighbour: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RuleConfig:
+    """How a quality rule is fitted on this study's base, pool and evaluation set.
+
+    ``way``: ``tilted`` (within sources) or ``mixtures`` (INSTRUCTMINING's, 129 x 1,000); ``runs`` subsets of
+    ``n`` samples; ``sd``: what is expected of a run's log loss, for the power that is shown first; ``check``:
+    another evaluation set for the trial, at ``check_rungs`` samples (default: n).
+    """
+
+    indicators: tuple[str, ...]
+    name: str | None = None
+    way: Literal["tilted", "mixtures"] = "tilted"
+    n: int = 1000
+    runs: int = 32
+    tilt: float = 0.35
+    sd: float = 0.008
+    seed: int = 0
+    check: tuple[str, ...] = ()
+    check_rungs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """A search for the best size of an arm, between ``low`` and ``high`` samples, within a budget.
+
+    Losses are taken on ``evaluation``, a set that is neither the study's nor the rule's.  ``hours`` and
+    ``money`` are counted by ``hours_per_thousand`` and the study's ``question.price_per_thousand``.
+    """
+
+    arm: str
+    evaluation: tuple[str, ...]
+    low: int
+    high: int
+    method: Literal["ladder", "blendsearch", "optuna", "grid", "golden"] = "ladder"
+    runs: int | None = 12
+    samples: int | None = None
+    hours: float | None = None
+    money: float | None = None
+    hours_per_thousand: float | None = None
+    seed: int = 0
+    parallel: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +177,8 @@ class StudyConfig:
     question: QuestionConfig = field(default_factory=QuestionConfig)
     models: ModelsConfig = field(default_factory=ModelsConfig)
     decontaminate: DecontaminateConfig = field(default_factory=DecontaminateConfig)
+    rule: RuleConfig | None = None
+    search: SearchConfig | None = None
     where: WhereConfig = field(default_factory=WhereConfig)
     baselines: bool = True
     """Add balanced random and full data beside every selection."""
@@ -270,6 +316,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _convert_union(arguments, value, place)
     if origin is tuple:
+        if arguments[0] is str and isinstance(value, str):
+            return (value,)
         items = value if isinstance(value, list | tuple) else _wrong(place, value, "a list")
         return tuple(_convert(arguments[0], v, f"{place}[{i}]") for i, v in enumerate(items))
     if origin is not None and issubclass(origin, Mapping):

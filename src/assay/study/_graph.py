@@ -133,6 +133,10 @@ def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
                 place=f"arms.{name}.by",
                 expected="one of " + ", ".join((*score.INDICATORS, *score.RULES)) + ", or a rule's file",
             )
+    elif arm.rule == "file" and arm.file is None:
+        raise AssayError(
+            "the arm lacks its file", place=f"arms.{name}.file", expected="samples, or ids (.ids)"
+        )
     elif arm.by is not None and arm.rule not in ("clusters", "tags"):
         raise AssayError(
             "the rule takes no indicator",
@@ -158,14 +162,21 @@ def _place(by: str, folder: str) -> str:
 class Ladder:
     """Builds the steps of all arms, seeds and rungs of a study whose pool has been read."""
 
-    def __init__(self, config: StudyConfig, evaluation: Step, pool: Step, summary: DataSummary) -> None:
-        """Resolve the base model and the arms."""
+    def __init__(
+        self,
+        config: StudyConfig,
+        evaluation: Step,
+        pool: Step,
+        summary: DataSummary,
+        arms: Mapping[str, ArmConfig] | None = None,
+    ) -> None:
+        """Resolve the base model and the arms: those given alone, or the study's with their baselines."""
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
         self.base = resolve_base(config.base)
         self.base_id = base_digest(self.base)
         self.where = {"base": str(self.base), "device": config.where.device}
         self.notes: list[str] = []
-        self.arms = self._arms()
+        self.arms = self._arms() if arms is None else dict(arms)
         self.sizes = self._sizes()
 
     def _sizes(self) -> Sizes:
@@ -218,7 +229,7 @@ class Ladder:
 
     def _seed(self, arm: str, seed: int) -> Iterator[RunSteps]:
         recipe = self.config.recipe
-        inputs = {"order": self._order(arm, seed), "tokens": self._tokens()}
+        inputs = {"order": self._order(arm, seed), "tokens": self.tokens()}
         trunk: tuple[Step, ...] = ()
         reached, before = 0, 0
         for n_train in self.rungs(arm):
@@ -242,14 +253,17 @@ class Ladder:
         if chosen.groups != "source":
             settings["groups"] = chosen.groups
         if chosen.groups == "length":
-            inputs["tokens"] = self._tokens()
+            inputs["tokens"] = self.tokens()
         if chosen.by is not None:
             by = _place(chosen.by, self.config.folder)
             settings |= {"by": score.find(by).name, "direction": score.direction(by)}
-            inputs["scores"] = self._scores(by)
+            inputs["scores"] = self.scores(by)
+        if chosen.file is not None:
+            (place,) = expand((chosen.file,), Path(self.config.folder), f"arms.{arm}.file")
+            settings["file"], where["file"] = _digest(place), place
         if chosen.rule in select.VECTOR_SELECTIONS:
             settings["embedder"] = embedder_id(self.config.models.embedder)
-            where = self._models()
+            where |= self._models()
         if chosen.rule == "target":
             settings["target"] = [_digest(place) for place in where["target"]]
         return Step("order", 2, f"{_STEPS}:order", settings, inputs, where=where, label=f"{arm}, seed {seed}")
@@ -270,7 +284,7 @@ class Ladder:
             },
         }
 
-    def _scores(self, by: str) -> Step:
+    def scores(self, by: str) -> Step:
         """Return the step that measures an indicator; those that need a model take the study's base."""
         name, needs, where = score.find(by).name, score.needs(by), self._models()
         settings: dict[str, Any] = {"by": name, "version": score.version(by)}
@@ -291,7 +305,8 @@ class Ladder:
             label=name, estimate=estimate,
         )  # fmt: skip
 
-    def _tokens(self) -> Step:
+    def tokens(self) -> Step:
+        """Return the step that tokenizes the pool."""
         settings = {"base": self.base_id, "max_tokens": self.config.recipe.max_tokens}
         estimate = Estimate(seconds=self.summary.samples / 5000)
         inputs = {"pool": self.pool}

@@ -80,7 +80,7 @@ def run(
     evaluation, samples = input_steps(study)
     with workers:
         planning.run([evaluation, samples], store, workers, quiet=quiet)
-        ladder = Ladder(study, evaluation, samples, _summary(store, samples))
+        ladder = Ladder(study, evaluation, samples, read_summary(store, samples))
         final = result_step(ladder, ladder.runs())
         store.register(study.name, [final])
         planning.run([final], store, workers, quiet=quiet)
@@ -90,7 +90,8 @@ def run(
     return report.load_result(target / "result.json")
 
 
-def _summary(store: Store, pool: Step) -> DataSummary:
+def read_summary(store: Store, pool: Step) -> DataSummary:
+    """Return what the reading of the pool counted."""
     text = (store.path(pool.key) / SUMMARY).read_text(encoding="utf-8")
     return report.restore(DataSummary, json.loads(text))
 
@@ -111,7 +112,7 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
     evaluation, samples = input_steps(study)
     notes = []
     if store.has(samples.key):
-        summary = _summary(store, samples)
+        summary = read_summary(store, samples)
     else:
         summary = _count(study, samples)
         notes.append("the pool has not been read yet: its size before decontamination is used")

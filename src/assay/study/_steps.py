@@ -223,7 +223,11 @@ def order(context: StepContext) -> None:
     seed, rule = config["seed"], config["rule"]
     ids = dataset.column("id").to_pylist()
     groups = _groups(context, dataset)
-    if rule in ("random", "balanced"):
+    if rule == "file":
+        listed = _listed(context.where["file"], ids, config["rungs"][-1])
+        chance = select.pick(ids, "random", seed=seed)
+        found = _shuffled(np.concatenate([listed, np.setdiff1d(chance, listed)]), chance, config["rungs"])
+    elif rule in ("random", "balanced"):
         found = select.pick(ids, rule, groups=groups, seed=seed)
     else:
         found = select.pick(
@@ -237,6 +241,24 @@ def order(context: StepContext) -> None:
         )
         found = _shuffled(found, select.pick(ids, "random", seed=seed), config["rungs"])
     np.save(context.out / "order.npy", found)
+
+
+def _listed(place: str, ids: list[str], wanted: int) -> NDArray[np.int64]:
+    """Return the pool's rows of a file of samples or ids, in its order."""
+    if place.endswith(".ids"):
+        listed = Path(place).read_text(encoding="utf-8").split()
+    else:
+        listed = [row.id for row in data.read(place) if isinstance(row, Sample)]
+    rows = {sample: row for row, sample in enumerate(ids)}
+    found = [rows[sample] for sample in dict.fromkeys(listed) if sample in rows]
+    if len(found) < wanted:
+        raise AssayError(
+            "the file holds too few samples of the pool",
+            place=place,
+            value=f"{len(found):,} of {len(listed):,} are in the pool",
+            expected=f"at least {wanted:,}, the largest rung",
+        )
+    return np.array(found, np.int64)
 
 
 def _groups(context: StepContext, dataset: data.Dataset) -> list[str]:

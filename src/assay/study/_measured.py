@@ -1,0 +1,54 @@
+"""The loss of trained models, through the same steps, store and cache as a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from assay import plan as planning
+from assay.plan import Step, Store
+from assay.study._config import ArmConfig, StudyConfig
+from assay.study._graph import Ladder, RunSteps, input_steps
+from assay.study._run import read_summary
+
+Losses = dict[tuple[str, int, int], float]
+
+
+def prepared(config: StudyConfig, arms: Mapping[str, ArmConfig] = {}, *, quiet: bool) -> tuple[Ladder, Store]:
+    """Read evaluation set and pool, and return the ladder that builds all further steps of these arms."""
+    store = Store(Path(config.where.store))
+    evaluation, pool = input_steps(config)
+    with planning.parse_pool(config.where.pool) as workers:
+        planning.run([evaluation, pool], store, workers, quiet=quiet)
+    return Ladder(config, evaluation, pool, read_summary(store, pool), arms), store
+
+
+def finished(config: StudyConfig, steps: list[Step], store: Store, name: str, *, quiet: bool) -> None:
+    """Run steps that are not in the store yet and register them under ``name``, so that they are kept."""
+    store.register(name, steps)
+    with planning.parse_pool(config.where.pool) as workers:
+        planning.run(steps, store, workers, quiet=quiet)
+
+
+def losses(
+    config: StudyConfig, arms: Mapping[str, ArmConfig], seeds: int, name: str, *, quiet: bool
+) -> Losses:
+    """Return nats per answer token over the whole evaluation set, by (arm, size, seed).
+
+    The arms have rungs of their own; each is trained with ``seeds`` seeds, what is in the store is not
+    trained again.
+    """
+    measure = replace(config.measure, loss=True, answers=False)
+    config = replace(config, ladder=replace(config.ladder, seeds=seeds), measure=measure)
+    ladder, store = prepared(config, arms, quiet=quiet)
+    runs = [run for run in ladder.runs() if run.branch is not None]
+    finished(config, [run.answer for run in runs], store, name, quiet=quiet)
+    return {(run.arm, run.n_train, run.seed): _loss(store, run) for run in runs}
+
+
+def _loss(store: Store, run: RunSteps) -> float:
+    import polars
+
+    items = polars.read_parquet(store.path(run.answer.key) / "items.parquet").drop_nulls("nats")
+    return float(items["nats"].sum()) / float(items["tokens"].sum())

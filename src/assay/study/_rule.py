@@ -1,0 +1,316 @@
+"""A quality rule from one's own fine-tuning runs: design, run, fit, check."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay import data, model, rule, score
+from assay.core import ArmComparison, AssayError
+from assay.plan import Store
+from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
+from assay.study._graph import Ladder
+from assay.study._measured import finished, losses, prepared
+from assay.study._run import run as run_study
+
+Array = NDArray[np.float64]
+
+_ROW = "row{:03}"
+_SEED_RUNS = 3
+
+
+@dataclass(frozen=True)
+class RuleDesign:
+    """Subsets that will be trained, and what they can see; ``folder`` holds them."""
+
+    folder: str
+    way: str
+    runs: int
+    n: int
+    usable: int
+    pool: int
+    whitened: bool
+    passes: int
+    power: tuple[rule.Power, ...]
+
+
+@dataclass(frozen=True)
+class RuleReport:
+    """What was fitted, how it holds, and where the rule is."""
+
+    path: str
+    runs: int
+    noise: float | None
+    """Standard deviation of log loss between seeds of one subset; None where none was repeated."""
+    ridge: rule.RidgeFit
+    published: rule.LinearFit
+    stepwise: rule.LinearFit
+    slopes: tuple[rule.Slopes, ...]
+    length: rule.LinearFit
+    """Least squares on the length of the answer alone: the rule has to beat it."""
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RuleCheck:
+    """The selection trial of a rule: it ships with "beats random by ..." or without."""
+
+    path: str
+    verdict: str
+    comparisons: tuple[ArmComparison, ...]
+    page: str
+
+
+def settings(config: StudyConfig) -> RuleConfig:
+    """Return the part of a study's file that is about the rule."""
+    if config.rule is None:
+        raise AssayError(
+            "the study file has no rule",
+            place="rule",
+            expected="rule: {indicators: [len_out, knn, ...], n: 1000, runs: 32}",
+        )
+    return config.rule
+
+
+def _folder(config: StudyConfig) -> Path:
+    return Path(config.where.out or f"runs/{config.name}") / "rule"
+
+
+def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
+    """Measure the indicators, choose the subsets and write their ids; nothing is trained."""
+    wanted, folder = settings(config), _folder(config)
+    ladder, store = prepared(config, quiet=quiet)
+    dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
+    values = _values(ladder, store, wanted.indicators, quiet=quiet)
+    sources = [source or "unnamed" for source in dataset.column("source").to_pylist()]
+    if wanted.way == "mixtures":
+        made = rule.mixtures(
+            values, wanted.indicators, wanted.n, sources=sources, runs=wanted.runs, seed=wanted.seed
+        )
+    else:
+        kinds = [f"{s}/{t or ''}" for s, t in zip(sources, dataset.column("type").to_pylist(), strict=True)]
+        made = rule.tilted(
+            values, wanted.indicators, wanted.n, strata=kinds, lengths=_lengths(ladder, store,
+            quiet=quiet).tolist(), runs=wanted.runs, tilt=wanted.tilt, seed=wanted.seed,
+        )  # fmt: skip
+    ids = np.array(dataset.column("id").to_pylist(), object)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("row*.ids"):
+        old.unlink()
+    for number, rows in enumerate(made.rows):
+        (folder / f"{_ROW.format(number)}.ids").write_text("\n".join(ids[rows]) + "\n", encoding="utf-8")
+    kinds_of = sorted(set(sources))
+    places = np.searchsorted(kinds_of, sources)
+    shares = [(np.bincount(places[rows], minlength=len(kinds_of)) / len(rows)).tolist() for rows in made.rows]
+    usable = int(np.isfinite(values).all(axis=1).sum())
+    spread = np.nanstd(values[np.isfinite(values).all(axis=1)], axis=0)
+    facts = {
+        "names": made.names, "n": wanted.n, "way": wanted.way, "levels": made.levels.tolist(),
+        "means": made.means.tolist(), "shares": shares, "sources": kinds_of,
+        "centre": np.nanmean(values[np.isfinite(values).all(axis=1)], axis=0).tolist(),
+        "spread": np.where(spread > 0, spread, 1).tolist(),
+    }  # fmt: skip
+    (folder / "design.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    runs = len(made.rows) + _SEED_RUNS - 1
+    return RuleDesign(
+        str(folder), wanted.way, len(made.rows), wanted.n, usable, len(dataset), made.whitened,
+        runs * wanted.n * config.recipe.epochs, rule.power(made, wanted.sd),
+    )  # fmt: skip
+
+
+def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool) -> Array:
+    """Return the indicators [samples, k] of the pool, through the steps that arms use."""
+    import polars
+
+    steps = [ladder.scores(name) for name in names]
+    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators", quiet=quiet)
+    columns = []
+    for name, step in zip(names, steps, strict=True):
+        frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
+        columns.append(frame[score.find(name).name].to_numpy().astype(float))
+    found: Array = np.column_stack(columns)
+    return found
+
+
+def _lengths(ladder: Ladder, store: Store, *, quiet: bool) -> Array:
+    step = ladder.tokens()
+    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens", quiet=quiet)
+    return model.TokenTable(store.path(step.key)).lengths.astype(float)
+
+
+def trained(config: StudyConfig, *, quiet: bool = False) -> dict[str, list[float]]:
+    """Train every subset of the design and return its log losses: one seed, three for the first subset."""
+    wanted, folder = settings(config), _folder(config)
+    if not (folder / "design.json").exists():
+        design(config, quiet=quiet)
+    rows = sorted(folder.glob("row*.ids"))
+    arms = {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
+    found = losses(config, arms, 1, f"{config.name}-rule", quiet=quiet)
+    first = {rows[0].stem: arms[rows[0].stem]}
+    found |= losses(config, first, _SEED_RUNS, f"{config.name}-rule-seeds", quiet=quiet)
+    by_row: dict[str, list[float]] = {}
+    for (arm, _, _), loss in sorted(found.items()):
+        by_row.setdefault(arm, []).append(math.log(loss))
+    (folder / "losses.json").write_text(json.dumps(by_row, indent=1) + "\n", encoding="utf-8")
+    return by_row
+
+
+def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
+    """Fit the rule on all subsets and write it: `rule.json` beside the design."""
+    wanted, folder = settings(config), _folder(config)
+    by_row = trained(config, quiet=quiet)
+    facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
+    names = tuple(facts["names"])
+    means, shares = np.array(facts["means"]), np.array(facts["shares"])
+    order = [_ROW.format(number) for number in range(len(means))]
+    target = np.array([np.mean(by_row[row]) for row in order])
+    ridge = rule.ridge(means, target, names)
+    slopes = rule.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
+    length = _length_alone(config, means, names, target, quiet=quiet)
+    repeated = by_row[order[0]]
+    noise = float(np.std(repeated, ddof=1)) if len(repeated) > 1 else None
+    warnings = _warnings(ridge, slopes, length, noise, target)
+    spread, centre = np.array(facts["spread"]), np.array(facts["centre"])
+    weights = np.array(ridge.coefficients) / spread
+    text = {
+        "name": wanted.name or config.name,
+        "predicts": "log loss",
+        "direction": -1,
+        "intercept": ridge.intercept - float(weights @ centre),
+        "coefficients": dict(zip(names, weights.tolist(), strict=True)),
+        "source": f"ridge on {len(target)} subsets of {wanted.n:,} ({facts['way']}), base {config.base}",
+        "models": {"embedder": config.models.embedder},
+        "fit": dataclasses.asdict(ridge),
+        "losses": by_row,
+        "warnings": warnings,
+        "check": None,
+    }
+    path = folder / "rule.json"
+    _write(path, text)
+    _residuals(ridge, means, target, folder / "residuals.html")
+    return RuleReport(
+        str(path), len(target), noise, ridge, rule.least_squares(means, target, names),
+        rule.stepwise(means, target, names), tuple(slopes), length, tuple(warnings),
+    )  # fmt: skip
+
+
+def _length_alone(
+    config: StudyConfig, means: Array, names: tuple[str, ...], target: Array, *, quiet: bool
+) -> rule.LinearFit:
+    if "len_out" in names:
+        column = means[:, names.index("len_out")]
+    else:
+        ladder, store = prepared(config, quiet=quiet)
+        values = _values(ladder, store, ("len_out",), quiet=quiet)[:, 0]
+        dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
+        known = dict(zip(dataset.column("id").to_pylist(), values.tolist(), strict=True))
+        rows = sorted(_folder(config).glob("row*.ids"))
+        column = np.array([np.mean([known[i] for i in p.read_text("utf-8").split()]) for p in rows])
+    return rule.least_squares(column[:, None], target, ("len_out",))
+
+
+def _warnings(
+    ridge: rule.RidgeFit,
+    slopes: tuple[rule.Slopes, ...],
+    length: rule.LinearFit,
+    noise: float | None,
+    target: Array,
+) -> list[str]:
+    """Return what speaks against using the rule on single samples."""
+    found = []
+    if ridge.rank < 0.3:
+        found.append(f"left-out subsets are ranked at {ridge.rank:+.2f} only: the rule predicts little")
+    unsure = [n for n, s in zip(ridge.names, ridge.signs, strict=True) if s < 0.9]
+    if unsure:
+        found.append(f"the sign is not settled for {', '.join(unsure)}")
+    found += [
+        f"{s.name} is {'good' if s.between < 0 else 'bad'} between sources and the reverse within them: "
+        "the rule does not hold for single samples" for s in slopes if not s.agree
+    ]  # fmt: skip
+    if noise is not None and noise > 0.7 * float(target.std()):
+        found.append(
+            f"seeds alone move log loss by {noise:.4f}, the subsets by {target.std():.4f}: train more runs"
+        )
+    explained = 1 - ridge.error**2 / float(target.var() or 1)
+    if length.r2 > max(explained, 0):
+        found.append(f"the length of the answer alone explains as much (R2 {length.r2:.2f})")
+    return found
+
+
+def _residuals(ridge: rule.RidgeFit, means: Array, target: Array, out: Path) -> None:
+    from assay.report import write_scatter
+
+    predicted = ridge.intercept + means @ np.array(ridge.coefficients)
+    write_scatter(predicted.tolist(), (target - predicted).tolist(), "predicted log loss", "residual", out)
+
+
+def _write(path: Path, text: Mapping[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
+    """Try the rule: top, top of each length, and bottom against random, at equal size, on a set of its own.
+
+    The set is `rule.check`, which served neither to fit nor to search; at least three seeds.  The verdict is
+    written into the rule.
+    """
+    wanted, folder = settings(config), _folder(config)
+    path = folder / "rule.json"
+    if not path.exists():
+        fit(config, quiet=quiet)
+    if not wanted.check:
+        raise AssayError(
+            "the rule has no set to be tried on", place="rule.check",
+            expected="files of evaluation items that served neither to fit nor to search",
+        )  # fmt: skip
+    where = str(path.resolve())
+    arms = {
+        "top": ArmConfig("top", by=where),
+        "top-matched": ArmConfig("quota", by=where, groups="length"),
+        "bottom": ArmConfig("bottom", by=where),
+    }
+    trial = replace(
+        config,
+        name=f"{config.name}-check",
+        arms=arms,
+        evaluation=wanted.check,
+        ladder=LadderConfig(wanted.check_rungs or (wanted.n,), max(3, config.ladder.seeds)),
+        measure=replace(config.measure, loss=True, answers=False),
+        baselines=False,
+        where=replace(config.where, out=str(folder / "check")),
+    )
+    result = run_study(trial, quiet=quiet)
+    kinds = {c.type for c in result.comparisons}
+    own = "overall" if "overall" in kinds else next(iter(kinds), "")
+    rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)
+    matched = [c for c in rows if c.a == "top-matched"]
+    verdict = _verdict(matched)
+    text = json.loads(path.read_text(encoding="utf-8"))
+    text["check"] = {"verdict": verdict, "comparisons": [dataclasses.asdict(c) for c in rows]}
+    _write(path, text)
+    return RuleCheck(str(path), verdict, rows, str(folder / "check" / "report.html"))
+
+
+def _verdict(rows: list[ArmComparison]) -> str:
+    """Return what the trial says of the best of each length against random at equal size and tokens."""
+    better = [c for c in rows if c.word == "better"]
+    if better and not any(c.word == "worse" for c in rows):
+        parts = ", ".join(
+            f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] at {c.n_train:,}" for c in better
+        )
+        return f"beats random by {parts}"
+    if any(c.word == "worse" for c in rows):
+        return "does not beat random: it is worse at equal size and tokens"
+    if rows and all(c.word == "as good" for c in rows):
+        return "random is as good"
+    return "undecided: not shown to beat random"

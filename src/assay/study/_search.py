@@ -1,0 +1,105 @@
+"""The best size of an arm, searched on one evaluation set and reported on another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from assay.core import AssayError
+from assay.plan import Advance, progress_bar
+from assay.search import Budget, Choice, Observation, Searcher, searcher
+from assay.study._config import ArmConfig, SearchConfig, StudyConfig
+from assay.study._measured import losses
+
+_REPORT_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class SearchReport:
+    """What was tried, what was chosen, and what it is worth on the study's own evaluation set.
+
+    ``reported`` and ``random`` are mean losses over seeds at the chosen size, of the arm and of random
+    samples; ``samples`` were trained while searching.
+    """
+
+    arm: str
+    method: str
+    choice: Choice
+    observations: tuple[Observation, ...]
+    samples: int
+    reported: float
+    random: float
+    seeds: int
+    out: str
+
+
+def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
+    """Search the size, then measure the choice and random samples on the set of the study.
+
+    Every run is in the store: a search that was killed goes through its answers again and on from there.
+    """
+    wanted = _settings(config)
+    budget = Budget(
+        wanted.runs, wanted.samples, wanted.hours, wanted.money, wanted.hours_per_thousand,
+        config.question.price_per_thousand,
+    )  # fmt: skip
+    made = searcher(wanted.method, wanted.low, wanted.high, budget, seed=wanted.seed)
+    on_search = replace(config, evaluation=wanted.evaluation)
+    with progress_bar("search", quiet=quiet) as advance:
+        _explore(made, on_search, config.arms[wanted.arm], wanted, advance)
+    choice = made.choice()
+    arms = {
+        wanted.arm: replace(config.arms[wanted.arm], rungs=(choice.size,)),
+        "random": ArmConfig(rungs=(choice.size,)),
+    }
+    final = losses(config, arms, _REPORT_SEEDS, f"{config.name}-search-report", quiet=quiet)
+    mean = {arm: sum(v for (a, _, _), v in final.items() if a == arm) / _REPORT_SEEDS for arm in arms}
+    folder = Path(config.where.out or f"runs/{config.name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    report = SearchReport(
+        wanted.arm, wanted.method, choice, tuple(made.observations), sum(o.size for o in made.observations),
+        mean[wanted.arm], mean["random"], _REPORT_SEEDS, str(folder / "search.json"),
+    )  # fmt: skip
+    _write(Path(report.out), report)
+    return report
+
+
+def _explore(
+    made: Searcher, config: StudyConfig, arm: ArmConfig, wanted: SearchConfig, advance: Advance
+) -> None:
+    """Ask and tell until the search is over; each run has a seed of its own, so that noise is seen."""
+    while sizes := made.ask(wanted.parallel):
+        arms = {f"{wanted.arm}-{size}": replace(arm, rungs=(size,)) for size in sizes}
+        found = losses(config, arms, 1, f"{config.name}-search-{len(made.observations)}", quiet=True)
+        by_arm = {name: value for (name, _, _), value in found.items()}
+        for size in sizes:
+            made.tell(Observation(size, by_arm[f"{wanted.arm}-{size}"]))
+            advance(len(made.observations), wanted.runs or len(made.observations) + 1, "run")
+
+
+def _settings(config: StudyConfig) -> SearchConfig:
+    if config.search is None:
+        raise AssayError(
+            "the study file has no search",
+            place="search",
+            expected="search: {arm: mine, evaluation: search.jsonl, low: 500, high: 20000}",
+        )
+    if config.search.arm not in config.arms:
+        raise AssayError(
+            "no such arm",
+            place="search.arm",
+            value=config.search.arm,
+            expected=", ".join(config.arms) or "an arm",
+        )
+    return config.search
+
+
+def _write(path: Path, report: SearchReport) -> None:
+    from assay.core import to_json
+
+    text: Any = to_json(report)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)

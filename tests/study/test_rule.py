@@ -1,0 +1,105 @@
+"""A rule is designed, fitted and tried, and a size searched, on small real runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_study import jsonl, rows_of
+
+from assay import study, verbs
+from assay.core import AssayError
+from assay.score import read_rule
+
+
+@pytest.fixture
+def rule_file(study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    jsonl(tmp_path / "pool.jsonl", rows_of(240, 0))
+    for name, seed in (("items", 1), ("trial", 2), ("probe", 3)):
+        jsonl(tmp_path / f"{name}.jsonl", rows_of(10, seed, "eval"))
+    return study_file(
+        name="mine", pool="pool.jsonl", evaluation="items.jsonl", measure={"answers": False},
+        ladder={"rungs": [32], "seeds": 1},
+        models={"embedder": "lexical"},
+        arms={"long": {"rule": "top", "by": "len_in"}},
+        rule={"indicators": ["len_in", "knn"], "n": 32, "runs": 8, "check": "trial.jsonl"},
+        search={"arm": "long", "evaluation": "probe.jsonl", "low": 8, "high": 64, "runs": 5},
+    )  # fmt: skip
+
+
+def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
+    made = verbs.rule_design(rule_file)
+    assert (made.runs, made.n, made.way) == (8, 32, "tilted")
+    assert {p.name for p in made.power} == {"len_in", "knn"} and all(p.detectable > 0 for p in made.power)
+    folder = Path(made.folder)
+    assert len(list(folder.glob("row*.ids"))) == 8
+    assert not (folder / "losses.json").exists(), "nothing is trained by a design"
+
+    fitted = verbs.rule_run(rule_file)
+    losses = json.loads((folder / "losses.json").read_text())
+    assert len(losses) == 8 and len(losses["row000"]) == 3 and fitted.noise is not None
+    assert all(len(losses[f"row{i:03}"]) == 1 for i in range(1, 8))
+    rule = read_rule(Path(fitted.path))
+    assert set(rule.coefficients) == {"len_in", "knn"} and rule.direction == -1
+    assert (folder / "residuals.html").exists()
+    again = verbs.rule_run(rule_file)
+    assert again == fitted, "everything comes from the store"
+
+    tried = verbs.rule_check(rule_file)
+    written = json.loads(Path(tried.path).read_text())
+    assert written["check"]["verdict"] == tried.verdict
+    assert {c.a for c in tried.comparisons} == {"top", "top-matched", "bottom"}
+    assert all(c.seeds >= 3 for c in tried.comparisons)
+    assert Path(tried.page).exists()
+    picked = verbs.select(
+        ["pool.jsonl"], out=tmp_path / "best.jsonl", n=20, by=tried.path,
+        models=verbs.ModelOptions(embedder="lexical"),
+    )  # fmt: skip
+    assert picked.files[0].rows == 20
+
+
+def test_mixtures_need_no_length_classes(rule_file: Path) -> None:
+    made = verbs.rule_design(rule_file, set=["rule.way=mixtures", "rule.runs=6"])
+    assert made.way == "mixtures" and made.runs == 6
+
+
+def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) -> None:
+    found = verbs.search(rule_file)
+    assert 2 <= len(found.observations) <= 5 and all(8 <= o.size <= 64 for o in found.observations)
+    assert found.samples == sum(o.size for o in found.observations)
+    assert found.choice.low <= found.choice.size <= found.choice.high
+    assert found.reported > 0 and found.random > 0 and found.seeds == 3
+    assert json.loads(Path(found.out).read_text())["choice"]["size"] == found.choice.size
+    assert verbs.search(rule_file) == found
+
+
+def test_what_is_missing_in_the_file_is_named(rule_file: Path) -> None:
+    with pytest.raises(AssayError, match="no rule"):
+        study.rule_design(study.load(rule_file, ["rule=null"]))
+    with pytest.raises(AssayError, match="no search"):
+        study.search(study.load(rule_file, ["search=null"]))
+    with pytest.raises(AssayError, match="no such arm"):
+        verbs.search(rule_file, set=["search.arm=short"])
+
+
+def test_a_selection_made_elsewhere_is_an_arm(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    rows = rows_of(64, 0)
+    jsonl(tmp_path / "pool.jsonl", rows)
+    jsonl(tmp_path / "items.jsonl", rows_of(8, 1, "eval"))
+    jsonl(tmp_path / "mine.jsonl", rows[5:30])
+    options = {
+        "pool": "pool.jsonl",
+        "evaluation": "items.jsonl",
+        "measure": {"answers": False},
+        "baselines": False,
+    }
+    arms = {"mine": {"rule": "file", "file": "mine.jsonl"}}
+    result = study.run(
+        study_file(name="f", ladder={"rungs": [16], "seeds": 1}, arms=arms, **options), quiet=True
+    )
+    assert {p.arm for p in result.points} == {"base", "random", "mine"}
+    with pytest.raises(AssayError, match="too few samples of the pool"):
+        study.run(study_file(name="f", ladder={"rungs": [40], "seeds": 1}, arms=arms, **options), quiet=True)
