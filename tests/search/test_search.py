@@ -39,6 +39,13 @@ def test_every_method_stays_within_its_limits(method: str) -> None:
     assert sum(o.size for o in samples) <= 150_000
 
 
+def test_a_small_budget_still_reaches_from_end_to_end() -> None:
+    assert {o.size for o in run("ladder", Budget(runs=5))} >= {LOW, HIGH}
+    assert {o.size for o in run("ladder", Budget(samples=130_000))} >= {LOW, HIGH}
+    with pytest.raises(AssayError, match="from one end to the other"):
+        run("ladder", Budget(samples=50_000))
+
+
 def test_money_and_hours_are_limits_too() -> None:
     budget = Budget(money=30.0, price_per_thousand=1.0)
     assert budget.allows([Observation(20_000, 1.0)], 10_000)

@@ -41,7 +41,8 @@ class RidgeFit:
     """Ridge regression by leave-one-out.
 
     ``signs``: share of bootstrap fits in which each coefficient has the sign it has here; ``rank``: Spearman
-    correlation of the left-out predictions with the losses, over distinct rows of the design.
+    correlation of the left-out predictions, less the mean of the others, with the losses, over distinct rows
+    of the design.
     """
 
     names: tuple[str, ...]
@@ -139,7 +140,10 @@ def ridge(
         picked = np.concatenate([np.flatnonzero(named == k) for k in rng.choice(kinds, len(kinds))])
         draws.append(_solve(scaled[picked], losses[picked], penalty) / spread)
     low, high = np.quantile(draws, (0.05, 0.95), axis=0)
-    predicted = losses - errors[penalty]
+    # A left-out prediction holds the mean of the others, which falls as the loss left out rises: taken off,
+    # or a rule that knows nothing would rank all rows upside down.
+    others = (losses.sum() - losses) / (len(losses) - 1)
+    predicted = losses - errors[penalty] - others
     means = [(predicted[named == k].mean(), losses[named == k].mean()) for k in kinds]
     return RidgeFit(
         tuple(names),

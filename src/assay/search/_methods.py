@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from assay.search._budget import Budget
 from assay.search._surface import Choice, Observation, Surface
 
 RUNGS = 7
+_FEWEST = 4
 _WORTH = 0.01
 """Share of the range seen so far that one more run must be expected to gain."""
 _PATIENCE = 1000
@@ -75,7 +77,7 @@ class Grid(_Base):
 
 
 class LadderGradient(_Base):
-    """A log ladder of 7 sizes, then the size of greatest knowledge gradient per root of its cost.
+    """A log ladder of 7 sizes (fewer in a small budget), then sizes by knowledge gradient per root of cost.
 
     Stops where no run is expected to lower the loss by more than 1 % of the range seen (methods: section 3).
     """
@@ -85,7 +87,7 @@ class LadderGradient(_Base):
 
         Each is chosen as if those before had come out as expected.
         """
-        first = _ladder(self.low, self.high, RUNGS)
+        first = self._first()
         done = len(self.observations)
         if done < len(first):
             return self.affordable(first[done:][:count])
@@ -100,6 +102,21 @@ class LadderGradient(_Base):
             sizes.append(round(surface.sizes[best]))
             believed.append(Observation(sizes[-1], surface.centre + surface.unit * float(surface.mean[best])))
         return self.affordable(sizes)
+
+    def _first(self) -> list[int]:
+        """Return the ladder of most rungs, up to 7, that the whole budget allows from end to end."""
+        for rungs in range(RUNGS, _FEWEST - 1, -1):
+            sizes = _ladder(self.low, self.high, rungs)
+            spent = [Observation(size, 0.0) for size in sizes[:-1]]
+            if self.budget.allows(spent, sizes[-1]):
+                return sizes
+        raise AssayError(
+            "the budget does not reach from one end to the other",
+            place="search",
+            value=f"{self.low:,} to {self.high:,} samples",
+            expected=f"{_FEWEST} runs, {sum(_ladder(self.low, self.high, _FEWEST)):,} samples, or more",
+            hint="lower `high`, or raise the budget",
+        )
 
 
 class Golden(_Base):
@@ -150,6 +167,8 @@ class Blend(_Replayed):
             warnings.simplefilter("ignore")  # its AutoML part is not wanted
             import flaml
             from flaml import tune
+
+            logging.getLogger("flaml").setLevel(logging.ERROR)
 
         library: Any = flaml
         sample: Any = tune

@@ -41,6 +41,21 @@ class RuleDesign:
     passes: int
     power: tuple[rule.Power, ...]
 
+    def __rich__(self) -> Any:
+        """Return what will be trained, and what each indicator's slope must be to be seen."""
+        from rich.console import Group
+
+        table = _table("indicator", "spread (sd)", "slope seen from (log loss per sd)")
+        for row in self.power:
+            table.add_row(row.name, f"{row.spread:.2f}", f"{row.detectable:.4f}")
+        head = (
+            f"{self.runs} subsets of {self.n:,} samples ({self.way}"
+            f"{', whitened' if self.whitened else ''}) of {self.usable:,} usable of {self.pool:,}: "
+            f"{self.passes:,} sample passes. Their ids are in {self.folder}. A slope is seen with a chance "
+            "of 80 % at a level of 5 %."
+        )
+        return Group(head, table, "next: `assay rule run` with the same file")
+
 
 @dataclass(frozen=True)
 class RuleReport:
@@ -58,6 +73,27 @@ class RuleReport:
     """Least squares on the length of the answer alone: the rule has to beat it."""
     warnings: tuple[str, ...]
 
+    def __rich__(self) -> Any:
+        """Return the coefficients with what is known of each, and what speaks against the rule."""
+        from rich.console import Group
+
+        table = _table("indicator", "per sd", "90 %", "sign", "OLS", "p", "VIF")
+        fits = zip(
+            self.ridge.names, self.ridge.coefficients, self.ridge.low, self.ridge.high, self.ridge.signs,
+            self.published.coefficients, self.published.p, self.published.inflation, strict=True,
+        )  # fmt: skip
+        for name, own, low, high, sign, ols, p, vif in fits:
+            band = f"[{low:+.4f}, {high:+.4f}]"
+            table.add_row(name, f"{own:+.4f}", band, f"{sign:.0%}", f"{ols:+.4f}", f"{p:.3f}", f"{vif:.1f}")
+        noise = "" if self.noise is None else f", seeds alone {self.noise:.4f}"
+        head = (
+            f"log loss of {self.runs} subsets: left-out rank correlation {self.ridge.rank:+.2f}, error "
+            f"{self.ridge.error:.4f}{noise}; least squares R2 {self.published.r2:.2f}, length alone "
+            f"{self.length.r2:.2f}; step-wise keeps {', '.join(self.stepwise.names)}."
+        )
+        notes = [f"warning: {text}" for text in self.warnings]
+        return Group(head, table, *notes, f"{self.path}; next: `assay rule check`, then `--by {self.path}`")
+
 
 @dataclass(frozen=True)
 class RuleCheck:
@@ -67,6 +103,26 @@ class RuleCheck:
     verdict: str
     comparisons: tuple[ArmComparison, ...]
     page: str
+
+    def __rich__(self) -> Any:
+        """Return the verdict and the comparisons with random."""
+        from rich.console import Group
+
+        table = _table("arm", "samples", "against random", "90 %", "says")
+        for c in self.comparisons:
+            band = f"[{c.low:+.3f}, {c.high:+.3f}]"
+            table.add_row(c.a, f"{c.n_train:,}", f"{c.difference:+.3f}", band, c.word)
+        return Group(f"{self.verdict} (loss, positive is better)", table, self.page)
+
+
+def _table(*names: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="left" if name == names[0] else "right", no_wrap=True)
+    return table
 
 
 def settings(config: StudyConfig) -> RuleConfig:

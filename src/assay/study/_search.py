@@ -34,6 +34,26 @@ class SearchReport:
     seeds: int
     out: str
 
+    def __rich__(self) -> Any:
+        """Return the choice with its interval, what was tried, and its worth against random samples."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("samples", justify="right")
+        table.add_column("loss", justify="right")
+        for o in self.observations:
+            table.add_row(f"{o.size:,}", f"{o.loss:.4f}")
+        choice = self.choice
+        head = (
+            f"{self.arm}: {choice.size:,} samples, between {choice.low:,} and {choice.high:,} (90 %), after "
+            f"{choice.runs} runs on {self.samples:,} samples ({self.method}). "
+            f"On the study's own set: {self.reported:.4f}, random samples {self.random:.4f} "
+            f"({self.seeds} seeds)."
+        )
+        return Group(head, table, self.out)
+
 
 def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
     """Search the size, then measure the choice and random samples on the set of the study.
