@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from assay.core import StudyResult
-from assay.report import render_html
+from assay.core import (
+    PoolChange,
+    PoolColumn,
+    PoolExample,
+    PoolLoss,
+    PoolPage,
+    PoolRemoval,
+    StudyResult,
+)
+from assay.report import render_html, render_pool
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -113,4 +121,37 @@ def test_the_printed_page_holds_the_charts(browser: Any, pages: dict[str, str]) 
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator(".theme").is_visible()
     assert len(page.pdf()) > 50_000
+    page.close()
+
+
+EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script> \u202egnihtemos ' + "长" * 300 + "x" * 300
+
+
+def pool_page(kind: str) -> PoolPage:
+    """Return a page of one kind with hostile text wherever text comes from data."""
+    shown = PoolExample("0" * 32, f"{EVIL}:1", EVIL, EVIL, -0.001, 1234)
+    column = PoolColumn(
+        "mtld", "words", 1, EVIL, 90, 10, EVIL, (1.0, 2.0, 3.0), tuple(float(i) for i in range(41)),
+        tuple(range(40)), tuple(reversed(range(40))) if kind == "select" else (), (shown,), (shown,),
+    )  # fmt: skip
+    removal = PoolRemoval("near", shown, shown, EVIL, 0.9, EVIL)
+    empty = PoolColumn(EVIL, "", 0, "", 0, 100, "", ())
+    return PoolPage(
+        kind, EVIL, 100, 40, (column, empty),
+        (PoolChange("length", "median", 1.0, 2.0), PoolChange("source", EVIL, 0.5, 0.9)),
+        {"near": 3, "rejected": 0}, (PoolLoss("source", EVIL, 3, 20, "near"),), (removal,),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["score", "clean", "select"])
+@pytest.mark.parametrize(("language", "width", "scheme"), [("en", 360, "dark"), ("zh", 1280, "light")])
+def test_pages_about_pools_fit_and_run_nothing(
+    browser: Any, tmp_path: Path, kind: str, language: str, width: int, scheme: str
+) -> None:
+    path = tmp_path / "pool.html"
+    path.write_text(render_pool(pool_page(kind), language), encoding="utf-8")
+    page, troubles = visit(browser, path.as_uri(), width, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert troubles == [] and page.locator("img").count() == 0
     page.close()
