@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from assay.core import AssayError
-from assay.rule import least_squares, mixtures, power, ridge, slopes, stepwise, tilted
+from assay.rule import least_squares, linearity, mixtures, power, ridge, slopes, stepwise, tilted
 
 Array = NDArray[np.float64]
 Pool = tuple[Array, list[str], Array]
@@ -46,6 +46,22 @@ def test_tilted_subsets_differ_in_indicators_alone(pool: Pool) -> None:
     assert design.means.std(axis=0).min() > 5 * random_spread
     again = tilted(values, NAMES, 1000, strata=sources, lengths=lengths)
     assert all((a == b).all() for a, b in zip(design.rows, again.rows, strict=True))
+
+
+def test_doubled_tilts_go_twice_as_far_and_show_a_bend(pool: Pool) -> None:
+    values, sources, lengths = pool
+    design = tilted(values, NAMES, 1000, strata=sources, lengths=lengths, doubled=6)
+    assert len(design.rows) == 38 and (np.abs(design.levels[32:]) == 2).all()
+    reach = np.abs(design.means[32:]).mean() / np.abs(design.means[:32]).mean()
+    assert 1.5 < reach < 2.2
+    rng = np.random.default_rng(9)
+    plain = 0.1 * design.means[:, 0] + 0.002 * rng.normal(size=38)
+    bent = plain + 0.2 * design.means[:, 1] ** 2
+    ratios = []
+    for losses in (plain, bent):
+        found = ridge(design.means[:32], losses[:32], NAMES)
+        ratios.append(linearity(found, design.means[32:], losses[32:]).ratio)
+    assert ratios[0] < 2 < ratios[1]
 
 
 def test_collinear_indicators_are_whitened(pool: Pool) -> None:

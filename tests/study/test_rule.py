@@ -25,23 +25,24 @@ def rule_file(study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
         ladder={"rungs": [32], "seeds": 1},
         models={"embedder": "lexical"},
         arms={"long": {"rule": "top", "by": "len_in"}},
-        rule={"indicators": ["len_in", "knn"], "n": 32, "runs": 8, "check": "trial.jsonl"},
+        rule={"indicators": ["len_in", "knn"], "n": 32, "runs": 8, "doubled": 2, "check": "trial.jsonl"},
         search={"arm": "long", "evaluation": "probe.jsonl", "low": 8, "high": 64, "runs": 5},
     )  # fmt: skip
 
 
 def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     made = verbs.rule_design(rule_file)
-    assert (made.runs, made.n, made.way) == (8, 32, "tilted")
+    assert (made.runs, made.n, made.way) == (10, 32, "tilted")
     assert {p.name for p in made.power} == {"len_in", "knn"} and all(p.detectable > 0 for p in made.power)
     folder = Path(made.folder)
-    assert len(list(folder.glob("row*.ids"))) == 8
+    assert len(list(folder.glob("row*.ids"))) == 10
     assert not (folder / "losses.json").exists(), "nothing is trained by a design"
 
     fitted = verbs.rule_run(rule_file)
     losses = json.loads((folder / "losses.json").read_text())
-    assert len(losses) == 8 and len(losses["row000"]) == 3 and fitted.noise is not None
-    assert all(len(losses[f"row{i:03}"]) == 1 for i in range(1, 8))
+    assert len(losses) == 10 and len(losses["row000"]) == 3 and fitted.noise is not None
+    assert all(len(losses[f"row{i:03}"]) == 1 for i in range(1, 10))
+    assert fitted.runs == 8 and fitted.linearity is not None and fitted.linearity.runs == 2
     rule = read_rule(Path(fitted.path))
     assert set(rule.coefficients) == {"len_in", "knn"} and rule.direction == -1
     assert (folder / "residuals.html").exists()

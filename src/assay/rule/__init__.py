@@ -3,9 +3,11 @@
 from assay.rule._design import Design, Power, mixtures, power, tilted
 from assay.rule._fit import (
     LinearFit,
+    Linearity,
     RidgeFit,
     Slopes,
     least_squares,
+    linearity,
     ridge,
     slopes,
     stepwise,
@@ -14,10 +16,12 @@ from assay.rule._fit import (
 __all__ = [
     "Design",
     "LinearFit",
+    "Linearity",
     "Power",
     "RidgeFit",
     "Slopes",
     "least_squares",
+    "linearity",
     "mixtures",
     "power",
     "ridge",

@@ -69,15 +69,17 @@ def tilted(
     runs: int = 32,
     tilt: float = TILT,
     whiten: bool | None = None,
+    doubled: int = 0,
     seed: int = 0,
 ) -> Design:
     """Return subsets of ``n`` rows tilted by a folded Hadamard design of order 16, repeated up to ``runs``.
 
     ``values`` [rows, k] are indicators, NaN where undefined: such rows are in no subset.  ``strata`` names
     the source (and type) of each row; together with eight classes of ``lengths`` it keeps its share in every
-    subset, so that size and tokens are the same in all.  Indicators are standardised within strata of source
-    and, where a variance inflation factor is above 5 (or ``whiten`` says so), whitened.  Raises
-    :class:`AssayError` for more than 15 indicators, or where too few rows are usable.
+    subset, so that size and tokens are the same in all.  Indicators are standardised within strata and, where
+    a variance inflation factor is above 5 (or ``whiten`` says so), whitened.  ``doubled`` further subsets
+    have twice the tilt: they show whether loss goes on in a straight line.  Raises :class:`AssayError` for
+    more than 15 indicators, or where too few rows are usable.
     """
     if not 1 <= len(names) <= MOST:
         raise AssayError("too many indicators for the design", value=len(names), expected=f"1 to {MOST}")
@@ -99,6 +101,9 @@ def tilted(
     pattern = hadamard(16)[:, 1 : len(names) + 1].astype(float)
     folded = np.vstack([pattern, -pattern])
     levels = np.vstack([folded] * -(-runs // len(folded)))[:runs]
+    # From either half of the fold in turn, so that both ends are reached.
+    ends = np.vstack([pattern, -pattern]).reshape(2, len(pattern), -1).swapaxes(0, 1).reshape(folded.shape)
+    levels = np.vstack([levels, 2 * ends[:doubled]])
     rng = np.random.default_rng(seed)
     rows = []
     for level in levels:

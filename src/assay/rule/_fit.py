@@ -210,6 +210,22 @@ def _slope(column: Array, losses: Array, others: Array | None = None) -> tuple[f
     return float(weights[1]), float(error)
 
 
+@dataclass(frozen=True, slots=True)
+class Linearity:
+    """Whether the rule holds at twice the tilt: the error there, and its ratio to the left-out error."""
+
+    runs: int
+    error: float
+    ratio: float
+
+
+def linearity(fit: RidgeFit, table: Array, losses: Array) -> Linearity:
+    """Compare what ``fit`` predicts for subsets of twice the tilt with their losses."""
+    predicted = fit.intercept + table @ np.array(fit.coefficients)
+    error = float(np.sqrt(((losses - predicted) ** 2).mean()))
+    return Linearity(len(losses), error, error / fit.error if fit.error > 0 else float("inf"))
+
+
 def _enough(table: Array, losses: Array, names: Sequence[str]) -> None:
     if table.shape != (len(losses), len(names)) or not names:
         raise AssayError(

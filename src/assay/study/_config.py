@@ -69,8 +69,9 @@ class RuleConfig:
     """How a quality rule is fitted on this study's base, pool and evaluation set.
 
     ``way``: ``tilted`` (within sources) or ``mixtures`` (INSTRUCTMINING's, 129 x 1,000); ``runs`` subsets of
-    ``n`` samples; ``sd``: what is expected of a run's log loss, for the power that is shown first; ``check``:
-    another evaluation set for the trial, at ``check_rungs`` samples (default: n).
+    ``n`` samples, ``doubled`` more at twice the tilt; ``sd``: what is expected of a run's log loss, for the
+    power that is shown first; ``check``: another evaluation set for the trial, at ``check_rungs`` samples
+    (default: n).
     """
 
     indicators: tuple[str, ...]
@@ -78,6 +79,7 @@ class RuleConfig:
     way: Literal["tilted", "mixtures"] = "tilted"
     n: int = 1000
     runs: int = 32
+    doubled: int = 4
     tilt: float = 0.35
     sd: float = 0.008
     seed: int = 0

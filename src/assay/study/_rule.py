@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 
 _ROW = "row{:03}"
 _SEED_RUNS = 3
+_BENT = 2.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class RuleReport:
     published: rule.LinearFit
     stepwise: rule.LinearFit
     slopes: tuple[rule.Slopes, ...]
+    linearity: rule.Linearity | None
     length: rule.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
     warnings: tuple[str, ...]
@@ -155,7 +157,8 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
         kinds = [f"{s}/{t or ''}" for s, t in zip(sources, dataset.column("type").to_pylist(), strict=True)]
         made = rule.tilted(
             values, wanted.indicators, wanted.n, strata=kinds, lengths=_lengths(ladder, store,
-            quiet=quiet).tolist(), runs=wanted.runs, tilt=wanted.tilt, seed=wanted.seed,
+            quiet=quiet).tolist(), runs=wanted.runs, tilt=wanted.tilt, doubled=wanted.doubled,
+            seed=wanted.seed,
         )  # fmt: skip
     ids = np.array(dataset.column("id").to_pylist(), object)
     folder.mkdir(parents=True, exist_ok=True)
@@ -227,13 +230,21 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     names = tuple(facts["names"])
     means, shares = np.array(facts["means"]), np.array(facts["shares"])
     order = [_ROW.format(number) for number in range(len(means))]
-    target = np.array([np.mean(by_row[row]) for row in order])
+    every = np.array([np.mean(by_row[row]) for row in order])
+    doubled = np.abs(np.array(facts["levels"])).max(axis=1) > 1
+    ends = means[doubled], every[doubled]
+    means, target, shares = means[~doubled], every[~doubled], shares[~doubled]
     ridge = rule.ridge(means, target, names)
+    straight = rule.linearity(ridge, *ends) if doubled.any() else None
     slopes = rule.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
     length = _length_alone(config, means, names, target, quiet=quiet)
     repeated = by_row[order[0]]
     noise = float(np.std(repeated, ddof=1)) if len(repeated) > 1 else None
     warnings = _warnings(ridge, slopes, length, noise, target)
+    if straight is not None and straight.ratio > _BENT:
+        warnings.append(
+            f"at twice the tilt the error is {straight.ratio:.1f} times as large: not a straight line"
+        )
     spread, centre = np.array(facts["spread"]), np.array(facts["centre"])
     weights = np.array(ridge.coefficients) / spread
     text = {
@@ -245,6 +256,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         "source": f"ridge on {len(target)} subsets of {wanted.n:,} ({facts['way']}), base {config.base}",
         "models": {"embedder": config.models.embedder},
         "fit": dataclasses.asdict(ridge),
+        "linearity": None if straight is None else dataclasses.asdict(straight),
         "losses": by_row,
         "warnings": warnings,
         "check": None,
@@ -254,7 +266,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     _residuals(ridge, means, target, folder / "residuals.html")
     return RuleReport(
         str(path), len(target), noise, ridge, rule.least_squares(means, target, names),
-        rule.stepwise(means, target, names), tuple(slopes), length, tuple(warnings),
+        rule.stepwise(means, target, names), tuple(slopes), straight, length, tuple(warnings),
     )  # fmt: skip
 
 
@@ -268,7 +280,7 @@ def _length_alone(
         values = _values(ladder, store, ("len_out",), quiet=quiet)[:, 0]
         dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
         known = dict(zip(dataset.column("id").to_pylist(), values.tolist(), strict=True))
-        rows = sorted(_folder(config).glob("row*.ids"))
+        rows = sorted(_folder(config).glob("row*.ids"))[: len(target)]
         column = np.array([np.mean([known[i] for i in p.read_text("utf-8").split()]) for p in rows])
     return rule.least_squares(column[:, None], target, ("len_out",))
 
