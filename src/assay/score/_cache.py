@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,7 +20,7 @@ class Cache:
         """Open (and make) ``folder/name.sqlite``."""
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{name}.sqlite"
-        with self._connect() as connection:
+        with closing(self._connect()) as connection, connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("CREATE TABLE IF NOT EXISTS entry (key TEXT PRIMARY KEY, value) WITHOUT ROWID")
 
@@ -29,21 +30,18 @@ class Cache:
     def get(self, keys: Sequence[str]) -> dict[str, Stored]:
         """Return what is known of the keys."""
         found: dict[str, Stored] = {}
-        connection = self._connect()
-        for part in _parts(keys):
-            marks = ",".join("?" * len(part))
-            # Only question marks are put into the text.
-            rows = connection.execute(f"SELECT key, value FROM entry WHERE key IN ({marks})", part)  # noqa: S608
-            found.update(rows)
-        connection.close()
+        with closing(self._connect()) as connection:
+            for part in _parts(keys):
+                marks = ",".join("?" * len(part))
+                # Only question marks are put into the text.
+                query = f"SELECT key, value FROM entry WHERE key IN ({marks})"  # noqa: S608
+                found.update(connection.execute(query, part))
         return found
 
     def put(self, values: Mapping[str, Stored]) -> None:
         """Keep values; after the call they survive a kill."""
-        connection = self._connect()
-        with connection:
+        with closing(self._connect()) as connection, connection:
             connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?)", values.items())
-        connection.close()
 
 
 def _parts(keys: Sequence[str]) -> Iterator[list[str]]:

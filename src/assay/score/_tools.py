@@ -143,6 +143,8 @@ class Tools:
         """
         stream = iter(texts)
         folder = self.models.cache
+        if self.models.embedder == model.LEXICAL:
+            folder = None  # cheaper to compute than to look up
         store = None if folder is None else Cache(folder, f"vectors-{self.embedder.revision[:16]}")
         parts = [np.zeros((0, self.embedder.dim), np.float16)]
         while batch := list(islice(stream, _BATCH)):

@@ -50,8 +50,9 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     """Return the steps that read the evaluation set and the pool."""
     evaluation = _reading(config, "evaluation", config.evaluation, {})
     wanted = config.decontaminate
-    rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(wanted.embedder)}
-    where = {"embedder": wanted.embedder, "cache": str(cache_folder(config))}
+    embedder = str(model_place(wanted.embedder, Path(config.folder)))
+    rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(embedder)}
+    where = {"embedder": embedder, "cache": str(cache_folder(config))}
     inputs = {"evaluation": evaluation}
     return evaluation, _reading(config, "pool", config.pool, inputs, {"decontaminate": rules}, where)
 
@@ -154,6 +155,11 @@ def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
             ) from None
 
 
+def model_place(name: str | None, folder: Path) -> str | None:
+    """Return a model's name, or its path where that is a folder seen from the study file's."""
+    return str(folder / name) if name is not None and (folder / name).is_dir() else name
+
+
 def _place(by: str, folder: str) -> str:
     """Return an indicator's name, or the path of a rule's file, which starts from the study file's folder."""
     return str(Path(folder) / by) if by.endswith(".json") else by
@@ -172,7 +178,7 @@ class Ladder:
     ) -> None:
         """Resolve the base model and the arms: those given alone, or the study's with their baselines."""
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
-        self.base = resolve_base(config.base)
+        self.base = resolve_base(str(model_place(config.base, Path(config.folder))))
         self.base_id = base_digest(self.base)
         self.where = {"base": str(self.base), "device": config.where.device}
         self.notes: list[str] = []
@@ -193,6 +199,11 @@ class Ladder:
         arms = {"random": ArmConfig(), **self.config.arms}
         for name, arm in arms.items():
             _check_arm(name, arm, self.config.folder)
+            if arm.rule == "target" and not self.config.models.target:
+                raise AssayError(
+                    "the arm lacks target samples", place="models.target", expected="files of samples",
+                    hint=f"arms.{name} takes what is like them; never the set that you report on",
+                )  # fmt: skip
         selections = [n for n, a in arms.items() if a.rule not in ("random", "balanced")]
         if selections and self.config.baselines:
             arms.setdefault("balanced", ArmConfig("balanced", rungs=arms[selections[0]].rungs))
@@ -262,8 +273,8 @@ class Ladder:
             (place,) = expand((chosen.file,), Path(self.config.folder), f"arms.{arm}.file")
             settings["file"], where["file"] = _digest(place), place
         if chosen.rule in select.VECTOR_SELECTIONS:
-            settings["embedder"] = embedder_id(self.config.models.embedder)
             where |= self._models()
+            settings["embedder"] = embedder_id(where["embedder"])
         if chosen.rule == "target":
             settings["target"] = [_digest(place) for place in where["target"]]
         return Step("order", 2, f"{_STEPS}:order", settings, inputs, where=where, label=f"{arm}, seed {seed}")
@@ -274,9 +285,10 @@ class Ladder:
         return {
             **self.where,
             "cache": str(cache_folder(self.config)),
+            "neighbour": models.neighbour,
             **{
-                name: getattr(models, name)
-                for name in ("embedder", "second", "reward", "dialog", "neighbour")
+                name: model_place(getattr(models, name), folder)
+                for name in ("embedder", "second", "reward", "dialog")
             },
             **{
                 name: expand(getattr(models, name), folder, f"models.{name}")

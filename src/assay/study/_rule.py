@@ -254,7 +254,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         "intercept": ridge.intercept - float(weights @ centre),
         "coefficients": dict(zip(names, weights.tolist(), strict=True)),
         "source": f"ridge on {len(target)} subsets of {wanted.n:,} ({facts['way']}), base {config.base}",
-        "models": {"embedder": config.models.embedder},
+        "models": {"embedder": Path(config.models.embedder).name},
         "fit": dataclasses.asdict(ridge),
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "losses": by_row,

@@ -91,8 +91,6 @@ def _contaminated(context: StepContext, pool: data.Dataset) -> dict[int, dict[st
     rules, where = context.config["decontaminate"], context.where
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     tools = score.Tools(score.Models(embedder=where["embedder"], cache=Path(where["cache"])))
-    if where["embedder"] == model.LEXICAL:  # cheaper to compute than to look up
-        tools = score.Tools(score.Models(embedder=where["embedder"]))
     prompts = tools.embed(map(select.prompt_of, pool))
     found = select.alike(prompts, tools.embed(map(select.prompt_of, items)), rules["alike"])
     hashes = data.hashed(map(select.prompt_of, pool))
