@@ -154,35 +154,41 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
             values, wanted.indicators, wanted.n, sources=sources, runs=wanted.runs, seed=wanted.seed
         )
     else:
-        kinds = [f"{s}/{t or ''}" for s, t in zip(sources, dataset.column("type").to_pylist(), strict=True)]
+        types = dataset.column("type").to_pylist()
+        lengths = _lengths(ladder, store, quiet=quiet).tolist()
         made = rule.tilted(
-            values, wanted.indicators, wanted.n, strata=kinds, lengths=_lengths(ladder, store,
-            quiet=quiet).tolist(), runs=wanted.runs, tilt=wanted.tilt, doubled=wanted.doubled,
-            seed=wanted.seed,
+            values, wanted.indicators, wanted.n,
+            strata=[f"{s}/{t}" for s, t in zip(sources, types, strict=True)], lengths=lengths, runs=wanted.runs, tilt=wanted.tilt, doubled=wanted.doubled, seed=wanted.seed,
         )  # fmt: skip
-    ids = np.array(dataset.column("id").to_pylist(), object)
+    usable = values[np.isfinite(values).all(axis=1)]
+    _write_design(folder, made, wanted, dataset.column("id").to_pylist(), sources, usable)
+    runs = len(made.rows) + _SEED_RUNS - 1
+    return RuleDesign(
+        str(folder), wanted.way, len(made.rows), wanted.n, len(usable), len(dataset), made.whitened,
+        runs * wanted.n * config.recipe.epochs, rule.power(made, wanted.sd),
+    )  # fmt: skip
+
+
+def _write_design(
+    folder: Path, made: rule.Design, wanted: RuleConfig, ids: list[str], sources: list[str], usable: Array
+) -> None:
+    """Write the ids of each subset, and what the fit needs to know of them."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("row*.ids"):
         old.unlink()
+    named = np.array(ids, object)
     for number, rows in enumerate(made.rows):
-        (folder / f"{_ROW.format(number)}.ids").write_text("\n".join(ids[rows]) + "\n", encoding="utf-8")
-    kinds_of = sorted(set(sources))
-    places = np.searchsorted(kinds_of, sources)
-    shares = [(np.bincount(places[rows], minlength=len(kinds_of)) / len(rows)).tolist() for rows in made.rows]
-    usable = int(np.isfinite(values).all(axis=1).sum())
-    spread = np.nanstd(values[np.isfinite(values).all(axis=1)], axis=0)
+        (folder / f"{_ROW.format(number)}.ids").write_text("\n".join(named[rows]) + "\n", encoding="utf-8")
+    kinds = sorted(set(sources))
+    places = np.searchsorted(kinds, sources)
+    spread = usable.std(axis=0)
     facts = {
         "names": made.names, "n": wanted.n, "way": wanted.way, "levels": made.levels.tolist(),
-        "means": made.means.tolist(), "shares": shares, "sources": kinds_of,
-        "centre": np.nanmean(values[np.isfinite(values).all(axis=1)], axis=0).tolist(),
-        "spread": np.where(spread > 0, spread, 1).tolist(),
+        "means": made.means.tolist(), "sources": kinds,
+        "shares": [(np.bincount(places[r], minlength=len(kinds)) / len(r)).tolist() for r in made.rows],
+        "centre": usable.mean(axis=0).tolist(), "spread": np.where(spread > 0, spread, 1).tolist(),
     }  # fmt: skip
-    (folder / "design.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    runs = len(made.rows) + _SEED_RUNS - 1
-    return RuleDesign(
-        str(folder), wanted.way, len(made.rows), wanted.n, usable, len(dataset), made.whitened,
-        runs * wanted.n * config.recipe.epochs, rule.power(made, wanted.sd),
-    )  # fmt: skip
+    _write(folder / "design.json", facts)
 
 
 def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool) -> Array:
@@ -208,8 +214,8 @@ def _lengths(ladder: Ladder, store: Store, *, quiet: bool) -> Array:
 def trained(config: StudyConfig, *, quiet: bool = False) -> dict[str, list[float]]:
     """Train every subset of the design and return its log losses: one seed, three for the first subset."""
     wanted, folder = settings(config), _folder(config)
-    if not (folder / "design.json").exists():
-        design(config, quiet=quiet)
+    # Made again from what the store holds, so that it is never that of other settings.
+    design(config, quiet=quiet)
     rows = sorted(folder.glob("row*.ids"))
     arms = {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
     found = losses(config, arms, 1, f"{config.name}-rule", quiet=quiet)
@@ -218,7 +224,7 @@ def trained(config: StudyConfig, *, quiet: bool = False) -> dict[str, list[float
     by_row: dict[str, list[float]] = {}
     for (arm, _, _), loss in sorted(found.items()):
         by_row.setdefault(arm, []).append(math.log(loss))
-    (folder / "losses.json").write_text(json.dumps(by_row, indent=1) + "\n", encoding="utf-8")
+    _write(folder / "losses.json", by_row)
     return by_row
 
 
