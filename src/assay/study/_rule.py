@@ -158,7 +158,8 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
         lengths = _lengths(ladder, store, quiet=quiet).tolist()
         made = rule.tilted(
             values, wanted.indicators, wanted.n,
-            strata=[f"{s}/{t}" for s, t in zip(sources, types, strict=True)], lengths=lengths, runs=wanted.runs, tilt=wanted.tilt, doubled=wanted.doubled, seed=wanted.seed,
+            strata=[f"{s}/{t}" for s, t in zip(sources, types, strict=True)], lengths=lengths,
+            runs=wanted.runs, tilt=wanted.tilt, doubled=wanted.doubled, seed=wanted.seed,
         )  # fmt: skip
     usable = values[np.isfinite(values).all(axis=1)]
     _write_design(folder, made, wanted, dataset.column("id").to_pylist(), sources, usable)
