@@ -409,9 +409,9 @@ class ModelOptions:
     embedder
         `minilm` (English), `lexical` (any script, no model), or a sentence-transformers or Model2Vec model.
     reward
-        Reward model (sequence classification with one output).
+        Reward model: `deberta`, `oasst`, or any sequence classification with one output.
     dialog
-        UniEval model (T5), for naturalness, coherence, understandability.
+        UniEval (`unieval`, or a T5 of that kind), for naturalness, coherence, understandability.
     target
         Samples like those the model is to be good at, for rds, less and the target selection.
     reference

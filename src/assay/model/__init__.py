@@ -22,17 +22,14 @@ from assay.model._recipe import PRESETS, Recipe, preset
 from assay.model._tokens import PLAIN_TEMPLATE, Encoded, TokenTable, encode, render, write_tokens
 
 if TYPE_CHECKING:
-    from assay.model._critics import DEBERTA, DIMENSIONS, OASST, UNIEVAL, boolean_questions, rewarder
+    from assay.model._critics import DIMENSIONS, boolean_questions, rewarder
     from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
     from assay.model._hidden import hidden_means
     from assay.model._influence import Influence, InfluenceSettings
     from assay.model._train import Segment, Trainer, TrainReport, set_threads, train_full, trainer
 
 _LAZY = {
-    "DEBERTA": "_critics",
     "DIMENSIONS": "_critics",
-    "OASST": "_critics",
-    "UNIEVAL": "_critics",
     "boolean_questions": "_critics",
     "rewarder": "_critics",
     "hidden_means": "_hidden",
@@ -53,15 +50,12 @@ _LAZY = {
 }
 
 __all__ = [
-    "DEBERTA",
     "DIMENSIONS",
     "LEXICAL",
     "MINILM",
-    "OASST",
     "PLAIN_TEMPLATE",
     "POCKET",
     "PRESETS",
-    "UNIEVAL",
     "Answer",
     "Decoding",
     "Embedder",

@@ -15,9 +15,6 @@ from assay.model._base import load_tokenizer, pick_device
 from assay.model._batches import partition
 from assay.model._tokens import render
 
-OASST = "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5"
-DEBERTA = "OpenAssistant/reward-model-deberta-v3-large-v2"
-UNIEVAL = "MingZhong/unieval-dialog"
 _POOLED = "gpt_neox_reward_model"
 
 Grade = Callable[[Sequence[Sample]], list[float | None]]

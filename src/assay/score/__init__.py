@@ -8,9 +8,10 @@ from assay.score._pool import Tags
 from assay.score._ready import INDICATORS, direction, find, needs, ready, version
 from assay.score._rule import RULES, Rule, read_rule
 from assay.score._table import IndicatorSummary, Scored, score
-from assay.score._tools import Models, Tools, whole
+from assay.score._tools import CRITICS, Models, Tools, whole
 
 __all__ = [
+    "CRITICS",
     "INDICATORS",
     "RULES",
     "Cache",

@@ -47,7 +47,7 @@ RULES: Mapping[str, Rule] = {
         1.0684,
         {"reward": -0.1498, "tokens_out": 8.257e-5, "knn": -0.9350},
         "INSTRUCTMINING (2307.06290), first version",
-        {"reward": "OpenAssistant/reward-model-deberta-v3-large-v2", "embedder": "minilm"},
+        {"reward": "deberta", "embedder": "minilm"},
     ),
     "instructmining-v2": Rule(
         "instructmining-v2",
@@ -56,7 +56,7 @@ RULES: Mapping[str, Rule] = {
         0.0274,
         {"reward": -0.0078, "understandability": 0.4421, "naturalness": -0.3212, "coherence": -0.1520},
         "INSTRUCTMINING (2307.06290), second version, equation 4",
-        {"reward": "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5", "dialog": "MingZhong/unieval-dialog"},
+        {"reward": "oasst", "dialog": "unieval"},
     ),
 }
 """The published rules by name."""

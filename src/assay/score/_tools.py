@@ -27,7 +27,8 @@ class Models:
     """Which models and samples serve the indicators.
 
     ``base``: `pocket`, a folder or an id, for ppl, ifd, miwv, rds, less; ``second``: another, for loss_gap;
-    ``embedder``: for knn, miwv; ``reward`` and ``dialog``: critics; ``target``: samples like those the model
+    ``embedder``: for knn, miwv; ``reward`` (`deberta`, `oasst`) and ``dialog`` (`unieval`): critics, by short
+    name, folder or id; ``target``: samples like those the model
     is to be good at, for rds and less; ``reference``: samples that knn_reference measures the distance to;
     ``neighbour``: which one knn takes; ``cache``: folder where values of models are kept (None: nowhere).
     """
@@ -43,6 +44,13 @@ class Models:
     max_tokens: int = 1024
     cache: Path | None = None
 
+
+CRITICS = {
+    "deberta": "OpenAssistant/reward-model-deberta-v3-large-v2",
+    "oasst": "OpenAssistant/oasst-rm-2.1-pythia-1.4b-epoch-2.5",
+    "unieval": "MingZhong/unieval-dialog",
+}
+"""The published critics by short name: reward models of INSTRUCTMINING's two rules, and UniEval."""
 
 DEFAULT = Models()
 """The embedded models, nothing cached."""
@@ -108,22 +116,22 @@ class Tools:
     @cached_property
     def reward(self) -> tuple[model.Grade, str]:
         """The reward model and its digest."""
-        folder = self._critic(self.models.reward, "--reward", f"{model.DEBERTA} or {model.OASST}")
+        folder = self._critic(self.models.reward, "--reward", "deberta or oasst")
         return model.rewarder(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
 
     @cached_property
     def dialog(self) -> tuple[Any, str]:
         """UniEval by dimension, and its digest."""
-        folder = self._critic(self.models.dialog, "--dialog", model.UNIEVAL)
+        folder = self._critic(self.models.dialog, "--dialog", "unieval")
         return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
 
     @staticmethod
     def _critic(name: str | None, place: str, usual: str) -> Path:
         if name is None:
             raise AssayError(
-                "the indicator needs a model", place=place, expected=f"a folder or id, usually {usual}"
+                "the indicator needs a model", place=place, expected=f"{usual}, or a folder or id"
             )
-        return model.model_folder(name, place)
+        return model.model_folder(CRITICS.get(name, name), place)
 
     def target(self, name: str) -> tuple[Sample, ...]:
         """Return the target samples, or say that ``name`` needs them."""

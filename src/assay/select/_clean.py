@@ -50,7 +50,11 @@ class CleanRules:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Why a sample was removed: the rule, the kept partner or evaluation item, how alike, what was seen."""
+    """Why a sample was removed: the rule, the kept partner or evaluation item, how alike, what was seen.
+
+    ``span``: tokens of the prompt that hold the evaluation item, first and after the last; None where the
+    whole sample is meant.
+    """
 
     row: int
     id: str
@@ -59,6 +63,7 @@ class Receipt:
     partner: str | None = None
     score: float | None = None
     detail: str = ""
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +282,7 @@ def _evaluation(
             item = items[match.item]
             removed[row] = Receipt(
                 row, pool.ids[row], pool.origins[row], "evaluation", item.origin or item.id,
-                round(match.score, 4), match.detail,
+                round(match.score, 4), match.detail, match.span,
             )  # fmt: skip
 
 

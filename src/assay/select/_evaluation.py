@@ -21,11 +21,16 @@ GRAM = 8
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An evaluation item (its place) that a row holds: how much of it, and in which sense."""
+    """An evaluation item (its place) that a row holds: how much of it, in which sense, and where.
+
+    ``span``: first token of the prompt that is held, and the one after the last; None where that is not
+    known.
+    """
 
     item: int
     score: float
     detail: str
+    span: tuple[int, int] | None = None
 
 
 def prompt_of(sample: Sample) -> str:
@@ -45,16 +50,19 @@ def holding(prompts: HashedTexts, items: Sequence[Sample], least: float) -> dict
     distinct = Counter(owner for found in index.values() for owner in found)
     seen, rows = _runs(prompts)
     hits = np.isin(seen, np.fromiter(index, np.uint64, len(index)))
-    found: dict[int, dict[int, set[int]]] = {}
-    for gram, row in zip(seen[hits].tolist(), rows[hits].tolist(), strict=True):
+    places = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    found: dict[int, dict[int, dict[int, int]]] = {}
+    for gram, row, place in zip(seen[hits].tolist(), rows[hits].tolist(), places[hits].tolist(), strict=True):
         for owner in index[gram]:
-            found.setdefault(row, {}).setdefault(owner, set()).add(gram)
+            found.setdefault(row, {}).setdefault(owner, {}).setdefault(gram, place)
     matches = {}
     for row, by_item in found.items():
         share, owner = max((len(own) / distinct[item], -item) for item, own in by_item.items())
         if share >= least:
             detail = f"holds {share:.0%} of the runs of {GRAM} tokens of an evaluation prompt"
-            matches[row] = Match(-owner, share, detail)
+            held = by_item[-owner].values()
+            stop = min(max(held) + GRAM, int(prompts.lengths[row]))
+            matches[row] = Match(-owner, share, detail, (min(held), stop))
     return matches
 
 

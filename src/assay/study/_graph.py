@@ -287,7 +287,7 @@ class Ladder:
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
             **{
-                name: model_place(getattr(models, name), folder)
+                name: model_place(score.CRITICS.get(getattr(models, name), getattr(models, name)), folder)
                 for name in ("embedder", "second", "reward", "dialog")
             },
             **{
