@@ -170,7 +170,7 @@ def test_holding_finds_equal_and_contained_prompts_in_any_script() -> None:
     ]
     found = holding(hashed(prompts), items, 0.6)
     assert {row: match.item for row, match in found.items()} == {0: 0, 1: 1, 2: 2}
-    assert found[1].span == (2, 16) and found[0].span == (0, 5), "in tokens of the prompt"
+    assert found[1].span == (2, 16) and found[0].span == (0, 4), "in tokens of the prompt"
     assert holding(hashed(prompts), [], 0.6) == {}
     encode = embedder("lexical").encode
     assert set(alike(encode(prompts), encode([long]), 0.85)) == {1}
