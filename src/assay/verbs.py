@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from assay.core import SelectionRule
+
 if TYPE_CHECKING:
     from assay.core import CurvePower, Reading, StudyResult
     from assay.data import Inspection
@@ -553,20 +555,7 @@ def select(
     *,
     out: Path,
     n: int,
-    rule: Literal[
-        "top",
-        "bottom",
-        "random",
-        "balanced",
-        "quota",
-        "clusters",
-        "deita",
-        "k_center",
-        "facility",
-        "qdit",
-        "target",
-        "tags",
-    ] = "top",
+    rule: SelectionRule = "top",
     by: str | None = None,
     scores: Path | None = None,
     groups: Literal["source", "type", "language", "length"] = "source",

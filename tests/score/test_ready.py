@@ -85,7 +85,13 @@ def test_a_rule_from_a_file_adds_up_its_indicators(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("reward", "--reward"), ("coherence", "--dialog"), ("loss_gap", "--second"), ("rds", "--target")],
+    [
+        ("reward", "--reward"),
+        ("coherence", "--dialog"),
+        ("loss_gap", "--second"),
+        ("rds", "--target"),
+        ("knn_reference", "--reference"),
+    ],
 )
 def test_what_is_missing_is_named(name: str, part: str) -> None:
     with pytest.raises(AssayError) as caught:

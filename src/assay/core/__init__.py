@@ -34,7 +34,15 @@ from assay.core._points import (
     Worth,
     higher_is_better,
 )
-from assay.core._pool_page import PoolChange, PoolColumn, PoolExample, PoolLoss, PoolPage, PoolRemoval
+from assay.core._pool_page import (
+    PoolChange,
+    PoolColumn,
+    PoolExample,
+    PoolLoss,
+    PoolPage,
+    PoolRemoval,
+    SelectionRule,
+)
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
 
 __all__ = [
@@ -75,6 +83,7 @@ __all__ = [
     "RunRow",
     "RungAnswer",
     "Sample",
+    "SelectionRule",
     "SourceRow",
     "StudyResult",
     "Verdict",

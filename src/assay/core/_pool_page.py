@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+SelectionRule: TypeAlias = Literal[
+    "top", "bottom", "random", "balanced", "quota", "clusters", "deita", "k_center", "facility", "qdit",
+    "target", "tags",
+]  # fmt: skip
+"""Ways to select, as :func:`assay.select.pick` explains them."""
 
 
 @dataclass(frozen=True, slots=True)

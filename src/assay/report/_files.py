@@ -58,14 +58,15 @@ def write_report(result: StudyResult, folder: Path) -> list[Path]:
         "points.csv": frame.write_csv(),
         RESULT: canonical_json(result) + "\n",
     }
-    written = [_replace(folder / name, clean(text).encode()) for name, text in texts.items()]
+    written = [replace_file(folder / name, clean(text).encode()) for name, text in texts.items()]
     parquet = folder / "points.parquet"
     partial = folder / f".{parquet.name}.partial"
     frame.write_parquet(partial, compression="zstd", statistics=False)
     return [*written, partial.replace(parquet)]
 
 
-def _replace(path: Path, content: bytes) -> Path:
+def replace_file(path: Path, content: bytes) -> Path:
+    """Write a file that appears whole, by a rename."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content)
     return partial.replace(path)

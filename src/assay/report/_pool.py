@@ -8,6 +8,7 @@ from typing import Any
 from assay.core import PoolColumn, PoolPage
 from assay.report import _format
 from assay.report._charts import bar
+from assay.report._files import replace_file
 from assay.report._html import environment, part, policy
 from assay.report._svg import Scale, Svg, element, join, path, ticks
 from assay.report._words import CATALOGUES, words
@@ -32,10 +33,7 @@ def render_pool(page: PoolPage, language: str = "en") -> str:
 
 def write_page(page: PoolPage, out: Path, language: str = "en") -> Path:
     """Write the page; it appears whole, by a rename."""
-    text = render_pool(page, language)
-    partial = out.with_name(f".{out.name}.partial")
-    partial.write_bytes(text.encode())
-    return partial.replace(out)
+    return replace_file(out, render_pool(page, language).encode())
 
 
 def value(number: float | None) -> str:

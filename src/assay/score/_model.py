@@ -117,7 +117,7 @@ def _knn(tools: Tools, pool: Iterable[Sample]) -> Made:
 
 def _knn_reference(tools: Tools, _: Iterable[Sample]) -> Made:
     k = tools.models.neighbour
-    near = tools.embed(map(whole, tools.models.reference))
+    near = tools.embed(map(whole, tools.reference()))
     few = Undefined(f"fewer than {k} reference samples (--reference)")
 
     def measure(samples: Sequence[Sample]) -> list[Value]:

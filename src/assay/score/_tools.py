@@ -144,6 +144,16 @@ class Tools:
             )
         return self.models.target
 
+    def reference(self) -> tuple[Sample, ...]:
+        """Return the reference samples, or say that they are needed."""
+        if not self.models.reference:
+            raise AssayError(
+                "the indicator needs reference samples",
+                place="indicator knn_reference",
+                hint="--reference FILE",
+            )
+        return self.models.reference
+
     def embed(self, texts: Iterable[str]) -> Vectors:
         """Return the unit vectors [n, dim] of a stream of texts; those in the cache are not computed.
 

@@ -4,7 +4,7 @@ from assay.select._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clea
 from assay.select._evaluation import Match, alike, holding, prompt_of
 from assay.select._near import near_duplicates
 from assay.select._novel import novel
-from assay.select._pick import SCORE_SELECTIONS, SELECTIONS, VECTOR_SELECTIONS, pick, shift
+from assay.select._pick import SCORE_SELECTIONS, SELECTIONS, VECTOR_SELECTIONS, length_classes, pick, shift
 from assay.select._similar import similar
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "alike",
     "clean",
     "holding",
+    "length_classes",
     "near_duplicates",
     "novel",
     "pick",

@@ -5,31 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.core import AssayError
+from assay.core import AssayError, SelectionRule
 from assay.select._diverse import by_tags, by_target, clusters, facility_location, k_center, score_first
 from assay.select._similar import Rows, Vectors
 
 T = TypeVar("T")
 
-SELECTIONS: tuple[str, ...] = (
-    "top",
-    "bottom",
-    "random",
-    "balanced",
-    "quota",
-    "clusters",
-    "deita",
-    "k_center",
-    "facility",
-    "qdit",
-    "target",
-    "tags",
-)
+SELECTIONS: tuple[str, ...] = get_args(SelectionRule)
 """By score from the best or worst; at random; in turn over groups (balanced: each at random; quota: each by
 score) or over clusters of embeddings; DEITA's score first with a limit of likeness; k-center; facility
 location; QDIT, facility location with score; in turn by the likeness to target samples; by new tags."""
@@ -146,3 +133,9 @@ def shift(
         part = np.bincount(places[rows], minlength=len(values)) / len(rows)
         found[kind] = {str(v): (float(a), float(b)) for v, a, b in zip(values, whole, part, strict=True)}
     return found
+
+
+def length_classes(lengths: Sequence[float] | NDArray[np.float64], count: int = 40) -> list[str]:
+    """Return equally large classes of length, by rank: groups whose quota keeps the length of the pool."""
+    ranks = np.argsort(np.argsort(lengths, kind="stable"), kind="stable")
+    return [str(rank * count // len(ranks)) for rank in ranks.tolist()]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.core import TASK_TYPES, AssayError
+from assay.core import TASK_TYPES, AssayError, SelectionRule
 from assay.model import LEXICAL, MINILM, PRESETS, Recipe, preset
 
 FULL = "full"
@@ -28,10 +28,7 @@ class TestbedConfig:
     defects: Mapping[str, float] = field(default_factory=dict)
 
 
-ArmRule = Literal[
-    "random", "balanced", "longest", "top", "bottom", "quota", "clusters", "deita", "k_center", "facility",
-    "qdit", "target", "tags", "file",
-]  # fmt: skip
+ArmRule = Literal[SelectionRule, "longest", "file"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from assay.study._pages import Gallery, clean_page, score_page, select_page
 
 _BATCH = 1024
 _SHOWN = 12
-_LENGTH_CLASSES = 40
 GROUPS = ("source", "type", "language", "length")
 
 
@@ -217,7 +216,7 @@ def select_pool(
         rule,
         n=n,
         score=values,
-        groups=facts.classes() if groups == "length" else facts.names[groups],
+        groups=select.length_classes(facts.lengths) if groups == "length" else facts.names[groups],
         vectors=score.Tools(models).embed(map(score.whole, pool))
         if rule in select.VECTOR_SELECTIONS
         else None,
@@ -256,11 +255,6 @@ class _Facts:
             self.names["source"].append(sample.source)
             self.names["type"].append(sample.type or "untyped")
             self.names["language"].append(sample.language or "unknown")
-
-    def classes(self) -> list[str]:
-        """Return 40 equally large classes of the answer's length."""
-        ranks = np.argsort(np.argsort(self.lengths, kind="stable"), kind="stable")
-        return [str(r * _LENGTH_CLASSES // len(ranks)) for r in ranks.tolist()]
 
 
 def _baselines(facts: _Facts, rule: str, seed: int) -> dict[str, NDArray[np.int64]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder
 from assay.study._measured import finished, losses, prepared
 from assay.study._run import run as run_study
+from assay.study._steps import write_json
 
 Array = NDArray[np.float64]
 
@@ -189,7 +189,7 @@ def _write_design(
         "shares": [(np.bincount(places[r], minlength=len(kinds)) / len(r)).tolist() for r in made.rows],
         "centre": usable.mean(axis=0).tolist(), "spread": np.where(spread > 0, spread, 1).tolist(),
     }  # fmt: skip
-    _write(folder / "design.json", facts)
+    write_json(folder / "design.json", facts)
 
 
 def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool) -> Array:
@@ -225,7 +225,7 @@ def trained(config: StudyConfig, *, quiet: bool = False) -> dict[str, list[float
     by_row: dict[str, list[float]] = {}
     for (arm, _, _), loss in sorted(found.items()):
         by_row.setdefault(arm, []).append(math.log(loss))
-    _write(folder / "losses.json", by_row)
+    write_json(folder / "losses.json", by_row)
     return by_row
 
 
@@ -269,7 +269,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         "check": None,
     }
     path = folder / "rule.json"
-    _write(path, text)
+    write_json(path, text)
     _residuals(ridge, means, target, folder / "residuals.html")
     return RuleReport(
         str(path), len(target), noise, ridge, rule.least_squares(means, target, names),
@@ -327,12 +327,6 @@ def _residuals(ridge: rule.RidgeFit, means: Array, target: Array, out: Path) -> 
     write_scatter(predicted.tolist(), (target - predicted).tolist(), "predicted log loss", "residual", out)
 
 
-def _write(path: Path, text: Mapping[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
     """Try the rule: top, top of each length, and bottom against random, at equal size, on a set of its own.
 
@@ -372,7 +366,7 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
     verdict = _verdict(matched)
     text = json.loads(path.read_text(encoding="utf-8"))
     text["check"] = {"verdict": verdict, "comparisons": [dataclasses.asdict(c) for c in rows]}
-    _write(path, text)
+    write_json(path, text)
     return RuleCheck(str(path), verdict, rows, str(folder / "check" / "report.html"))
 
 

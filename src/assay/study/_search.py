@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError
+from assay.core import AssayError, to_json
 from assay.plan import Advance, progress_bar
 from assay.search import Budget, Choice, Observation, Searcher, searcher
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
 from assay.study._measured import losses
+from assay.study._steps import write_json
 
 _REPORT_SEEDS = 3
 
@@ -82,7 +82,7 @@ def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
         wanted.arm, wanted.method, choice, tuple(made.observations), sum(o.size for o in made.observations),
         mean[wanted.arm], mean["random"], _REPORT_SEEDS, str(folder / "search.json"),
     )  # fmt: skip
-    _write(Path(report.out), report)
+    write_json(Path(report.out), to_json(report))
     return report
 
 
@@ -114,12 +114,3 @@ def _settings(config: StudyConfig) -> SearchConfig:
             expected=", ".join(config.arms) or "an arm",
         )
     return config.search
-
-
-def _write(path: Path, report: SearchReport) -> None:
-    from assay.core import to_json
-
-    text: Any = to_json(report)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -23,8 +23,10 @@ SUMMARY = "summary.json"
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write readable JSON."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    """Write readable JSON; it appears whole, by a rename."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 class Tally:
@@ -264,9 +266,7 @@ def _groups(context: StepContext, dataset: data.Dataset) -> list[str]:
     kind = context.config.get("groups", "source")
     if kind != "length":
         return [name or "unknown" for name in dataset.column(kind).to_pylist()]
-    lengths = model.TokenTable(context.inputs["tokens"]).lengths
-    ranks = np.argsort(np.argsort(lengths, kind="stable"), kind="stable")
-    return [str(r * _LENGTH_CLASSES // len(ranks)) for r in ranks.tolist()]
+    return select.length_classes(model.TokenTable(context.inputs["tokens"]).lengths.astype(float))
 
 
 def _wanted(context: StepContext, dataset: data.Dataset) -> NDArray[np.float64] | None:
@@ -306,9 +306,6 @@ def models(where: Mapping[str, Any]) -> score.Models:
     plain = {name: where[name] for name in ("base", "embedder", "second", "reward", "dialog", "neighbour")}
     target, reference = samples(where["target"]), samples(where["reference"])
     return score.Models(**plain, target=target, reference=reference, cache=Path(where["cache"]))
-
-
-_LENGTH_CLASSES = 40
 
 
 def _shuffled(order: NDArray[np.int64], chance: NDArray[np.int64], rungs: list[int]) -> NDArray[np.int64]:
