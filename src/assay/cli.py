@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     as_json, quiet = "--json" in tokens, "--quiet" in tokens
     tokens = [t for t in tokens if t not in ("--json", "--quiet")]
-    verbs.quiet = quiet or as_json
+    verbs.progress.quiet = quiet or as_json
     try:
         result = build()(tokens, exit_on_error=False, print_error=True)
         show(result, as_json=as_json)

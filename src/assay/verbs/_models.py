@@ -1,0 +1,179 @@
+"""Verbs of single models and of tables of points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.verbs import _progress as progress
+
+if TYPE_CHECKING:
+    from assay.core import CurvePower, Reading
+    from assay.model import TrainReport
+
+
+def train(
+    place: str,
+    out: Path,
+    *,
+    base: str = "pocket",
+    recipe: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> TrainReport:
+    """Fine-tune a base model on all samples of a data set, once. Resumes by itself.
+
+    Example: `assay train alpaca.jsonl tuned --base pocket --recipe pocket`
+
+    Parameters
+    ----------
+    place
+        A file, folder or id of samples.
+    out
+        Folder of the run; the model is in `out/model`.
+    base
+        `pocket`, a folder, or a Hugging Face id.
+    recipe
+        A preset: pocket or belle (the default is the one that fits the base).
+    seed
+        Fixes order and dropout.
+    device
+        auto, cpu or cuda.
+    """
+    from assay import study
+
+    report: TrainReport = study.train_once(
+        place, out, base=base, recipe=recipe, seed=seed, device=device, quiet=progress.quiet
+    )
+    return report
+
+
+def answer(
+    model: str, place: str, out: Path, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0
+) -> Any:
+    """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
+
+    Example: `assay answer tuned/model eval.jsonl answers.jsonl`
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder, or a Hugging Face id.
+    place
+        The evaluation set.
+    out
+        JSONL file of answers, losses and scores.
+    max_new_tokens
+        Answers are cut here.
+    temperature
+        0 is greedy.
+    seed
+        Fixes sampling.
+    """
+    from assay import study
+
+    return study.answer_once(
+        model,
+        place,
+        out,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+        quiet=progress.quiet,
+    )
+
+
+def curve(
+    table: Path,
+    *,
+    satisfied_at: float | None = None,
+    smallest_gain: float = 0.01,
+    smallest_relative_gain: float = 0.005,
+    reach: float = 2.0,
+    form: str | None = None,
+    price: float | None = None,
+    plot: Path | None = None,
+) -> Reading:
+    """Read curves from any table: verdicts, next runs, best sizes, double descent, balance points.
+
+    Example: `assay curve results.csv --satisfied-at 0.8 --plot curves.html`
+
+    Parameters
+    ----------
+    table
+        CSV, TSV or Parquet with columns n_train and score or loss; type, seed, arm, n_eval and se if known.
+    satisfied_at
+        The score that satisfies.
+    smallest_gain
+        The smallest gain from a doubling that matters, in score.
+    smallest_relative_gain
+        The same for losses, as a share of the last loss.
+    reach
+        How far to predict, in largest sizes: 2, at most 4; beyond 2 is speculative.
+    form
+        Use one curve form (bnsl, power, or a plugin's) instead of the posterior over families.
+    price
+        What 1,000 samples cost, for the gain per unit of money.
+    plot
+        Write a chart here: .html, .svg, .png or .json.
+    """
+    from assay import study
+
+    return study.curves_of_table(
+        table,
+        satisfied_at=satisfied_at,
+        smallest_gain=smallest_gain,
+        smallest_relative_gain=smallest_relative_gain,
+        reach=reach,
+        form=form,
+        price=price,
+        plot=plot,
+    )
+
+
+def curve_power(
+    rungs: list[int],
+    *,
+    seeds: int = 3,
+    n_eval: int = 100,
+    run_sd: float = 0.01,
+    item_sd: float = 0.3,
+    wanted: float = 0.02,
+    smallest_gain: float = 0.01,
+    types: int = 12,
+) -> CurvePower:
+    """Say before any run what a ladder can show: detectable effects, items and seeds wanted.
+
+    Example: `assay curve power 1000 2000 4000 8000 --seeds 3 --n-eval 200 --wanted 0.02`
+
+    Parameters
+    ----------
+    rungs
+        Sizes of the ladder.
+    seeds
+        Seeds at each size.
+    n_eval
+        Evaluation items per type.
+    run_sd
+        Standard deviation of a type's score between seeds.
+    item_sd
+        Standard deviation of the scores of a type's items; 0.5 for right or wrong at one half.
+    wanted
+        The effect to be seen, in score.
+    smallest_gain
+        The smallest gain from a doubling that matters, for the chances of a verdict.
+    types
+        How many types share the headline.
+    """
+    from assay.curve import curve_power as power
+
+    return power(
+        rungs,
+        seeds=seeds,
+        n_eval=n_eval,
+        run_sd=run_sd,
+        item_sd=item_sd,
+        wanted=wanted,
+        smallest_gain=smallest_gain,
+        types=types,
+    )

@@ -1,0 +1,4 @@
+"""Whether verbs show their progress."""
+
+quiet = False
+"""Set by the command line (``--quiet``, ``--json``)."""
