@@ -50,7 +50,11 @@ def test_money_and_hours_are_limits_too() -> None:
     budget = Budget(money=30.0, price_per_thousand=1.0)
     assert budget.allows([Observation(20_000, 1.0)], 10_000)
     assert not budget.allows([Observation(20_000, 1.0)], 10_001)
-    assert not Budget(hours=1, hours_per_thousand=0.1).allows([], 10_001)
+    spent = [Observation(5_000, 0.0, 0.5)]
+    assert Budget(hours=1).allows(spent, 5_000) and not Budget(hours=1).allows(spent, 5_001)
+    assert Budget(hours=1).allows([], 10**9), "nothing has been measured"
+    both = Budget(money=10.0, price_per_thousand=0.5, price_per_hour=5.0)
+    assert both.allows(spent, 5_000) and not both.allows(spent, 5_100)
     assert Budget().allows([], 10**9)
 
 

@@ -21,11 +21,11 @@ def rule_file(study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
     for name, seed in (("items", 1), ("trial", 2), ("probe", 3)):
         jsonl(tmp_path / f"{name}.jsonl", rows_of(10, seed, "eval"))
     return study_file(
-        name="mine", pool="pool.jsonl", evaluation="items.jsonl", measure={"answers": False},
+        name="mine", pool="pool.jsonl", evaluation="trial.jsonl", measure={"answers": False},
         ladder={"rungs": [32], "seeds": 1},
         models={"embedder": "lexical"},
         arms={"long": {"rule": "top", "by": "len_in"}},
-        rule={"indicators": ["len_in", "knn"], "n": 32, "runs": 8, "doubled": 2, "check": "trial.jsonl"},
+        rule={"indicators": ["len_in", "knn"], "evaluation": "items.jsonl", "n": 32, "runs": 8, "doubled": 2},
         search={"arm": "long", "evaluation": "probe.jsonl", "low": 8, "high": 64, "runs": 5},
     )  # fmt: skip
 
@@ -38,16 +38,23 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     assert len(list(folder.glob("row*.ids"))) == 10
     assert not (folder / "losses.json").exists(), "nothing is trained by a design"
 
-    fitted = verbs.rule_run(rule_file)
-    losses = json.loads((folder / "losses.json").read_text())
-    assert len(losses) == 10 and len(losses["row000"]) == 3 and fitted.noise is not None
+    with pytest.raises(AssayError, match="not trained"):
+        verbs.rule_fit(rule_file)
+    trained = verbs.rule_run(rule_file)
+    losses = json.loads(Path(trained.path).read_text())["log_loss"]
+    assert len(losses) == trained.subsets == 10 and trained.runs == 12 and trained.hours > 0
+    assert len(losses["row000"]) == 3 and trained.noise is not None
+    with pytest.raises(AssayError, match="other settings"):
+        verbs.rule_fit(rule_file, set=["rule.tilt=0.5"])
+    fitted = verbs.rule_fit(rule_file)
+    assert fitted.noise == trained.noise
     assert all(len(losses[f"row{i:03}"]) == 1 for i in range(1, 10))
     assert fitted.runs == 8 and fitted.linearity is not None and fitted.linearity.runs == 2
     rule = read_rule(Path(fitted.path))
     assert set(rule.coefficients) == {"len_in", "knn"} and rule.direction == -1
     assert (folder / "residuals.html").exists()
-    again = verbs.rule_run(rule_file)
-    assert again == fitted, "everything comes from the store"
+    assert verbs.rule_run(rule_file) == trained, "everything comes from the store"
+    assert verbs.rule_fit(rule_file) == fitted
 
     tried = verbs.rule_check(rule_file)
     written = json.loads(Path(tried.path).read_text())
@@ -75,6 +82,15 @@ def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) 
     assert found.reported > 0 and found.random > 0 and found.seeds == 3
     assert json.loads(Path(found.out).read_text())["choice"]["size"] == found.choice.size
     assert verbs.search(rule_file) == found
+
+
+def test_no_item_is_in_two_sets(rule_file: Path) -> None:
+    with pytest.raises(AssayError, match="used twice"):
+        verbs.rule_design(rule_file, set=["search.evaluation=items.jsonl"])
+    folder = rule_file.parent
+    jsonl(folder / "mixed.jsonl", [*rows_of(10, 3, "eval"), *rows_of(2, 1, "eval")])
+    with pytest.raises(AssayError, match="in two evaluation sets"):
+        verbs.rule_design(rule_file, set=["search.evaluation=mixed.jsonl"])
 
 
 def test_what_is_missing_in_the_file_is_named(rule_file: Path) -> None:

@@ -107,7 +107,8 @@ class LadderGradient(_Base):
         """Return the ladder of most rungs, up to 7, that the whole budget allows from end to end."""
         for rungs in range(RUNGS, _FEWEST - 1, -1):
             sizes = _ladder(self.low, self.high, rungs)
-            spent = [Observation(size, 0.0) for size in sizes[:-1]]
+            done = self.observations[: rungs - 1]
+            spent = [*done, *(Observation(size, 0.0) for size in sizes[len(done) : -1])]
             if self.budget.allows(spent, sizes[-1]):
                 return sizes
         raise AssayError(

@@ -26,10 +26,11 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The loss of one run trained on ``size`` samples."""
+    """The loss of one run trained on ``size`` samples, and the hours of training where they are known."""
 
     size: int
     loss: float
+    hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

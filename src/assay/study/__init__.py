@@ -24,10 +24,11 @@ from assay.study._once import (
     write_testbed,
 )
 from assay.study._pools import CleanReport, PoolFiles, SelectReport, clean_pool, score_pool, select_pool
-from assay.study._rule import RuleCheck, RuleDesign, RuleReport
+from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._rule import check as rule_check
 from assay.study._rule import design as rule_design
 from assay.study._rule import fit as rule_fit
+from assay.study._rule import trained as rule_run
 from assay.study._run import StudyPlan, load, plan, run
 from assay.study._search import SearchReport, search
 
@@ -43,6 +44,7 @@ __all__ = [
     "RuleCheck",
     "RuleDesign",
     "RuleReport",
+    "RuleRuns",
     "SearchReport",
     "SelectReport",
     "ShownSample",
@@ -63,6 +65,7 @@ __all__ = [
     "rule_check",
     "rule_design",
     "rule_fit",
+    "rule_run",
     "run",
     "score_pool",
     "search",

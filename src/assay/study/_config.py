@@ -63,15 +63,16 @@ class ModelsConfig:
 
 @dataclass(frozen=True, slots=True)
 class RuleConfig:
-    """How a quality rule is fitted on this study's base, pool and evaluation set.
+    """How a quality rule is fitted on this study's base and pool.
 
-    ``way``: ``tilted`` (within sources) or ``mixtures`` (INSTRUCTMINING's, 129 x 1,000); ``runs`` subsets of
-    ``n`` samples, ``doubled`` more at twice the tilt; ``sd``: what is expected of a run's log loss, for the
-    power that is shown first; ``check``: another evaluation set for the trial, at ``check_rungs`` samples
-    (default: n).
+    ``evaluation``: the set it is fitted on, which is neither the study's own, where the rule is tried, nor
+    the search's.  ``way``: ``tilted`` (within sources) or ``mixtures`` (INSTRUCTMINING's, 129 x 1,000);
+    ``runs`` subsets of ``n`` samples, ``doubled`` more at twice the tilt; ``sd``: what is expected of a run's
+    log loss, for the power that is shown first; ``trial``: sizes of the trial (default: n).
     """
 
     indicators: tuple[str, ...]
+    evaluation: tuple[str, ...]
     name: str | None = None
     way: Literal["tilted", "mixtures"] = "tilted"
     n: int = 1000
@@ -80,16 +81,16 @@ class RuleConfig:
     tilt: float = 0.35
     sd: float = 0.008
     seed: int = 0
-    check: tuple[str, ...] = ()
-    check_rungs: tuple[int, ...] = ()
+    trial: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
     """A search for the best size of an arm, between ``low`` and ``high`` samples, within a budget.
 
-    Losses are taken on ``evaluation``, a set that is neither the study's nor the rule's.  ``hours`` and
-    ``money`` are counted by ``hours_per_thousand`` and the study's ``question.price_per_thousand``.
+    Losses are taken on ``evaluation``, a set that is neither the study's nor the rule's.  ``hours`` of
+    training are measured; ``money`` is counted by the study's ``question.price_per_thousand`` samples and
+    ``price_per_hour`` of training.
     """
 
     arm: str
@@ -101,7 +102,7 @@ class SearchConfig:
     samples: int | None = None
     hours: float | None = None
     money: float | None = None
-    hours_per_thousand: float | None = None
+    price_per_hour: float | None = None
     seed: int = 0
     parallel: int = 1
 
@@ -184,6 +185,17 @@ class StudyConfig:
     language: Literal["en", "zh"] = "en"
     folder: str = "."
     """Folder that relative paths start from: that of the study file (set by the reader)."""
+    measured: tuple[str, ...] | None = None
+    """The set that models are measured on where it is not the study's own (set by rules and searches)."""
+
+    @property
+    def sets(self) -> tuple[tuple[str, ...] | TestbedConfig, ...]:
+        """All evaluation sets; the pool may hold nothing of any, so that rule, search and study share it."""
+        own = (self.rule and self.rule.evaluation, self.search and self.search.evaluation)
+        return (self.evaluation, *(places for places in own if places))
+
+
+_SET_BY_READER = ("folder", "measured")
 
 
 def read_config(path: Path, changes: typing.Sequence[str] = ()) -> StudyConfig:
@@ -237,8 +249,6 @@ def _lay_over(data: dict[str, Any], change: str) -> None:
 def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     """Check plain data against :class:`StudyConfig` and return it."""
     plain = dict(data)
-    if "folder" in plain:
-        raise AssayError("unknown key", place="folder", hint="it is the folder of the study file")
     recipe = _recipe(plain.pop("recipe", "pocket" if plain.get("base", "pocket") == "pocket" else "belle"))
     for key in ("pool", "evaluation"):
         plain[key] = _source(plain.get(key), key)
@@ -280,7 +290,7 @@ def _build(kind: Any, data: Any, place: str) -> Any:
     if not isinstance(data, Mapping):
         _wrong(place, data, "a mapping")
     hints = typing.get_type_hints(kind)
-    known = {f.name: hints[f.name] for f in fields(kind) if f.name != "folder"}
+    known = {f.name: hints[f.name] for f in fields(kind) if f.name not in _SET_BY_READER}
     values = {}
     for key, value in data.items():
         where = f"{place}.{key}" if place else str(key)

@@ -48,12 +48,23 @@ class Sizes:
 
 def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     """Return the steps that read the evaluation set and the pool."""
-    evaluation = _reading(config, "evaluation", config.evaluation, {})
+    sets = [_reading(config, "evaluation", source, {}) for source in config.sets]
+    evaluation = sets[0]
+    if config.measured is not None:
+        evaluation = _reading(config, "evaluation", config.measured, {})
     wanted = config.decontaminate
     embedder = str(model_place(wanted.embedder, Path(config.folder)))
     rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(embedder)}
     where = {"embedder": embedder, "cache": str(cache_folder(config))}
-    inputs = {"evaluation": evaluation}
+    # In the order of their keys, so that the pool is the same whichever of the sets is measured.
+    ordered = sorted({step.key: step for step in sets}.items())
+    if len(ordered) < len(sets):
+        raise AssayError(
+            "one evaluation set is used twice", place="evaluation",
+            expected="sets apart: evaluation, rule.evaluation, search.evaluation",
+            hint="`assay evalset split` makes them",
+        )  # fmt: skip
+    inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}
     return evaluation, _reading(config, "pool", config.pool, inputs, {"decontaminate": rules}, where)
 
 

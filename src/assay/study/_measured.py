@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay import plan as planning
@@ -12,7 +13,16 @@ from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, input_steps
 from assay.study._run import read_summary
 
-Losses = dict[tuple[str, int, int], float]
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Nats per answer token over the whole evaluation set, and the hours that the training took."""
+
+    loss: float
+    hours: float
+
+
+Losses = dict[tuple[str, int, int], Measured]
 
 
 def prepared(config: StudyConfig, arms: Mapping[str, ArmConfig] = {}, *, quiet: bool) -> tuple[Ladder, Store]:
@@ -34,7 +44,7 @@ def finished(config: StudyConfig, steps: list[Step], store: Store, name: str, *,
 def losses(
     config: StudyConfig, arms: Mapping[str, ArmConfig], seeds: int, name: str, *, quiet: bool
 ) -> Losses:
-    """Return nats per answer token over the whole evaluation set, by (arm, size, seed).
+    """Return the loss of every model by (arm, size, seed).
 
     The arms have rungs of their own; each is trained with ``seeds`` seeds, what is in the store is not
     trained again.
@@ -44,11 +54,14 @@ def losses(
     ladder, store = prepared(config, arms, quiet=quiet)
     runs = [run for run in ladder.runs() if run.branch is not None]
     finished(config, [run.answer for run in runs], store, name, quiet=quiet)
-    return {(run.arm, run.n_train, run.seed): _loss(store, run) for run in runs}
+    return {(run.arm, run.n_train, run.seed): _measured(store, run) for run in runs}
 
 
-def _loss(store: Store, run: RunSteps) -> float:
+def _measured(store: Store, run: RunSteps) -> Measured:
     import polars
 
     items = polars.read_parquet(store.path(run.answer.key) / "items.parquet").drop_nulls("nats")
-    return float(items["nats"].sum()) / float(items["tokens"].sum())
+    parts = [step for step in (*run.trunk, run.branch) if step is not None]
+    reports = [json.loads((store.path(step.key) / "train.json").read_text("utf-8")) for step in parts]
+    loss = float(items["nats"].sum()) / float(items["tokens"].sum())
+    return Measured(loss, sum(report["seconds"] for report in reports) / 3600)

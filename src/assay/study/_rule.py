@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay import data, model, rule, score
-from assay.core import ArmComparison, AssayError
+from assay.core import ArmComparison, AssayError, digest
 from assay.plan import Store
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
-from assay.study._graph import Ladder
+from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
 from assay.study._run import run as run_study
 from assay.study._steps import write_json
@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 _ROW = "row{:03}"
 _SEED_RUNS = 3
 _BENT = 2.0
+_LOSSES = "losses.json"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,26 @@ class RuleDesign:
 
 
 @dataclass(frozen=True)
+class RuleRuns:
+    """What was trained: log losses by subset are in ``path``; ``noise`` is their sd between seeds of one."""
+
+    path: str
+    subsets: int
+    runs: int
+    hours: float
+    spread: float
+    noise: float | None
+
+    def __rich__(self) -> Any:
+        """Return how much the subsets differ beside what seeds alone do."""
+        noise = "" if self.noise is None else f"; seeds alone move it by {self.noise:.4f}"
+        return (
+            f"{self.runs} runs on {self.subsets} subsets, {self.hours:.2f} hours: log loss has an sd of "
+            f"{self.spread:.4f} between subsets{noise}.\n{self.path}; next: `assay rule fit`"
+        )
+
+
+@dataclass(frozen=True)
 class RuleReport:
     """What was fitted, how it holds, and where the rule is."""
 
@@ -70,6 +91,7 @@ class RuleReport:
     published: rule.LinearFit
     stepwise: rule.LinearFit
     slopes: tuple[rule.Slopes, ...]
+    """Between sources and within them."""
     linearity: rule.Linearity | None
     length: rule.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
@@ -133,7 +155,7 @@ def settings(config: StudyConfig) -> RuleConfig:
         raise AssayError(
             "the study file has no rule",
             place="rule",
-            expected="rule: {indicators: [len_out, knn, ...], n: 1000, runs: 32}",
+            expected="rule: {indicators: [len_out, knn, ...], evaluation: fit.jsonl, n: 1000, runs: 32}",
         )
     return config.rule
 
@@ -142,9 +164,22 @@ def _folder(config: StudyConfig) -> Path:
     return Path(config.where.out or f"runs/{config.name}") / "rule"
 
 
+def _on_its_set(config: StudyConfig) -> StudyConfig:
+    """Return the study with models measured on the set that the rule is fitted on."""
+    return replace(config, measured=settings(config).evaluation)
+
+
+def _identity(config: StudyConfig) -> str:
+    """Return a digest of all that the losses of the subsets depend on."""
+    wanted = dataclasses.asdict(replace(settings(config), name=None, trial=()))
+    evaluation, pool = input_steps(config)
+    base = model.base_digest(model.resolve_base(str(model_place(config.base, Path(config.folder)))))
+    return digest([wanted, evaluation.key, pool.key, base, dataclasses.asdict(config.recipe)])
+
+
 def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
     """Measure the indicators, choose the subsets and write their ids; nothing is trained."""
-    wanted, folder = settings(config), _folder(config)
+    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
     ladder, store = prepared(config, quiet=quiet)
     dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
     values = _values(ladder, store, wanted.indicators, quiet=quiet)
@@ -212,9 +247,9 @@ def _lengths(ladder: Ladder, store: Store, *, quiet: bool) -> Array:
     return model.TokenTable(store.path(step.key)).lengths.astype(float)
 
 
-def trained(config: StudyConfig, *, quiet: bool = False) -> dict[str, list[float]]:
-    """Train every subset of the design and return its log losses: one seed, three for the first subset."""
-    wanted, folder = settings(config), _folder(config)
+def trained(config: StudyConfig, *, quiet: bool = False) -> RuleRuns:
+    """Train every subset of the design: with one seed, the first subset with three, for the noise."""
+    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
     # Made again from what the store holds, so that it is never that of other settings.
     design(config, quiet=quiet)
     rows = sorted(folder.glob("row*.ids"))
@@ -223,16 +258,37 @@ def trained(config: StudyConfig, *, quiet: bool = False) -> dict[str, list[float
     first = {rows[0].stem: arms[rows[0].stem]}
     found |= losses(config, first, _SEED_RUNS, f"{config.name}-rule-seeds", quiet=quiet)
     by_row: dict[str, list[float]] = {}
-    for (arm, _, _), loss in sorted(found.items()):
-        by_row.setdefault(arm, []).append(math.log(loss))
-    write_json(folder / "losses.json", by_row)
-    return by_row
+    for arm, size, seed in sorted(found):
+        by_row.setdefault(arm, []).append(math.log(found[arm, size, seed].loss))
+    write_json(folder / _LOSSES, {"identity": _identity(config), "log_loss": by_row})
+    every = [float(np.mean(values)) for values in by_row.values()]
+    hours = sum(measured.hours for measured in found.values())
+    return RuleRuns(
+        str(folder / _LOSSES), len(by_row), len(found), hours, float(np.std(every, ddof=1)),
+        _noise(by_row[rows[0].stem]),
+    )  # fmt: skip
+
+
+def _noise(repeated: list[float]) -> float | None:
+    return float(np.std(repeated, ddof=1)) if len(repeated) > 1 else None
+
+
+def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
+    path = _folder(config) / _LOSSES
+    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if written.get("identity") != _identity(config):
+        raise AssayError(
+            "the runs of the subsets are of other settings" if written else "the subsets are not trained",
+            place=str(path), hint="run `assay rule run` with the same file first; it resumes by itself",
+        )  # fmt: skip
+    found: dict[str, list[float]] = written["log_loss"]
+    return found
 
 
 def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
-    """Fit the rule on all subsets and write it: `rule.json` beside the design."""
-    wanted, folder = settings(config), _folder(config)
-    by_row = trained(config, quiet=quiet)
+    """Fit the rule on the trained subsets and write it: `rule.json` beside the design; nothing is trained."""
+    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
+    by_row = _log_losses(config)
     facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
     names = tuple(facts["names"])
     means, shares = np.array(facts["means"]), np.array(facts["shares"])
@@ -245,8 +301,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     straight = rule.linearity(ridge, *ends) if doubled.any() else None
     slopes = rule.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
     length = _length_alone(config, means, names, target, quiet=quiet)
-    repeated = by_row[order[0]]
-    noise = float(np.std(repeated, ddof=1)) if len(repeated) > 1 else None
+    noise = _noise(by_row[order[0]])
     warnings = _warnings(ridge, slopes, length, noise, target)
     if straight is not None and straight.ratio > _BENT:
         warnings.append(
@@ -330,18 +385,13 @@ def _residuals(ridge: rule.RidgeFit, means: Array, target: Array, out: Path) -> 
 def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
     """Try the rule: top, top of each length, and bottom against random, at equal size, on a set of its own.
 
-    The set is `rule.check`, which served neither to fit nor to search; at least three seeds.  The verdict is
-    written into the rule.
+    The set is the study's own, which served neither to fit nor to search; at least three seeds.  The verdict
+    is written into the rule.
     """
     wanted, folder = settings(config), _folder(config)
     path = folder / "rule.json"
     if not path.exists():
         fit(config, quiet=quiet)
-    if not wanted.check:
-        raise AssayError(
-            "the rule has no set to be tried on", place="rule.check",
-            expected="files of evaluation items that served neither to fit nor to search",
-        )  # fmt: skip
     where = str(path.resolve())
     arms = {
         "top": ArmConfig("top", by=where),
@@ -352,8 +402,7 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
         config,
         name=f"{config.name}-check",
         arms=arms,
-        evaluation=wanted.check,
-        ladder=LadderConfig(wanted.check_rungs or (wanted.n,), max(3, config.ladder.seeds)),
+        ladder=LadderConfig(wanted.trial or (wanted.n,), max(3, config.ladder.seeds)),
         measure=replace(config.measure, loss=True, answers=False),
         baselines=False,
         where=replace(config.where, out=str(folder / "check")),

@@ -62,11 +62,11 @@ def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
     """
     wanted = _settings(config)
     budget = Budget(
-        wanted.runs, wanted.samples, wanted.hours, wanted.money, wanted.hours_per_thousand,
-        config.question.price_per_thousand,
+        wanted.runs, wanted.samples, wanted.hours, wanted.money, config.question.price_per_thousand,
+        wanted.price_per_hour,
     )  # fmt: skip
     made = searcher(wanted.method, wanted.low, wanted.high, budget, seed=wanted.seed)
-    on_search = replace(config, evaluation=wanted.evaluation)
+    on_search = replace(config, measured=wanted.evaluation)
     with progress_bar("search", quiet=quiet) as advance:
         _explore(made, on_search, config.arms[wanted.arm], wanted, advance)
     choice = made.choice()
@@ -75,12 +75,12 @@ def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
         "random": ArmConfig(rungs=(choice.size,)),
     }
     final = losses(config, arms, _REPORT_SEEDS, f"{config.name}-search-report", quiet=quiet)
-    mean = {arm: sum(v for (a, _, _), v in final.items() if a == arm) / _REPORT_SEEDS for arm in arms}
-    folder = Path(config.where.out or f"runs/{config.name}")
+    mean = {arm: sum(v.loss for (a, _, _), v in final.items() if a == arm) / _REPORT_SEEDS for arm in arms}
+    folder = Path(config.where.out or f"runs/{config.name}") / "search"
     folder.mkdir(parents=True, exist_ok=True)
     report = SearchReport(
         wanted.arm, wanted.method, choice, tuple(made.observations), sum(o.size for o in made.observations),
-        mean[wanted.arm], mean["random"], _REPORT_SEEDS, str(folder / "search.json"),
+        mean[wanted.arm], mean["random"], _REPORT_SEEDS, str(folder / f"{wanted.method}.json"),
     )  # fmt: skip
     write_json(Path(report.out), to_json(report))
     return report
@@ -95,7 +95,8 @@ def _explore(
         found = losses(config, arms, 1, f"{config.name}-search-{len(made.observations)}", quiet=True)
         by_arm = {name: value for (name, _, _), value in found.items()}
         for size in sizes:
-            made.tell(Observation(size, by_arm[f"{wanted.arm}-{size}"]))
+            measured = by_arm[f"{wanted.arm}-{size}"]
+            made.tell(Observation(size, measured.loss, measured.hours))
             advance(len(made.observations), wanted.runs or len(made.observations) + 1, "run")
 
 

@@ -89,9 +89,9 @@ def read_pool(context: StepContext) -> None:
 
 
 def _contaminated(context: StepContext, pool: data.Dataset) -> dict[int, dict[str, Any]]:
-    """Return the rows that hold a prompt of the evaluation set, each with what is told of it."""
+    """Return the rows that hold a prompt of an evaluation set, each with what is told of it."""
     rules, where = context.config["decontaminate"], context.where
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    items = _items(context)
     tools = score.Tools(score.Models(embedder=where["embedder"], cache=Path(where["cache"])))
     prompts = tools.embed(map(select.prompt_of, pool))
     found = select.alike(prompts, tools.embed(map(select.prompt_of, items)), rules["alike"])
@@ -102,6 +102,23 @@ def _contaminated(context: StepContext, pool: data.Dataset) -> dict[int, dict[st
               "item": items[found[row].item].origin, "score": round(found[row].score, 4)}
         for row, sample in enumerate(pool) if row in found
     }  # fmt: skip
+
+
+def _items(context: StepContext) -> list[Sample]:
+    """Return the items of all evaluation sets; none may be in two, or a search would report on itself."""
+    items: list[Sample] = []
+    seen: dict[str, tuple[str, str]] = {}
+    for name in sorted(name for name in context.inputs if name.startswith("evaluation")):
+        for item in data.Dataset(context.inputs[name] / "dataset"):
+            own, other = seen.setdefault(select.prompt_of(item), (name, item.origin))
+            if own != name:
+                raise AssayError(
+                    "an item is in two evaluation sets", place=item.origin, value=other,
+                    expected="sets apart: to fit on, to search on, to report on",
+                    hint="`assay evalset split` makes them",
+                )  # fmt: skip
+            items.append(item)
+    return items
 
 
 def _typed(sample: Sample) -> Sample:

@@ -12,7 +12,7 @@ from assay.verbs import _progress as progress
 from assay.verbs._data import data_convert, data_inspect, data_show, data_testbed
 from assay.verbs._models import answer, curve, curve_power, train
 from assay.verbs._pools import ModelOptions, clean, explain, score, select
-from assay.verbs._rules import rule_check, rule_design, rule_run, search
+from assay.verbs._rules import rule_check, rule_design, rule_fit, rule_run, search
 from assay.verbs._studies import demo, gc, status, study_plan, study_report, study_run
 
 VERBS: Mapping[str, Callable[..., Any]] = {
@@ -32,6 +32,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "explain": explain,
     "rule design": rule_design,
     "rule run": rule_run,
+    "rule fit": rule_fit,
     "rule check": rule_check,
     "search": search,
     "train": train,
@@ -58,6 +59,7 @@ __all__ = [
     "progress",
     "rule_check",
     "rule_design",
+    "rule_fit",
     "rule_run",
     "score",
     "search",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assay.verbs import _progress as progress
 
 if TYPE_CHECKING:
-    from assay.study import RuleCheck, RuleDesign, RuleReport, SearchReport
+    from assay.study import RuleCheck, RuleDesign, RuleReport, RuleRuns, SearchReport
 
 
 def rule_design(config: Path, *, set: list[str] | None = None) -> RuleDesign:
@@ -16,7 +16,7 @@ def rule_design(config: Path, *, set: list[str] | None = None) -> RuleDesign:
 
     Example: `assay rule design study.yaml`, where the study file says
 
-        rule: {indicators: [len_out, knn, ifd], n: 1000, runs: 32, check: trial.jsonl}
+        rule: {indicators: [len_out, knn, ifd], evaluation: fit.jsonl, n: 1000, runs: 32}
 
     Parameters
     ----------
@@ -30,10 +30,27 @@ def rule_design(config: Path, *, set: list[str] | None = None) -> RuleDesign:
     return study.rule_design(study.load(config, set or ()), quiet=progress.quiet)
 
 
-def rule_run(config: Path, *, set: list[str] | None = None) -> RuleReport:
-    """Train the subsets (what is in the store is not trained again) and fit the rule.
+def rule_run(config: Path, *, set: list[str] | None = None) -> RuleRuns:
+    """Train the subsets that a rule is fitted on; what is in the store is not trained again.
 
     Example: `assay rule run study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    from assay import study
+
+    return study.rule_run(study.load(config, set or ()), quiet=progress.quiet)
+
+
+def rule_fit(config: Path, *, set: list[str] | None = None) -> RuleReport:
+    """Fit the rule on the trained subsets: coefficients, how they hold, and what speaks against the rule.
+
+    Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
 
     Parameters
     ----------
@@ -48,7 +65,7 @@ def rule_run(config: Path, *, set: list[str] | None = None) -> RuleReport:
 
 
 def rule_check(config: Path, *, set: list[str] | None = None) -> RuleCheck:
-    """Try the rule against random on a set that served neither to fit nor to search.
+    """Try the rule against random on the study's own set, which served neither to fit nor to search.
 
     The verdict goes into the rule.
 
@@ -57,7 +74,7 @@ def rule_check(config: Path, *, set: list[str] | None = None) -> RuleCheck:
     Parameters
     ----------
     config
-        A study file with a rule and `rule.check`.
+        A study file with a rule.
     set
         Changes: key.path=value.
     """
