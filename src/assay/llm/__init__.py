@@ -1,4 +1,4 @@
-"""The one door to chat models: replies kept by request, budgets that are never passed, faults that lose nothing."""
+"""The one door to chat models: replies kept by request, hard budgets, faults that lose nothing."""
 
 from assay.llm._values import (
     Advance,

@@ -16,12 +16,17 @@ FailureKind: TypeAlias = Literal["refused", "exhausted", "malformed", "budget"]
 _VERSION = 1
 
 
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise AssayError("out of range", place=name, value=value, expected=f"{low} to {high}")
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How a reply is drawn.
 
-    ``temperature`` in [0, 2]; ``top_p`` in (0, 1]; ``max_tokens`` bounds the reply; ``top_logprobs`` in [0, 20]:
-    how many alternatives are wanted at each token, 0 for no log-probabilities at all.  The seed that is sent
+    ``temperature`` in [0, 2]; ``top_p`` in (0, 1]; ``max_tokens`` bounds the reply; ``top_logprobs`` in
+    [0, 20]: how many alternatives are wanted at each token, 0 for no log-probabilities at all.  The seed that is sent
     differs by :attr:`Request.repeat` and by rejected reply, or else a repeat would be a copy.
     """
 
@@ -61,7 +66,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TokenChoice:
-    """One token of a reply: its natural log-probability, and the likeliest tokens in its place, best first."""
+    """One token of a reply: its natural log-probability, and the likeliest in its place, best first."""
 
     token: str
     logprob: float
@@ -134,8 +139,8 @@ class Spent:
 class Estimate:
     """What some requests can cost at most, if each is answered once: those not stored yet.
 
-    Prompt tokens are bounded by their bytes of UTF-8, which no tokenizer that falls back on bytes exceeds; the true number is
-    about a quarter of it in English, a third to a half in Chinese.
+    Prompt tokens are bounded by their bytes of UTF-8, which no tokenizer that falls back on bytes exceeds;
+    the true number is about a quarter of it in English and in Chinese.
     """
 
     requests: int
@@ -148,15 +153,15 @@ class Estimate:
 
 _SCALE = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "千": 10**3, "万": 10**4, "百万": 10**6, "亿": 10**8}
 _CURRENCY = {
-    "$": "USD", "us$": "USD", "美元": "USD", "¥": "CNY", "元": "CNY", "人民币": "CNY", "rmb": "CNY", "€": "EUR",
-    "欧元": "EUR", "£": "GBP", "英镑": "GBP",
+    "$": "USD", "us$": "USD", "美元": "USD", "¥": "CNY", "元": "CNY", "人民币": "CNY", "rmb": "CNY",
+    "€": "EUR", "欧元": "EUR", "£": "GBP", "英镑": "GBP",
 }  # fmt: skip
 _TOKENS = {"token", "tokens", "tok", "词元", "令牌"}
 _PART = re.compile(r"([^\d\s.]*)\s*(\d[\d,_]*(?:\.\d+)?)\s*(百万|[kmb千万亿]?)\s*([^\d\s]*)", re.IGNORECASE)
 
 
 def parse_budget(text: str) -> Budget:
-    """Read ``20 USD``, ``$20``, ``2M tokens``, ``200万 词元``, ``50 元`` or one of each, joined by ``and``, ``;`` or ``+``.
+    """Read ``20 USD``, ``$20``, ``2M tokens``, ``200万 词元``, ``50 元``, or one of each (``and``, ``;``, ``+``).
 
     Raises :class:`AssayError` for anything else; nothing is guessed.
     """
@@ -199,8 +204,3 @@ def _unreadable(text: str) -> AssayError:
         expected="an amount of money, of tokens, or one of each",
         hint='"20 USD", "2M tokens", "2M tokens and 20 USD", "200万 词元"',
     )
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise AssayError("out of range", place=name, value=value, expected=f"{low} to {high}")
