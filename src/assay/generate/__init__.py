@@ -1,0 +1,43 @@
+"""Data from chat models, and evaluation sets: which items to take, of which type, and how many."""
+
+from assay.generate._evalset import (
+    LEVEL,
+    PAIRED_SD,
+    PAIRED_SDS,
+    POWER,
+    UNTYPED,
+    Candidates,
+    Noise,
+    Spread,
+    Stratum,
+    TypeSize,
+    allocate,
+    choose,
+    detectable,
+    item_row,
+    items_wanted,
+    prompt_key,
+    sample_by_power,
+    stratum_of,
+)
+
+__all__ = [
+    "LEVEL",
+    "PAIRED_SD",
+    "PAIRED_SDS",
+    "POWER",
+    "UNTYPED",
+    "Candidates",
+    "Noise",
+    "Spread",
+    "Stratum",
+    "TypeSize",
+    "allocate",
+    "choose",
+    "detectable",
+    "item_row",
+    "items_wanted",
+    "prompt_key",
+    "sample_by_power",
+    "stratum_of",
+]
