@@ -1,17 +1,123 @@
-"""Items and answers to judgements: exact checkers and reference metrics; chat-model judges come later."""
+"""Items and answers to judgements: exact checkers, reference metrics, chat models; and what these are worth.
 
+``ask_all`` scores answers with a chat model by the rubric of their type; ``compare_all`` sets two answers
+beside each other.  ``agreement``, ``length_bias``, ``position_bias`` and ``ppi_mean`` hold a judge against
+people; ``judge_noise``, ``choose_repeats`` and ``items_wanted`` say what to ask for.
+"""
+
+from assay.judge._agree import (
+    Agreement,
+    Interval,
+    LengthBias,
+    PositionBias,
+    agreement,
+    cohen_kappa,
+    krippendorff_alpha,
+    length_bias,
+    partial_spearman,
+    position_bias,
+)
+from assay.judge._ask import (
+    ALARM,
+    JudgeConfig,
+    Judged,
+    Mode,
+    ask_all,
+    read,
+    requests,
+    rubric_for,
+    version,
+)
+from assay.judge._expected import Expected, expected_score
 from assay.judge._judge import CHECKER, METRICS, Judgement, Summary, default_method, judge, summarise
 from assay.judge._metrics import chrf, exact_match, rouge_l
+from assay.judge._paired import PairedDifference, compare_judgements
+from assay.judge._pairs import (
+    PairSummary,
+    Preference,
+    compare_all,
+    pair_requests,
+    read_pair,
+    summarise_pairs,
+)
+from assay.judge._parse import Better, Scale, Unparsed, parse_better, parse_pair, parse_score
+from assay.judge._power import (
+    PILOT_ITEMS,
+    PILOT_REPEATS,
+    JudgeNoise,
+    RepeatChoice,
+    choose_repeats,
+    items_wanted,
+    judge_noise,
+    paired_sd,
+    visible_effect,
+)
+from assay.judge._ppi import LABELS_WANTED, PpiMean, ppi_mean
+from assay.judge._rubric import GENERAL, Anchor, Rubric, Rubrics, language_for, question, rubrics
 
 __all__ = [
+    "ALARM",
     "CHECKER",
+    "GENERAL",
+    "LABELS_WANTED",
     "METRICS",
+    "PILOT_ITEMS",
+    "PILOT_REPEATS",
+    "Agreement",
+    "Anchor",
+    "Better",
+    "Expected",
+    "Interval",
+    "JudgeConfig",
+    "JudgeNoise",
+    "Judged",
     "Judgement",
+    "LengthBias",
+    "Mode",
+    "PairSummary",
+    "PairedDifference",
+    "PositionBias",
+    "PpiMean",
+    "Preference",
+    "RepeatChoice",
+    "Rubric",
+    "Rubrics",
+    "Scale",
     "Summary",
+    "Unparsed",
+    "agreement",
+    "ask_all",
+    "choose_repeats",
     "chrf",
+    "cohen_kappa",
+    "compare_all",
+    "compare_judgements",
     "default_method",
     "exact_match",
+    "expected_score",
+    "items_wanted",
     "judge",
+    "judge_noise",
+    "krippendorff_alpha",
+    "language_for",
+    "length_bias",
+    "pair_requests",
+    "paired_sd",
+    "parse_better",
+    "parse_pair",
+    "parse_score",
+    "partial_spearman",
+    "position_bias",
+    "ppi_mean",
+    "question",
+    "read",
+    "read_pair",
+    "requests",
     "rouge_l",
+    "rubric_for",
+    "rubrics",
     "summarise",
+    "summarise_pairs",
+    "version",
+    "visible_effect",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.core import AssayError, Sample
@@ -29,7 +29,12 @@ _BY_TYPE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The score in [0, 1] of one answer, or None with the reason why there is none."""
+    """The score in [0, 1] of one answer, or None with the reason why there is none.
+
+    The rest is of chat models: ``scores`` of the repeats (None: unparsed or not had) whose mean ``score`` is,
+    ``replies`` as they came, the ``rubric`` used, how many replies stayed ``unparsed``, the probability
+    ``outside`` of the scale (mean over repeats, where log-probabilities gave the score), and a ``note``.
+    """
 
     item: str
     type: str
@@ -37,6 +42,12 @@ class Judgement:
     method: str
     score: float | None
     reason: str | None = None
+    scores: tuple[float | None, ...] = ()
+    replies: tuple[str, ...] = ()
+    rubric: str | None = None
+    unparsed: int = 0
+    outside: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +116,13 @@ def summarise(judgements: Iterable[Judgement]) -> list[Summary]:
     for kind, rows in by_type.items():
         scored = [(row.group or row.item, row.score) for row in rows if row.score is not None]
         if scored:
-            mean, se = _clustered(scored)
+            mean, se = clustered(scored)
             summaries.append(Summary(kind, mean, se, len(scored), len(rows) - len(scored)))
     return summaries
 
 
-def _clustered(scored: list[tuple[str, float]]) -> tuple[float, float | None]:
+def clustered(scored: Sequence[tuple[str, float]]) -> tuple[float, float | None]:
+    """Return the mean of (cluster, score) and its standard error, None for a single cluster."""
     mean = math.fsum(score for _, score in scored) / len(scored)
     sums: dict[str, float] = defaultdict(float)
     for cluster, score in scored:
