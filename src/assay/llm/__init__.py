@@ -1,5 +1,8 @@
 """The one door to chat models: replies kept by request, hard budgets, faults that lose nothing."""
 
+from assay.llm._chat import Chat
+from assay.llm._config import ChatConfig, open_chat
+from assay.llm._prices import Price, find_price
 from assay.llm._values import (
     Advance,
     Budget,
@@ -16,12 +19,17 @@ from assay.llm._values import (
 __all__ = [
     "Advance",
     "Budget",
+    "Chat",
+    "ChatConfig",
     "Estimate",
     "Failure",
+    "Price",
     "Reply",
     "Request",
     "Sampling",
     "Spent",
     "TokenChoice",
+    "find_price",
+    "open_chat",
     "parse_budget",
 ]

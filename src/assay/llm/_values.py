@@ -26,8 +26,8 @@ class Sampling:
     """How a reply is drawn.
 
     ``temperature`` in [0, 2]; ``top_p`` in (0, 1]; ``max_tokens`` bounds the reply; ``top_logprobs`` in
-    [0, 20]: how many alternatives are wanted at each token, 0 for no log-probabilities at all.  The seed that is sent
-    differs by :attr:`Request.repeat` and by rejected reply, or else a repeat would be a copy.
+    [0, 20]: how many alternatives are wanted at each token, 0 for no log-probabilities at all.
+    The seed that is sent differs by :attr:`Request.repeat` and by rejected reply: else a repeat were a copy.
     """
 
     temperature: float = 1.0
@@ -161,7 +161,7 @@ _PART = re.compile(r"([^\d\s.]*)\s*(\d[\d,_]*(?:\.\d+)?)\s*(百万|[kmb千万亿
 
 
 def parse_budget(text: str) -> Budget:
-    """Read ``20 USD``, ``$20``, ``2M tokens``, ``200万 词元``, ``50 元``, or one of each (``and``, ``;``, ``+``).
+    """Read ``20 USD``, ``$20``, ``2M tokens``, ``200万 词元``, ``50 元``, or one of each (``and``, ``;``).
 
     Raises :class:`AssayError` for anything else; nothing is guessed.
     """

@@ -1,0 +1,82 @@
+"""What models cost: a dated list in the package, or the user's own."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from assay.core import AssayError
+
+_MILLION = 1e6
+_DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Money for a million tokens of prompt and of reply.
+
+    Tokens that a provider reads from its cache are counted at the full price: a cap is kept from below.
+    """
+
+    input: float
+    output: float
+    currency: str = "USD"
+
+    def of(self, tokens_in: int, tokens_out: int) -> float:
+        """Return the money for so many tokens."""
+        return (tokens_in * self.input + tokens_out * self.output) / _MILLION
+
+
+def find_price(model: str, path: Path | None, *, local: bool) -> Price | None:
+    """Return the price of ``model``: from the user's list, from the package's, 0 for a local one, else None.
+
+    A model named with a date or ``-latest`` that is not listed has the price of the model without it.
+    """
+    own = {} if path is None else _read(path.read_text("utf-8"), str(path))
+    if (found := _look(own, model)) is not None:
+        return found
+    if local:
+        return Price(0.0, 0.0)
+    packaged = resources.files("assay.llm").joinpath("prices.toml").read_text("utf-8")
+    return _look(_read(packaged, "prices.toml"), model)
+
+
+def _look(prices: Mapping[str, Price], model: str) -> Price | None:
+    return prices.get(model, prices.get(_DATE.sub("", model)))
+
+
+def _read(text: str, place: str) -> dict[str, Price]:
+    try:
+        parsed = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise AssayError(f"not a price list: {error}", place=place) from None
+    currency = parsed.get("currency", "USD")
+    rows = parsed.get("price", [])
+    if not isinstance(currency, str) or not isinstance(rows, list):
+        raise _wrong(place, parsed)
+    return dict(_row(row, currency, f"{place}: price[{i}]") for i, row in enumerate(rows))
+
+
+def _row(row: Any, currency: str, place: str) -> tuple[str, Price]:
+    if not isinstance(row, dict) or not isinstance(row.get("model"), str):
+        raise _wrong(place, row)
+    amounts = []
+    for amount in (row.get("input"), row.get("output")):
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
+            raise _wrong(place, row)
+        amounts.append(float(amount))
+    return row["model"], Price(amounts[0], amounts[1], currency)
+
+
+def _wrong(place: str, value: object) -> AssayError:
+    return AssayError(
+        "not a price",
+        place=place,
+        value=value,
+        expected="currency, and [[price]] with model, input and output (money a million tokens)",
+    )
