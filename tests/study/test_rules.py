@@ -52,7 +52,7 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     assert fitted.runs == 8 and fitted.linearity is not None and fitted.linearity.runs == 2
     rule = read_rule(Path(fitted.path))
     assert set(rule.coefficients) == {"len_in", "knn"} and rule.direction == -1
-    assert (folder / "residuals.html").exists()
+    assert Path(fitted.page).read_text().startswith("<!doctype html>")
     assert verbs.rule_run(rule_file) == trained, "everything comes from the store"
     assert verbs.rule_fit(rule_file) == fitted
 
@@ -61,7 +61,7 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     assert written["check"]["verdict"] == tried.verdict
     assert {c.a for c in tried.comparisons} == {"top", "top-matched", "bottom"}
     assert all(c.seeds >= 3 for c in tried.comparisons)
-    assert Path(tried.page).exists()
+    assert Path(tried.page).exists() and tried.verdict in (folder / "rule.html").read_text()
     picked = verbs.select(
         ["pool.jsonl"], out=tmp_path / "best.jsonl", n=20, by=tried.path,
         models=verbs.ModelOptions(embedder="lexical"),
@@ -82,6 +82,7 @@ def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) 
     assert found.reported > 0 and found.random > 0 and found.seeds == 3
     assert json.loads(Path(found.out).read_text())["choice"]["size"] == found.choice.size
     assert verbs.search(rule_file) == found
+    assert f"{found.choice.size:,} samples" in Path(found.page).read_text()
 
 
 def test_no_item_is_in_two_sets(rule_file: Path) -> None:

@@ -43,6 +43,7 @@ from assay.core._pool_page import (
     PoolRemoval,
     SelectionRule,
 )
+from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
 
 __all__ = [
@@ -79,10 +80,14 @@ __all__ = [
     "PoolRemoval",
     "Reading",
     "Refusal",
+    "Remark",
     "Role",
+    "RulePage",
+    "RuleSlope",
     "RunRow",
     "RungAnswer",
     "Sample",
+    "SearchPage",
     "SelectionRule",
     "SourceRow",
     "StudyResult",

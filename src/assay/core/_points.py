@@ -405,6 +405,8 @@ class ArmRow:
     rungs: tuple[int, ...]
     seeds: tuple[int, ...]
     note: str = ""
+    selecting_seconds: float | None = None
+    """What the arm's order took beyond reading the pool: its indicator and its rule; None for the base."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,13 +110,14 @@ def _ladders(found: Index, metric: str, w: Words) -> Iterable[list[str]]:
 
 def _comparisons(result: StudyResult, found: Index, w: Words) -> list[str]:
     lines = [f"## {w('arms.heading')}", ""]
-    head = [w(f"col.{c}") for c in ("arm", "rule", "rungs", "seeds", "note")]
+    head = [w(f"col.{c}") for c in ("arm", "rule", "rungs", "seeds", "selecting", "note")]
     rows = [
         [
             escape(w.arm(a.name)),
             escape(a.rule),
             ", ".join(map(integer, a.rungs)),
             ", ".join(map(str, a.seeds)),
+            DASH if a.selecting_seconds is None else duration(a.selecting_seconds, w),
             escape(a.note),
         ]
         for a in result.arms

@@ -128,14 +128,3 @@ def _subtitle(curves: Sequence[CurveResult], w: Words) -> list[str]:
         reasons = Counter(point.reason for point in curve.excluded)
         lines += [w("curves.excluded", count=n, reason=w.exclusion(reason)) for reason, n in reasons.items()]
     return lines
-
-
-def write_scatter(x: Sequence[float], y: Sequence[float], x_name: str, y_name: str, out: Path) -> None:
-    """Write a scatter of two columns with a rule at zero, as self-contained HTML."""
-    import altair as alt
-
-    rows = [{"x": a, "y": b} for a, b in zip(x, y, strict=True)]
-    axes = (alt.X("x:Q", title=x_name, scale=alt.Scale(zero=False)), alt.Y("y:Q", title=y_name))
-    marks = alt.Chart(alt.InlineData(values=rows)).mark_circle(size=40).encode(*axes)
-    zero = alt.Chart(alt.InlineData(values=[{"y": 0}])).mark_rule(opacity=0.4).encode(y="y:Q")
-    (zero + marks).save(str(out), inline=True)

@@ -96,6 +96,15 @@ class Surface:
             runs=len(self.seen),
         )
 
+    def band(self) -> tuple[Array, Array]:
+        """Return the limits of the loss (90 %) at each size; the mixture is taken as normal."""
+        second = sum(
+            w * (np.maximum(np.diag(covariance), 0) + mean**2)
+            for w, (_, mean, covariance, _) in zip(self.weights, self.parts, strict=True)
+        )
+        reach = 1.645 * np.sqrt(np.maximum(second - self.mean**2, 0))
+        return self.centre + self.unit * (self.mean - reach), self.centre + self.unit * (self.mean + reach)
+
     def gain(self) -> Array:
         """Return for each size by how much one more run there is expected to lower the loss that is reached.
 

@@ -251,7 +251,7 @@ class Ladder:
 
     def _seed(self, arm: str, seed: int) -> Iterator[RunSteps]:
         recipe = self.config.recipe
-        inputs = {"order": self._order(arm, seed), "tokens": self.tokens()}
+        inputs = {"order": self.order(arm, seed), "tokens": self.tokens()}
         trunk: tuple[Step, ...] = ()
         reached, before = 0, 0
         for n_train in self.rungs(arm):
@@ -265,7 +265,8 @@ class Ladder:
             yield self._measured(arm, seed, n_train, trunk, branch, shared=len(trunk) == before)
             before = len(trunk)
 
-    def _order(self, arm: str, seed: int) -> Step:
+    def order(self, arm: str, seed: int) -> Step:
+        """Return the step that puts the pool in the order in which an arm takes it."""
         chosen = self.arms[arm]
         settings: dict[str, Any] = {"seed": seed, "rule": chosen.rule}
         inputs = {"pool": self.pool}
@@ -416,6 +417,11 @@ def result_step(ladder: Ladder, runs: list[RunSteps]) -> Step:
             {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
             | {"trunk": len(run.trunk), "shared": run.shared}
         )
+    for arm in ladder.arms:
+        order = ladder.order(arm, 0)
+        inputs[f"arm/{arm}/order"] = order
+        if "scores" in order.inputs:
+            inputs[f"arm/{arm}/scores"] = order.inputs["scores"]
     settings = {
         "name": config.name,
         "language": config.language,
@@ -429,5 +435,5 @@ def result_step(ladder: Ladder, runs: list[RunSteps]) -> Step:
         "notes": ladder.notes,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 5, f"{_RESULT}:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 6, f"{_RESULT}:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip

@@ -68,7 +68,7 @@ def assemble(context: StepContext) -> StudyResult:
         question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
         pool=pool,
         evaluation=_summary(context.inputs["evaluation"]),
-        arms=_arms(config),
+        arms=_arms(context),
         points=points,
         curves=reading.curves,
         comparisons=reading.comparisons,
@@ -234,11 +234,13 @@ def _summary(folder: Path) -> DataSummary:
     return report.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
-def _arms(config: Mapping[str, Any]) -> tuple[ArmRow, ...]:
-    seeds = tuple(range(config["seeds"]))
+def _arms(context: StepContext) -> tuple[ArmRow, ...]:
+    config, seeds = context.config, tuple(range(context.config["seeds"]))
     rows = [ArmRow(BASE_ARM, "no training", (0,), (0,))]
     for name, arm in config["arms"].items():
-        rows.append(ArmRow(name, arm["rule"], tuple(arm["rungs"]), seeds))
+        steps = [p for n, p in context.inputs.items() if n in (f"arm/{name}/order", f"arm/{name}/scores")]
+        took = sum(map(_seconds, steps))
+        rows.append(ArmRow(name, arm["rule"], tuple(arm["rungs"]), seeds, selecting_seconds=took))
     return tuple(rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay import data, model, rule, score
-from assay.core import ArmComparison, AssayError, digest
+from assay import data, model, report, rule, score
+from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, digest, to_json
 from assay.plan import Store
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
@@ -26,7 +27,7 @@ Array = NDArray[np.float64]
 _ROW = "row{:03}"
 _SEED_RUNS = 3
 _BENT = 2.0
-_LOSSES = "losses.json"
+_LOSSES, _PAGE = "losses.json", "page.json"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class RuleReport:
     length: rule.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
     warnings: tuple[str, ...]
+    page: str
 
     def __rich__(self) -> Any:
         """Return the coefficients with what is known of each, and what speaks against the rule."""
@@ -116,7 +118,7 @@ class RuleReport:
             f"{self.length.r2:.2f}; step-wise keeps {', '.join(self.stepwise.names)}."
         )
         notes = [f"warning: {text}" for text in self.warnings]
-        return Group(head, table, *notes, f"{self.path}; next: `assay rule check`, then `--by {self.path}`")
+        return Group(head, table, *notes, self.page, f"{self.path}; next: `assay rule check`")
 
 
 @dataclass(frozen=True)
@@ -304,9 +306,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     noise = _noise(by_row[order[0]])
     warnings = _warnings(ridge, slopes, length, noise, target)
     if straight is not None and straight.ratio > _BENT:
-        warnings.append(
-            f"at twice the tilt the error is {straight.ratio:.1f} times as large: not a straight line"
-        )
+        warnings.append(Remark("warning.bent", {"ratio": f"{straight.ratio:.1f}"}))
     spread, centre = np.array(facts["spread"]), np.array(facts["centre"])
     weights = np.array(ridge.coefficients) / spread
     text = {
@@ -320,16 +320,37 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         "fit": dataclasses.asdict(ridge),
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "losses": by_row,
-        "warnings": warnings,
+        "warnings": [report.said(remark) for remark in warnings],
         "check": None,
     }
     path = folder / "rule.json"
     write_json(path, text)
-    _residuals(ridge, means, target, folder / "residuals.html")
-    return RuleReport(
-        str(path), len(target), noise, ridge, rule.least_squares(means, target, names),
-        rule.stepwise(means, target, names), tuple(slopes), straight, length, tuple(warnings),
+    published = rule.least_squares(means, target, names)
+    predicted = ridge.intercept + np.concatenate([means, ends[0]]) @ np.array(ridge.coefficients)
+    page = RulePage(
+        wanted.name or config.name, config.base, wanted.n, _rule_slopes(ridge, published, slopes),
+        ridge.rank, ridge.error, noise, published.r2, length.r2, tuple(predicted.tolist()),
+        tuple(np.concatenate([target, ends[1]]).tolist()),
+        tuple([False] * len(target) + [True] * len(ends[1])), tuple(warnings),
     )  # fmt: skip
+    write_json(folder / _PAGE, to_json(page))
+    shown = report.write_rule_page(page, folder / "rule.html", config.language)
+    return RuleReport(
+        str(path), len(target), noise, ridge, published, rule.stepwise(means, target, names), tuple(slopes),
+        straight, length, tuple(report.said(r, config.language) for r in warnings), str(shown),
+    )  # fmt: skip
+
+
+def _rule_slopes(
+    ridge: rule.RidgeFit, published: rule.LinearFit, slopes: Sequence[rule.Slopes]
+) -> tuple[RuleSlope, ...]:
+    """Return what is known of each indicator; slopes between and within sources where there are several."""
+    apart = {s.name: (s.between, s.within) for s in slopes}
+    rows = zip(
+        ridge.names, ridge.coefficients, ridge.low, ridge.high, ridge.signs, published.coefficients,
+        published.p, published.inflation, strict=True,
+    )  # fmt: skip
+    return tuple(RuleSlope(*row, *apart.get(row[0], (None, None))) for row in rows)
 
 
 def _length_alone(
@@ -353,33 +374,22 @@ def _warnings(
     length: rule.LinearFit,
     noise: float | None,
     target: Array,
-) -> list[str]:
+) -> list[Remark]:
     """Return what speaks against using the rule on single samples."""
     found = []
     if ridge.rank < 0.3:
-        found.append(f"left-out subsets are ranked at {ridge.rank:+.2f} only: the rule predicts little")
+        found.append(Remark("warning.rank", {"rank": f"{ridge.rank:+.2f}"}))
     unsure = [n for n, s in zip(ridge.names, ridge.signs, strict=True) if s < 0.9]
     if unsure:
-        found.append(f"the sign is not settled for {', '.join(unsure)}")
-    found += [
-        f"{s.name} is {'good' if s.between < 0 else 'bad'} between sources and the reverse within them: "
-        "the rule does not hold for single samples" for s in slopes if not s.agree
-    ]  # fmt: skip
-    if noise is not None and noise > 0.7 * float(target.std()):
-        found.append(
-            f"seeds alone move log loss by {noise:.4f}, the subsets by {target.std():.4f}: train more runs"
-        )
+        found.append(Remark("warning.sign", {"names": ", ".join(unsure)}))
+    found += [Remark("warning.slopes", {"name": s.name}) for s in slopes if not s.agree]
+    spread = float(target.std())
+    if noise is not None and noise > 0.7 * spread:
+        found.append(Remark("warning.noise", {"noise": f"{noise:.4f}", "spread": f"{spread:.4f}"}))
     explained = 1 - ridge.error**2 / float(target.var() or 1)
     if length.r2 > max(explained, 0):
-        found.append(f"the length of the answer alone explains as much (R2 {length.r2:.2f})")
+        found.append(Remark("warning.length", {"r2": f"{length.r2:.2f}"}))
     return found
-
-
-def _residuals(ridge: rule.RidgeFit, means: Array, target: Array, out: Path) -> None:
-    from assay.report import write_scatter
-
-    predicted = ridge.intercept + means @ np.array(ridge.coefficients)
-    write_scatter(predicted.tolist(), (target - predicted).tolist(), "predicted log loss", "residual", out)
 
 
 def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
@@ -414,21 +424,22 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
     text = json.loads(path.read_text(encoding="utf-8"))
-    text["check"] = {"verdict": verdict, "comparisons": [dataclasses.asdict(c) for c in rows]}
+    text["check"] = {"verdict": report.said(verdict), "comparisons": [dataclasses.asdict(c) for c in rows]}
     write_json(path, text)
-    return RuleCheck(str(path), verdict, rows, str(folder / "check" / "report.html"))
+    page = report.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
+    report.write_rule_page(replace(page, verdict=verdict, trial=rows), folder / "rule.html", config.language)
+    said = report.said(verdict, config.language)
+    return RuleCheck(str(path), said, rows, str(folder / "check" / "report.html"))
 
 
-def _verdict(rows: list[ArmComparison]) -> str:
+def _verdict(rows: list[ArmComparison]) -> Remark:
     """Return what the trial says of the best of each length against random at equal size and tokens."""
     better = [c for c in rows if c.word == "better"]
-    if better and not any(c.word == "worse" for c in rows):
-        parts = ", ".join(
-            f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] at {c.n_train:,}" for c in better
-        )
-        return f"beats random by {parts}"
     if any(c.word == "worse" for c in rows):
-        return "does not beat random: it is worse at equal size and tokens"
+        return Remark("verdict.worse")
+    if better:
+        parts = [f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] ({c.n_train:,})" for c in better]
+        return Remark("verdict.beats", {"parts": ", ".join(parts)})
     if rows and all(c.word == "as good" for c in rows):
-        return "random is as good"
-    return "undecided: not shown to beat random"
+        return Remark("verdict.equal")
+    return Remark("verdict.undecided")

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, to_json
+from assay import report
+from assay.core import AssayError, SearchPage, to_json
 from assay.plan import Advance, progress_bar
-from assay.search import Budget, Choice, Observation, Searcher, searcher
+from assay.search import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
 from assay.study._measured import losses
 from assay.study._steps import write_json
@@ -33,6 +34,7 @@ class SearchReport:
     random: float
     seeds: int
     out: str
+    page: str
 
     def __rich__(self) -> Any:
         """Return the choice with its interval, what was tried, and its worth against random samples."""
@@ -52,7 +54,7 @@ class SearchReport:
             f"On the study's own set: {self.reported:.4f}, random samples {self.random:.4f} "
             f"({self.seeds} seeds)."
         )
-        return Group(head, table, self.out)
+        return Group(head, table, self.page)
 
 
 def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
@@ -78,12 +80,31 @@ def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
     mean = {arm: sum(v.loss for (a, _, _), v in final.items() if a == arm) / _REPORT_SEEDS for arm in arms}
     folder = Path(config.where.out or f"runs/{config.name}") / "search"
     folder.mkdir(parents=True, exist_ok=True)
-    report = SearchReport(
-        wanted.arm, wanted.method, choice, tuple(made.observations), sum(o.size for o in made.observations),
-        mean[wanted.arm], mean["random"], _REPORT_SEEDS, str(folder / f"{wanted.method}.json"),
+    out, seen = folder / f"{wanted.method}.json", tuple(made.observations)
+    page = _page(config, wanted, choice, seen, mean[wanted.arm], mean["random"])
+    shown = report.write_search_page(page, out.with_suffix(".html"), config.language)
+    found = SearchReport(
+        wanted.arm, wanted.method, choice, seen, page.samples, page.reported, page.random, _REPORT_SEEDS,
+        str(out), str(shown),
     )  # fmt: skip
-    write_json(Path(report.out), to_json(report))
-    return report
+    write_json(out, to_json(found))
+    return found
+
+
+def _page(
+    config: StudyConfig, wanted: SearchConfig, choice: Choice, seen: tuple[Observation, ...], own: float,
+    random: float,
+) -> SearchPage:  # fmt: skip
+    """Return what the page of the search shows: the runs and the smoothed loss."""
+    surface = Surface(wanted.low, wanted.high, seen)
+    below, above = surface.band()
+    mean = surface.centre + surface.unit * surface.mean
+    return SearchPage(
+        config.name, wanted.arm, wanted.method, choice.size, choice.low, choice.high,
+        sum(o.size for o in seen), tuple(o.size for o in seen), tuple(o.loss for o in seen),
+        tuple(surface.sizes.tolist()), tuple(mean.tolist()), tuple(below.tolist()), tuple(above.tolist()),
+        own, random, _REPORT_SEEDS,
+    )  # fmt: skip
 
 
 def _explore(
