@@ -3,7 +3,7 @@
 from assay.select._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clean
 from assay.select._evaluation import Match, alike, holding, prompt_of
 from assay.select._near import near_duplicates
-from assay.select._novel import novel
+from assay.select._novel import NearIndex, NoveltyIndex, novel
 from assay.select._pick import SCORE_SELECTIONS, SELECTIONS, VECTOR_SELECTIONS, length_classes, pick, shift
 from assay.select._similar import similar
 
@@ -16,6 +16,8 @@ __all__ = [
     "CleanRules",
     "Cleaned",
     "Match",
+    "NearIndex",
+    "NoveltyIndex",
     "Receipt",
     "alike",
     "clean",

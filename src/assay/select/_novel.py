@@ -1,157 +1,119 @@
 """ROUGE-L novelty, the rule of self-instruct: keep a text unless it is too like one kept before it.
 
 Wang et al. 2023 (2212.10560), section 2.2: an instruction is added when its ROUGE-L with every instruction
-kept is below 0.7.  The longest common subsequence is computed bit-parallel (Hyyrö 2004), and only for texts
-that bounds cannot rule out: tokens of a prefix in order of rarity must meet (Chaudhuri et al. 2006), lengths
-and bags of tokens must allow the score.  The result is that of comparing all pairs.
+kept is below 0.7.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from assay.core import AssayError
-from assay.data import HashedTexts, kernel
-from assay.select._near import Floats, Rows
+from assay.data import HashedTexts, shingle_sets
+from assay.select._index import OverlapIndex
+from assay.select._near import SHINGLE, Floats, Rows
 
 LIMIT = 0.7
+
+
+class NoveltyIndex:
+    """Kept texts, against all of which each new one is checked by ROUGE-L; it grows as texts are kept.
+
+    Restored by keeping the same texts again (:meth:`keep`): every decision is that of comparing all pairs,
+    whatever the batches in which texts came.  Some 60 bytes a kept token with those of its lists.
+    """
+
+    def __init__(self, limit: float = LIMIT) -> None:
+        """Begin with nothing kept; a text goes at a ROUGE-L F1 of at least ``limit`` in (0, 1]."""
+        if not 0 < limit <= 1:
+            raise AssayError("no such limit", value=limit, expected="above 0, at most 1")
+        self._index = OverlapIndex(limit, ordered=True)
+
+    def __len__(self) -> int:
+        """Return the number of texts kept."""
+        return len(self._index)
+
+    @property
+    def n_bytes(self) -> int:
+        """Return the memory of the index in bytes."""
+        return self._index.n_bytes
+
+    def add(self, texts: HashedTexts) -> tuple[Rows, Floats]:
+        """Check and keep texts in turn, as in :func:`novel`.
+
+        Returns for each the number of the closest kept text (-1: it is kept now, with the next number) and
+        their ROUGE-L F1.
+        """
+        return self._index.add(texts)
+
+    def keep(self, texts: HashedTexts) -> None:
+        """Keep texts without a check: those that were kept before, or those of other pools."""
+        self._index.add(texts, check=False)
+
+    def closest(self, texts: HashedTexts, *, before: int | None = None) -> tuple[Rows, Floats]:
+        """Return for each text the closest of the first ``before`` kept (all by default), and their F1.
+
+        Nothing is kept.  It looks at all of them: for samples of texts, not for every one.
+        """
+        return self._index.closest(texts, before=before)
+
+
+class NearIndex:
+    """Kept texts, against all of which each new one is checked by Jaccard similarity of 5-token shingles.
+
+    The rule of :func:`near_duplicates`, without its small loss of pairs.
+    """
+
+    def __init__(self, similarity: float = 0.8, shingle: int = SHINGLE) -> None:
+        """Begin with nothing kept; a text goes at a similarity of at least ``similarity`` in (0, 1]."""
+        if not 0 < similarity <= 1:
+            raise AssayError("no such similarity", value=similarity, expected="above 0, at most 1")
+        self._shingle = shingle
+        # Jaccard J is Dice 2J / (1 + J).
+        self._index = OverlapIndex(2 * similarity / (1 + similarity), ordered=False)
+
+    def __len__(self) -> int:
+        """Return the number of texts kept."""
+        return len(self._index)
+
+    def add(self, texts: HashedTexts) -> tuple[Rows, Floats]:
+        """Check and keep texts in turn; returns the closest kept one (-1: kept) and their Jaccard."""
+        partner, dice = self._index.add(self._sets(texts))
+        return partner, dice / (2 - dice)
+
+    def keep(self, texts: HashedTexts) -> None:
+        """Keep texts without a check."""
+        self._index.add(self._sets(texts), check=False)
+
+    def _sets(self, texts: HashedTexts) -> HashedTexts:
+        return HashedTexts(*shingle_sets(texts, self._shingle))
 
 
 def novel(texts: HashedTexts, priority: Rows | None = None, *, limit: float = LIMIT) -> tuple[Rows, Floats]:
     """Return for every text the kept one it is too like (-1: it is kept) and their ROUGE-L F1.
 
     Texts are looked at in the order of ``priority`` (file order by default).  A text is removed where its
-    ROUGE-L F1 with a kept one is at least ``limit`` in (0, 1].  Tokens are those of
+    ROUGE-L F1 with a kept one is at least ``limit`` in (0, 1]; the closest one is named.  Tokens are those of
     :func:`assay.data.hashed`: words, and single characters of Han text.  Texts without tokens are kept.
     """
     if not 0 < limit <= 1:
         raise AssayError("no such limit", value=limit, expected="above 0, at most 1")
     order = np.arange(len(texts)) if priority is None else np.asarray(priority, np.int64)
-    _, ids, counts = np.unique(texts.tokens, return_inverse=True, return_counts=True)
-    # Rank by rarity: rare tokens come first in every prefix.
-    ranks = np.empty(len(counts), np.int32)
-    ranks[np.argsort(counts, kind="stable")] = np.arange(len(counts), dtype=np.int32)
-    tokens: NDArray[np.int32] = ranks[ids.ravel()]
+    chosen = texts if priority is None else _taken(texts, order)
+    index = OverlapIndex(limit, ordered=True)
+    index.order_by(chosen)
+    closest, found = index.add(chosen)
     partner = np.full(len(texts), -1, np.int64)
     score = np.zeros(len(texts), np.float32)
-    by_rarity = tokens.copy()
-    kernel(_sort_each)(by_rarity, texts.offsets)
-    if len(tokens):
-        kernel(_filter)(tokens, by_rarity, texts.offsets, order, len(counts), limit, partner, score)
+    gone = closest >= 0
+    partner[order[gone]] = order[~gone][closest[gone]]
+    score[order] = found
     return partner, score
 
 
-def _sort_each(tokens: Any, offsets: Any) -> None:
-    for t in range(len(offsets) - 1):
-        tokens[offsets[t] : offsets[t + 1]].sort()
-
-
-def _filter(
-    tokens: Any,
-    by_rarity: Any,
-    offsets: Any,
-    order: Any,
-    vocabulary: int,
-    limit: float,
-    partner: Any,
-    score: Any,
-) -> None:
-    """Go through the texts in order, with an index of the prefixes of the kept ones."""
-    count = len(offsets) - 1
-    head = np.full(vocabulary, -1, np.int64)
-    following = np.full(len(tokens), -1, np.int64)
-    owner = np.empty(len(tokens), np.int32)
-    looked = np.full(count, -1, np.int64)
-    # Bit masks of the text under comparison: masks[place[x]] says where token x stands.
-    longest = 0
-    for t in range(count):
-        longest = max(longest, offsets[t + 1] - offsets[t])
-    words = (longest + 63) // 64
-    masks = np.zeros((longest, max(words, 1)), np.uint64)
-    place = np.full(vocabulary, -1, np.int64)
-    stamp = np.full(vocabulary, -1, np.int64)
-    state = np.empty(max(words, 1), np.uint64)
-    tiny = 1e-9
-    for row in order:
-        start, stop = offsets[row], offsets[row + 1]
-        size = stop - start
-        if size == 0:
-            continue
-        # LCS >= limit / 2 (size + other), and other >= size limit / (2 - limit).
-        shortest = np.int64(np.ceil(size * limit / (2 - limit) - tiny))
-        least = np.int64(np.ceil(limit / 2 * (size + shortest) - tiny))
-        prefix = size - least + 1
-        ready = False
-        for p in range(start, start + prefix):
-            entry = head[by_rarity[p]]
-            while entry >= 0 and partner[row] < 0:
-                other = owner[entry]
-                entry = following[entry]
-                if looked[other] == row:
-                    continue
-                looked[other] = row
-                first, last = offsets[other], offsets[other + 1]
-                much = last - first
-                wanted = np.int64(np.ceil(limit / 2 * (size + much) - tiny))
-                if min(size, much) < wanted:
-                    continue
-                i, j, common = start, first, 0
-                while i < stop and j < last and common + min(stop - i, last - j) >= wanted:
-                    if by_rarity[i] == by_rarity[j]:
-                        common += 1
-                        i += 1
-                        j += 1
-                    elif by_rarity[i] < by_rarity[j]:
-                        i += 1
-                    else:
-                        j += 1
-                if common < wanted:
-                    continue
-                used = (size + 63) // 64
-                if not ready:
-                    ready = True
-                    distinct = 0
-                    for q in range(start, stop):
-                        x = tokens[q]
-                        if stamp[x] != row:
-                            stamp[x] = row
-                            place[x] = distinct
-                            for b in range(used):
-                                masks[distinct, b] = np.uint64(0)
-                            distinct += 1
-                        bit = q - start
-                        masks[place[x], bit // 64] |= np.uint64(1) << np.uint64(bit % 64)
-                for b in range(used):
-                    state[b] = np.uint64(0xFFFFFFFFFFFFFFFF)
-                for q in range(first, last):
-                    x = tokens[q]
-                    if stamp[x] != row:
-                        continue
-                    carry = np.uint64(0)
-                    for b in range(used):
-                        v = state[b]
-                        u = v & masks[place[x], b]
-                        total = v + u
-                        over = np.uint64(1) if total < v else np.uint64(0)
-                        total2 = total + carry
-                        over2 = np.uint64(1) if total2 < total else np.uint64(0)
-                        state[b] = total2 | (v - u)
-                        carry = over | over2
-                length = 0
-                for b in range(size):
-                    if not (state[b // 64] >> np.uint64(b % 64)) & np.uint64(1):
-                        length += 1
-                if length >= wanted:
-                    partner[row] = other
-                    score[row] = 2 * length / (size + much)
-            if partner[row] >= 0:
-                break
-        if partner[row] < 0:
-            for p in range(start, start + prefix):
-                x = by_rarity[p]
-                owner[p] = row
-                following[p] = head[x]
-                head[x] = p
+def _taken(texts: HashedTexts, order: Rows) -> HashedTexts:
+    """Return the texts of the given numbers, in that order."""
+    lengths = texts.lengths[order]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    return HashedTexts(texts.tokens[np.repeat(texts.offsets[order], lengths) + within], offsets)
