@@ -1,0 +1,71 @@
+"""People in the loop: pages to correct golden answers and types and to give scores, and what came of it.
+
+Labels live in a database (SQLite, or PostgreSQL by URL) as an append-only history, committed before a page is
+answered.
+"""
+
+from assay.annotate._agreement import Alpha, Level, krippendorff_alpha
+from assay.annotate._app import build_app
+from assay.annotate._diff import Part, difference
+from assay.annotate._export import (
+    Agreement,
+    AnnotationExport,
+    AnnotationStatus,
+    AnnotatorStatus,
+    agreement,
+    export,
+    status,
+    write_labels,
+)
+from assay.annotate._guard import Tokens, allowed_hosts
+from assay.annotate._pages import Scale
+from assay.annotate._read import Found, read_items
+from assay.annotate._serve import default_database, open_annotation, serve
+from assay.annotate._store import Login, Store
+from assay.annotate._values import (
+    Conflict,
+    Draft,
+    Event,
+    Form,
+    HumanLabel,
+    Item,
+    Label,
+    Standing,
+    Task,
+)
+
+__all__ = [
+    "Agreement",
+    "Alpha",
+    "AnnotationExport",
+    "AnnotationStatus",
+    "AnnotatorStatus",
+    "Conflict",
+    "Draft",
+    "Event",
+    "Form",
+    "Found",
+    "HumanLabel",
+    "Item",
+    "Label",
+    "Level",
+    "Login",
+    "Part",
+    "Scale",
+    "Standing",
+    "Store",
+    "Task",
+    "Tokens",
+    "agreement",
+    "allowed_hosts",
+    "build_app",
+    "default_database",
+    "difference",
+    "export",
+    "krippendorff_alpha",
+    "open_annotation",
+    "read_items",
+    "serve",
+    "status",
+    "write_labels",
+]

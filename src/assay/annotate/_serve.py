@@ -1,0 +1,122 @@
+"""Run the pages until they are stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from assay.annotate._app import build_app
+from assay.annotate._export import AnnotationStatus, status, write_labels
+from assay.annotate._guard import Tokens, allowed_hosts, is_loopback
+from assay.annotate._pages import Scale
+from assay.annotate._read import read_items, write_rows
+from assay.annotate._store import Store
+from assay.core import AssayError, to_json
+
+
+def default_database(out: Path) -> str:
+    """Return the database beside a file of labels: ``labels.jsonl`` has ``labels.sqlite``."""
+    return str(out.with_suffix(".sqlite"))
+
+
+def open_annotation(
+    places: Sequence[str], out: Path, *, database: str | None, answers: Path | None, annotators: int,
+    per_item: int,
+) -> Store:  # fmt: skip
+    """Open the database of an annotation, with its items read and dealt.
+
+    Rows that could not be used are written to ``OUT.rejected.jsonl``.  Raises :class:`AssayError` where there
+    is no item at all.
+    """
+    found = read_items(places, answers)
+    if found.rejected:
+        path = out.with_name(f"{out.name}.rejected.jsonl")
+        write_rows(({**_plain(row)} for row in found.rejected), path)
+        print(f"{len(found.rejected)} rows could not be used: {path}", file=sys.stderr)
+    if not found.items:
+        raise AssayError(
+            "no item to label",
+            place=", ".join(places),
+            expected="a data set that assay data inspect can read",
+        )
+    store = Store(database or default_database(out))
+    store.load(found.items, found.answers)
+    store.deal(annotators, per_item)
+    return store
+
+
+def _plain(row: object) -> dict[str, object]:
+    fields = to_json(row)
+    assert isinstance(fields, dict)  # noqa: S101 - dataclasses become objects
+    return dict(fields)
+
+
+def serve(
+    store: Store, out: Path, *, annotators: int, host: str = "127.0.0.1", port: int = 0,
+    language: Literal["en", "zh"] | None = None, scale: Scale = "steps", open_browser: bool = False,
+) -> AnnotationStatus:  # fmt: skip
+    """Serve the pages until Ctrl-C, then write the labels to ``out`` and say how far they are.
+
+    Port 0 is the one of the last time where it is free, so that open pages go on.
+    """
+    import uvicorn
+
+    tokens = Tokens.new(annotators)
+    app = build_app(store, tokens, allowed_hosts(host), scale=scale, language=language)
+    bound = _bind(host, port or int(store.remember("port") or 0), fixed=port != 0)
+    number = bound.getsockname()[1]
+    store.remember("port", str(number))
+    links = _announce(store, tokens, host, number)
+    if open_browser:
+        webbrowser.open(links[0])
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False,
+        proxy_headers=False,
+    )  # fmt: skip
+    # The server ends in order and then passes the interrupt on.
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[bound])
+    write_labels(store, out)
+    return status(store)
+
+
+def _bind(host: str, port: int, *, fixed: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(128)
+    except OSError as error:
+        bound.close()
+        if port and not fixed:
+            return _bind(host, 0, fixed=False)
+        raise AssayError(
+            f"cannot listen ({error.strerror})", place="host", value=f"{host}:{port}",
+            expected="an address of this machine and a free port", hint="--port 0 takes a free one",
+        ) from None  # fmt: skip
+    return bound
+
+
+def _announce(store: Store, tokens: Tokens, host: str, port: int) -> list[str]:
+    """Print one link for each annotator; the tokens are shown nowhere else."""
+    shown = f"[{host}]" if ":" in host else host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        shown = socket.gethostname()
+    if not is_loopback(host):
+        print(
+            f"warning: {host} can be reached from other machines, and nothing is encrypted: "
+            "whoever sees a link or the traffic can read and label",
+            file=sys.stderr,
+        )
+    names = store.seats()
+    links = [f"http://{shown}:{port}/login?token={token}" for token in tokens.by_seat.values()]
+    for seat, link in zip(tokens.by_seat, links, strict=True):
+        print(f"annotator {seat} ({names[seat] or 'not named yet'}): {link}", file=sys.stderr)
+    print("Ctrl-C ends; labels are safe in " + store.place, file=sys.stderr, flush=True)
+    return links
