@@ -28,7 +28,9 @@ from assay.judge._ask import (
     rubric_for,
     version,
 )
+from assay.judge._calibrate import Label, TypeCalibration, calibrate
 from assay.judge._expected import Expected, expected_score
+from assay.judge._inspect import judge_task, write_log
 from assay.judge._judge import CHECKER, METRICS, Judgement, Summary, default_method, judge, summarise
 from assay.judge._metrics import chrf, exact_match, rouge_l
 from assay.judge._paired import PairedDifference, compare_judgements
@@ -72,6 +74,7 @@ __all__ = [
     "JudgeNoise",
     "Judged",
     "Judgement",
+    "Label",
     "LengthBias",
     "Mode",
     "PairSummary",
@@ -84,9 +87,11 @@ __all__ = [
     "Rubrics",
     "Scale",
     "Summary",
+    "TypeCalibration",
     "Unparsed",
     "agreement",
     "ask_all",
+    "calibrate",
     "choose_repeats",
     "chrf",
     "cohen_kappa",
@@ -98,6 +103,7 @@ __all__ = [
     "items_wanted",
     "judge",
     "judge_noise",
+    "judge_task",
     "krippendorff_alpha",
     "language_for",
     "length_bias",
@@ -120,4 +126,5 @@ __all__ = [
     "summarise_pairs",
     "version",
     "visible_effect",
+    "write_log",
 ]

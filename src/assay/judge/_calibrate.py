@@ -1,0 +1,182 @@
+"""A judge held against labels of people, type by type: whether its numbers may be read as theirs."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import t as student
+
+from assay.core import OVERALL, AssayError
+from assay.judge._agree import (
+    Agreement,
+    Interval,
+    LengthBias,
+    agreement,
+    krippendorff_alpha,
+    length_bias,
+)
+from assay.judge._judge import Judgement, clustered
+from assay.judge._ppi import LABELS_WANTED, PpiMean, ppi_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one person gave an answer, in [0, 1]."""
+
+    item: str
+    score: float
+    annotator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeCalibration:
+    """What a judge's scores of one type are worth.
+
+    ``units`` says whose scale ``estimate`` is on: ``people`` from 50 labels on (PPI++), else ``judge`` (the
+    judge's own mean).  ``wanted`` is how many labels are lacking.  ``people_alpha`` is Krippendorff's α
+    among several annotators.
+    """
+
+    type: str
+    units: Literal["people", "judge"]
+    estimate: Interval | None
+    judge_mean: float | None
+    items: int
+    labels: int
+    wanted: int
+    agreement: Agreement | None
+    length: LengthBias | None
+    people_alpha: float | None
+    ppi: PpiMean | None
+
+
+def calibrate(
+    judgements: Sequence[Judgement],
+    labels: Iterable[Label],
+    lengths: Mapping[str, int] | None = None,
+    *,
+    level: float = 0.9,
+) -> list[TypeCalibration]:
+    """Hold judgements against labels, by type and overall.
+
+    ``lengths`` are those of the answers (characters) by item.  Several labels of one item are averaged.  The
+    overall estimate is the unweighted mean of the types', in people's units only where all types are.
+    Raises :class:`AssayError` for labels outside [0, 1], or of items that were not judged.
+    """
+    given = _by_item(labels, {row.item for row in judgements})
+    types: dict[str, list[Judgement]] = defaultdict(list)
+    for row in judgements:
+        types[row.type].append(row)
+    rows = [_calibration(kind, own, given, lengths, level) for kind, own in types.items()]
+    if len(rows) > 1:
+        whole = _calibration(OVERALL, list(judgements), given, lengths, level)
+        rows.append(_overall(whole, rows))
+    return rows
+
+
+def _by_item(labels: Iterable[Label], known: set[str]) -> dict[str, list[Label]]:
+    given: dict[str, list[Label]] = defaultdict(list)
+    for label in labels:
+        if not 0 <= label.score <= 1:
+            raise AssayError(
+                "a label is not in [0, 1]", place=f"item {label.item}", value=label.score, expected="0 to 1"
+            )
+        given[label.item].append(label)
+    strange = [item for item in given if item not in known]
+    if strange:
+        raise AssayError(
+            "labels of items that were not judged",
+            value=f"{len(strange)} of {len(given)}, first {strange[0]}",
+            hint="judge the file that was labelled, or label the one that was judged",
+        )
+    return given
+
+
+def _calibration(
+    kind: str,
+    rows: Sequence[Judgement],
+    given: Mapping[str, Sequence[Label]],
+    lengths: Mapping[str, int] | None,
+    level: float,
+) -> TypeCalibration:
+    scored = [row for row in rows if row.score is not None]
+    both = [row for row in scored if row.item in given]
+    judge = np.array([row.score for row in both], float)
+    people = np.array([np.mean([label.score for label in given[row.item]]) for row in both])
+    clusters = [row.group or row.item for row in both]
+    ppi = None
+    if len(both) >= LABELS_WANTED and len(set(clusters)) > 1:
+        rest = [row for row in scored if row.item not in given]
+        ppi = ppi_mean(
+            people,
+            judge,
+            np.array([row.score for row in rest], float),
+            clusters=clusters,
+            clusters_only=[row.group or row.item for row in rest],
+            level=level,
+        )
+    known = lengths is not None and all(row.item in lengths for row in both)
+    return TypeCalibration(
+        type=kind,
+        units="judge" if ppi is None else "people",
+        estimate=_judge_units(scored, level) if ppi is None else Interval(ppi.mean, ppi.low, ppi.high),
+        judge_mean=float(np.mean([row.score for row in scored])) if scored else None,
+        items=len(scored),
+        labels=len(both),
+        wanted=max(0, LABELS_WANTED - len(both)),
+        agreement=agreement(judge, people, clusters=clusters, level=level) if len(both) > 2 else None,
+        length=length_bias(judge, people, [lengths[row.item] for row in both], clusters=clusters, level=level)
+        if known and lengths is not None and len(both) > 2
+        else None,
+        people_alpha=_alpha([given[row.item] for row in both]),
+        ppi=ppi,
+    )
+
+
+def _judge_units(scored: Sequence[Judgement], level: float) -> Interval | None:
+    pairs = [(row.group or row.item, row.score) for row in scored if row.score is not None]
+    if not pairs:
+        return None
+    mean, se = clustered(pairs)
+    if se is None:
+        return None
+    reach = float(student.ppf(0.5 + level / 2, len({name for name, _ in pairs}) - 1)) * se
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def _alpha(units: Sequence[Sequence[Label]]) -> float | None:
+    names = sorted({label.annotator or "" for unit in units for label in unit})
+    if len(names) < 2:
+        return None
+    table = [{label.annotator or "": label.score for label in unit} for unit in units]
+    return krippendorff_alpha([[row.get(name) for name in names] for row in table], metric="interval")
+
+
+def _overall(whole: TypeCalibration, rows: Sequence[TypeCalibration]) -> TypeCalibration:
+    """Return the row of all types: agreement over all items, the estimate as the mean of the types'."""
+    found = [row.estimate for row in rows if row.estimate is not None]
+    estimate = None
+    if found and len(found) == len(rows):
+        mean = math.fsum(row.value for row in found) / len(found)
+        # Half-widths of independent types add up as their errors do.
+        reach = math.sqrt(math.fsum(((row.high - row.low) / 2) ** 2 for row in found)) / len(found)
+        estimate = Interval(mean, mean - reach, mean + reach)
+    means = [row.judge_mean for row in rows if row.judge_mean is not None]
+    return TypeCalibration(
+        type=OVERALL,
+        units="people" if all(row.units == "people" for row in rows) else "judge",
+        estimate=estimate if len({row.units for row in rows}) == 1 else None,
+        judge_mean=math.fsum(means) / len(means) if means else None,
+        items=whole.items,
+        labels=whole.labels,
+        wanted=sum(row.wanted for row in rows),
+        agreement=whole.agreement,
+        length=whole.length,
+        people_alpha=whole.people_alpha,
+        ppi=None,
+    )

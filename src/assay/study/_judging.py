@@ -1,0 +1,405 @@
+"""Single jobs of judging: answers in a file, labels of people, two models, two finalists."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import t as student
+
+from assay import data, judge, llm
+from assay.core import OVERALL, AssayError, Sample
+from assay.plan import progress_bar
+
+_ANSWER_KEYS = ("answer", "output", "response", "completion", "text")
+_SCORE_KEYS = ("score", "human_score", "label", "stars")
+_LEVEL = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedType:
+    """The mean score of one type with its 90 % interval over items; ``missing`` items have no score."""
+
+    type: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReport:
+    """Judgements written to ``out``: means by type, what could not be read, and what it cost.
+
+    Scores are in the judge's units until they are held against people (``assay judge calibrate``).
+    """
+
+    out: str
+    log: str | None
+    judged_by: str
+    units: str
+    items: int
+    rejected: int
+    replies: int
+    retried: int
+    unparsed: int
+    failed: int
+    alarm: str | None
+    notes: tuple[str, ...]
+    calls: int
+    cached: int
+    tokens: int
+    money: float | None
+    currency: str
+    repeats: judge.RepeatChoice | None
+    types: tuple[JudgedType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationReport:
+    """Judge against people, one row a type."""
+
+    judgements: str
+    labels: str
+    units: str
+    unscored: int
+    types: tuple[judge.TypeCalibration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """Two models on the same items: a − b by type."""
+
+    a: str
+    b: str
+    judges: tuple[str, ...]
+    types: tuple[judge.PairedDifference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairReport:
+    """Two models' answers set beside each other, in both orders."""
+
+    out: str
+    judged_by: str
+    items: int
+    left_out: int
+    money: float | None
+    types: tuple[judge.PairSummary, ...]
+
+
+def judge_file(
+    places: Sequence[str],
+    answers: Path,
+    out: Path,
+    config: judge.JudgeConfig,
+    chat: llm.ChatConfig,
+    *,
+    adapt: bool = False,
+    cost_ratio: float = 1.0,
+    calls: Path = Path(".assay/calls"),
+    log: Path | None = None,
+    quiet: bool = False,
+) -> JudgeReport:
+    """Judge the answers of a file to the items of ``places`` and write a judgement a line to ``out``.
+
+    With ``adapt``, how often each answer is asked about is chosen from 100 items asked about three times.
+    Replies are kept in ``calls``: the same command goes on where it was stopped.  Raises :class:`AssayError`
+    for answers that fit no item.
+    """
+    items, rejected = _items(places)
+    texts = read_answers(answers, items)
+    with llm.open_chat(chat, calls=calls) as door:
+        choice = None
+        if adapt and config.mode != "logprobs":
+            with progress_bar("pilot", quiet=quiet) as advance:
+                choice = _adapted(door, items, texts, config, cost_ratio, advance)
+            config = dataclasses.replace(config, repeats=choice.repeats)
+        with progress_bar("judge", quiet=quiet) as advance:
+            found = judge.ask_all(door, items, texts, config, advance)
+        spent = door.spent
+    _write(out, map(_judgement_row, items, texts, found.judgements))
+    path = None
+    if log is not None:
+        path = judge.write_log(items, texts, found.judgements, log, config=config, answered_by=answers.stem)
+    notes = Counter(row.note for row in found.judgements if row.note)
+    share = found.unparsed / max(found.replies - found.failed, 1)
+    return JudgeReport(
+        out=str(out),
+        log=None if path is None else str(path),
+        judged_by=found.version,
+        units="judge",
+        items=len(items),
+        rejected=rejected,
+        replies=found.replies,
+        retried=found.retried,
+        unparsed=found.unparsed,
+        failed=found.failed,
+        alarm=f"{share:.1%} of the judge's replies could not be read" if found.alarm else None,
+        notes=tuple(f"{count} items: {note}" for note, count in notes.items()),
+        calls=spent.calls,
+        cached=spent.cached,
+        tokens=spent.tokens_in + spent.tokens_out,
+        money=spent.money,
+        currency=door.budget.currency,
+        repeats=choice,
+        types=tuple(_types(found.judgements)),
+    )
+
+
+def _items(places: Sequence[str]) -> tuple[list[Sample], int]:
+    rows = [row for place in places for row in data.read(place)]
+    items = [row for row in rows if isinstance(row, Sample)]
+    if not items:
+        raise AssayError("no usable item", place=", ".join(places), hint="`assay data inspect` shows why")
+    return items, len(rows) - len(items)
+
+
+def _adapted(
+    door: llm.Chat,
+    items: Sequence[Sample],
+    answers: Sequence[str | None],
+    config: judge.JudgeConfig,
+    cost_ratio: float,
+    advance: llm.Advance,
+) -> judge.RepeatChoice:
+    """Choose the repeats from a pilot; its replies are part of what follows and are not paid again."""
+    order = sorted(
+        (i for i, answer in enumerate(answers) if answer and (items[i].checker is None or not config.exact)),
+        key=lambda i: items[i].id,
+    )[: judge.PILOT_ITEMS]
+    pilot = dataclasses.replace(config, repeats=judge.PILOT_REPEATS)
+    found = judge.ask_all(door, [items[i] for i in order], [answers[i] for i in order], pilot, advance)
+    noise = judge.judge_noise([row.scores for row in found.judgements])
+    return judge.choose_repeats(noise.sd, judge.paired_sd(noise.item_sd), cost_ratio=cost_ratio)
+
+
+def _judgement_row(item: Sample, answer: str | None, found: judge.Judgement) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(found),
+        "language": item.language,
+        "origin": item.origin,
+        "characters": None if answer is None else len(answer),
+    }
+
+
+def _types(judgements: Sequence[judge.Judgement]) -> Iterator[JudgedType]:
+    """Yield a row a type, then the unweighted mean of the types."""
+    summaries = {row.type: row for row in judge.summarise(judgements)}
+    clusters: dict[str, set[str]] = {}
+    for row in judgements:
+        if row.score is not None:
+            clusters.setdefault(row.type, set()).add(row.group or row.item)
+    for kind, count in Counter(row.type for row in judgements).items():
+        found = summaries.get(kind)
+        if found is None:
+            yield JudgedType(kind, None, None, None, 0, count)
+            continue
+        reach = _reach(found.se, len(clusters[kind]) - 1)
+        yield _row(kind, found.mean, reach, found.n, found.missing)
+    if len(summaries) > 1:
+        yield _whole(list(summaries.values()), sum(map(len, clusters.values())) - len(clusters))
+
+
+def _whole(rows: Sequence[judge.Summary], freedom: int) -> JudgedType:
+    errors = [row.se for row in rows if row.se is not None]
+    se = math.sqrt(math.fsum(e * e for e in errors)) / len(rows) if len(errors) == len(rows) else None
+    mean = math.fsum(row.mean for row in rows) / len(rows)
+    return _row(OVERALL, mean, _reach(se, freedom), sum(r.n for r in rows), sum(r.missing for r in rows))
+
+
+def _reach(se: float | None, freedom: int) -> float | None:
+    return None if se is None or freedom < 1 else float(student.ppf(0.5 + _LEVEL / 2, freedom)) * se
+
+
+def _row(kind: str, mean: float, reach: float | None, n: int, missing: int) -> JudgedType:
+    if reach is None:
+        return JudgedType(kind, mean, None, None, n, missing)
+    return JudgedType(kind, mean, max(0.0, mean - reach), min(1.0, mean + reach), n, missing)
+
+
+def read_answers(place: Path, items: Sequence[Sample]) -> list[str | None]:
+    """Return the answer to each item from JSON lines, None where there is none.
+
+    Rows bear the ``item`` that they answer (as ``assay answer`` writes them), or come in the order of the
+    items, equally many.  Raises :class:`AssayError` with the line for anything that does not fit.
+    """
+    rows = list(_rows(place))
+    keyed = [("item" in row) for _, row in rows]
+    if any(keyed) and not all(keyed):
+        raise AssayError("some rows name their item and some do not", place=str(place))
+    texts = [(where, row, _text(row, where)) for where, row in rows]
+    if not any(keyed):
+        if len(rows) != len(items):
+            raise AssayError(
+                "not one answer an item",
+                place=str(place),
+                value=f"{len(rows)} answers, {len(items)} items",
+                expected="as many rows as items, in their order, or an `item` in each row",
+            )
+        return [text for _, _, text in texts]
+    known = {item.id for item in items}
+    found: dict[str, str | None] = {}
+    for where, row, text in texts:
+        name = str(row["item"])
+        if name not in known:
+            raise AssayError(
+                "an answer to an unknown item",
+                place=where,
+                value=name,
+                hint="give the items that were answered",
+            )
+        if name in found and found[name] != text:
+            raise AssayError("a second answer to one item", place=where, value=name)
+        found[name] = text
+    return [found.get(item.id) for item in items]
+
+
+def _rows(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        lines = place.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssayError(
+            f"the file cannot be read ({type(error).__name__})", place=str(place), expected="JSON lines"
+        ) from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise AssayError(f"not JSON ({error})", place=f"{place}:{number}", value=line) from None
+        if not isinstance(row, dict):
+            raise AssayError("not an object", place=f"{place}:{number}", value=line)
+        yield f"{place}:{number}", row
+
+
+def _text(row: dict[str, Any], where: str) -> str | None:
+    key = next((key for key in _ANSWER_KEYS if key in row), None)
+    if key is None:
+        raise AssayError("no answer in the row", place=where, expected=f"one of {', '.join(_ANSWER_KEYS)}")
+    text = row[key]
+    if text is None or isinstance(text, str):
+        return text
+    raise AssayError("the answer is not a text", place=f"{where}, {key}", value=text)
+
+
+def _write(out: Path, rows: Iterable[dict[str, Any]]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    with partial.open("w", encoding="utf-8") as lines:
+        for row in rows:
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+    partial.replace(out)
+
+
+def read_judgements(place: Path) -> tuple[list[judge.Judgement], dict[str, int]]:
+    """Return the judgements of a file and the lengths of the answers (characters) by item."""
+    names = {field.name for field in dataclasses.fields(judge.Judgement)}
+    found, lengths = [], {}
+    for where, row in _rows(place):
+        missing = [name for name in ("item", "type", "method", "score") if name not in row]
+        if missing:
+            raise AssayError(
+                "not a judgement", place=where, value=missing, expected="rows that `assay judge` wrote"
+            )
+        known: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in row.items() if key in names
+        }
+        found.append(judge.Judgement(**{"group": None, **known}))
+        if row.get("characters") is not None:
+            lengths[row["item"]] = int(row["characters"])
+    return found, lengths
+
+
+def read_labels(place: Path) -> tuple[list[judge.Label], int]:
+    """Return labels of people from JSON lines (item, score in [0, 1], annotator if known).
+
+    Also returned is how many rows have a score of null: they were seen and not scored, and are no labels.
+    """
+    labels, unscored = [], 0
+    for where, row in _rows(place):
+        key = next((key for key in _SCORE_KEYS if key in row), None)
+        if key is None or "item" not in row:
+            raise AssayError("not a label", place=where, value=list(row), expected="item and score")
+        if row[key] is None:
+            unscored += 1
+            continue
+        if isinstance(row[key], bool) or not isinstance(row[key], int | float):
+            raise AssayError("the score is not a number", place=f"{where}, {key}", value=row[key])
+        who = row.get("annotator")
+        labels.append(judge.Label(str(row["item"]), float(row[key]), None if who is None else str(who)))
+    return labels, unscored
+
+
+def calibrate_files(judgements: Path, labels: Path) -> CalibrationReport:
+    """Hold the judgements of a file against labels of people."""
+    rows, lengths = read_judgements(judgements)
+    given, unscored = read_labels(labels)
+    types = judge.calibrate(rows, given, lengths or None)
+    units = {row.units for row in types}
+    return CalibrationReport(
+        judgements=str(judgements),
+        labels=str(labels),
+        units=units.pop() if len(units) == 1 else "people and judge, by type",
+        unscored=unscored,
+        types=tuple(types),
+    )
+
+
+def compare_files(a: Path, b: Path, *, effect: float) -> ComparisonReport:
+    """Compare two models' judgements of the same items; both must come from one judge."""
+    first, second = read_judgements(a)[0], read_judgements(b)[0]
+    judges = tuple(sorted({row.method for row in (*first, *second)}))
+    methods = {row.item: row.method for row in first}
+    other = [row for row in second if methods.get(row.item, row.method) != row.method]
+    if other:
+        raise AssayError(
+            "two judges: their scores are not on one scale",
+            place=str(b),
+            value=other[0].method,
+            expected=methods[other[0].item],
+            hint="judge both files with the same model, rubrics and settings",
+        )
+    return ComparisonReport(
+        str(a), str(b), judges, tuple(judge.compare_judgements(first, second, effect=effect))
+    )
+
+
+def pair_files(
+    places: Sequence[str],
+    a: Path,
+    b: Path,
+    out: Path,
+    config: judge.JudgeConfig,
+    chat: llm.ChatConfig,
+    *,
+    calls: Path = Path(".assay/calls"),
+    quiet: bool = False,
+) -> PairReport:
+    """Set two models' answers beside each other in both orders, and write a preference a line."""
+    items, _ = _items(places)
+    answered = zip(items, read_answers(a, items), read_answers(b, items), strict=True)
+    rows = [(item, x, y) for item, x, y in answered if x is not None and y is not None]
+    if not rows:
+        raise AssayError("no item has two answers", place=f"{a}, {b}")
+    with llm.open_chat(chat, calls=calls) as door, progress_bar("pairs", quiet=quiet) as advance:
+        columns = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+        found = judge.compare_all(door, *columns, config, advance)
+        money = door.spent.money
+    _write(out, map(dataclasses.asdict, found))
+    return PairReport(
+        out=str(out),
+        judged_by=judge.version(config),
+        items=len(rows),
+        left_out=len(items) - len(rows),
+        money=money,
+        types=tuple(judge.summarise_pairs(found)),
+    )
