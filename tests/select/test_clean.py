@@ -103,6 +103,8 @@ def test_top_and_bottom_are_ends_of_the_score_and_nan_is_last() -> None:
     assert pick(IDS, "bottom", score=score)[:3].tolist() == [0, 1, 2]
     for rule in ("top", "bottom"):
         assert pick(IDS, rule, score=score)[-1] == 29
+    with pytest.raises(AssayError, match="too few samples have a score"):
+        pick(IDS, "top", score=score, n=30)
 
 
 def test_orders_are_permutations_that_follow_what_samples_say() -> None:

@@ -101,10 +101,10 @@ def test_a_quota_of_lengths_keeps_the_length_of_the_pool(pool: str, tmp_path: Pa
 
 def test_scores_of_a_table_are_taken(pool: str, tmp_path: Path) -> None:
     table = tmp_path / "s.parquet"
-    verbs.score([pool], out=table, indicators=["mtld"])
+    verbs.score([pool], out=table, indicators=["compression"])
     files = []
     for name, scores in (("a", table), ("b", None)):
-        verbs.select([pool], out=tmp_path / f"{name}.jsonl", n=50, by="mtld", scores=scores)
+        verbs.select([pool], out=tmp_path / f"{name}.jsonl", n=50, by="compression", scores=scores)
         files.append((tmp_path / f"{name}.jsonl").read_bytes())
     assert files[0] == files[1]
     with pytest.raises(AssayError, match="no such column"):

@@ -436,7 +436,7 @@ EN: Mapping[str, str] = {
     "rule.col.between": "Between",
     "rule.col.within": "Within",
     "rule.holds": "How it holds",
-    "rule.holds.lead": "Each point is a subset. Left: measured against predicted log loss; on the line they are equal. Right: what is left over; it should show no pattern.",
+    "rule.holds.lead": "Each point is a subset. First: measured against predicted log loss; on the line they are equal. Second: what is left over; it should show no pattern.",
     "rule.holds.doubled": "Points in the second colour were drawn at twice the tilt and served only to see whether the line goes on.",
     "rule.axis.predicted": "predicted log loss",
     "rule.axis.measured": "measured log loss",

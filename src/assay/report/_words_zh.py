@@ -419,7 +419,7 @@ ZH: Mapping[str, str] = {
     "rule.col.between": "源之间",
     "rule.col.within": "源之内",
     "rule.holds": "是否成立",
-    "rule.holds.lead": "每个点是一个子集。左图：实测与预测的对数损失，落在线上即相等。右图：残差，不应有规律。",
+    "rule.holds.lead": "每个点是一个子集。第一幅：实测与预测的对数损失，落在线上即相等。第二幅：残差，不应有规律。",
     "rule.holds.doubled": "第二种颜色的点以两倍倾斜抽取，只用来检验直线是否延续。",
     "rule.axis.predicted": "预测的对数损失",
     "rule.axis.measured": "实测的对数损失",

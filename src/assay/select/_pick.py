@@ -61,6 +61,13 @@ def pick(
         values = np.asarray(_needed(score, "score", rule), np.float64)
         if len(values) != len(ids):
             raise AssayError("scores of another number of rows", value=len(values), expected=str(len(ids)))
+        scored = int((~np.isnan(values)).sum())
+        if n is not None and n > scored and rule in SCORE_SELECTIONS:
+            raise AssayError(
+                "too few samples have a score", value=f"{scored:,} of {len(ids):,}",
+                expected=f"at least {n:,}",
+                hint="`assay score` says why values are missing: take fewer, or another indicator",
+            )  # fmt: skip
         better = np.where(np.isnan(values), -np.inf, -values if rule == "bottom" else values)
         order = np.lexsort((chance, -better)).astype(np.int64)
     if rule in ("top", "bottom"):

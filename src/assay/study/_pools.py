@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from assay.study._pages import Gallery, clean_page, score_page, select_page
 
 _BATCH = 1024
 _SHOWN = 12
+_TOLD = 8
 GROUPS = ("source", "type", "language", "length")
 
 
@@ -57,6 +58,27 @@ class SelectReport:
     pool: int
     without_score: int
     shifts: tuple[PoolChange, ...]
+
+    def __rich__(self) -> Any:
+        """Return the files, and the shares and lengths that the selection moved most."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+
+        files, moved = (Table(box=box.SIMPLE_HEAD, pad_edge=False) for _ in range(2))
+        for name in ("file", "rule"):
+            files.add_column(name)
+        files.add_column("rows", justify="right")
+        for file in self.files:
+            files.add_row(file.path, file.rule, f"{file.rows:,}")
+        moved.add_column("what moved most")
+        for name in ("pool", "selection"):
+            moved.add_column(name, justify="right")
+        for c in self.shifts[:_TOLD]:
+            form = ",.0f" if c.kind == "length" else ".1%"
+            moved.add_row(f"{c.kind} {c.name}", f"{c.pool:{form}}", f"{c.selected:{form}}")
+        none = f" {self.without_score:,} have no score and were left out." if self.without_score else ""
+        return Group(f"{self.files[0].rows:,} of {self.pool:,} samples.{none}", files, moved, self.page)
 
 
 class PoolFiles:
