@@ -197,7 +197,9 @@ def _at(text: str, place: int, scale: Scale, cut: bool) -> Fraction | Unparsed:
         return Unparsed("no number after the label")
     if _GOES_ON.match(text, match.end()):
         return Unparsed("more than one number after the label")
-    if match.end() == len(text.rstrip()) and (cut or _open_object(text, place)):
+    if _open_object(text, place) and not re.match(r"[\"'\s]*[,}]", text[match.end() :]):
+        return Unparsed("the object was cut off in its score")
+    if cut and match.end() == len(text.rstrip()):
         return Unparsed("the reply was cut off in its score")
     return _number(match, scale)
 
@@ -280,8 +282,8 @@ _CHOICE = r"(?:tie|draw|equal|both|neither|平局|平|一样|相同|[ABC12])"
 _BETTER_KEYS = frozenset("better winner preference choice verdict 更好 胜者".split())
 _BETTER = re.compile(
     rf"(?:^|[\n.!?;,:])[\s*_`\"'#>\-]*(?:(?:the|my|final|overall)\s+)*(?:better|winner|preference|verdict|choice|"
-    rf"更好(?:的(?:回答|答案)?)?|胜者|结论)[\s*_`\"']*(?:is\b|[:=]|是|为)[\s*_`\"'\[(]*(?:answer|assistant|回答|答案)?\s*"
-    rf"(?P<choice>{_CHOICE})(?![A-Za-z\d])",
+    rf"更好(?:的(?:回答|答案)?)?|胜者|结论)[\s*_`\"']*(?:is\b|[:=]|是|为)[\s:*_`\"'\[(]*(?:answer|assistant|回答|答案)?\s*"
+    rf"(?P<choice>{_CHOICE})(?=[\s*_`\"')\]]*(?:$|\n|[,.;:!]))",
     re.IGNORECASE,
 )
 _VERDICT = re.compile(rf"\[\[\s*(?P<choice>{_CHOICE})\s*\]\]", re.IGNORECASE)
