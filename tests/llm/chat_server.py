@@ -6,8 +6,9 @@
 
 It runs as a process of its own.  Which fault meets the n-th try of a request depends on the seed, the request
 and n alone, never on the order of arrival.  Every answer is a function of the request.  Tests of other rooms
-import this by putting its folder on ``sys.path``, and give their own answers with ``script="module:function"``
-(a function of the request body that returns the text), looked for in ``script_path``.
+import this by putting its folder on ``sys.path``, and give their own answers with
+``script="module:function"`` (a function of the request body that returns the text), looked for in
+``script_path``.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from pathlib import Path
 from typing import Any
 
 FAULTS = ("limited", "error", "reset", "cut", "truncated", "schema", "empty", "slow", "stall")
-"""429 with Retry-After; 500; reset before and in the middle of a reply; half a JSON body of full length (or half a
-stream); JSON of another schema; no choice; late; never."""
+"""429 with Retry-After; 500; reset before a reply, and in the middle of one; half a JSON body that claims to be
+whole (or half a stream); JSON of another schema; no choice; late; never."""
 
 
 @dataclass
 class Options:
-    """What the server does: shares of faults, rate in requests a second (above it 429), seconds for an answer."""
+    """Shares of faults; requests a second, above which it says 429; seconds that an answer takes."""
 
     faults: dict[str, float] = field(default_factory=dict)
     seed: int = 0
@@ -66,7 +67,7 @@ class Server:
             sys.path.insert(0, options.script_path or ".")
             module, name = options.script.split(":")
             self.answer = getattr(importlib.import_module(module), name)
-        self.out = Path(options.log).open("a", buffering=1) if options.log else None
+        self.out = Path(options.log).open("a", buffering=1) if options.log else None  # noqa: SIM115
 
     async def run(self) -> None:
         server = await asyncio.start_server(self.connection, "127.0.0.1", self.options.port, backlog=1024)
@@ -281,9 +282,8 @@ async def send_whole(
 ) -> None:
     text = json.dumps(made, ensure_ascii=False).encode()
     if fault == "cut":
-        writer.write(
-            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n".encode()
-        )
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+        writer.write(head.encode())
         writer.write(text[: len(text) // 2])
         await writer.drain()
         return
@@ -348,7 +348,7 @@ class Running:
 
     def answered_well(self) -> Counter[str]:
         """Return how often each request got a whole and right reply."""
-        return Counter(row["key"] for row in self.log() if row["kind"] in ("well",))
+        return Counter(row["key"] for row in self.log() if row["kind"] == "well")
 
     def tokens(self) -> int:
         """Return all tokens that the server has worked for, whether they arrived or not."""

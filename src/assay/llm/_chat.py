@@ -275,10 +275,10 @@ class Chat:
             asking.flying.add(task)
             task.add_done_callback(asking.flying.discard)
             said = await asyncio.shield(task)
-            if isinstance(said, Fault) and said.kind == "limited":
+            if isinstance(said, Fault) and said.crowded:
                 self._connections.turned_away(said.retry_after)
             elif not isinstance(said, str):
-                self._connections.answered()
+                self._connections.answered(said.seconds if isinstance(said, Reply) else None)
         return said
 
     async def _call(self, request: Request, key: str, known: int) -> _Said:

@@ -96,7 +96,7 @@ class Door:
                     messages, config=config, cache=False, on_stream=_ignore if self._stream else None
                 )
         except TimeoutError:
-            return Fault("transient", f"no reply within {self._timeout:g} s", paid=True)
+            return Fault("transient", f"no reply within {self._timeout:g} s", paid=True, crowded=True)
         except Exception as error:
             return fault_of(error, self._model.api.api_key)
         return _answer(output, time.monotonic() - began, streamed=self._stream)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SHOWN = 300
+# 529 is Anthropic's.
+_OVERLOADED = (408, 503, 504, 529)
 _BACKOFF_SECONDS, _BACKOFF_MOST = 0.5, 60.0
 
 
@@ -19,13 +21,15 @@ class Fault:
     """One call that brought no reply.
 
     ``limited``: the server asks for fewer calls; ``transient``: it may well answer next time; ``refused``: it
-    never will; ``key``: it does not accept the key.  ``paid`` says that the model may have worked for it.
+    never will; ``key``: it does not accept the key.  ``paid`` says that the model may have worked for it,
+    ``crowded`` that it may have come of too many calls at once.
     """
 
     kind: Literal["limited", "transient", "refused", "key"]
     problem: str
     paid: bool = False
     retry_after: float | None = None
+    crowded: bool = False
 
 
 def pause(fault: Fault, failures: int) -> float:
@@ -60,9 +64,9 @@ def _of_status(status: int, problem: str, retry_after: float | None) -> Fault:
         # OpenAI's 429 for an account without money is no limit of rate.
         if "insufficient_quota" in problem:
             return Fault("refused", problem)
-        return Fault("limited", problem, retry_after=retry_after)
+        return Fault("limited", problem, retry_after=retry_after, crowded=True)
     if status in (408, 409, 425) or status >= 500:
-        return Fault("transient", problem, retry_after=retry_after)
+        return Fault("transient", problem, retry_after=retry_after, crowded=status in _OVERLOADED)
     if status < 400:
         return Fault("transient", problem, paid=True)
     return Fault("refused", problem)

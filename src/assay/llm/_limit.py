@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_START = 8
+_START = 4
 _MOST = 256
-_CROWDED = 0.5
+_SLOWED = 3.0
+# A fast round long ago says little of a server that has become busy.
+_FORGET = 1.02
 
 
 class Connections:
     """Slots for calls in flight.
 
-    A round is as many replies as there are slots.  Until the first 429 each round doubles the slots; after
-    it, one slot more a round and a cut by half the share of the round that was turned away (the rule of Data
-    Center TCP, Alizadeh et al. 2010).  So a few stray 429 cost little, and a limit of the server is held from
-    slightly above, where none of it is left unused.  Where half a round and more is turned away, nothing is
-    sent until the server's Retry-After has passed.  All methods run on the loop of the calls.
+    A round is as many outcomes as there are slots.  Until the first call is turned away (a 429, an overload,
+    a timeout) each round doubles the slots; after it, one slot more a round and a cut by half the share of
+    the round that was turned away (the rule of Data Center TCP, Alizadeh et al. 2010).  So a few stray 429
+    cost little, and a limit of the server is held from slightly above, where none of it is left unused.
+
+    A server that does not turn calls away but lets them queue is seen by its replies: no slot is added while
+    their geometric mean time is above three times that of the fastest round.  Where for the length of a
+    Retry-After nothing but refusals came, nothing is sent until it has passed once more.  All methods run on
+    the loop of the calls.
     """
 
     def __init__(self, fixed: int | None) -> None:
@@ -28,9 +35,10 @@ class Connections:
         self._limit = float(fixed or _START)
         self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._answered, self._turned_away = 0, 0
-        self._careful = False
-        self._closed_until = 0.0
+        self._answered, self._turned_away, self._log_seconds = 0, 0, 0.0
+        self._fastest = math.inf
+        self._careful, self._slowed = False, False
+        self._closed_until, self._last_answer = 0.0, -math.inf
 
     @property
     def limit(self) -> int:
@@ -42,55 +50,67 @@ class Connections:
         """Wait for a slot and hold it."""
         await self._enter()
         try:
+            while (left := self._closed_until - asyncio.get_running_loop().time()) > 0:
+                await asyncio.sleep(left)
             yield
         finally:
             self._active -= 1
             self._wake()
 
     async def _enter(self) -> None:
-        while self._active >= self.limit:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                self._waiting = deque(one for one in self._waiting if one is not turn)
-                self._wake()
-                raise
-        self._active += 1
-        while (left := self._closed_until - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(left)
+        """Take a slot, in the order of coming."""
+        if not self._waiting and self._active < self.limit:
+            self._active += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._active -= 1
+            self._wake()
+            raise
 
     def _wake(self) -> None:
-        free = self.limit - self._active
-        while self._waiting and free > 0:
+        while self._waiting and self._active < self.limit:
             turn = self._waiting.popleft()
             if not turn.done():
+                self._active += 1
                 turn.set_result(None)
-                free -= 1
 
-    def answered(self) -> None:
-        """Count a reply, or an error that says nothing about the rate."""
+    def answered(self, seconds: float | None) -> None:
+        """Count a reply and the time it took, or an error that says nothing about the rate (None)."""
         self._answered += 1
-        if not self._careful and self._fixed is None:
+        self._last_answer = asyncio.get_running_loop().time()
+        if seconds is not None:
+            self._log_seconds += math.log(max(seconds, 1e-3))
+        if self._fixed is None and not self._careful:
             self._limit = min(self._limit + 1.0, _MOST)
             self._wake()
-        self._end_round(None)
+        self._end_round()
 
     def turned_away(self, retry_after: float | None) -> None:
-        """Count a 429, with the seconds that the server asks to wait."""
+        """Count a call that was too many, with the seconds that the server asks to wait."""
         self._turned_away += 1
         self._careful = True
-        self._end_round(retry_after)
+        now = asyncio.get_running_loop().time()
+        if retry_after and now - self._last_answer > retry_after:
+            self._closed_until = max(self._closed_until, now + retry_after)
+        self._end_round()
 
-    def _end_round(self, retry_after: float | None) -> None:
+    def _end_round(self) -> None:
         total = self._answered + self._turned_away
         if total < self.limit:
             return
         share = self._turned_away / total
-        self._answered, self._turned_away = 0, 0
-        if share >= _CROWDED and retry_after:
-            self._closed_until = asyncio.get_running_loop().time() + retry_after
+        if self._answered:
+            typical = math.exp(self._log_seconds / self._answered)
+            self._fastest = min(self._fastest * _FORGET, typical)
+            self._slowed = typical > _SLOWED * self._fastest
+            self._careful = self._careful or self._slowed
+        self._answered, self._turned_away, self._log_seconds = 0, 0, 0.0
         if self._fixed is None and self._careful:
-            self._limit = min(max(self._limit * (1.0 - share / 2.0) + 1.0, 1.0), _MOST)
+            grown = 0.0 if self._slowed else 1.0
+            self._limit = min(max(self._limit * (1.0 - share / 2.0) + grown, 1.0), _MOST)
             self._wake()
