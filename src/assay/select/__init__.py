@@ -1,5 +1,6 @@
 """Cleaning and selection: which samples to keep, each with a reason."""
 
+from assay.select._bm25 import Bm25Index
 from assay.select._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clean
 from assay.select._evaluation import Match, alike, holding, prompt_of
 from assay.select._near import near_duplicates
@@ -13,6 +14,7 @@ __all__ = [
     "SELECTIONS",
     "VECTOR_SELECTIONS",
     "Alarm",
+    "Bm25Index",
     "CleanRules",
     "Cleaned",
     "Match",

@@ -92,6 +92,16 @@ class OverlapIndex:
             start = stop
         return partner, score
 
+    def check(self, texts: HashedTexts) -> tuple[Rows, Floats]:
+        """Return for each text the number of the closest one held that is as like as asked, and their score.
+
+        -1 where there is none.  Nothing is held.
+        """
+        partner = np.full(len(texts), -1, np.int64)
+        score = np.zeros(len(texts), np.float32)
+        self._run(texts, True, False, False, self.least, self._rows, partner, score)
+        return partner, score
+
     def closest(self, texts: HashedTexts, *, before: int | None = None) -> tuple[Rows, Floats]:
         """Return for each text the closest of the first ``before`` held (all by default) and their score.
 
@@ -100,28 +110,28 @@ class OverlapIndex:
         partner = np.full(len(texts), -1, np.int64)
         score = np.zeros(len(texts), np.float32)
         among = self._rows if before is None else min(before, self._rows)
-        self._run(texts, True, True, 0.0, among, partner, score)
+        self._run(texts, True, True, False, 0.0, among, partner, score)
         return partner, score
 
     def _add(self, texts: HashedTexts, check: bool, partner: Rows, score: Floats) -> None:
         if not self._frozen_order and self._rows >= self._ordered_at:
             self._reorder()
-        self._run(texts, check, False, self.least, self._rows, partner, score)
+        self._run(texts, check, False, True, self.least, self._rows, partner, score)
 
     def _run(
-        self, texts: HashedTexts, check: bool, compare_all: bool, least: float, among: int,
+        self, texts: HashedTexts, check: bool, compare_all: bool, hold: bool, least: float, among: int,
         partner: Rows, score: Floats,
     ) -> None:  # fmt: skip
         ids = self._intern(texts.tokens)
         rarity = -1 - ids
         kernel(_sort_each)(rarity, texts.offsets)
-        if not compare_all:
+        if hold:
             self._reserve(len(texts), len(ids))
         at = 0
         while at < len(texts):
             state = np.array([self._rows, self._used, self._arena_used, self._clock, among], np.int64)
             at = kernel(_admit)(
-                ids, rarity, texts.offsets, at, check, compare_all, self.ordered, least,
+                ids, rarity, texts.offsets, at, check, compare_all, hold, self.ordered, least,
                 self._tokens, self._rarity, self._offsets, self._lists, self._arena, self._signs,
                 self._looked, self._place, self._stamp, state, partner, score,
             )  # fmt: skip
@@ -270,7 +280,8 @@ def _fill_lists(rarity: Any, offsets: Any, least: float, lists: Any, arena: Any,
 
 
 def _admit(
-    seq: Any, by: Any, edges: Any, at: int, check: bool, compare_all: bool, ordered: bool, least: float,
+    seq: Any, by: Any, edges: Any, at: int, check: bool, compare_all: bool, hold: bool, ordered: bool,
+    least: float,
     tokens: Any, rarity: Any, offsets: Any, lists: Any, arena: Any, signs: Any, looked: Any,
     place: Any, stamp: Any, state: Any, partner: Any, score: Any,
 ) -> int:  # fmt: skip
@@ -288,7 +299,7 @@ def _admit(
         shortest = np.int64(np.ceil(size * least / (2 - least) - tiny))
         needed = np.int64(np.ceil(least / 2 * (size + shortest) - tiny))
         prefix = size - needed + 1 if size else 0
-        if not compare_all:
+        if hold:
             extra = 0
             for p in range(start, start + prefix):
                 x = -1 - by[p]
@@ -319,7 +330,7 @@ def _admit(
                 longest = min(np.int64(np.floor(2 * (stop - p) / max(least, tiny) - size + 1e-6)), _MOST)
                 fits = min(size, _MOST)
                 for e in range(first, last):
-                    other = e
+                    other = np.int64(e)
                     if not compare_all:
                         entry = arena[e]
                         much = (entry >> 16) & _MOST
@@ -407,7 +418,7 @@ def _admit(
         if closest >= 0:
             partner[row] = closest
             score[row] = best
-        if closest >= 0 or compare_all:
+        if closest >= 0 or not hold:
             continue
         own, used = state[0], state[1]
         for p in range(start, stop):

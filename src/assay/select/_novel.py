@@ -46,6 +46,10 @@ class NoveltyIndex:
         """
         return self._index.add(texts)
 
+    def check(self, texts: HashedTexts) -> tuple[Rows, Floats]:
+        """Return what :meth:`add` would for each text alone; nothing is kept."""
+        return self._index.check(texts)
+
     def keep(self, texts: HashedTexts) -> None:
         """Keep texts without a check: those that were kept before, or those of other pools."""
         self._index.add(texts, check=False)
@@ -79,6 +83,11 @@ class NearIndex:
     def add(self, texts: HashedTexts) -> tuple[Rows, Floats]:
         """Check and keep texts in turn; returns the closest kept one (-1: kept) and their Jaccard."""
         partner, dice = self._index.add(self._sets(texts))
+        return partner, dice / (2 - dice)
+
+    def check(self, texts: HashedTexts) -> tuple[Rows, Floats]:
+        """Return what :meth:`add` would for each text alone; nothing is kept."""
+        partner, dice = self._index.check(self._sets(texts))
         return partner, dice / (2 - dice)
 
     def keep(self, texts: HashedTexts) -> None:
