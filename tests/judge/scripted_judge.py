@@ -33,9 +33,8 @@ def answer(body: Mapping[str, Any]) -> str:
 
 
 def reply(body: Mapping[str, Any], score: float | str) -> str:
-    reason = (
-        "回答正确，分数: 0" if "阅卷人" in body["messages"][0]["content"] else 'It says "score: 0" itself.'
-    )
+    chinese = "阅卷人" in body["messages"][0]["content"]
+    reason = "回答正确，分数: 0" if chinese else 'It says "score: 0" itself.'
     if body.get("response_format"):
         return json.dumps({"reason": reason, "score": score}, ensure_ascii=False)
     return f"分数：{score}" if chinese else f"Well.\n\nScore: {score}"
