@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 FAULTS = ("limited", "error", "reset", "cut", "truncated", "schema", "empty", "slow", "stall")
-"""429 with Retry-After; 500; reset before a reply, and in the middle of one; half a JSON body that claims to be
-whole (or half a stream); JSON of another schema; no choice; late; never."""
+"""429 with Retry-After; 500; reset before a reply, and in the middle of one; half a JSON body that claims to
+be whole (or half a stream); JSON of another schema; no choice; late; never."""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from assay.llm._chat import Chat
 from assay.llm._config import ChatConfig, open_chat
+from assay.llm._door import is_local
 from assay.llm._prices import Price, find_price
 from assay.llm._values import (
     Advance,
@@ -30,6 +31,7 @@ __all__ = [
     "Spent",
     "TokenChoice",
     "find_price",
+    "is_local",
     "open_chat",
     "parse_budget",
 ]

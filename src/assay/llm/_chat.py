@@ -277,6 +277,7 @@ class Chat:
             said = await asyncio.shield(task)
             if isinstance(said, Fault) and said.crowded:
                 self._connections.turned_away(said.retry_after)
+                await self._connections.rest()
             elif not isinstance(said, str):
                 self._connections.answered(said.seconds if isinstance(said, Reply) else None)
         return said

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 _START = 4
 _MOST = 256
 _SLOWED = 3.0
+_REST_SECONDS = 2.0
 # A fast round long ago says little of a server that has become busy.
 _FORGET = 1.02
 
@@ -36,9 +37,10 @@ class Connections:
         self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._answered, self._turned_away, self._log_seconds = 0, 0, 0.0
-        self._fastest = math.inf
+        self._fastest, self._typical = math.inf, 0.0
         self._careful, self._slowed = False, False
-        self._closed_until, self._last_answer = 0.0, -math.inf
+        self._closed_until = 0.0
+        self._last_answer: float | None = None
 
     @property
     def limit(self) -> int:
@@ -56,6 +58,14 @@ class Connections:
         finally:
             self._active -= 1
             self._wake()
+
+    async def rest(self) -> None:
+        """Keep a slot, after a refusal, for as long as a reply takes.
+
+        Refusals are quick: without this, a slot that is turned away would ask again and again, and the share
+        of refusals would say nothing about the number of slots.
+        """
+        await asyncio.sleep(min(self._typical, _REST_SECONDS))
 
     async def _enter(self) -> None:
         """Take a slot, in the order of coming."""
@@ -95,6 +105,8 @@ class Connections:
         self._turned_away += 1
         self._careful = True
         now = asyncio.get_running_loop().time()
+        if self._last_answer is None:
+            self._last_answer = now
         if retry_after and now - self._last_answer > retry_after:
             self._closed_until = max(self._closed_until, now + retry_after)
         self._end_round()
@@ -105,9 +117,9 @@ class Connections:
             return
         share = self._turned_away / total
         if self._answered:
-            typical = math.exp(self._log_seconds / self._answered)
-            self._fastest = min(self._fastest * _FORGET, typical)
-            self._slowed = typical > _SLOWED * self._fastest
+            self._typical = math.exp(self._log_seconds / self._answered)
+            self._fastest = min(self._fastest * _FORGET, self._typical)
+            self._slowed = self._typical > _SLOWED * self._fastest
             self._careful = self._careful or self._slowed
         self._answered, self._turned_away, self._log_seconds = 0, 0, 0.0
         if self._fixed is None and self._careful:
