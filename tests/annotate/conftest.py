@@ -78,7 +78,9 @@ def rows(n: int) -> list[dict[str, Any]]:
     """Return items in English and Chinese, every fifth in Arabic."""
     made = []
     for i in range(n):
-        question = [f"What is {i} plus 1?", f"{i} 加 1 等于多少？", f"ما هو {i} زائد 1؟"][2 if i % 5 == 4 else i % 2]
+        question = [f"What is {i} plus 1?", f"{i} 加 1 等于多少？", f"ما هو {i} زائد 1؟"][
+            2 if i % 5 == 4 else i % 2
+        ]
         made.append(
             {
                 "messages": [
@@ -119,6 +121,7 @@ class Server:
         while "Ctrl-C" not in (said := self.log.read_text(encoding="utf-8")):
             assert self.process.poll() is None and time.monotonic() < deadline, f"it did not start: {said}"
             time.sleep(0.05)
+        self.said = said
         links = re.findall(r"http://\S+", said)
         assert len(links) == n
         return links

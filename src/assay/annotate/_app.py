@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from assay.annotate._guard import Guard, Tokens
+from assay.annotate._guard import MAX_BYTES, Guard, Tokens
 from assay.annotate._pages import Pages, Scale, neighbour, parse_label
 from assay.annotate._store import Login, Store
 from assay.annotate._values import Conflict, Form, Item, Label, Standing
@@ -26,7 +26,7 @@ _THEMES = ("auto", "dark", "light")
 
 async def _posted(request: Request) -> dict[str, str]:
     """Return the text fields of a form."""
-    form = await request.form()
+    form = await request.form(max_files=0, max_fields=30, max_part_size=MAX_BYTES)
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -12,7 +13,10 @@ Kind: TypeAlias = Literal["same", "removed", "added"]
 
 # Bits of the alignment's matrix: 400 million are 50 MB, and a second of one core.
 _LARGEST = 400_000_000
-_BETWEEN = re.compile(r"\s+|[^\s]")
+# Blanks; flags; a sign with what changes its look (variation, skin, joined emoji).
+_BETWEEN = re.compile(
+    "\\s+|[\U0001f1e6-\U0001f1ff]{2}|\\S(?:[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]|\u200d\\S)*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +36,45 @@ def tokens(text: str) -> list[str]:
         found += _BETWEEN.findall(text[at:start])
         found.append(word)
         at = start + len(word)
-    return found + _BETWEEN.findall(text[at:])
+    found += _BETWEEN.findall(text[at:])
+    return _with_marks(found)
+
+
+def _with_marks(found: list[str]) -> list[str]:
+    """Join combining marks to what they stand on: Hindi vowels, Arabic points, accents."""
+    joined: list[str] = []
+    for token in found:
+        if joined and unicodedata.category(token[0]).startswith("M"):
+            joined[-1] += token
+        else:
+            joined.append(token)
+    return joined
 
 
 def difference(first: str, second: str) -> tuple[Part, ...]:
     """Return how ``second`` came from ``first`` by words removed and added, as few as can be.
 
     The parts that are not ``added`` join to ``first``, those not ``removed`` to ``second``.  Texts whose
-    words are too many to align (about 20,000 each) are compared line by line, and failing that as wholes.
+    changed parts have too many words to align (about 20,000 each) are compared line by line, and failing that
+    as wholes.
     """
     if first == second:
         return (Part("same", first),) if first else ()
     for cut in (tokens, lambda text: text.splitlines(keepends=True)):
         before, after = cut(first), cut(second)
-        if len(before) * len(after) <= _LARGEST:
-            return _joined(_aligned(before, after))
+        head = _shared(before, after)
+        tail = _shared(before[head:][::-1], after[head:][::-1])
+        middle = before[head : len(before) - tail], after[head : len(after) - tail]
+        if len(middle[0]) * len(middle[1]) <= _LARGEST:
+            same = [Part("same", "".join(part)) for part in (before[:head], before[len(before) - tail :])]
+            return _joined([part for part in (same[0], *_aligned(*middle), same[1]) if part.text])
     return tuple(p for p in (Part("removed", first), Part("added", second)) if p.text)
+
+
+def _shared(before: list[str], after: list[str]) -> int:
+    """Return how many tokens are the same from the start."""
+    pairs = zip(before, after, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))
 
 
 def _aligned(before: list[str], after: list[str]) -> list[Part]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import threading
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from assay.annotate._app import build_app
+from assay.annotate._diff import difference
 from assay.annotate._export import AnnotationStatus, status, write_labels
 from assay.annotate._guard import Tokens, allowed_hosts, is_loopback
 from assay.annotate._pages import Scale
@@ -72,6 +74,8 @@ def serve(
     number = bound.getsockname()[1]
     store.remember("port", str(number))
     links = _announce(store, tokens, host, number)
+    # The dictionary of Chinese words takes a second to load; nobody should wait for it.
+    threading.Thread(target=difference, args=("中文", "文字"), daemon=True).start()
     if open_browser:
         webbrowser.open(links[0])
     config = uvicorn.Config(

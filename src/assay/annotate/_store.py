@@ -294,30 +294,28 @@ class Store:
         """Return an annotator's items in order: those dealt, and any others already labelled."""
         with self._reading() as connection:
             dealt = select(assignments.c.item).where(assignments.c.seat == seat)
-            done = self._done(connection, seat)
-            begun = {i for i, on in self._begun_of(connection, seat)} | done
+            points = self._points(connection, seat)
             open_drafts = set(
                 connection.execute(select(drafts.c.item).where(drafts.c.seat == seat)).scalars()
             )
-            mine = set(connection.execute(dealt).scalars()) | begun | open_drafts
+            mine = set(connection.execute(dealt).scalars()) | set(points) | open_drafts
             rows = list(connection.execute(select(items.c.position, items.c.id).order_by(items.c.position)))
         return [
-            Task(p, i, "draft" if i in open_drafts else "done" if i in done else "open")
+            Task(p, i, "draft" if i in open_drafts else "done" if points.get(i) else "open")
             for p, i in rows
             if i in mine
         ]
 
     @staticmethod
-    def _begun_of(connection: Connection, seat: int) -> list[tuple[str, int]]:
+    def _points(connection: Connection, seat: int) -> dict[str, int]:
+        """Return which version holds (0: none) of each item that an annotator did something to."""
         newest = select(events.c.item, func.max(events.c.version).label("version"))
         heads = newest.where(events.c.seat == seat).group_by(events.c.item).subquery()
         query = select(events.c.item, events.c.points).join(
             heads, and_(events.c.item == heads.c.item, events.c.version == heads.c.version)
         )
-        return [(row.item, row.points) for row in connection.execute(query.where(events.c.seat == seat))]
-
-    def _done(self, connection: Connection, seat: int) -> set[str]:
-        return {item for item, points in self._begun_of(connection, seat) if points}
+        rows = connection.execute(query.where(events.c.seat == seat))
+        return {row.item: row.points for row in rows}
 
     def standing(self, seat: int, item: str) -> Standing:
         """Return where an annotator's work on an item stands."""

@@ -117,8 +117,8 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "event.answer": ("answer of {n} characters", "答案 {n} 个字符"),
     "event.no_answer": ("no answer", "无答案"),
     # notices
-    "kept.saved": ("Saved at {time}", "已于 {time} 保存"),
-    "kept.draft": ("Draft kept at {time}", "草稿已于 {time} 保留"),
+    "kept.saved": ("Saved", "已保存"),
+    "kept.draft": ("Draft kept", "草稿已保留"),
     "kept.new": ("Not labelled yet", "尚未标注"),
     "kept.lost": (
         "Not saved: the server does not answer. Your text stays here and is sent again.",

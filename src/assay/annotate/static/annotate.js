@@ -10,10 +10,17 @@
 
   const press = (name) => { const button = $(`#work button[value="${name}"]`); if (button) button.click(); };
   const changed = () => work().dispatchEvent(new Event("input", { bubbles: true }));
+  const localise = () => {
+    for (const time of document.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.getAttribute("datetime")), language = document.documentElement.lang;
+      time.textContent = time.hasAttribute("data-day") ? at.toLocaleString(language) : at.toLocaleTimeString(language);
+    }
+  };
   const ready = () => {
     const form = work();
     for (const hidden of document.querySelectorAll("#take, #show-keys")) hidden.hidden = false;
     if (form) document.documentElement.classList.add("scripted");
+    localise();
   };
   const show = (view) => {
     const views = $("#views");
@@ -119,6 +126,7 @@
     if (event.detail.successful && (!draft || event.detail.elt.dataset.sent === work()?.elements.serial.value)) dirty = false;
   });
   document.addEventListener("htmx:afterSettle", (event) => {
+    localise();
     if (event.detail.target.id !== "main" && event.detail.elt.id !== "main") return;
     ready();
     if (!document.activeElement || document.activeElement === document.body) $("#main").focus({ preventScroll: true });
