@@ -62,7 +62,6 @@ READ = [
     ("first I thought score: 3</think>\n4", FIVE, 4),
     ("0.8", UNIT, 0.8),
     ("0.8\n\nBecause it is nearly right.", UNIT, 0.8),
-    ("The answer is good.\n\n4", FIVE, 4),
     ("8分", TEN, 8),
 ]
 
@@ -95,6 +94,13 @@ UNREAD = [
     ("The score is 5 only if nothing is missing.", FIVE),
     ("如果没有错误，得分为5", FIVE),
     ("Accuracy score: 4", FIVE),
+    ("The right result is:\n\n1", QUARTERS),
+    ("It says that the final score is 3.\nScore: 5\nFinal score: 4", FIVE),
+    ("Score: 0.5 + 0.25 = 0.75", QUARTERS),
+    ("Score: 4 → 3 after a deduction", FIVE),
+    ('{"score": 0 | 0.5 | 1}', QUARTERS),
+    ("Grade: 5, Mark: 4", FIVE),
+    ("我先打3分。\n最终得分：4", FIVE),
     ("Assistant 1 score: 4", FIVE),
     ("Maximum score: 5", FIVE),
     ('{"score": null}', UNIT),
@@ -147,13 +153,7 @@ def test_a_form_gives_its_number_or_none(form: str, value: float, around: str, w
 def test_two_forms_that_disagree_are_no_number(one: str, other: str, value: int) -> None:
     text = f"{one.format(value)}\n{other.format(6 - value)}"
     found = parse_score(text, FIVE)
-    whole = ("最终得分" in one) != ("最终得分" in other)
-    if value == 3:
-        assert found == 3
-    elif not whole:
-        assert isinstance(found, Unparsed)
-    else:
-        assert isinstance(found, Unparsed) or found == (value if "最终得分" in one else 6 - value)
+    assert found == 3 if value == 3 else isinstance(found, Unparsed)
 
 
 @given(st.text(max_size=200))

@@ -57,12 +57,13 @@ _VALUE = re.compile(
 )
 # What may not follow: more digits, a decimal comma, a range, an alternative, another fraction.
 _GOES_ON = re.compile(
-    r"[ \t]*(?:[-~–—]\s*\d|%|/|,\d|[.:]\d|(?:to|or|and|至|到|或|和)\s*\d)|[A-Za-z\d_]|\.(?![\s\"')\]}*]|$)",
+    r"[ \t]*(?:[-~–—+=×*x]\s*\d|[-=]?>|→|%|/|,\d|[.:]\d|(?:to|or|and|至|到|或|和)\s*\d)|[A-Za-z\d_]"
+    r"|\.(?![\s\"')\]}*]|$)",
     re.IGNORECASE,
 )
 
 _WHOLE = r"overall|final|total|aggregate|最终|最后|综合|总体|总"
-_SCORE = r"(?:score|rating|grade|mark|得分|评分|分数|打分|分值)"
+_SCORE = r"(?:score|rating|得分|评分|分数|打分)"
 # No minus sign: it belongs to the number.
 _MARKUP = r"[\s*_`\"'“”#>(\[【]*"
 # A label counts where a statement begins: a word before it makes it the score of one aspect.
@@ -72,7 +73,7 @@ _BEGIN = (
     r"(?:该|此|这个)?(?:回答|答案)的?)[\s*_,:]*)*"
 )
 _LABEL = re.compile(
-    rf"{_BEGIN}(?:(?P<whole>{_WHOLE})[\s_*-]*(?:的)?)?(?:{_SCORE}|(?<=总)分)[*_`\"'“”\s\])】]*"
+    rf"{_BEGIN}(?:(?:{_WHOLE})[\s_*-]*(?:的)?)?(?:{_SCORE}|(?<=总)分)[*_`\"'“”\s\])】]*"
     rf"(?:\([^)\n]{{0,40}}\)\s*)?(?P<sign>[:=]|is\b|was\b|为|是)[:\s]*(?P<markup>{_MARKUP})",
     re.IGNORECASE,
 )
@@ -166,14 +167,11 @@ def _json_value(value: Any, scale: Scale) -> Fraction | Unparsed:
 
 
 def _places(text: str) -> Iterator[int]:
-    """Yield where a labelled number begins; the score of the whole comes before those of its parts."""
-    labels = [m for m in _LABEL.finditer(text) if _states(text, m)]
-    whole = [m for m in labels if m["whole"]]
-    yield from (m.end() for m in whole or labels)
+    """Yield where a number begins that a label says to be the score of the whole answer."""
+    yield from (m.end() for m in _LABEL.finditer(text) if _states(text, m))
+    yield from (m.end() for m in _GIVEN.finditer(text) if not _conditional(text, m.start()))
     for pattern in (_BRACKETS, _RESULT):
         yield from (m.end() for m in pattern.finditer(text))
-    if not labels:
-        yield from (m.end() for m in _GIVEN.finditer(text) if not _conditional(text, m.start()))
 
 
 def _states(text: str, label: re.Match[str]) -> bool:
@@ -234,19 +232,18 @@ _LONE = re.compile(
 
 
 def _alone(text: str, scale: Scale, cut: bool) -> list[Fraction | Unparsed]:
-    """Read a number that is the whole reply, or stands alone on its first or its last line."""
+    """Read a number alone on the first line; one alone on the last is no score but can contradict it."""
     lines = [line for line in text.splitlines() if line.strip()]
-    found: list[Fraction | Unparsed] = []
-    for line in dict.fromkeys([*lines[:1], *lines[-1:]]):
-        lone = _LONE.fullmatch(line)
-        if lone is None:
-            continue
-        match = _VALUE.match(line, lone.start("value"))
-        at_end = line is lines[-1] and line.rstrip()[-1:].isdigit()
-        if match is None or (cut and at_end):
-            found.append(Unparsed("the reply was cut off in its score"))
-        else:
-            found.append(_number(match, scale))
+    lone = [_LONE.fullmatch(line) for line in lines]
+    if not lines or lone[0] is None:
+        return []
+    found = []
+    for k in {0, len(lines) - 1}:
+        row = lone[k]
+        match = None if row is None else _VALUE.match(lines[k], row.start("value"))
+        if match is not None:
+            halved = cut and k == len(lines) - 1 and lines[k].rstrip()[-1:].isdigit()
+            found.append(Unparsed("the reply was cut off in its score") if halved else _number(match, scale))
     return found
 
 
