@@ -99,7 +99,8 @@ class Judged:
     """Judgements in the order of the items, and what the judge's replies were worth.
 
     ``replies`` counts the replies wanted, those to equal answers once; ``retried`` the unparsed ones that
-    were asked again, ``unparsed`` those that stayed so, ``failed`` the requests that got no reply at all.
+    were asked again, ``unparsed`` those that stayed so, ``failed`` the requests that got no reply at all, of
+    which ``lost`` may get one when asked again: the budget had ended, or the server was not to be reached.
     """
 
     judgements: tuple[Judgement, ...]
@@ -108,6 +109,7 @@ class Judged:
     retried: int
     unparsed: int
     failed: int
+    lost: int
 
     @property
     def alarm(self) -> bool:
@@ -258,6 +260,7 @@ def ask_all(
         retried=len(again),
         unparsed=sum(_is_unparsed(*pair) for pair in read_all),
         failed=sum(isinstance(o, Failure) and o.kind != "malformed" for o, _ in read_all),
+        lost=sum(isinstance(o, Failure) and o.kind in ("budget", "exhausted") for o, _ in read_all),
     )
 
 
