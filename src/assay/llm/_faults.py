@@ -126,6 +126,10 @@ def _text(chain: list[BaseException], secret: str | None) -> str:
     """Return a line of what happened, without request, headers or key."""
     first = chain[0]
     said = str(getattr(first, "provider_message", None) or first).strip()
+    body = next((found for one in chain if (found := getattr(one, "body", None)) is not None), None)
+    if isinstance(body, dict):
+        more = str(body.get("message") or body.get("detail") or "")
+        said = said if more in said else f"{said}: {more}"
     line = " ".join(said.split()) or type(chain[-1]).__name__
     if secret:
         line = line.replace(secret, "…")

@@ -95,9 +95,6 @@ class Connections:
         self._last_answer = asyncio.get_running_loop().time()
         if seconds is not None:
             self._log_seconds += math.log(max(seconds, 1e-3))
-        if self._fixed is None and not self._careful:
-            self._limit = min(self._limit + 1.0, _MOST)
-            self._wake()
         self._end_round()
 
     def turned_away(self, retry_after: float | None) -> None:
@@ -122,7 +119,7 @@ class Connections:
             self._slowed = self._typical > _SLOWED * self._fastest
             self._careful = self._careful or self._slowed
         self._answered, self._turned_away, self._log_seconds = 0, 0, 0.0
-        if self._fixed is None and self._careful:
-            grown = 0.0 if self._slowed else 1.0
+        if self._fixed is None:
+            grown = 0.0 if self._slowed else 1.0 if self._careful else self._limit
             self._limit = min(max(self._limit * (1.0 - share / 2.0) + grown, 1.0), _MOST)
             self._wake()
