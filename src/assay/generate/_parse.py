@@ -47,10 +47,14 @@ _SHOWN = 400
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A part of a reply that is no task: why, and how it begins (at most 400 characters)."""
+    """A part of a reply that is no task: why, and how it begins (at most 400 characters).
+
+    ``rule`` is ``cut`` for the last block of a reply that its limit ended, else ``unread``.
+    """
 
     reason: str
     text: str
+    rule: str = "unread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def parse(text: str, *, cut: bool = False, language: str | None = None, answered
     unread = []
     if cut:
         last = blocks.pop()
-        unread.append(Unread("the reply was cut off in this task", _show(last)))
+        unread.append(Unread("the reply was cut off in this task", _show(last), "cut"))
     return _checked([_task(block, language) for block in blocks], unread, answered)
 
 

@@ -32,8 +32,8 @@ _LABELS = {
 }
 _NAMES = {
     "en": "en English zh Chinese ja Japanese ko Korean de German fr French es Spanish it Italian "
-    "pt Portuguese ru Russian ar Arabic hi Hindi th Thai el Greek he Hebrew nl Dutch pl Polish tr Turkish vi Vietnamese "
-    "id Indonesian sw Swahili uk Ukrainian fa Persian bn Bengali",
+    "pt Portuguese ru Russian ar Arabic hi Hindi th Thai el Greek he Hebrew nl Dutch pl Polish tr Turkish "
+    "vi Vietnamese id Indonesian sw Swahili uk Ukrainian fa Persian bn Bengali",
     "zh": "en 英文 zh 中文 ja 日文 ko 韩文 de 德文 fr 法文 es 西班牙文 it 意大利文 pt 葡萄牙文 ru 俄文 "
     "ar 阿拉伯文 hi 印地文 th 泰文 el 希腊文 he 希伯来文",
 }
