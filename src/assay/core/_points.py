@@ -355,6 +355,8 @@ class RungAnswer:
     answer: str
     score: float | None
     run: str
+    said: str | None = None
+    """What the judging chat model said of it, where one judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +424,28 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeSummary:
+    """The chat model that judged: its version, what of its replies could not be read, and what it cost.
+
+    Scores are in the judge's own units: nobody has held it against people on these answers.
+    ``money`` is None where the price is not known; calls and money are those of this study's last runs, what
+    was answered from the store costs nothing.
+    """
+
+    version: str
+    replies: int
+    retried: int
+    unparsed: int
+    failed: int
+    calls: int
+    tokens: int
+    money: float | None
+    currency: str
+    alarm: bool
+    """More than 1 % of the replies could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class StudyResult:
     """Everything a report shows; it computes nothing of its own."""
 
@@ -449,3 +473,4 @@ class StudyResult:
     descents: tuple[DoubleDescent, ...] = field(default=())
     balances: tuple[BalancePoint, ...] = field(default=())
     held_out: tuple[HeldOut, ...] = field(default=())
+    judge: JudgeSummary | None = None

@@ -37,7 +37,7 @@ class Step:
     call: str
     config: Mapping[str, Any]
     inputs: Mapping[str, Step] = field(default_factory=dict)
-    where: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
     estimate: Estimate = field(default_factory=Estimate)
 
@@ -75,7 +75,7 @@ class StepContext:
 
     config: Mapping[str, Any]
     inputs: Mapping[str, Path]
-    where: Mapping[str, str]
+    where: Mapping[str, Any]
     out: Path
     progress: Advance
 

@@ -14,7 +14,7 @@ from assay.report._charts import bar, cost_bars, traces, whisker
 from assay.report._findings import findings
 from assay.report._index import Index, evaluation_only, index, pairs
 from assay.report._panel import Domain, Panel, domain, draw, symbols
-from assay.report._says import answer_text, next_text, reason_text
+from assay.report._says import answer_text, next_text, reason_text, study_notes
 from assay.report._svg import Svg
 from assay.report._words import CATALOGUES, Words, words
 
@@ -101,6 +101,7 @@ class _View:
             "dash_text": _format.DASH,
             "findings": findings(result, self.found.headline, self.w),
             "answer": answer_text(result, self.w),
+            "own_notes": study_notes(result, self.w),
             "largest": max((run.n_train for run in result.runs), default=0),
             "symbols": symbols(),
             "sheets_by_type": sheets,

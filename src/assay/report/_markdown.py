@@ -21,7 +21,7 @@ from assay.report._format import (
     signed,
 )
 from assay.report._index import Index, index, ladder, pairs
-from assay.report._says import answer_text, next_text, reason_text
+from assay.report._says import answer_text, next_text, reason_text, study_notes
 from assay.report._terminal import cost_line, sparkline
 from assay.report._words import Words, words
 
@@ -216,6 +216,6 @@ def _setup(result: StudyResult, w: Words) -> list[str]:
 
 def _notes(result: StudyResult, w: Words) -> list[str]:
     general = [w(f"notes.{key}") for key in ("seeds", "extrapolation", "undecided", "missing", "satisfied")]
-    items = [f"- {escape(note)}" for note in result.notes] + [f"- {text}" for text in general]
+    items = [f"- {escape(note)}" for note in study_notes(result, w)] + [f"- {text}" for text in general]
     footer = w("page.footer", version=escape(result.assay_version))
     return [f"## {w('notes.heading')}", "", *items, "", footer]

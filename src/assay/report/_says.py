@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assay.core import Answer, NextRuns, StudyResult, Verdict
-from assay.report._format import duration, integer, interval, number, probability, signed
+from assay.report._format import duration, integer, interval, number, percent, probability, signed
 from assay.report._words import Words
 
 _OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
@@ -72,3 +72,13 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     text = w(key, seeds=runs.seeds, n=integer(runs.n_train), chance=probability(runs.chance))
     cost = integer(runs.passes) if runs.hours is None else duration(3600 * runs.hours, w)
     return w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+
+
+def study_notes(result: StudyResult, w: Words) -> list[str]:
+    """Return what has to be known of this study: of its judge first, then what its steps noted."""
+    judge = result.judge
+    if judge is None:
+        return list(result.notes)
+    share = percent(judge.unparsed, judge.replies - judge.failed)
+    alarm = [w("judge.alarm", share=share)] if judge.alarm else []
+    return [*alarm, w("judge.units", version=judge.version), *result.notes]

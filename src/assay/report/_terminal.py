@@ -24,7 +24,7 @@ from assay.report._format import (
     signed,
 )
 from assay.report._index import Index, index, ladder
-from assay.report._says import answer_text
+from assay.report._says import answer_text, study_notes
 from assay.report._words import Words, words
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _closing(result: StudyResult, found: Index, w: Words, folder: Path | None) -
     if len(found.arms) > 1:
         lines.append(w("summary.more_arms", arms=", ".join(w.arm(a) for a in found.arms[1:])))
     lines.append(cost_line(result, w))
-    lines.extend(result.notes)
+    lines.extend(study_notes(result, w))
     page = (folder or Path("runs") / result.name) / HTML
     if folder is not None or page.is_file():
         lines.append(w("summary.report", path=page))

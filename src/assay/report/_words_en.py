@@ -466,4 +466,11 @@ EN: Mapping[str, str] = {
     "search.axis.size": "training samples",
     "search.axis.loss": "loss on the search's set",
     "col.selecting": "Selecting took",
+    "cost.judge": "Judge",
+    "cost.replies": "The judge's replies",
+    "cost.replies.of": "{replies}; unparsed {unparsed}, failed {failed}",
+    "cost.judge.tokens": "Tokens of the judge",
+    "answers.said": "what the judge said",
+    "judge.alarm": "{share} of the judge's replies could not be read: do not trust its scores before that is mended",
+    "judge.units": "Scores are in the units of the judge, {version}: it was not held against people on these answers (`assay judge calibrate`)",
 }

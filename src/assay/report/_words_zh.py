@@ -449,4 +449,11 @@ ZH: Mapping[str, str] = {
     "search.axis.size": "训练样本数",
     "search.axis.loss": "搜索集上的损失",
     "col.selecting": "选取用时",
+    "cost.judge": "评判模型",
+    "cost.replies": "评判回复",
+    "cost.replies.of": "{replies} 条；无法解析 {unparsed}，失败 {failed}",
+    "cost.judge.tokens": "评判所用词元",
+    "answers.said": "评判者的话",
+    "judge.alarm": "评判模型有 {share} 的回复无法解析：在解决之前请勿相信其分数",
+    "judge.units": "分数以评判模型 {version} 的尺度计：尚未在这些回答上与人工评分对照（`assay judge calibrate`）",
 }

@@ -142,6 +142,36 @@ class MeasureConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """A chat model that scores every model's answers by the rubric of their type (:mod:`assay.judge`).
+
+    ``model`` as inspect-ai names it; ``repeats`` replies an answer, their mean is the score (BELLE: 3);
+    ``rubrics``: a TOML file of one's own; with ``exact`` items that have a checker are scored by it.
+    ``budget`` ("20 USD", "2M tokens") is a hard cap on the whole study; ``prices`` a price list of one's own.
+    What follows ``exact`` is never part of identity.
+    """
+
+    model: str
+    revision: str = ""
+    repeats: int = 3
+    mode: Literal["json", "text", "logprobs"] = "json"
+    language: Literal["auto", "en", "zh"] = "auto"
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 1024
+    seed: int | None = None
+    rubrics: str | None = None
+    exact: bool = True
+    base_url: str | None = None
+    budget: str | None = None
+    prices: str | None = None
+    connections: int | None = None
+    timeout: float = 120.0
+    stream: bool = False
+    batch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionConfig:
     """What the user wants to know: a score that satisfies, and the smallest gain that matters."""
 
@@ -177,6 +207,7 @@ class StudyConfig:
     question: QuestionConfig = field(default_factory=QuestionConfig)
     models: ModelsConfig = field(default_factory=ModelsConfig)
     decontaminate: DecontaminateConfig = field(default_factory=DecontaminateConfig)
+    judge: JudgeSettings | None = None
     rule: RuleConfig | None = None
     search: SearchConfig | None = None
     where: WhereConfig = field(default_factory=WhereConfig)
@@ -378,3 +409,5 @@ def _check(config: StudyConfig) -> None:
         raise AssayError("`base` is the untrained model", place="arms.base", hint="choose another name")
     if not (config.measure.loss or config.measure.answers):
         raise AssayError("nothing is measured", place="measure", expected="loss or answers switched on")
+    if config.judge is not None and not config.measure.answers:
+        raise AssayError("the judge has no answers", place="measure.answers", expected="true beside a judge")

@@ -14,6 +14,7 @@ from assay.core import BASE_ARM, AssayError, DataSummary, digest, file_digest
 from assay.model import base_digest, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
+from assay.study._judged import judging
 
 _STEPS = "assay.study._steps"
 _RESULT = "assay.study._result"
@@ -399,6 +400,9 @@ class Ladder:
 
     def _judged(self, answers: Step, label: str) -> Step:
         inputs = {"evaluation": self.evaluation, "answers": answers}
+        if self.config.judge is not None:
+            tokens = self.sizes.tokens_per_sample + self.config.measure.max_new_tokens
+            return judging(self.config, inputs, label, items=self.sizes.items, tokens=tokens)
         settings = {"method": self.config.measure.method}
         estimate = Estimate(seconds=self.sizes.items / 1000)
         return Step("judge", 1, f"{_STEPS}:judge_answers", settings, inputs, label=label, estimate=estimate)

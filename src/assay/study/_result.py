@@ -19,6 +19,7 @@ from assay.core import (
     ArmRow,
     Cost,
     DataSummary,
+    JudgeSummary,
     Point,
     RungAnswer,
     RunRow,
@@ -80,6 +81,7 @@ def assemble(context: StepContext) -> StudyResult:
         cost=_cost(rows, runs),
         answers=tuple(_sheets(runs, items)),
         answer=curve.recommend(reading.curves, reading.comparisons),
+        judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=tuple(config["notes"]),
     )
 
@@ -99,6 +101,11 @@ class _Measured:
         self.answer_seconds = _seconds(found["answer"])
         self.judgements = (
             polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
+        )
+        self.judge = (
+            json.loads((found["judge"] / "judge.json").read_text("utf-8"))
+            if "judge" in found and (found["judge"] / "judge.json").exists()
+            else None
         )
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
@@ -265,6 +272,31 @@ def _cost(rows: Sequence[RunRow], runs: Sequence[_Measured]) -> Cost:
     )
 
 
+def _judge(reports: Sequence[Mapping[str, Any]]) -> JudgeSummary | None:
+    """Return what the replies of the judge were worth and cost over all models."""
+    if not reports:
+        return None
+    sums = {
+        name: sum(int(report[name]) for report in reports)
+        for name in ("replies", "retried", "unparsed", "failed", "calls", "tokens")
+    }
+    money = [report["money"] for report in reports]
+    return JudgeSummary(
+        version=reports[0]["version"],
+        money=None if None in money else float(sum(money)),
+        currency=reports[0]["currency"],
+        alarm=sums["unparsed"] > judge.ALARM * (sums["replies"] - sums["failed"]),
+        **sums,
+    )
+
+
+def _said(run: _Measured, index: int) -> str | None:
+    if run.judgements is None or "replies" not in run.judgements.columns:
+        return None
+    replies = run.judgements["replies"][index]
+    return replies[0] if replies is not None and len(replies) else None
+
+
 def _sheets(runs: Sequence[_Measured], items: Sequence[Sample]) -> Iterable[AnswerSheet]:
     """Show the first items of each type with the answers of the first seed at every rung."""
     shown: dict[str, int] = {}
@@ -278,6 +310,8 @@ def _sheets(runs: Sequence[_Measured], items: Sequence[Sample]) -> Iterable[Answ
             if run.seed == 0 and "answer" in run.items.columns:
                 score = None if run.judgements is None else run.judgements["score"][index]
                 text = run.items["answer"][index]
-                answers.append(RungAnswer(run.arm, run.n_train, run.seed, text, score, run.key))
+                answers.append(
+                    RungAnswer(run.arm, run.n_train, run.seed, text, score, run.key, _said(run, index))
+                )
         prompt = "\n\n".join(m.content for m in item.prompt)
         yield AnswerSheet(kind, item.id, prompt, item.answer, tuple(answers))

@@ -1,0 +1,104 @@
+"""Answers of a study's models judged by a chat model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from assay import data, judge, llm
+from assay.core import AssayError, to_json
+from assay.plan import Estimate, Step, StepContext
+from assay.study._config import JudgeSettings, StudyConfig
+from assay.study._steps import write_json
+
+LOG = "log"
+_RUBRIC_TOKENS = 500
+_IDENTITY = ("model", "repeats", "mode", "language", "temperature", "top_p", "max_tokens", "seed", "exact",
+             "revision")  # fmt: skip
+_CHAT = ("model", "base_url", "revision", "budget", "connections", "timeout", "stream", "batch")
+
+
+def chat_judge(wanted: JudgeSettings, folder: Path) -> tuple[judge.JudgeConfig, llm.ChatConfig]:
+    """Return how to judge, and how to reach the model; paths start from the study file's folder."""
+    own = {name: getattr(wanted, name) for name in _IDENTITY}
+    rubrics = None if wanted.rubrics is None else str(folder / wanted.rubrics)
+    chat = {name: getattr(wanted, name) for name in _CHAT}
+    prices = None if wanted.prices is None else folder / wanted.prices
+    return judge.JudgeConfig(**own, rubrics=rubrics), llm.ChatConfig(**chat, prices=prices)
+
+
+def judging(
+    config: StudyConfig, inputs: Mapping[str, Step], label: str, *, items: int, tokens: float
+) -> Step:
+    """Return the step in which the chat model judges one model's answers to ``items`` items.
+
+    ``tokens``: those of an item's prompt and its answer, for what the step costs at most.
+    """
+    assert config.judge is not None  # noqa: S101 - the caller has looked
+    asked, chat = chat_judge(config.judge, Path(config.folder))
+    where = {
+        "judge": dataclasses.asdict(asked),
+        "chat": {**dataclasses.asdict(chat), "prices": None if chat.prices is None else str(chat.prices)},
+        "calls": str(Path(config.where.store) / "calls"),
+        "run": f"study {config.name}",
+        "answered_by": label,
+    }
+    calls = items * asked.asked
+    tokens_in, tokens_out = calls * (tokens + _RUBRIC_TOKENS), calls * asked.sampling.max_tokens
+    price = llm.find_price(asked.model, chat.prices, local=llm.is_local(asked.model, chat.base_url))
+    money = None if price is None else price.of(int(tokens_in), tokens_out)
+    estimate = Estimate(seconds=calls / 10, tokens=tokens_in + tokens_out, money=money)
+    settings = {"judge": judge.version(asked)}
+    call = f"{__name__}:judge_by_model"
+    return Step("judge", 2, call, settings, inputs, where=where, label=label, estimate=estimate)
+
+
+def judge_by_model(context: StepContext) -> None:
+    """Judge one model's answers: `judgements.parquet`, a log for `inspect view`, and what it took."""
+    import polars
+
+    chat: dict[str, Any] = dict(context.where["chat"])
+    chat["prices"] = None if chat["prices"] is None else Path(chat["prices"])
+    config = judge.JudgeConfig(**dict(context.where["judge"]))
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
+    calls, run = Path(context.where["calls"]), str(context.where["run"])
+    with llm.open_chat(llm.ChatConfig(**chat), calls=calls, run=run) as door:
+        found = judge.ask_all(door, items, answers, config, context.progress)
+        spent, currency = door.spent, door.budget.currency
+    if found.lost:
+        raise _lost(found)
+    write_judgements(found.judgements, context.out / "judgements.parquet")
+    said_by = str(context.where["answered_by"])
+    judge.write_log(items, answers, found.judgements, context.out / LOG, config=config, answered_by=said_by)
+    facts = {name: getattr(found, name) for name in ("version", "replies", "retried", "unparsed", "failed")}
+    facts |= {"calls": spent.calls, "tokens": spent.tokens_in + spent.tokens_out}
+    facts |= {"money": spent.money, "currency": currency}
+    write_json(context.out / "judge.json", facts)
+
+
+def _lost(found: judge.Judged) -> AssayError:
+    """Return the error that keeps a step without all its replies from being taken for done."""
+    said = [reply for row in found.judgements for reply in row.replies if row.reason]
+    return AssayError(
+        "the judge did not reply to all",
+        place="judge",
+        value=f"{found.lost:,} of {found.replies:,} replies: {next(iter(said), 'no reply')}",
+        hint="raise judge.budget or see that the server can be reached, and run again: replies are kept",
+    )
+
+
+def write_judgements(rows: tuple[judge.Judgement, ...] | list[judge.Judgement], out: Path) -> None:
+    """Write judgements as a table, a row each in their order."""
+    import polars
+
+    kinds: dict[str, Any] = {
+        "score": polars.Float64, "outside": polars.Float64, "unparsed": polars.Int64,
+        "scores": polars.List(polars.Float64), "replies": polars.List(polars.String),
+    }  # fmt: skip
+    names = [field.name for field in dataclasses.fields(judge.Judgement)]
+    schema = {name: kinds.get(name, polars.String) for name in names}
+    plain = [to_json(row) for row in rows]
+    polars.DataFrame(plain, schema=schema, orient="row").write_parquet(out)
