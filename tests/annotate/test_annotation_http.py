@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,39 @@ from assay.annotate import Store, allowed_hosts
 from assay.annotate._pages import clean, typed
 from assay.annotate._words import _TEXTS, preferred
 from assay.data import read
-from conftest import EVIL, Person, rows, write_rows
+from conftest import EVIL, Person, Server, rows, write_rows
 
 
 def items_file(tmp_path: Path, n: int) -> Path:
     return write_rows(tmp_path / "items.jsonl", rows(n))
 
 
-def test_only_a_token_opens(tmp_path: Path, start: Callable[..., Any]) -> None:
-    server = start(items_file(tmp_path, 3), annotators=2)
-    ann = Person(server.links[0], "Ann")
+class Office:
+    """One server for the tests that do not stop it, with a seat for each."""
+
+    def __init__(self, folder: Path) -> None:
+        items = items_file(folder, 3)
+        self.server = Server(folder / "labels.jsonl", items, annotators=6, per_item=6)
+        self.links = iter(self.server.links)
+        self.database = str(folder / "labels.sqlite")
+
+    def labelled(self, name: str) -> int:
+        store = Store(self.database)
+        n = sum(label.annotator == name for label in store.labels())
+        store.close()
+        return n
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    made = Office(tmp_path_factory.mktemp("office"))
+    yield made
+    made.server.stop()
+
+
+def test_only_a_token_opens(office: Office) -> None:
+    server, link, other = office.server, next(office.links), next(office.links)
+    ann = Person(link, "Ann")
     with httpx.Client(base_url=server.base, headers={"origin": server.base}) as stranger:
         for path in ("/", "/items/1"):
             assert stranger.get(path).headers["location"] == "/login"
@@ -36,7 +59,7 @@ def test_only_a_token_opens(tmp_path: Path, start: Callable[..., Any]) -> None:
         assert stranger.get("/login", params={"token": "wrong"}).status_code == 403
         assert stranger.get("/login").status_code == 200
         assert not stranger.cookies
-        taken = stranger.post("/login", data={"token": server.links[1].split("=")[1], "name": "Ann"})
+        taken = stranger.post("/login", data={"token": other.split("=")[1], "name": "Ann"})
         assert taken.status_code == 403 and "Another annotator" in taken.text
     cookie = ann.http.cookies.jar.__iter__().__next__()
     assert cookie.has_nonstandard_attr("HttpOnly")
@@ -44,15 +67,14 @@ def test_only_a_token_opens(tmp_path: Path, start: Callable[..., Any]) -> None:
     assert ann.http.get("/").status_code == 200
     page = ann.open(1)
     ann.http.post("/logout", data={"csrf": ann.fields["csrf"]})
-    assert ann.http.get("/").status_code == 303 and server.links[0].split("=")[1] not in page
+    assert ann.http.get("/").status_code == 303 and link.split("=")[1] not in page
 
 
-def test_requests_from_elsewhere_are_refused(tmp_path: Path, start: Callable[..., Any]) -> None:
-    server = start(items_file(tmp_path, 3))
-    ann = Person(server.links[0], "Ann")
+def test_requests_from_elsewhere_are_refused(office: Office) -> None:
+    ann = Person(next(office.links), "Bob")
     ann.open(1)
     good = {**ann.fields, "do": "save", "answer": "mine", "type": "math"}
-    port = server.port
+    port = office.server.port
     for headers in (
         {"origin": "https://evil.example"}, {"origin": "null"}, {"origin": f"http://localhost:{port}"},
         {"origin": f"http://127.0.0.1:{port + 1}"}, {"origin": ""},
@@ -64,16 +86,15 @@ def test_requests_from_elsewhere_are_refused(tmp_path: Path, start: Callable[...
     for csrf in ("", "x" * 43, "ключ"):
         assert ann.http.post("/items/1", data={**good, "csrf": csrf}).status_code == 403
     assert ann.http.post("/choose", data={"theme": "dark"}).status_code == 403
-    assert Store(str(tmp_path / "labels.sqlite")).labels() == []
-    assert ann.http.post("/items/1", data=good).status_code == 303
+    assert office.labelled("Bob") == 0
+    assert ann.http.post("/items/1", data=good).status_code == 303 and office.labelled("Bob") == 1
     back = {"csrf": ann.fields["csrf"], "theme": "dark", "back": "https://evil.example/"}
     assert ann.http.post("/choose", data=back).headers["location"] == "/"
     assert ann.http.post("/choose", data={**back, "back": "//evil.example"}).headers["location"] == "/"
 
 
-def test_pages_may_load_nothing_from_elsewhere(tmp_path: Path, start: Callable[..., Any]) -> None:
-    server = start(items_file(tmp_path, 3))
-    ann = Person(server.links[0], "Ann")
+def test_pages_may_load_nothing_from_elsewhere(office: Office) -> None:
+    ann = Person(next(office.links), "Carl")
     for path in ("/", "/items/1", "/login", "/nothing", "/static/annotate.js", "/static/annotate.css"):
         reply = ann.http.get(path)
         policy = reply.headers["content-security-policy"]
@@ -89,9 +110,8 @@ def test_pages_may_load_nothing_from_elsewhere(tmp_path: Path, start: Callable[.
     assert "Zero-Clause BSD" in ann.http.get("/static/LICENSES").text
 
 
-def test_bad_forms_are_refused_and_change_nothing(tmp_path: Path, start: Callable[..., Any]) -> None:
-    server = start(items_file(tmp_path, 3))
-    ann = Person(server.links[0], "Ann")
+def test_bad_forms_are_refused_and_change_nothing(office: Office) -> None:
+    ann = Person(next(office.links), "Dora")
     ann.open(1)
     for change in ({"score": "0.3"}, {"score": "nan"}, {"version": "x"}, {"serial": "-"}):
         assert ann.post(1, "save", **change).status_code == 422
@@ -100,7 +120,7 @@ def test_bad_forms_are_refused_and_change_nothing(tmp_path: Path, start: Callabl
     assert ann.post(1, "restore:7").status_code == 404
     del ann.fields["version"]
     assert ann.post(1, "save").status_code == 422
-    assert Store(str(tmp_path / "labels.sqlite")).labels() == []
+    assert office.labelled("Dora") == 0
 
 
 def test_hostile_and_long_texts_come_back_as_they_were(tmp_path: Path, start: Callable[..., Any]) -> None:
@@ -140,7 +160,7 @@ def test_many_items_by_two_at_once_through_kills(
     tmp_path: Path, database: str, start: Callable[..., Any]
 ) -> None:
     """Each annotator sends again what was not acknowledged; every acknowledged label must be there, once."""
-    n = 120
+    n = 60
     items = items_file(tmp_path, n)
     options = {"annotators": 2, "per_item": 2, "database": database}
     server = start(items, **options)
@@ -162,7 +182,7 @@ def test_many_items_by_two_at_once_through_kills(
     threads = [threading.Thread(target=work, args=pair) for pair in zip(people, ("Ann", "李雷"), strict=True)]
     for thread in threads:
         thread.start()
-    for wanted in (50, 150):
+    for wanted in (30, 80):
         while len(journal) < wanted:
             time.sleep(0.01)
         server.kill()
@@ -195,9 +215,8 @@ def test_the_same_command_goes_on_at_the_same_port(tmp_path: Path, start: Callab
     assert "Golden answer" in ann.open(1)  # the cookie still holds; the language is the browser's
 
 
-def test_the_language_is_the_one_accepted_or_chosen(tmp_path: Path, start: Callable[..., Any]) -> None:
-    server = start(items_file(tmp_path, 2))
-    ann = Person(server.links[0], "Ann")
+def test_the_language_is_the_one_accepted_or_chosen(office: Office) -> None:
+    ann = Person(next(office.links), "Emma")
     chinese = {"accept-language": "fr, zh-CN;q=0.8, en;q=0.5"}
     assert "总览" in ann.http.get("/", headers=chinese).text
     ann.open(1)
@@ -214,11 +233,13 @@ def test_every_text_is_there_in_both_languages() -> None:
         assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", chinese)), key
 
 
-def test_other_machines_only_when_asked_for(tmp_path: Path, start: Callable[..., Any]) -> None:
+def test_other_machines_only_when_asked_for(
+    tmp_path: Path, office: Office, start: Callable[..., Any]
+) -> None:
     assert "0.0.0.0" not in allowed_hosts("0.0.0.0") and "localhost" in allowed_hosts("127.0.0.1")
     assert "evil.example" not in allowed_hosts("0.0.0.0")
     items = items_file(tmp_path, 2)
-    assert "warning" not in start(items).said
+    assert "warning" not in office.server.said
     assert "warning: 0.0.0.0 can be reached from other machines" in start(items, host="0.0.0.0", port=0).said
 
 

@@ -140,8 +140,8 @@ def test_two_hundred_items_by_two_people_through_kills(
     labels = {(x.annotator, x.position): (x.score, x.answer) for x in store.labels()}
     assert labels == expected
     store.close()
-    complaints = {t for p in people for t in p.troubles if "ERR_" not in t and "Send Error" not in t}
-    assert complaints == set()
+    # That the server was away is all that the browser may complain of.
+    assert {t for p in people for t in p.troubles if "ERR_" not in t and not t.startswith("htmx:")} == set()
 
 
 def go_on(person: Visit, position: int, n: int) -> None:
@@ -194,8 +194,8 @@ def test_everything_by_keyboard(desk: Desk, visit: Callable[..., Visit]) -> None
     ann.keys("?")
     assert not page.locator("#keys").is_visible()
     assert page.locator("[name=score]:checked").input_value() == ""
-    assert page.locator("#diff .text del").first.inner_text() == "It"
-    assert page.locator("#diff .text ins").first.inner_text() == "The answer"
+    assert page.locator("#diff .text del").first.inner_text().strip() == "It"
+    assert page.locator("#diff .text ins").first.inner_text().strip() == "The answer"
     ann.keys("d")
     assert page.locator("#other").is_visible() and not page.locator("#diff").is_visible()
     ann.keys("d", "4", "t", "ArrowDown", "Escape", "n")

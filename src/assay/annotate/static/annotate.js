@@ -120,10 +120,20 @@
     if (event.detail.elt.id === "work") busy = true;
     else event.detail.elt.dataset.sent = work().elements.serial.value;
   });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const address = event.detail.xhr.getResponseHeader("HX-Push-Url");
+    // The focus would go to the same field of the next item, and take its keys for text.
+    if (address && address !== location.pathname) document.activeElement?.blur();
+  });
   document.addEventListener("htmx:afterRequest", (event) => {
     const draft = event.detail.elt.id === "kept";
     if (!draft) { busy = false; if (!event.detail.successful) waiting = []; }
-    if (event.detail.successful && (!draft || event.detail.elt.dataset.sent === work()?.elements.serial.value)) dirty = false;
+  });
+  // Before a redirection, which would ask whether to leave what is not saved.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const draft = event.detail.elt.id === "kept";
+    if (event.detail.xhr.status >= 300) return;
+    if (!draft || event.detail.elt.dataset.sent === work()?.elements.serial.value) dirty = false;
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     localise();
