@@ -136,7 +136,7 @@ class Server:
             raise ConnectionResetError
         send_reply = send_stream if body.get("stream") else send_whole
         await send_reply(writer, made, fault, body)
-        self.note(key, "well" if whole else str(fault), 200, spent)
+        self.note(key, "well" if whole else str(fault), 200, spent, late=fault == "slow")
         if fault == "cut":
             writer.transport.abort()
             raise ConnectionResetError
@@ -168,10 +168,10 @@ class Server:
         self.tokens -= 1.0
         return True
 
-    def note(self, key: str, kind: str, status: int, spent: int = 0) -> None:
+    def note(self, key: str, kind: str, status: int, spent: int = 0, *, late: bool = False) -> None:
         if self.out is not None:
             row = {"at": time.time(), "key": key, "kind": kind, "status": status, "tokens": spent}
-            self.out.write(json.dumps(row | {"flying": self.flying}) + "\n")
+            self.out.write(json.dumps(row | {"flying": self.flying, "late": late}) + "\n")
 
 
 def read_head(head: str) -> tuple[str, dict[str, str]]:

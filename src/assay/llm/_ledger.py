@@ -16,6 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -72,6 +73,7 @@ class Ledger:
         self._work = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, name="assay-calls", daemon=True)
         self._writer.start()
+        self._do(self._sweep).result()
 
     def _connect(self) -> sqlite3.Connection:
         made = sqlite3.connect(
@@ -154,6 +156,14 @@ class Ledger:
         return (tokens is None or spent.tokens + most.tokens <= tokens) and (
             money is None or spent.money + most.money <= money
         )
+
+    def _sweep(self, db: sqlite3.Connection) -> None:
+        """Settle what dead owners left, and remove their locks."""
+        for (run,) in db.execute("SELECT DISTINCT run FROM open").fetchall():
+            self._others(db, "run", run)
+        for path in list((self._folder / "owners").iterdir()):
+            if path.name != self._owner:
+                _is_alive(path)
 
     def _others(self, db: sqlite3.Connection, column: Literal["key", "run"], value: str) -> bool:
         """Whether a living owner has calls open there; those of the dead are settled at their most."""
@@ -253,9 +263,14 @@ def _choices(text: str | None) -> tuple[TokenChoice, ...]:
 
 
 def _locked(path: Path) -> int:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
+    while True:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        # Another process may have swept the file away before it was locked.
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(handle).st_ino:
+                return handle
+        os.close(handle)
 
 
 def _is_alive(path: Path) -> bool:

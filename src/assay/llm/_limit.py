@@ -13,7 +13,7 @@ _MOST = 256
 _SLOWED = 3.0
 _REST_SECONDS = 2.0
 # A fast round long ago says little of a server that has become busy.
-_FORGET = 1.02
+_FORGET = 1.001
 
 
 class Connections:

@@ -150,6 +150,14 @@ class Estimate:
     money: float | None
     currency: str = "USD"
 
+    def __str__(self) -> str:
+        """Return a line to show before anything is sent."""
+        money = "price unknown" if self.money is None else f"{self.money:.2f} {self.currency}"
+        return (
+            f"{self.requests:,} requests, {self.cached:,} stored already; the others at most "
+            f"{self.tokens_in:,} tokens of prompts and {self.tokens_out:,} of replies, {money}"
+        )
+
 
 _SCALE = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "千": 10**3, "万": 10**4, "百万": 10**6, "亿": 10**8}
 _CURRENCY = {
