@@ -13,7 +13,9 @@ from sklearn.metrics import cohen_kappa_score
 from assay.core import AssayError
 from assay.judge import (
     Judgement,
+    Label,
     agreement,
+    calibrate,
     choose_repeats,
     cohen_kappa,
     compare_judgements,
@@ -23,11 +25,11 @@ from assay.judge import (
     length_bias,
     paired_sd,
     partial_spearman,
+    people_differences,
     position_bias,
     ppi_mean,
     visible_effect,
 )
-from assay.judge._calibrate import Label, calibrate
 
 RNG = np.random.default_rng(7)
 
@@ -297,3 +299,26 @@ def test_types_with_few_labels_stay_in_judge_units() -> None:
         calibrate(judged, [Label("elsewhere", 1.0)])
     with pytest.raises(AssayError, match=r"\[0, 1\]"):
         calibrate(judged, [Label("math0", 5.0)])
+
+
+def test_differences_in_peoples_units() -> None:
+    rng = np.random.default_rng(14)
+    truth = {name: np.clip(rng.normal(mean, 0.2, 500), 0, 1) for name, mean in (("a", 0.6), ("b", 0.5))}
+    judged = {
+        # The judge is lenient to a alone.
+        name: rows(np.clip(t + rng.normal(0.1 * (name == "a"), 0.1, 500), 0, 1).tolist())
+        for name, t in truth.items()
+    }
+    labels = {name: [Label(f"math{i}", float(t[i])) for i in range(120)] for name, t in truth.items()}
+    (found,) = people_differences(judged["a"], judged["b"], labels["a"], labels["b"])
+    y = (truth["a"] - truth["b"])[:120]
+    f = np.array([x.score - z.score for x, z in zip(judged["a"], judged["b"], strict=True)])  # type: ignore[operator]
+    assert found.estimate == ppi_mean(
+        y, f[:120], f[120:], clusters=[f"math{i}" for i in range(120)],
+        clusters_only=[f"math{i}" for i in range(120, 500)],
+    )  # fmt: skip
+    assert found.estimate is not None
+    wanted = float((truth["a"] - truth["b"]).mean())
+    assert found.estimate.low < wanted < found.estimate.high < f.mean()
+    few = people_differences(judged["a"], [*judged["b"][:-1]], labels["a"][:20], labels["b"])
+    assert (few[0].labels, few[0].wanted, few[0].left_out, few[0].estimate) == (20, 30, 1, None)

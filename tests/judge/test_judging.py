@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ import pytest
 
 from assay.core import AssayError, to_json
 from assay.study._judging import read_answers, read_judgements, read_labels
-from assay.verbs._judge import JudgeOptions, judge, judge_calibrate, judge_compare, judge_pairs
+from assay.verbs._judge import (
+    JudgeOptions,
+    judge,
+    judge_calibrate,
+    judge_compare,
+    judge_estimate,
+    judge_pairs,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +104,7 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
     compared = judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", effect=0.05)
     overall = {row.type: row for row in compared.types}["overall"]
     assert overall.difference == 0.5 and overall.p_adjusted == 0.0 and overall.n == 40
+    assert compared.units == "judge" and compared.people == ()
     judged, lengths = read_judgements(tmp_path / "good.jsonl")
     assert set(lengths.values()) == {4}
     labels = write(
@@ -108,6 +117,33 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
     whole = {row.type: row for row in held.types}["overall"]
     assert whole.agreement and whole.agreement.difference == pytest.approx(0.25)
     assert whole.agreement.spearman and whole.agreement.spearman.value == pytest.approx(1)
+    both = judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels, labels_b=labels)
+    assert [(row.labels, row.wanted) for row in both.people] == [(20, 30), (20, 30), (40, 10)]
+    with pytest.raises(AssayError, match="both or none"):
+        judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels)
+
+
+def test_the_cost_is_said_before(items: str, options: JudgeOptions, server: Any, tmp_path: Path) -> None:
+    given = answers(tmp_path / "a.jsonl", WORDS)
+    before = judge_estimate([items], answers=given, options=options, repeats=2)
+    assert (before.requests, before.cached, before.money) == (80, 0, 0.0) and server.log() == []
+    found = judge([items], answers=given, out=tmp_path / "j.jsonl", options=options, repeats=2)
+    assert found.tokens <= before.tokens_in + before.tokens_out
+    after = judge_estimate([items], answers=given, options=options, repeats=2)
+    assert after.cached == 80 and after.tokens_out == 0
+
+
+def test_a_budget_stops_before_it_is_passed(items: str, options: JudgeOptions, tmp_path: Path) -> None:
+    given = answers(tmp_path / "a.jsonl", WORDS)
+    short = dataclasses.replace(options, budget="20k tokens", max_tokens=100)
+    found = judge([items], answers=given, out=tmp_path / "j.jsonl", options=short, repeats=1)
+    assert 0 < found.lost < 40 and found.tokens <= 20_000 and found.failed == found.lost
+    assert sum(row.missing for row in found.types if row.type != "overall") == found.lost
+    more = judge(
+        [items], answers=given, out=tmp_path / "j.jsonl",
+        options=dataclasses.replace(short, budget=None), repeats=1,
+    )  # fmt: skip
+    assert more.lost == 0 and more.calls == found.lost
 
 
 def test_two_judges_are_not_compared(items: str, options: JudgeOptions, tmp_path: Path) -> None:

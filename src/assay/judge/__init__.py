@@ -23,12 +23,13 @@ from assay.judge._ask import (
     Judged,
     Mode,
     ask_all,
+    estimate,
     read,
     requests,
     rubric_for,
     version,
 )
-from assay.judge._calibrate import Label, TypeCalibration, calibrate
+from assay.judge._calibrate import Label, PeopleDifference, TypeCalibration, calibrate, people_differences
 from assay.judge._expected import Expected, expected_score
 from assay.judge._inspect import judge_task, write_log
 from assay.judge._judge import CHECKER, METRICS, Judgement, Summary, default_method, judge, summarise
@@ -79,6 +80,7 @@ __all__ = [
     "Mode",
     "PairSummary",
     "PairedDifference",
+    "PeopleDifference",
     "PositionBias",
     "PpiMean",
     "Preference",
@@ -98,6 +100,7 @@ __all__ = [
     "compare_all",
     "compare_judgements",
     "default_method",
+    "estimate",
     "exact_match",
     "expected_score",
     "items_wanted",
@@ -113,6 +116,7 @@ __all__ = [
     "parse_pair",
     "parse_score",
     "partial_spearman",
+    "people_differences",
     "position_bias",
     "ppi_mean",
     "question",

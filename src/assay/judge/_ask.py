@@ -15,7 +15,7 @@ from assay.judge._expected import TOP, Expected, expected_score
 from assay.judge._judge import CHECKER, Judgement, judge
 from assay.judge._parse import Unparsed, parse_score
 from assay.judge._rubric import GENERAL, Rubric, Rubrics, language_for, rubrics
-from assay.llm import Advance, Failure, Reply, Request, Sampling
+from assay.llm import Advance, Estimate, Failure, Reply, Request, Sampling
 
 if TYPE_CHECKING:
     from assay.llm import Chat
@@ -226,24 +226,18 @@ def ask_all(
     white space scores 0 unasked; a missing answer (None) has no score.  Raises :class:`AssayError` where the
     server gives no log-probabilities though they are the mode.
     """
-    if len(items) != len(answers):
-        raise AssayError("not one answer an item", value=f"{len(items)} items, {len(answers)} answers")
     check_model(chat, config)
-    known = [_unasked(item, answer, config) for item, answer in zip(items, answers, strict=True)]
-    wanted = [
-        [] if found is not None else requests(item, answer or "", config)
-        for item, answer, found in zip(items, answers, known, strict=True)
-    ]
-    rubric_of = {
+    known, wanted = _planned(items, answers, config)
+    asked = {
         request.digest(chat.identity): (request, rubric_for(item, config)[1])
         for item, own in zip(items, wanted, strict=True)
         for request in own
     }
-    outcomes = dict(_ask(chat, {key: request for key, (request, _) in rubric_of.items()}, advance))
+    outcomes = dict(_ask(chat, {key: request for key, (request, _) in asked.items()}, advance))
     _check_logprobs(outcomes.values(), config)
     again = {
         key: replace(request, repeat=request.repeat + _RETRY)
-        for key, (request, rubric) in rubric_of.items()
+        for key, (request, rubric) in asked.items()
         if isinstance(outcomes[key], Reply) and isinstance(_value(outcomes[key], rubric, config), Unparsed)
     }
     # A second failure leaves the first reply to be shown.
@@ -252,16 +246,40 @@ def ask_all(
         read(item, [outcomes[r.digest(chat.identity)] for r in own], config) if found is None else found
         for item, own, found in zip(items, wanted, known, strict=True)
     )
-    read_all = [(o, _value(o, rubric_of[key][1], config)) for key, o in outcomes.items()]
+    failures = [o.kind for o in outcomes.values() if isinstance(o, Failure)]
     return Judged(
         judgements=judgements,
         version=version(config),
         replies=len(outcomes),
         retried=len(again),
-        unparsed=sum(_is_unparsed(*pair) for pair in read_all),
-        failed=sum(isinstance(o, Failure) and o.kind != "malformed" for o, _ in read_all),
-        lost=sum(isinstance(o, Failure) and o.kind in ("budget", "exhausted") for o, _ in read_all),
+        unparsed=sum(_is_unparsed(o, _value(o, asked[key][1], config)) for key, o in outcomes.items()),
+        failed=sum(kind != "malformed" for kind in failures),
+        lost=sum(kind in ("budget", "exhausted") for kind in failures),
     )
+
+
+def estimate(
+    chat: Chat, items: Sequence[Sample], answers: Sequence[str | None], config: JudgeConfig
+) -> Estimate:
+    """Return what :func:`ask_all` can cost at most, without retries; nothing is asked."""
+    check_model(chat, config)
+    _, wanted = _planned(items, answers, config)
+    unique = {request.digest(chat.identity): request for own in wanted for request in own}
+    return chat.estimate(list(unique.values()))
+
+
+def _planned(
+    items: Sequence[Sample], answers: Sequence[str | None], config: JudgeConfig
+) -> tuple[list[Judgement | None], list[list[Request]]]:
+    """Return for each item the judgement that needs no asking, or else the requests."""
+    if len(items) != len(answers):
+        raise AssayError("not one answer an item", value=f"{len(items)} items, {len(answers)} answers")
+    known = [_unasked(item, answer, config) for item, answer in zip(items, answers, strict=True)]
+    wanted = [
+        [] if found is not None else requests(item, answer or "", config)
+        for item, answer, found in zip(items, answers, known, strict=True)
+    ]
+    return known, wanted
 
 
 def _unasked(item: Sample, answer: str | None, config: JudgeConfig) -> Judgement | None:

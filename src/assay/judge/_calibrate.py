@@ -180,3 +180,72 @@ def _overall(whole: TypeCalibration, rows: Sequence[TypeCalibration]) -> TypeCal
         people_alpha=whole.people_alpha,
         ppi=None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleDifference:
+    """The difference a − b between two models in people's units (PPI++), or why it stays in the judge's.
+
+    ``labels`` counts the items of which people scored both answers; ``wanted`` how many such are lacking.
+    """
+
+    type: str
+    labels: int
+    wanted: int
+    left_out: int
+    estimate: PpiMean | None
+
+
+def people_differences(
+    a: Sequence[Judgement],
+    b: Sequence[Judgement],
+    labels_a: Iterable[Label],
+    labels_b: Iterable[Label],
+    *,
+    level: float = 0.9,
+) -> list[PeopleDifference]:
+    """Estimate differences between two models by type, from labels of both models' answers and judgements.
+
+    Differences by item are what PPI++ is applied to, so that what both models share drops out of both parts.
+    Items of ``a`` that lack a score in one are left out and counted.  The last row is of all items together.
+    """
+    given = [_by_item(x, {row.item for row in rows}) for x, rows in ((labels_a, a), (labels_b, b))]
+    other = {row.item: row.score for row in b}
+    types: dict[str, list[tuple[Judgement, float]]] = {row.type: [] for row in a}
+    left = dict.fromkeys(types, 0)
+    for row in a:
+        score = other.get(row.item)
+        if row.score is not None and score is not None:
+            types[row.type].append((row, row.score - score))
+        else:
+            left[row.type] += 1
+    rows = [_difference(kind, pairs, given, left[kind], level) for kind, pairs in types.items()]
+    if len(rows) > 1:
+        every = [pair for pairs in types.values() for pair in pairs]
+        rows.append(_difference("all items", every, given, sum(left.values()), level))
+    return rows
+
+
+def _difference(
+    kind: str,
+    pairs: Sequence[tuple[Judgement, float]],
+    given: Sequence[Mapping[str, Sequence[Label]]],
+    left: int,
+    level: float,
+) -> PeopleDifference:
+    both = [(row, d) for row, d in pairs if all(row.item in labels for labels in given)]
+    rest = [(row, d) for row, d in pairs if not all(row.item in labels for labels in given)]
+    clusters = [row.group or row.item for row, _ in both]
+    wanted = max(0, LABELS_WANTED - len(both))
+    if wanted or len(set(clusters)) < 2:
+        return PeopleDifference(kind, len(both), wanted, left, None)
+    means = [np.array([np.mean([x.score for x in labels[row.item]]) for row, _ in both]) for labels in given]
+    found = ppi_mean(
+        means[0] - means[1],
+        [d for _, d in both],
+        [d for _, d in rest],
+        clusters=clusters,
+        clusters_only=[row.group or row.item for row, _ in rest],
+        level=level,
+    )
+    return PeopleDifference(kind, len(both), 0, left, found)

@@ -38,7 +38,8 @@ class JudgedType:
 class JudgeReport:
     """Judgements written to ``out``: means by type, what could not be read, and what it cost.
 
-    Scores are in the judge's units until they are held against people (``assay judge calibrate``).
+    Scores are in the judge's units until they are held against people (``assay judge calibrate``).  Of the
+    ``failed`` replies the ``lost`` ones had no budget or no server: the same command goes on with them.
     """
 
     out: str
@@ -51,6 +52,7 @@ class JudgeReport:
     retried: int
     unparsed: int
     failed: int
+    lost: int
     alarm: str | None
     notes: tuple[str, ...]
     calls: int
@@ -75,12 +77,14 @@ class CalibrationReport:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonReport:
-    """Two models on the same items: a − b by type."""
+    """Two models on the same items: a − b by type, in the judge's units and, with labels, in people's."""
 
     a: str
     b: str
+    units: str
     judges: tuple[str, ...]
     types: tuple[judge.PairedDifference, ...]
+    people: tuple[judge.PeopleDifference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ def judge_file(
         retried=found.retried,
         unparsed=found.unparsed,
         failed=found.failed,
+        lost=found.lost,
         alarm=f"{share:.1%} of the judge's replies could not be read" if found.alarm else None,
         notes=tuple(f"{count} items: {note}" for note, count in notes.items()),
         calls=spent.calls,
@@ -152,6 +157,20 @@ def judge_file(
         repeats=choice,
         types=tuple(_types(found.judgements)),
     )
+
+
+def estimate_file(
+    places: Sequence[str],
+    answers: Path,
+    config: judge.JudgeConfig,
+    chat: llm.ChatConfig,
+    *,
+    calls: Path = Path(".assay/calls"),
+) -> llm.Estimate:
+    """Return what :func:`judge_file` can cost at most; nothing is asked."""
+    items, _ = _items(places)
+    with llm.open_chat(chat, calls=calls) as door:
+        return judge.estimate(door, items, read_answers(answers, items), config)
 
 
 def _items(places: Sequence[str]) -> tuple[list[Sample], int]:
@@ -354,10 +373,14 @@ def calibrate_files(judgements: Path, labels: Path) -> CalibrationReport:
     )
 
 
-def compare_files(a: Path, b: Path, *, effect: float) -> ComparisonReport:
-    """Compare two models' judgements of the same items; both must come from one judge."""
+def compare_files(
+    a: Path, b: Path, *, effect: float, labels: tuple[Path, Path] | None = None
+) -> ComparisonReport:
+    """Compare two models' judgements of the same items; both must come from one judge.
+
+    ``labels`` are people's scores of either model's answers, for differences in their units.
+    """
     first, second = read_judgements(a)[0], read_judgements(b)[0]
-    judges = tuple(sorted({row.method for row in (*first, *second)}))
     methods = {row.item: row.method for row in first}
     other = [row for row in second if methods.get(row.item, row.method) != row.method]
     if other:
@@ -368,8 +391,16 @@ def compare_files(a: Path, b: Path, *, effect: float) -> ComparisonReport:
             expected=methods[other[0].item],
             hint="judge both files with the same model, rubrics and settings",
         )
+    people = []
+    if labels is not None:
+        people = judge.people_differences(first, second, read_labels(labels[0])[0], read_labels(labels[1])[0])
     return ComparisonReport(
-        str(a), str(b), judges, tuple(judge.compare_judgements(first, second, effect=effect))
+        a=str(a),
+        b=str(b),
+        units="judge; people where labels suffice" if any(row.estimate for row in people) else "judge",
+        judges=tuple(sorted({row.method for row in (*first, *second)})),
+        types=tuple(judge.compare_judgements(first, second, effect=effect)),
+        people=tuple(people),
     )
 
 

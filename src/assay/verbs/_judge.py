@@ -12,7 +12,7 @@ from assay.verbs import _progress as progress
 
 if TYPE_CHECKING:
     from assay.judge import JudgeConfig
-    from assay.llm import ChatConfig
+    from assay.llm import ChatConfig, Estimate
     from assay.study._judging import CalibrationReport, ComparisonReport, JudgeReport, PairReport
 
 
@@ -136,6 +136,31 @@ def judge(
     )  # fmt: skip
 
 
+def judge_estimate(
+    items: list[str], *, answers: Path, options: Annotated[JudgeOptions, Flat], repeats: int = 3
+) -> Estimate:
+    """Say what judging can cost at most, and how much of it is known already; nothing is asked.
+
+    Example: `assay judge estimate eval.jsonl --answers answers.jsonl --model openai/gpt-4o-mini`
+
+    Parameters
+    ----------
+    items
+        Evaluation sets.
+    answers
+        The answers to judge (JSONL).
+    options
+        See below.
+    repeats
+        Replies per answer.
+    """
+    from assay.study import _judging
+
+    return _judging.estimate_file(
+        items, answers, options.config(repeats), options.chat(), calls=options.calls
+    )
+
+
 def judge_calibrate(judgements: Path, *, labels: Path) -> CalibrationReport:
     """Hold a judge against people: agreement, bias by length, and means in people's units (PPI++).
 
@@ -155,7 +180,14 @@ def judge_calibrate(judgements: Path, *, labels: Path) -> CalibrationReport:
     return _judging.calibrate_files(judgements, labels)
 
 
-def judge_compare(a: Path, b: Path, *, effect: float = 0.03) -> ComparisonReport:
+def judge_compare(
+    a: Path,
+    b: Path,
+    *,
+    effect: float = 0.03,
+    labels_a: Path | None = None,
+    labels_b: Path | None = None,
+) -> ComparisonReport:
     """Compare two models on the same items by type: paired, clustered, corrected by Holm.
 
     Example: `assay judge compare at-100k.jsonl at-10k.jsonl`
@@ -168,10 +200,18 @@ def judge_compare(a: Path, b: Path, *, effect: float = 0.03) -> ComparisonReport
         Judgements of the other's, by the same judge; positive differences are in favour of a.
     effect
         A difference worth seeing: how many items show it is said.
+    labels_a
+        People's scores of a's answers, for differences in people's units (with --labels-b).
+    labels_b
+        People's scores of b's answers.
     """
+    from assay.core import AssayError
     from assay.study import _judging
 
-    return _judging.compare_files(a, b, effect=effect)
+    if (labels_a is None) != (labels_b is None):
+        raise AssayError("labels of one model only", place="--labels-a, --labels-b", expected="both or none")
+    labels = None if labels_a is None or labels_b is None else (labels_a, labels_b)
+    return _judging.compare_files(a, b, effect=effect, labels=labels)
 
 
 def judge_pairs(
