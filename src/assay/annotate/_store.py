@@ -117,6 +117,11 @@ class Store:
                 connection.execute(select(annotators).where(annotators.c.seat == seat).with_for_update())
             yield connection
 
+    @staticmethod
+    def _alone(connection: Connection) -> None:
+        """Wait until no other process loads or deals."""
+        connection.execute(select(meta).where(meta.c.name == "schema").with_for_update())
+
     def remember(self, name: str, value: str | None = None) -> str | None:
         """Return what was remembered under a name, after remembering ``value`` if given."""
         with self._writing() as connection:
@@ -135,6 +140,7 @@ class Store:
         stand beside a text that nobody scored.
         """
         with self._writing() as connection:
+            self._alone(connection)
             last = connection.execute(select(func.max(items.c.position))).scalar() or 0
             known = set(connection.execute(select(items.c.id)).scalars())
             new = [sample for name, sample in samples.items() if name not in known]
@@ -205,6 +211,7 @@ class Store:
                 hint="raise --annotators",
             )
         with self._writing() as connection:
+            self._alone(connection)
             self._make_seats(connection, seats)
             begun = self._begun(connection)
             ids = list(connection.execute(select(items.c.id).order_by(items.c.position)).scalars())

@@ -56,6 +56,7 @@ def annotate(
     open_browser
         Open the first annotator's link in a browser.
     """
+    _need_packages()
     from assay import annotate as room
 
     store = room.open_annotation(
@@ -86,6 +87,7 @@ def annotate_export(database: str, *, out: Path, by: str | None = None) -> Annot
     by
         Take what this annotator says, instead of the majority.
     """
+    _need_packages()
     from assay import annotate as room
 
     store = room.Store(_existing(database))
@@ -105,6 +107,7 @@ def annotate_status(database: str) -> AnnotationStatus:
     database
         The database of the annotation: a file, or a URL.
     """
+    _need_packages()
     from assay import annotate as room
 
     store = room.Store(_existing(database))
@@ -112,6 +115,20 @@ def annotate_status(database: str) -> AnnotationStatus:
         return room.status(store)
     finally:
         store.close()
+
+
+def _need_packages() -> None:
+    from importlib.util import find_spec
+
+    from assay.core import AssayError
+
+    missing = [n for n in ("fastapi", "python_multipart", "sqlalchemy", "uvicorn") if find_spec(n) is None]
+    if missing:
+        raise AssayError(
+            "annotation needs packages that are not installed",
+            value=", ".join(missing),
+            hint="pip install 'instruct-assay[annotate]'",
+        )
 
 
 def _existing(database: str) -> str:
