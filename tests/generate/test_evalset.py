@@ -23,9 +23,7 @@ from assay.generate import (
     Noise,
     allocate,
     choose,
-    detectable,
     item_row,
-    items_wanted,
     prompt_key,
     sample_by_power,
 )
@@ -230,16 +228,17 @@ def test_bad_options_are_refused(options: dict[str, Any], tmp_path: Path) -> Non
     ],
 )
 def test_sizes_follow_the_published_table(sd: float, n: int, holm: int, shows: tuple[float, ...]) -> None:
-    assert items_wanted(0.02, sd**2) == pytest.approx(n, abs=1)
-    assert items_wanted(0.02, sd**2, comparisons=12) == pytest.approx(holm, abs=1)
-    assert [detectable(k, sd**2) for k in (37, 100, 285)] == pytest.approx(shows, abs=6e-4)
-    assert detectable(0, sd**2) is None
+    noise = Noise({}, sd)
+    assert noise.wanted(0.02, "math") == pytest.approx(n, abs=1)
+    assert noise.wanted(0.02, "math", comparisons=12) == pytest.approx(holm, abs=1)
+    assert [noise.shown(k, "math") for k in (37, 100, 285)] == pytest.approx(shows, abs=6e-4)
+    assert noise.shown(0, "math") is None
 
 
 def test_repeats_help_as_the_judge_is_noisy() -> None:
     def saved(judge_sd: float) -> float:
-        once, thrice = (Noise({}, 0.18, judge_sd, k).variance("x") for k in (1, 3))
-        return 1 - items_wanted(0.02, thrice) / items_wanted(0.02, once)
+        once, thrice = (Noise({}, 0.18, judge_sd, k).wanted(0.02, "x") for k in (1, 3))
+        return 1 - thrice / once
 
     assert saved(0.05) == pytest.approx(0.09, abs=0.006) and saved(0.15) == pytest.approx(0.39, abs=0.006)
 
@@ -248,7 +247,7 @@ def test_wanted_items_see_the_effect_in_simulation() -> None:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    n = items_wanted(0.03, 0.18**2)
+    n = Noise().wanted(0.03, "rewrite")
     found = rng.normal(0.03, 0.18, (4000, n))
     z = found.mean(axis=1) / (found.std(axis=1, ddof=1) / math.sqrt(n))
     assert np.mean(np.abs(z) > 1.96) == pytest.approx(0.8, abs=0.02)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import Sample
+from assay.judge import items_wanted, visible_effect
 from assay.select import pick, prompt_of
 
 Rows: TypeAlias = NDArray[np.int64]
@@ -23,7 +24,7 @@ Spread: TypeAlias = Literal["equal", "proportional"]
 
 UNTYPED = "untyped"
 
-LEVEL, POWER = 0.05, 0.8
+POWER = 0.8
 
 # Paired sd of judge scores in [0, 1] of two models on one item.  Nearly right-or-wrong scores: 0.45; graded
 # ones: 0.18, as six fine-tuned models judged on the same prompts show (own analysis of WildBench).
@@ -184,30 +185,21 @@ class Noise:
         """Return the paired sd of a type."""
         return self.by_type.get(type, self.default)
 
-    def variance(self, type: str) -> float:
-        """Return the variance of one item's difference: ω² + 2 σ_j² / K."""
-        return self.sd(type) ** 2 + 2 * self.judge_sd**2 / self.repeats
+    def wanted(self, effect: float, type: str, *, comparisons: int = 1, power: float = POWER) -> int:
+        """Return how many items show ``effect`` (:func:`assay.judge.items_wanted`)."""
+        return items_wanted(
+            effect, self.sd(type), judge_sd=self.judge_sd, repeats=self.repeats, comparisons=comparisons,
+            power=power,
+        )  # fmt: skip
 
-
-def items_wanted(effect: float, variance: float, *, comparisons: int = 1, power: float = POWER) -> int:
-    """Return how many items show a difference of means of ``effect`` with probability ``power``.
-
-    n = (z_{α/2} + z_β)² (ω² + 2 σ_j² / K) / δ² (Miller, arXiv 2411.00640); ``variance`` is the second bracket
-    (:meth:`Noise.variance`), and α = 0.05 is shared by ``comparisons`` (Holm, worst case).  Item noise only:
-    seeds add theirs.
-    """
-    return max(1, math.ceil(_reach(comparisons, power) ** 2 * variance / effect**2 - 1e-9))
-
-
-def detectable(items: int, variance: float, *, comparisons: int = 1, power: float = POWER) -> float | None:
-    """Return the smallest difference that ``items`` show (see :func:`items_wanted`); None without items."""
-    return _reach(comparisons, power) * math.sqrt(variance / items) if items else None
-
-
-def _reach(comparisons: int, power: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.ppf(1 - LEVEL / (2 * comparisons)) + norm.ppf(power))
+    def shown(self, items: int, type: str, *, comparisons: int = 1, power: float = POWER) -> float | None:
+        """Return the smallest difference that ``items`` show; None without items."""
+        if not items:
+            return None
+        return visible_effect(
+            items, self.sd(type), judge_sd=self.judge_sd, repeats=self.repeats, comparisons=comparisons,
+            power=power,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +243,9 @@ def sample_by_power(
     rows: list[int] = []
     sizes = []
     for name, own in sorted(by_type.items(), key=lambda pair: (-len(pair[1]), pair[0])):
-        variance, types = noise.variance(name), len(by_type)
-        single = items_wanted(effect, variance, power=power)
-        worst = items_wanted(effect, variance, comparisons=types, power=power)
+        types = len(by_type)
+        single = noise.wanted(effect, name, power=power)
+        worst = noise.wanted(effect, name, comparisons=types, power=power)
         n = min(worst if holm else single, len(own), len(own) if most is None else most)
         shares = allocate(Counter(candidates.strata[row] for row in own), n, most=1.0)
         taken = _first(candidates, own, shares, n, seed).tolist()
@@ -265,8 +257,8 @@ def sample_by_power(
             wanted_holm=worst,
             taken=n,
             clusters=len({candidates.groups[row] or candidates.keys[row] for row in taken}),
-            detectable=detectable(n, variance, power=power),
-            detectable_holm=detectable(n, variance, comparisons=types, power=power),
+            detectable=noise.shown(n, name, power=power),
+            detectable_holm=noise.shown(n, name, comparisons=types, power=power),
         )
         sizes.append(size)
         rows += taken

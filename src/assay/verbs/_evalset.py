@@ -2,13 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
 
 from assay.verbs import _progress as progress
 
 if TYPE_CHECKING:
+    from assay.llm import ChatConfig
     from assay.study._evalset import SampleReport, SplitReport
+    from assay.study._typing import ClassifyReport
+
+
+@dataclass(frozen=True)
+class TypingChat:
+    """A chat model that names types, instead of a local classifier.
+
+    Parameters
+    ----------
+    model
+        A chat model by its name in inspect-ai: `openai/…`, `anthropic/…`, `ollama/…`, `vllm/…`, `hf/…`, or
+        `openai-api/<service>/<model>` with `--base-url` for any server that speaks OpenAI's protocol.
+    base_url
+        Address of the server.
+    revision
+        Tells models of one name apart; part of every key.
+    budget
+        Hard cap: "20 USD", "2M tokens", or both with "and".
+    prices
+        A price list of your own (TOML).
+    max_tokens
+        Longest reply; 64 by default, more for models that think aloud.
+    connections
+        Calls at once; adapts to the server's limits by default.
+    timeout
+        Seconds for one reply.
+    stream
+        Ask for streamed replies.
+    prompts
+        Folder with a `classify.txt` of your own.
+    calls
+        Folder where replies are kept, so that nothing is paid twice.
+    """
+
+    model: str | None = None
+    base_url: str | None = None
+    revision: str = ""
+    budget: str | None = None
+    prices: Path | None = None
+    max_tokens: int | None = None
+    connections: int | None = None
+    timeout: float = 120.0
+    stream: bool = False
+    prompts: Path | None = None
+    calls: Path = Path(".assay/calls")
+
+    def config(self) -> ChatConfig | None:
+        """Return how to reach the model, None where none is named."""
+        from assay.llm import ChatConfig
+
+        if self.model is None:
+            return None
+        return ChatConfig(
+            self.model, self.base_url, self.revision, self.budget, self.prices, self.connections,
+            timeout=self.timeout, stream=self.stream, max_tokens=self.max_tokens,
+        )  # fmt: skip
 
 
 def evalset_split(
@@ -64,6 +124,55 @@ def evalset_split(
         places, out, train, n, spread=spread, most=most, keep=keep or (), contained=contained,
         alike=None if alike > 1 else alike, models=score.Models(embedder=embedder), seed=seed,
         quiet=progress.quiet,
+    )  # fmt: skip
+
+
+def evalset_classify(
+    places: list[str],
+    *,
+    out: Path,
+    labels: list[str] | None = None,
+    classifier: Path | None = None,
+    save: Path | None = None,
+    sure: float = 0.9,
+    again: bool = False,
+    check: int = 200,
+    chat: Annotated[TypingChat, Parameter(name="*")] = TypingChat(),
+) -> ClassifyReport:
+    """Give items one of the twelve types of use, by a local classifier or a chat model; unsure stays untyped.
+
+    Example: `assay evalset classify eval.jsonl --out typed.jsonl --labels typed-by-hand.jsonl`
+
+    Without --labels, --classifier or --model the small classifier of the package is taken (English and
+    Chinese; trained on texts written for this project).
+
+    Parameters
+    ----------
+    places
+        The items.
+    out
+        File of all items (JSONL), those of a new type with who gave it.
+    labels
+        Typed samples to train a classifier on; any types.
+    classifier
+        A classifier that was trained before (.safetensors).
+    save
+        Where a trained classifier is kept; beside OUT by default.
+    sure
+        Share of types that is to be right, as measured on prompts left out of the training: 0 (type
+        everything), 0.7, 0.8, 0.9 or 0.95. Not for chat models.
+    again
+        Type items anew that have a type.
+    check
+        How many items that have a type are classified as well, so that accuracy on this file is known.
+    chat
+        See below.
+    """
+    from assay.study import _typing as jobs
+
+    return jobs.classify_items(
+        places, out, labels=labels or (), classifier=classifier, chat=chat.config(), sure=sure, again=again,
+        check=check, save=save, prompts=chat.prompts, calls=chat.calls, quiet=progress.quiet,
     )  # fmt: skip
 
 
