@@ -14,6 +14,7 @@ import sqlalchemy
 from assay.annotate import Conflict, Form, Label, Standing, Store, export, read_items, status, write_labels
 from assay.core import AssayError, Message, Sample
 from assay.data import read
+from assay.verbs._annotate import annotate_export, annotate_status
 
 ODD = "\0 \ud800 \u202e مرحبا 👩‍👩‍👧‍👦 '\"; DROP TABLE item; --\r\n" + "长" * 1000
 
@@ -246,6 +247,21 @@ def test_export_takes_the_majority_and_lists_the_rest(store: Store, tmp_path: Pa
     ]  # fmt: skip
     assert found.agreement.scores.units == 1
     assert write_labels(store, tmp_path / "labels.jsonl") == 7
+
+
+def test_the_verbs_read_the_database(tmp_path: Path) -> None:
+    opened = Store(str(tmp_path / "labels.sqlite"))
+    item, *_ = filled(opened, seats=1, per_item=1)
+    opened.save(1, item, form("改正", 0, score=0.5))
+    opened.keep_draft(1, item, form("改", 1), Label())
+    opened.close()
+    found = annotate_status(str(tmp_path / "labels.sqlite"))
+    (person,) = found.annotators
+    assert (person.name, person.items, person.done, person.drafts) == ("人1", 3, 1, 1)
+    report = annotate_export(f"sqlite:///{tmp_path}/labels.sqlite", out=tmp_path / "golden.jsonl")
+    assert (report.kept, report.unlabelled) == (1, 2)
+    with pytest.raises(AssayError, match="no such database"):
+        annotate_status(str(tmp_path / "label.sqlite"))
 
 
 def test_rows_that_cannot_be_used_are_told(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorStatus:
-    """How far one annotator is: items given, labelled, and with an unsaved draft."""
+    """How far one annotator is: items given, labelled, and with an unsaved change."""
 
     name: str | None
     items: int
@@ -84,8 +84,9 @@ def status(store: Store) -> AnnotationStatus:
     """Return how far an annotation is."""
     rows = []
     for seat, name in store.seats().items():
-        states = Counter(task.state for task in store.tasks(seat))
-        rows.append(AnnotatorStatus(name, states.total(), states["done"], states["draft"]))
+        tasks = store.tasks(seat)
+        n_drafts = sum(task.state == "draft" for task in tasks)
+        rows.append(AnnotatorStatus(name, len(tasks), sum(task.labelled for task in tasks), n_drafts))
     labels = store.labels()
     n_items = sum(1 for _ in store.all_items())
     return AnnotationStatus(store.place, n_items, len(labels), tuple(rows), agreement(labels))

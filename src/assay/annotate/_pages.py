@@ -88,14 +88,14 @@ class Pages:
         return self.render(
             "overview.jinja", words, login, tasks=tasks, counts=counts, first=first, state=state, page=page,
             last=last, rows=[(task, items[task.position]) for task in part], people=self._people(),
-            agreement=agreement(self.store.labels()),
+            agreement=agreement(self.store.labels()), done=sum(task.labelled for task in tasks),
         )  # fmt: skip
 
     def _people(self) -> list[dict[str, Any]]:
         rows = []
         for seat, name in self.store.seats().items():
             tasks = self.store.tasks(seat)
-            done = sum(task.state == "done" for task in tasks)
+            done = sum(task.labelled for task in tasks)
             if tasks or name is not None:
                 rows.append({"seat": seat, "name": name, "done": done, "n": len(tasks)})
         return rows
@@ -121,7 +121,7 @@ class Pages:
             "item.jinja" if whole else "work.jinja", words, login, item=item, form=form, standing=standing,
             conflict=standing.version if refused else None, said=said, types=self._types(form.label),
             scores=SCALES[self.scale], parts=self.parts(item, form.label), tasks=tasks,
-            done=sum(task.state == "done" for task in tasks),
+            done=sum(task.labelled for task in tasks),
             history=self.store.history(login.seat, item.id), n_items=tasks[-1].position if tasks else 0,
         )  # fmt: skip
 

@@ -308,7 +308,12 @@ class Store:
             mine = set(connection.execute(dealt).scalars()) | set(points) | open_drafts
             rows = list(connection.execute(select(items.c.position, items.c.id).order_by(items.c.position)))
         return [
-            Task(p, i, "draft" if i in open_drafts else "done" if points.get(i) else "open")
+            Task(
+                p,
+                i,
+                "draft" if i in open_drafts else "done" if points.get(i) else "open",
+                points.get(i, 0) > 0,
+            )
             for p, i in rows
             if i in mine
         ]

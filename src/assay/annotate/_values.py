@@ -57,11 +57,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One item of an annotator's list, and how far it is."""
+    """One item of an annotator's list, and how far it is.
+
+    ``labelled`` says whether a label holds; a draft may stand beside one.
+    """
 
     position: int
     item: str
     state: Literal["open", "draft", "done"]
+    labelled: bool
 
 
 @dataclass(frozen=True, slots=True)
