@@ -120,6 +120,7 @@ def _log(
         EvalResults,
         EvalScore,
         EvalSpec,
+        EvalStats,
     )
 
     scored = [(j.group or j.item, j.score) for j in judgements if j.score is not None]
@@ -137,10 +138,12 @@ def _log(
         scored_samples=len(scored),
         unscored_samples=len(judgements) - len(scored),
     )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     return EvalLog(
         status="success",
+        stats=EvalStats(started_at=now, completed_at=now),
         eval=EvalSpec(
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=now,
             task="assay_judge",
             task_id=name,
             run_id=name,
