@@ -1,4 +1,4 @@
-"""A writer of tasks for the scripted chat server: replies made from the testbed, with faults whose kind is known.
+"""A writer of tasks for the scripted chat server, from the testbed, with faults whose kind is known.
 
 A planted task says its fault in its output, as ``⟦keyword⟧``: the name of the rule that must take it.  Every
 reply is a function of the request alone.
@@ -91,7 +91,7 @@ def written(text: str, rng: random.Random, language: str) -> str:
         if len(shown) == len(inputs) and inputs[pick] in ("(none)", "（无）"):
             tasks[-1] = ["generation", shown[pick].upper(), "⟦exact⟧ 42"]
     if rng.random() < 0.15:
-        rows = [dict(zip(("type", "instruction", "input", "output"), (k, i, "", o), strict=True)) for k, i, o in tasks]
+        rows = [{"type": k, "instruction": i, "input": "", "output": o} for k, i, o in tasks]
         return "```json\n" + json.dumps(rows, ensure_ascii=False, indent=1) + "\n```"
     form = rng.choice(VARIANTS[language])
     return "\n\n".join(block(form, i, *task) for i, task in enumerate(tasks, start=9))
@@ -141,6 +141,7 @@ def localised(text: str, rng: random.Random) -> str:
     if rng.random() < 0.1:
         return "Leider kann ich das nicht."
     return (
-        f"### Task 1\nType: {kind[1] if kind else 'math'}\nInstruction: Wie ist das mit der Frage nach dem {subject},"
-        f" und was folgt für die Praxis?\nInput: (none)\nOutput: Das ist eine Frage der Übung und nicht der Theorie."
+        f"### Task 1\nType: {kind[1] if kind else 'math'}\n"
+        f"Instruction: Wie ist das mit der Frage nach dem {subject}, und was folgt für die Praxis?\n"
+        "Input: (none)\nOutput: Das ist eine Frage der Übung und nicht der Theorie."
     )

@@ -38,7 +38,8 @@ _TOLD = ("zh", "ja", "ko", "ru", "ar", "hi", "th", "el", "he", "en", "de", "fr",
 _MIXED_TYPES = ("translation", "code", "extraction", "classification", "math")
 _LEAST_TOKENS_OF_LANGUAGE = 12
 _COPIED = re.compile(
-    r"#?\b(given|rewritten|new|original|evolved) (prompt|task)\b|原任务|新任务|改写后的|所给任务",
+    r"#?\b((given|rewritten|evolved) (prompt|task)|(new|original) prompt)\b"
+    r"|原任务|改写后的(?:任务|指令)|所给任务",
     re.IGNORECASE,
 )
 
