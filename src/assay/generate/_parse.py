@@ -173,15 +173,8 @@ def _task(block: Mapping[str, str], language: str | None) -> Task:
     material = block.get("input", "")
     if unicodedata.normalize("NFKC", material).strip(_BARE).replace(" ", "").lower() in _NONE | {""}:
         material = ""
-    return Task(
-        _plain(instruction), material, _plain(block.get("output", "")), _type(block.get("type", "")), language
-    )
-
-
-def _plain(text: str) -> str:
-    """Return text without the marks of a label's bold type that opened before it."""
-    stripped = text.strip()
-    return stripped[2:].strip() if stripped.startswith("**") and stripped.count("**") % 2 else stripped
+    answer = block.get("output", "").strip()
+    return Task(instruction.strip(), material, answer, _type(block.get("type", "")), language)
 
 
 def _type(text: str) -> str | None:
