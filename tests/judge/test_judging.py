@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from assay.core import AssayError, to_json
-from assay.study._judging import read_answers, read_judgements, read_labels
+from assay.study._judging_files import JudgementFile, read_answers, read_judgements, read_labels
 from assay.verbs._judge import (
     JudgeOptions,
     judge,
@@ -105,8 +105,9 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
     overall = {row.type: row for row in compared.types}["overall"]
     assert overall.difference == 0.5 and overall.p_adjusted == 0.0 and overall.n == 40
     assert compared.units == "judge" and compared.people == ()
-    judged, lengths = read_judgements(tmp_path / "good.jsonl")
-    assert set(lengths.values()) == {4}
+    file = read_judgements(tmp_path / "good.jsonl")
+    judged = file.rows
+    assert set(file.lengths.values()) == {4}
     labels = write(
         tmp_path / "people.jsonl",
         [{"item": j.item, "score": (j.score or 0) - 0.25, "annotator": "x"} for j in judged]
@@ -119,6 +120,11 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
     assert whole.agreement.spearman and whole.agreement.spearman.value == pytest.approx(1)
     both = judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels, labels_b=labels)
     assert [(row.labels, row.wanted) for row in both.people] == [(20, 30), (20, 30), (40, 10)]
+    other = write(tmp_path / "other.jsonl", [{"item": judged[0].item, "score": 1, "judged": "not this"}])
+    with pytest.raises(AssayError, match="another answer"):
+        judge_calibrate(tmp_path / "good.jsonl", labels=other)
+    same = write(tmp_path / "same.jsonl", [{"item": judged[0].item, "score": 1, "judged": " GOOD\n"}])
+    assert judge_calibrate(tmp_path / "good.jsonl", labels=same).types[0].labels == 1
     with pytest.raises(AssayError, match="both or none"):
         judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels)
 
@@ -204,13 +210,14 @@ def test_answers_that_do_not_fit_are_named(
         ('{"item": "a", "score": "x"}\n', "not a number"),
         ("{\n", "not JSON"),
         ("3\n", "not an"),
+        ('{"item": "a", "score": 3}\n', "not in"),
     ],
 )
 def test_bad_labels_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "people.jsonl"
     path.write_text('{"item": "b", "score": 1}\n' + text, encoding="utf-8")
     with pytest.raises(AssayError, match=message) as caught:
-        read_labels(path)
+        read_labels(path, JudgementFile("j", (), {}, {}))
     assert "people.jsonl:2" in str(caught.value)
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scipy.stats import t as student
 
 from assay import data, judge, llm
 from assay.core import OVERALL, AssayError, Sample
 from assay.plan import progress_bar
+from assay.study._judging_files import judgement_row, read_answers, read_judgements, read_labels, write_rows
 
-_ANSWER_KEYS = ("answer", "output", "response", "completion", "text")
-_SCORE_KEYS = ("score", "human_score", "label", "stars")
 _LEVEL = 0.9
 
 
@@ -129,7 +126,7 @@ def judge_file(
         with progress_bar("judge", quiet=quiet) as advance:
             found = judge.ask_all(door, items, texts, config, advance)
         spent = door.spent
-    _write(out, map(_judgement_row, items, texts, found.judgements))
+    write_rows(out, map(judgement_row, items, texts, found.judgements))
     path = None
     if log is not None:
         path = judge.write_log(items, texts, found.judgements, log, config=config, answered_by=answers.stem)
@@ -200,15 +197,6 @@ def _adapted(
     return judge.choose_repeats(noise.sd, judge.paired_sd(noise.item_sd), cost_ratio=cost_ratio)
 
 
-def _judgement_row(item: Sample, answer: str | None, found: judge.Judgement) -> dict[str, Any]:
-    return {
-        **dataclasses.asdict(found),
-        "language": item.language,
-        "origin": item.origin,
-        "characters": None if answer is None else len(answer),
-    }
-
-
 def _types(judgements: Sequence[judge.Judgement]) -> Iterator[JudgedType]:
     """Yield a row a type, then the unweighted mean of the types."""
     summaries = {row.type: row for row in judge.summarise(judgements)}
@@ -244,131 +232,17 @@ def _row(kind: str, mean: float, reach: float | None, n: int, missing: int) -> J
     return JudgedType(kind, mean, max(0.0, mean - reach), min(1.0, mean + reach), n, missing)
 
 
-def read_answers(place: Path, items: Sequence[Sample]) -> list[str | None]:
-    """Return the answer to each item from JSON lines, None where there is none.
-
-    Rows bear the ``item`` that they answer (as ``assay answer`` writes them), or come in the order of the
-    items, equally many.  Raises :class:`AssayError` with the line for anything that does not fit.
-    """
-    rows = list(_rows(place))
-    keyed = [("item" in row) for _, row in rows]
-    if any(keyed) and not all(keyed):
-        raise AssayError("some rows name their item and some do not", place=str(place))
-    texts = [(where, row, _text(row, where)) for where, row in rows]
-    if not any(keyed):
-        if len(rows) != len(items):
-            raise AssayError(
-                "not one answer an item",
-                place=str(place),
-                value=f"{len(rows)} answers, {len(items)} items",
-                expected="as many rows as items, in their order, or an `item` in each row",
-            )
-        return [text for _, _, text in texts]
-    known = {item.id for item in items}
-    found: dict[str, str | None] = {}
-    for where, row, text in texts:
-        name = str(row["item"])
-        if name not in known:
-            raise AssayError(
-                "an answer to an unknown item",
-                place=where,
-                value=name,
-                hint="give the items that were answered",
-            )
-        if name in found and found[name] != text:
-            raise AssayError("a second answer to one item", place=where, value=name)
-        found[name] = text
-    return [found.get(item.id) for item in items]
-
-
-def _rows(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        lines = place.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AssayError(
-            f"the file cannot be read ({type(error).__name__})", place=str(place), expected="JSON lines"
-        ) from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise AssayError(f"not JSON ({error})", place=f"{place}:{number}", value=line) from None
-        if not isinstance(row, dict):
-            raise AssayError("not an object", place=f"{place}:{number}", value=line)
-        yield f"{place}:{number}", row
-
-
-def _text(row: dict[str, Any], where: str) -> str | None:
-    key = next((key for key in _ANSWER_KEYS if key in row), None)
-    if key is None:
-        raise AssayError("no answer in the row", place=where, expected=f"one of {', '.join(_ANSWER_KEYS)}")
-    text = row[key]
-    if text is None or isinstance(text, str):
-        return text
-    raise AssayError("the answer is not a text", place=f"{where}, {key}", value=text)
-
-
-def _write(out: Path, rows: Iterable[dict[str, Any]]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    with partial.open("w", encoding="utf-8") as lines:
-        for row in rows:
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-    partial.replace(out)
-
-
-def read_judgements(place: Path) -> tuple[list[judge.Judgement], dict[str, int]]:
-    """Return the judgements of a file and the lengths of the answers (characters) by item."""
-    names = {field.name for field in dataclasses.fields(judge.Judgement)}
-    found, lengths = [], {}
-    for where, row in _rows(place):
-        missing = [name for name in ("item", "type", "method", "score") if name not in row]
-        if missing:
-            raise AssayError(
-                "not a judgement", place=where, value=missing, expected="rows that `assay judge` wrote"
-            )
-        known: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in row.items() if key in names
-        }
-        found.append(judge.Judgement(**{"group": None, **known}))
-        if row.get("characters") is not None:
-            lengths[row["item"]] = int(row["characters"])
-    return found, lengths
-
-
-def read_labels(place: Path) -> tuple[list[judge.Label], int]:
-    """Return labels of people from JSON lines (item, score in [0, 1], annotator if known).
-
-    Also returned is how many rows have a score of null: they were seen and not scored, and are no labels.
-    """
-    labels, unscored = [], 0
-    for where, row in _rows(place):
-        key = next((key for key in _SCORE_KEYS if key in row), None)
-        if key is None or "item" not in row:
-            raise AssayError("not a label", place=where, value=list(row), expected="item and score")
-        if row[key] is None:
-            unscored += 1
-            continue
-        if isinstance(row[key], bool) or not isinstance(row[key], int | float):
-            raise AssayError("the score is not a number", place=f"{where}, {key}", value=row[key])
-        who = row.get("annotator")
-        labels.append(judge.Label(str(row["item"]), float(row[key]), None if who is None else str(who)))
-    return labels, unscored
-
-
 def calibrate_files(judgements: Path, labels: Path) -> CalibrationReport:
     """Hold the judgements of a file against labels of people."""
-    rows, lengths = read_judgements(judgements)
-    given, unscored = read_labels(labels)
-    types = judge.calibrate(rows, given, lengths or None)
+    judged = read_judgements(judgements)
+    given = read_labels(labels, judged)
+    types = judge.calibrate(judged.rows, given.labels, judged.lengths or None)
     units = {row.units for row in types}
     return CalibrationReport(
         judgements=str(judgements),
         labels=str(labels),
         units=units.pop() if len(units) == 1 else "people and judge, by type",
-        unscored=unscored,
+        unscored=given.unscored,
         types=tuple(types),
     )
 
@@ -380,7 +254,8 @@ def compare_files(
 
     ``labels`` are people's scores of either model's answers, for differences in their units.
     """
-    first, second = read_judgements(a)[0], read_judgements(b)[0]
+    files = read_judgements(a), read_judgements(b)
+    first, second = (file.rows for file in files)
     methods = {row.item: row.method for row in first}
     other = [row for row in second if methods.get(row.item, row.method) != row.method]
     if other:
@@ -393,7 +268,8 @@ def compare_files(
         )
     people = []
     if labels is not None:
-        people = judge.people_differences(first, second, read_labels(labels[0])[0], read_labels(labels[1])[0])
+        given = [read_labels(place, file).labels for place, file in zip(labels, files, strict=True)]
+        people = judge.people_differences(first, second, *given)
     return ComparisonReport(
         a=str(a),
         b=str(b),
@@ -425,7 +301,7 @@ def pair_files(
         columns = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
         found = judge.compare_all(door, *columns, config, advance)
         money = door.spent.money
-    _write(out, map(dataclasses.asdict, found))
+    write_rows(out, map(dataclasses.asdict, found))
     return PairReport(
         out=str(out),
         judged_by=judge.version(config),
