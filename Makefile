@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[train,score,rule,dev]"
+		--constraint constraints.txt --editable ".[train,score,rule,llm,ui,dev]"
 	@touch $(READY)
 
 demo: setup

@@ -23,6 +23,9 @@ Start with `assay demo`. Every command takes `--json` (print the result as JSON 
 _GROUPS: dict[str, str | None] = {
     "study": "Run, plan and report studies.",
     "data": "Inspect, convert and look into data sets.",
+    "evalset": "Build an evaluation set: split off a pool, tell types, choose a size.",
+    "annotate": None,
+    "judge": None,
     "rule": "Fit a quality rule on your own fine-tuning runs, and try it.",
     "curve": None,
 }

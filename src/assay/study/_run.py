@@ -16,6 +16,7 @@ from assay.core import DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._config import StudyConfig, TestbedConfig, read_config
 from assay.study._graph import Ladder, input_steps, result_step
+from assay.study._judged import LOG
 from assay.study._steps import SUMMARY, Tally, iterate
 
 
@@ -81,12 +82,18 @@ def run(
     with workers:
         planning.run([evaluation, samples], store, workers, quiet=quiet)
         ladder = Ladder(study, evaluation, samples, read_summary(store, samples))
-        final = result_step(ladder, ladder.runs())
+        runs = ladder.runs()
+        final = result_step(ladder, runs)
         store.register(study.name, [final])
         planning.run([final], store, workers, quiet=quiet)
     made = store.path(final.key) / "report"
     target = out or Path(study.where.out or f"runs/{study.name}")
     _publish(made, target)
+    for one in runs:
+        if study.judge is not None and one.judged is not None:
+            name = f"{one.arm}-{one.n_train}-seed{one.seed}.eval"
+            (log,) = (store.path(one.judged.key) / LOG).glob("*.eval")
+            _copy(log, target / "judgements" / name)
     return report.load_result(target / "result.json")
 
 
@@ -98,11 +105,15 @@ def read_summary(store: Store, pool: Step) -> DataSummary:
 
 def _publish(made: Path, target: Path) -> None:
     """Copy the report's files, each by a rename, so that a reader never sees half a file."""
-    target.mkdir(parents=True, exist_ok=True)
     for source in sorted(made.iterdir()):
-        partial = target / f".{source.name}.partial"
-        shutil.copyfile(source, partial)
-        partial.replace(target / source.name)
+        _copy(source, target / source.name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
 
 
 def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str | None = None) -> StudyPlan:

@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from assay.verbs import _progress as progress
+from assay.verbs._annotate import annotate, annotate_export, annotate_status
 from assay.verbs._data import data_convert, data_inspect, data_show, data_testbed
+from assay.verbs._evalset import TypingChat, evalset_classify, evalset_sample, evalset_split
+from assay.verbs._generate import FilterOptions, WriterOptions, generate
+from assay.verbs._judge import (
+    JudgeOptions,
+    judge,
+    judge_calibrate,
+    judge_compare,
+    judge_estimate,
+    judge_pairs,
+)
 from assay.verbs._models import answer, curve, curve_power, train
 from assay.verbs._pools import ModelOptions, clean, explain, score, select
 from assay.verbs._rules import rule_check, rule_design, rule_fit, rule_run, search
@@ -26,10 +37,22 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "data convert": data_convert,
     "data show": data_show,
     "data testbed": data_testbed,
+    "generate": generate,
     "score": score,
     "clean": clean,
     "select": select,
     "explain": explain,
+    "evalset split": evalset_split,
+    "evalset classify": evalset_classify,
+    "evalset sample": evalset_sample,
+    "annotate": annotate,
+    "annotate status": annotate_status,
+    "annotate export": annotate_export,
+    "judge": judge,
+    "judge estimate": judge_estimate,
+    "judge calibrate": judge_calibrate,
+    "judge compare": judge_compare,
+    "judge pairs": judge_pairs,
     "rule design": rule_design,
     "rule run": rule_run,
     "rule fit": rule_fit,
@@ -44,7 +67,14 @@ VERBS: Mapping[str, Callable[..., Any]] = {
 
 __all__ = [
     "VERBS",
+    "FilterOptions",
+    "JudgeOptions",
     "ModelOptions",
+    "TypingChat",
+    "WriterOptions",
+    "annotate",
+    "annotate_export",
+    "annotate_status",
     "answer",
     "clean",
     "curve",
@@ -54,8 +84,17 @@ __all__ = [
     "data_show",
     "data_testbed",
     "demo",
+    "evalset_classify",
+    "evalset_sample",
+    "evalset_split",
     "explain",
     "gc",
+    "generate",
+    "judge",
+    "judge_calibrate",
+    "judge_compare",
+    "judge_estimate",
+    "judge_pairs",
     "progress",
     "rule_check",
     "rule_design",
