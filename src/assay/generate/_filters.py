@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError
 from assay.data import hashed, language_of
 from assay.generate._prompts import EVOLUTIONS, Prompts
 from assay.generate._tasks import Task
 from assay.score import Indicator, find
-from assay.select import holding
 
 # What asks for pictures, sound, links or files, or speaks of the model: after the lists of self-instruct and
 # BELLE (1.5M/generate_instruction.py), without words that have a common meaning in text.
@@ -34,6 +32,7 @@ _MODEL = re.compile(
     r"|语言模型|人工智能(?:模型|助手)|作为(?:一个|一名)?\s*(?:AI|人工智能)|文心一言|通义千问",
     re.IGNORECASE,
 )
+GRAM = 8
 _TOLD = ("zh", "ja", "ko", "ru", "ar", "hi", "th", "el", "he", "en", "de", "fr", "es", "it", "pt")
 _MIXED_TYPES = ("translation", "code", "extraction", "classification", "math")
 _LEAST_TOKENS_OF_LANGUAGE = 12
@@ -97,13 +96,13 @@ class Filters:
     rules: FilterRules
     language: str
     prompts: Prompts
-    _own: tuple[Sample, ...] = field(init=False)
+    _own: frozenset[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         """Note the texts of the prompts, which no task may copy."""
         names = ("self_instruct", "localise", *(f"evolve_{how}" for how in EVOLUTIONS))
-        texts = [self.prompts.template(name) for name in names]
-        object.__setattr__(self, "_own", tuple(Sample.single(text, None) for text in texts))
+        runs = (runs_of(self.prompts.template(name)) for name in names)
+        object.__setattr__(self, "_own", frozenset().union(*runs))
 
     @property
     def tells_language(self) -> bool:
@@ -176,9 +175,17 @@ class Filters:
     def _copied(self, task: Task) -> Rejection | None:
         if found := _COPIED.search(task.instruction):
             return Rejection("copied", f"speaks of the prompt: {found[0]}")
-        if holding(hashed([task.instruction]), self._own, 1e-9):
+        if not self._own.isdisjoint(runs_of(task.instruction)):
             return Rejection("copied", "holds a run of 8 tokens of the prompt")
         return None
+
+
+def runs_of(text: str) -> set[bytes]:
+    """Return the runs of 8 tokens of a text, or all of a shorter one (:func:`assay.select.holding`)."""
+    tokens = hashed([text]).tokens
+    if len(tokens) < GRAM:
+        return {tokens.tobytes()} if len(tokens) else set()
+    return {tokens[i : i + GRAM].tobytes() for i in range(len(tokens) - GRAM + 1)}
 
 
 def _refuses(task: Task) -> bool:
@@ -197,11 +204,3 @@ def _gain(task: Task, parent: Task) -> Rejection | None:
 
 
 _LEAST_NEW = 3
-
-
-def count_rules(rejections: Sequence[Rejection]) -> dict[str, int]:
-    """Return how many each rule took, the most first."""
-    counts: dict[str, int] = {}
-    for one in rejections:
-        counts[one.rule] = counts.get(one.rule, 0) + 1
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -8,9 +8,9 @@ from itertools import islice
 
 from assay.core import Sample
 from assay.data import hashed, words
-from assay.generate._filters import FilterRules, Rejection
+from assay.generate._filters import FilterRules, Rejection, runs_of
 from assay.generate._tasks import Task, task_of
-from assay.select import Bm25Index, NearIndex, NoveltyIndex, holding
+from assay.select import Bm25Index, NearIndex, NoveltyIndex, holding, prompt_of
 
 _CHUNK = 20_000
 # An evolved task keeps words of the one it came from: only as like as this it is the same.
@@ -31,6 +31,10 @@ class Screen:
         self.rules, self.quotas = rules, quotas
         self.kept: Counter[str] = Counter()
         self._evaluation = list(evaluation)
+        self._runs: dict[bytes, list[int]] = {}
+        for number, item in enumerate(self._evaluation):
+            for run in runs_of(prompt_of(item)):
+                self._runs.setdefault(run, []).append(number)
         self._exact: dict[str, int] = {}
         self._names: list[str] = []
         self._near = None if rules.near is None else NearIndex(rules.near)
@@ -98,10 +102,12 @@ class Screen:
         return None if row is None else Rejection("exact", "", self._names[row], 1.0)
 
     def _evaluated(self, task: Task) -> Rejection | None:
-        if not self._evaluation:
+        found = {i for run in runs_of(task.prompt) for i in self._runs.get(run, ())}
+        if not found:
             return None
-        for match in holding(hashed([task.prompt]), self._evaluation, self.rules.contained).values():
-            item = self._evaluation[match.item]
+        items = [self._evaluation[i] for i in sorted(found)]
+        for match in holding(hashed([task.prompt]), items, self.rules.contained).values():
+            item = items[match.item]
             return Rejection("evaluation", match.detail, item.origin or item.id, round(match.score, 4))
         return None
 

@@ -67,8 +67,12 @@ def generate_file(
         )  # fmt: skip
         if not quiet:
             _announce(job)
-        with progress_bar("generate", quiet=quiet) as advance:
-            stopped = job.run(advance)
+        try:
+            with progress_bar("generate", quiet=quiet) as advance:
+                stopped = job.run(advance)
+        except KeyboardInterrupt:
+            _write(out, folder, config, seeds)
+            raise
     lines = _write(out, folder, config, seeds)
     tally, rejected, types, kept = generate.summarise(generate.read_rounds(folder), seeds.seeds, seeds.asked)
     tasks = [entry.task for entry in kept]
