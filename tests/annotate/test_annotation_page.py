@@ -39,7 +39,7 @@ class Visit:
         self.troubles: list[str] = []
         self.page = self.tab()
         self.page.goto(link)
-        self.page.keyboard.type(name)
+        self.page.fill("#name", name)
         self.page.keyboard.press("Enter")
         self.page.wait_for_url(f"{self.base}/")
         self.page.wait_for_load_state()

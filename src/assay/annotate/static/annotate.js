@@ -126,8 +126,11 @@
     if (address && address !== location.pathname) document.activeElement?.blur();
   });
   document.addEventListener("htmx:afterRequest", (event) => {
-    const draft = event.detail.elt.id === "kept";
-    if (!draft) { busy = false; if (!event.detail.successful) waiting = []; }
+    if (event.detail.requestConfig.elt.id !== "work") return;
+    busy = false;
+    const now = event.detail.successful ? waiting : [];
+    waiting = [];
+    for (const key of now) { if (busy) waiting.push(key); else act(key); }
   });
   // Before a redirection, which would ask whether to leave what is not saved.
   document.addEventListener("htmx:beforeOnLoad", (event) => {
@@ -140,9 +143,6 @@
     if (event.detail.target.id !== "main" && event.detail.elt.id !== "main") return;
     ready();
     if (!document.activeElement || document.activeElement === document.body) $("#main").focus({ preventScroll: true });
-    const now = waiting;
-    waiting = [];
-    for (const key of now) { if (busy) waiting.push(key); else act(key); }
   });
   const again = () => {
     clearTimeout(retry);
