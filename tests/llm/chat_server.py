@@ -60,7 +60,7 @@ class Server:
         self.options = options
         self.tries: Counter[str] = Counter()
         self.rng = random.Random(options.seed)
-        self.tokens, self.filled = options.rate or 0.0, time.monotonic()
+        self.tokens, self.filled = 0.0, time.monotonic()
         self.flying = 0
         self.answer: Callable[[Mapping[str, Any]], str] = default_answer
         if options.script:
@@ -156,11 +156,11 @@ class Server:
         return None
 
     def allowed(self) -> bool:
-        """Take from a bucket that fills with the rate and holds a tenth of a second."""
+        """Take from a bucket that is empty at first, fills with the rate and holds what a second brings."""
         if self.options.rate is None:
             return True
         now = time.monotonic()
-        most = max(self.options.rate / 10.0, 1.0)
+        most = max(self.options.rate, 1.0)
         self.tokens = min(self.tokens + (now - self.filled) * self.options.rate, most)
         self.filled = now
         if self.tokens < 1.0:
@@ -268,6 +268,14 @@ def error(text: str) -> bytes:
     return json.dumps({"error": {"message": text, "type": "error", "code": None}}).encode()
 
 
+def on_the_wire(made: Mapping[str, Any]) -> bytes:
+    """Return JSON in UTF-8, with escapes where there is half a surrogate pair."""
+    try:
+        return json.dumps(made, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(made).encode()
+
+
 async def send(
     writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapping[str, str] | None = None
 ) -> None:
@@ -280,7 +288,7 @@ async def send(
 async def send_whole(
     writer: asyncio.StreamWriter, made: Mapping[str, Any], fault: str | None, body: Mapping[str, Any]
 ) -> None:
-    text = json.dumps(made, ensure_ascii=False).encode()
+    text = on_the_wire(made)
     if fault == "cut":
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
         writer.write(head.encode())
@@ -300,7 +308,7 @@ async def send_stream(
     if fault in ("cut", "truncated"):
         events = events[: len(events) // 2]
     for one in events:
-        data = f"data: {json.dumps(one, ensure_ascii=False)}\n\n".encode()
+        data = b"data: " + on_the_wire(one) + b"\n\n"
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
     if fault == "cut":

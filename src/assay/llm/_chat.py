@@ -278,8 +278,8 @@ class Chat:
             if isinstance(said, Fault) and said.crowded:
                 self._connections.turned_away(said.retry_after)
                 await self._connections.rest()
-            elif not isinstance(said, str):
-                self._connections.answered(said.seconds if isinstance(said, Reply) else None)
+            elif isinstance(said, Reply):
+                self._connections.answered(said.seconds)
         return said
 
     async def _call(self, request: Request, key: str, known: int) -> _Said:

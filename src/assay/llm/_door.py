@@ -69,10 +69,6 @@ class Door:
         self._timeout = None if batch else timeout
         self._stream = stream
         self._model = _open(name, base_url)
-        # The SDKs retry by themselves, out of sight of budget and limits.
-        client = getattr(self._model.api, "client", None)
-        if client is not None and hasattr(client, "max_retries"):
-            client.max_retries = 0
 
     @property
     def key_variables(self) -> tuple[str, ...]:
@@ -85,6 +81,10 @@ class Door:
 
     async def ask(self, request: Request, rejected: int) -> Answer | Fault:
         """Make one call; ``rejected`` replies to the same request were no use before."""
+        # The SDKs retry by themselves, out of sight of budget and limits; some clients are made late.
+        client = getattr(self._model.api, "client", None)
+        if client is not None and hasattr(client, "max_retries"):
+            client.max_retries = 0
         began = time.monotonic()
         config = self._config(request, rejected)
         messages = [_message(one) for one in request.messages]

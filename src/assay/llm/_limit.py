@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 _START = 4
 _MOST = 256
 _SLOWED = 3.0
+# With no more slots than this, a slow round is the server's or the machine's affair.
+_FEW = 8
 _REST_SECONDS = 2.0
 # A fast round long ago says little of a server that has become busy.
 _FORGET = 1.001
@@ -19,15 +21,16 @@ _FORGET = 1.001
 class Connections:
     """Slots for calls in flight.
 
-    A round is as many outcomes as there are slots.  Until the first call is turned away (a 429, an overload,
-    a timeout) each round doubles the slots; after it, one slot more a round and a cut by half the share of
-    the round that was turned away (the rule of Data Center TCP, Alizadeh et al. 2010).  So a few stray 429
-    cost little, and a limit of the server is held from slightly above, where none of it is left unused.
+    A round is as many replies and refusals as there are slots.  Until the first call is turned away (a 429,
+    an overload, a timeout) each round doubles the slots; after it, a round adds one, and more after several
+    without a refusal, and is cut by half the share of the round that was turned away (the rule of Data Center
+    TCP, Alizadeh et al. 2010).  So a few stray 429 cost little, and a limit of the server is held from
+    slightly above, where none of it is left unused.
 
-    A server that does not turn calls away but lets them queue is seen by its replies: no slot is added while
-    their geometric mean time is above three times that of the fastest round.  Where for the length of a
-    Retry-After nothing but refusals came, nothing is sent until it has passed once more.  All methods run on
-    the loop of the calls.
+    A server that does not turn calls away but lets them queue is seen by its replies: beyond eight slots none
+    is added while their geometric mean time is above three times that of the fastest round.  Where for the
+    length of a Retry-After nothing but refusals came, nothing is sent until it has passed once more.  All
+    methods run on the loop of the calls.
     """
 
     def __init__(self, fixed: int | None) -> None:
@@ -39,6 +42,7 @@ class Connections:
         self._answered, self._turned_away, self._log_seconds = 0, 0, 0.0
         self._fastest, self._typical = math.inf, 0.0
         self._careful, self._slowed = False, False
+        self._clean_rounds = 0
         self._closed_until = 0.0
         self._last_answer: float | None = None
 
@@ -89,12 +93,11 @@ class Connections:
                 self._active += 1
                 turn.set_result(None)
 
-    def answered(self, seconds: float | None) -> None:
-        """Count a reply and the time it took, or an error that says nothing about the rate (None)."""
+    def answered(self, seconds: float) -> None:
+        """Count a reply and the time it took."""
         self._answered += 1
         self._last_answer = asyncio.get_running_loop().time()
-        if seconds is not None:
-            self._log_seconds += math.log(max(seconds, 1e-3))
+        self._log_seconds += math.log(max(seconds, 1e-3))
         self._end_round()
 
     def turned_away(self, retry_after: float | None) -> None:
@@ -116,10 +119,17 @@ class Connections:
         if self._answered:
             self._typical = math.exp(self._log_seconds / self._answered)
             self._fastest = min(self._fastest * _FORGET, self._typical)
-            self._slowed = self._typical > _SLOWED * self._fastest
+            self._slowed = self._limit > _FEW and self._typical > _SLOWED * self._fastest
             self._careful = self._careful or self._slowed
         self._answered, self._turned_away, self._log_seconds = 0, 0, 0.0
+        self._clean_rounds = 0 if share else self._clean_rounds + 1
         if self._fixed is None:
-            grown = 0.0 if self._slowed else 1.0 if self._careful else self._limit
-            self._limit = min(max(self._limit * (1.0 - share / 2.0) + grown, 1.0), _MOST)
+            self._limit = min(max(self._limit * (1.0 - share / 2.0) + self._growth(), 1.0), _MOST)
             self._wake()
+
+    def _growth(self) -> float:
+        if self._slowed:
+            return 0.0
+        if not self._careful:
+            return self._limit
+        return min(max(2.0 ** (self._clean_rounds - 2), 1.0), self._limit)
