@@ -348,6 +348,12 @@ def test_the_verb_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "written for this project" in shown and "macro F1" in shown and "assay evalset sample" in shown
 
 
+def test_a_promise_that_does_not_hold_is_named(shared: Path, tmp_path: Path) -> None:
+    found = evalset_classify([str(shared / "data/belle/eval_set.jsonl")], out=tmp_path / "t.jsonl", sure=0.95)
+    assert found.checked is not None and found.before == 1000 and not found.typed
+    assert "were to be right in 95%" in found.overstated and "--labels" in found.overstated
+
+
 def test_real_items_are_told_better_than_by_rules(shared: Path) -> None:
     """BELLE's public evaluation set; a quarter of it was looked at while the wordings were written."""
     rows = [s for s in data.read(shared / "data/belle/eval_set.jsonl") if isinstance(s, Sample)]

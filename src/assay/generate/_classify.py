@@ -63,9 +63,9 @@ class SureLevel:
 class TypeQuality:
     """How well types are told, on prompts left out of the fit or typed by others.
 
-    ``low`` and ``high``: Wilson's 95 % interval of ``accuracy``.  ``majority``: accuracy of the commonest
-    type; ``rules``: of keyword rules.  ``calibration_error``: mean distance of confidence and accuracy over
-    ten equally full bins (ECE), None where there is no confidence.
+    ``low`` and ``high``: Wilson's 95 % interval of ``accuracy``.  ``macro_f1`` is over the types that occur.
+    ``majority``: accuracy of the commonest type; ``rules``: of keyword rules.  ``calibration_error``: mean
+    distance of confidence and accuracy over ten equally full bins (ECE), None where there is no confidence.
     """
 
     how: str

@@ -306,7 +306,7 @@ class SampleReport:
         level = " with all types sharing a level of 0.05" if self.holm else " at a level of 0.05"
         return (
             f"To see {self.effect:g} per type{level} (probability {self.power:g}) you need {span} items a "
-            f"type, judged item noise only; {self.items:,} of {self.pool:,} samples were taken."
+            f"type, not counting what seeds add; {self.items:,} of {self.pool:,} samples were taken."
         )
 
     @property

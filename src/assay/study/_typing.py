@@ -66,7 +66,7 @@ class ClassifyReport:
         table = _table("type", "typed now")
         for name, count in self.typed.items():
             table.add_row(name, f"{count:,}")
-        parts: list[Any] = [head, table]
+        parts: list[Any] = [head, table] if self.typed else [head]
         parts += [f"untyped, {u.reason}: {u.items:,}" for u in self.untyped]
         for quality in (self.stated, self.checked):
             if quality is not None:
@@ -76,6 +76,8 @@ class ClassifyReport:
                 "no item had a type before, so nothing is known of the accuracy on these: type some by hand "
                 "(`assay annotate`) and give them with --labels"
             )
+        if self.overstated:
+            parts.append(f"warning: {self.overstated}")
         if self.calls or self.cached:
             money = "price unknown" if self.money is None else f"{self.money:.4g}"
             parts.append(
@@ -84,6 +86,16 @@ class ClassifyReport:
         saved = f"; classifier in {self.saved}" if self.saved else ""
         parts.append(f"{self.out}{saved}; next: `assay evalset sample {self.out}`")
         return Group(*parts)
+
+    @property
+    def overstated(self) -> str:
+        """What to say where the items do not bear out how sure the classifier was to be, or ""."""
+        if self.checked is None or self.threshold is None or self.checked.high >= self.sure:
+            return ""
+        return (
+            f"types were to be right in {self.sure:.0%} and are in {self.checked.accuracy:.0%} of the items "
+            "that had one: these are not like what the classifier learnt from; train one with --labels"
+        )
 
 
 def quality_parts(quality: TypeQuality) -> list[Any]:
