@@ -341,3 +341,28 @@ def test_the_verb(tmp_path: Path, server: Running) -> None:
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     console.print(report)
     assert "8 of 8 wanted (enough)" in console.export_text()
+
+
+def test_seeds_that_cannot_be_localised_are_said(tmp_path: Path, server: Running) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text('{"instruction": "Name three rivers of Europe.", "output": "Elbe"}\n' * 3, "utf-8")
+    with pytest.raises(AssayError, match="no seed task could be localised"):
+        run(tmp_path, server, config(6, "fr"), GenerateFiles([str(seeds)]))
+
+
+def test_interrupted_it_writes_what_it_has(tmp_path: Path) -> None:
+    with writer(latency=0.05) as server:
+        folder = tmp_path / "cut"
+        command = [sys.executable, "-c", SCRIPT.format(here=str(HERE)), str(folder), str(server.port), "zh"]
+        journal = folder / "new.jsonl.work" / "journal.jsonl"
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        while process.poll() is None and rounds_in(journal) < 2:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    entries = [e for done in generate.read_rounds(folder / "new.jsonl.work") for e in done.entries]
+    kept = sum(entry.kept for entry in entries)
+    assert 0 < kept < 30
+    assert len(list(read(str(folder / "new.jsonl")))) == kept
+    gone = (folder / "new.jsonl.receipts.jsonl").read_text("utf-8").splitlines()
+    assert len(gone) == sum(entry.rejection is not None for entry in entries)
