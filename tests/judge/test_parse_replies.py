@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ READ = [
     ('{"reason": "raw\nnewline", "score": 0.25}', QUARTERS, 0.25),
     ('{"Score": "8/10"}', UNIT, 0.8),
     ('{"理由": "不错", "分数": 0.75}', QUARTERS, 0.75),
+    ("{'score': 0.5, 'reason': 'single quotes'}", QUARTERS, 0.5),
+    ("{'reason': 'x', 'score': 0.5}", QUARTERS, 0.5),
     ("score: 0.8", UNIT, 0.8),
     ("score: .8", UNIT, 0.8),
     ("分数：0.8", UNIT, 0.8),
@@ -50,6 +53,7 @@ READ = [
     ("Score:\n4", FIVE, 4),
     ("Score: 4.", FIVE, 4),
     ("Score: 4, because 3 would be too low", FIVE, 4),
+    ("Score: 1 if right, else 0.\nScore: 0", QUARTERS, 0),
     ("Score: 4\n- 2 errors were found", FIVE, 4),
     ("Helpfulness score: 3\nOverall score: 4", FIVE, 4),
     ("Score 1: not at all\nScore 5: fully\nScore: 2", FIVE, 2),
@@ -97,6 +101,13 @@ UNREAD = [
     ("The right result is:\n\n1", QUARTERS),
     ("It says that the final score is 3.\nScore: 5\nFinal score: 4", FIVE),
     ("Score: 0.5 + 0.25 = 0.75", QUARTERS),
+    ("Score: 1 if all is right, 0 otherwise", QUARTERS),
+    ("得分：1 表示完全正确", QUARTERS),
+    ("1.\n2.\nThat is all.", FIVE),
+    ("* 1.\n* 2.", FIVE),
+    ('{"score": 1e999}', UNIT),
+    ("score: " + "1" * 5000, UNIT),
+    ('{"score": ' + "1" * 5000 + "}", UNIT),
     ("Score: 4 → 3 after a deduction", FIVE),
     ('{"score": 0 | 0.5 | 1}', QUARTERS),
     ("Grade: 5, Mark: 4", FIVE),
@@ -162,6 +173,23 @@ def test_any_text_is_survived(text: str) -> None:
     assert isinstance(found, Unparsed) or 0 <= found <= 1
     parse_pair(text, TEN)
     parse_better(text)
+
+
+HOSTILE = (
+    "*", " ", "1", "{", '{"a":', ". ", "\n", "[[", "总", "score: ", "so, ", "the ", "得 ", "\n* 1. ",
+    "<think>",
+    "score: 1 if ", "the score is 5 if ", "(", "score*", "8 ", "[[A]] ", "better: ", "{'score': ",
+)  # fmt: skip
+
+
+def test_hostile_replies_are_read_in_time() -> None:
+    began = time.process_time()
+    for part in HOSTILE:
+        text = part * (50_000 // len(part))
+        parse_score(text, UNIT)
+        parse_pair(text, TEN)
+        parse_better(text)
+    assert time.process_time() - began < 40
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 _TINY = 1e-9
+_LARGEST = 1e12
+_LINE = 200
 
 Better: TypeAlias = Literal["A", "B", "tie"]
 
@@ -47,7 +49,7 @@ class Scale:
 
 UNIT = Scale()
 
-_NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)"
+_NUMBER = r"[-+]?(?:\d{1,12}(?:\.\d{1,18})?|\.\d{1,18})"
 _OF = r"(?:/|out\s+of|of\s+a\s+possible)"
 _FULL = r"\s*分?\s*[(,]?\s*满分\s*(?:为|是|:)?\s*"
 # A number with what may follow it: a percent sign, or the greatest number that there could have been.
@@ -65,21 +67,26 @@ _GOES_ON = re.compile(
 _WHOLE = r"overall|final|total|aggregate|最终|最后|综合|总体|总"
 _SCORE = r"(?:score|rating|得分|评分|分数|打分)"
 # No minus sign: it belongs to the number.
-_MARKUP = r"[\s*_`\"'“”#>(\[【]*"
+_MARKUP = r"[\s*_`\"'“”#>(\[【]{0,20}"
 # A label counts where a statement begins: a word before it makes it the score of one aspect.
 _BEGIN = (
-    r"(?:^|[\n.!?;,:。!?;,、])[\s*_`\"'“”#>\-(\[【\d.)]*"
+    r"(?:^|[\n.!?;,:{])[\s*_`\"'“”#>\-(\[【\d.)]{0,20}"
     r"(?:(?:the|my|your|our|so|thus|therefore|hence|i\s+give\s+a|this\s+answer's|因此|所以|故|我的|"
-    r"(?:该|此|这个)?(?:回答|答案)的?)[\s*_,:]*)*"
+    r"(?:该|此|这个)?(?:回答|答案)的?)[\s*_,:]{0,8}){0,4}"
 )
 _LABEL = re.compile(
-    rf"{_BEGIN}(?:(?:{_WHOLE})[\s_*-]*(?:的)?)?(?:{_SCORE}|(?<=总)分)[*_`\"'“”\s\])】]*"
-    rf"(?:\([^)\n]{{0,40}}\)\s*)?(?P<sign>[:=]|is\b|was\b|为|是)[:\s]*(?P<markup>{_MARKUP})",
+    rf"{_BEGIN}(?:(?:{_WHOLE})[\s_*-]{{0,8}}(?:的)?)?(?:{_SCORE}|(?<=总)分)[*_`\"'“”\s\])】]{{0,20}}"
+    rf"(?:\([^)\n]{{0,40}}\)\s*)?(?P<sign>[:=]|is\b|was\b|为|是)[:\s]{{0,8}}(?P<markup>{_MARKUP})",
     re.IGNORECASE,
 )
-_BRACKETS = re.compile(r"\[\[\s*(?=[-+.\d])")
-_RESULT = re.compile(r"\[(?:result|结果)\]\s*:?[\s*(]*(?=[-+.\d])", re.IGNORECASE)
+_BRACKETS = re.compile(r"\[\[\s{0,8}(?=[-+.\d])")
+_RESULT = re.compile(r"\[(?:result|结果)\]\s{0,8}:?[\s*(]{0,20}(?=[-+.\d])", re.IGNORECASE)
 _GIVEN = re.compile(r"(?:得|打|给|给出|评)\s*(?:了|出)?\s*(?=\d[\d.]*\s*分)")
+# "Score: 1 if it is right" and "Score: 1 = wrong" explain a scale.
+_LEGEND = re.compile(
+    rf"{_NUMBER}\s*分?\s*[(,]?\s*(?:(?:only\s+)?if\b|unless\b|when\b|means\b|如果|若|仅?当|表示|代表)",
+    re.IGNORECASE,
+)
 _CONDITION = re.compile(
     r"(?:\bif\b|\bunless\b|\bwould\b|\bcould\b|如果|若|假如|只有|本可|才能|则)", re.IGNORECASE
 )
@@ -87,6 +94,8 @@ _CONDITION = re.compile(
 _KEYS = frozenset(
     "score rating grade overall_score final_score total_score 分数 得分 评分 打分 总分 最终得分".split()
 )
+_OBJECT = re.compile(r"\{(?=\s{0,100}[\"}])")
+_MOST_TRIES = 50
 _FENCE = re.compile(r"```[a-zA-Z]*\s*|```")
 
 
@@ -131,21 +140,20 @@ def _agreed(found: list[Fraction | Unparsed], scale: Scale) -> float | Unparsed:
 
 def _split(text: str, keys: frozenset[str]) -> tuple[list[dict[str, Any]], str]:
     """Return what the JSON objects of a text hold under these keys, and the text between objects."""
-    decoder, objects, rest, start = json.JSONDecoder(strict=False), [], [], 0
-    while (brace := text.find("{", start)) >= 0:
-        rest.append(text[start:brace])
+    decoder, found, rest, start, tries = json.JSONDecoder(strict=False), [], [], 0, 0
+    while (brace := _OBJECT.search(text, start)) is not None and tries < _MOST_TRIES:
+        rest.append(text[start : brace.start()])
         try:
-            value, start = decoder.raw_decode(text, brace)
+            value, start = decoder.raw_decode(text, brace.start())
         except (ValueError, RecursionError):
             rest.append("{")
-            start = brace + 1
+            start, tries = brace.start() + 1, tries + 1
             continue
         rest.append("\n")
         named = {str(key).strip().lower(): entry for key, entry in value.items()}
-        objects.append({key: entry for key, entry in named.items() if key in keys})
+        found.append({key: entry for key, entry in named.items() if key in keys})
     rest.append(text[start:])
-    found = [entries for entries in objects if entries]
-    return found, _FENCE.sub("\n", "".join(rest))
+    return [entries for entries in found if entries], _FENCE.sub("\n", "".join(rest))
 
 
 def _json_score(entry: dict[str, Any], scale: Scale) -> Fraction | Unparsed:
@@ -162,8 +170,9 @@ def _json_value(value: Any, scale: Scale) -> Fraction | Unparsed:
         return Unparsed("the score is a text, not a number") if match is None else _number(match, scale)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Unparsed(f"the score is {'null' if value is None else 'not a number'}")
-    text = repr(value)
-    return Fraction(text) if re.fullmatch(r"[-+.\de]+", text) else Unparsed("the score is not finite")
+    if not abs(value) < _LARGEST:
+        return Unparsed("the score is not a number of any scale")
+    return Fraction(repr(value))
 
 
 def _places(text: str) -> Iterator[int]:
@@ -176,7 +185,8 @@ def _places(text: str) -> Iterator[int]:
 
 def _states(text: str, label: re.Match[str]) -> bool:
     """Tell whether a label is followed by a number that is said of this answer."""
-    if not re.match(r"[-+.\d]", text[label.end() : label.end() + 1]):
+    after = text[label.end() : label.end() + _LINE]
+    if not re.match(r"[-+.\d]", after) or _LEGEND.match(after):
         return False
     return label["sign"] in ":=" or not _conditional(text, label.start("sign"))
 
@@ -226,23 +236,24 @@ def _number(match: re.Match[str], scale: Scale) -> Fraction | Unparsed:
 
 
 _LONE = re.compile(
-    rf"[\s*_`\"'(\[]*(?P<value>{_VALUE.pattern.replace('?P<', '?P<lone_')})\s*分?[\s*_`\"')\].]*",
+    rf"[*_`\"'(\[]{{0,5}}(?P<value>{_VALUE.pattern.replace('?P<', '?P<lone_')})\s*分?[*_`\"')\]]{{0,5}}\.?",
     re.IGNORECASE,
 )
 
 
 def _alone(text: str, scale: Scale, cut: bool) -> list[Fraction | Unparsed]:
     """Read a number alone on the first line; one alone on the last is no score but can contradict it."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    lone = [_LONE.fullmatch(line) for line in lines]
-    if not lines or lone[0] is None:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lone = [_LONE.fullmatch(line) if len(line) <= _LINE else None for line in lines]
+    # "1." above other lines begins a list.
+    if not lines or lone[0] is None or (len(lines) > 1 and lines[0].endswith(".")):
         return []
     found = []
     for k in {0, len(lines) - 1}:
         row = lone[k]
         match = None if row is None else _VALUE.match(lines[k], row.start("value"))
         if match is not None:
-            halved = cut and k == len(lines) - 1 and lines[k].rstrip()[-1:].isdigit()
+            halved = cut and k == len(lines) - 1 and lines[k][-1].isdigit()
             found.append(Unparsed("the reply was cut off in its score") if halved else _number(match, scale))
     return found
 
@@ -260,7 +271,8 @@ def parse_pair(text: str, scale: Scale) -> tuple[float, float] | Unparsed:
     Another line of two lone numbers that says otherwise makes the reply contradictory.
     """
     lines = [line for line in plain(text).splitlines() if line.strip()]
-    pairs = [(i, m) for i, line in enumerate(lines) if (m := _TWO.fullmatch(line))]
+    short = ((i, line) for i, line in enumerate(lines) if len(line) <= _LINE)
+    pairs = [(i, m) for i, line in short if (m := _TWO.fullmatch(line))]
     if not pairs or pairs[0][0] != 0:
         return Unparsed("the first line is not two scores")
     read = [tuple(_json_value(side, scale) for side in match.groups()) for _, match in pairs]
@@ -278,9 +290,9 @@ def parse_pair(text: str, scale: Scale) -> tuple[float, float] | Unparsed:
 _CHOICE = r"(?:tie|draw|equal|both|neither|平局|平|一样|相同|[ABC12])"
 _BETTER_KEYS = frozenset("better winner preference choice verdict 更好 胜者".split())
 _BETTER = re.compile(
-    rf"(?:^|[\n.!?;,:])[\s*_`\"'#>\-]*(?:(?:the|my|final|overall)\s+)*(?:better|winner|preference|verdict|choice|"
-    rf"更好(?:的(?:回答|答案)?)?|胜者|结论)[\s*_`\"']*(?:is\b|[:=]|是|为)[\s:*_`\"'\[(]*(?:answer|assistant|回答|答案)?\s*"
-    rf"(?P<choice>{_CHOICE})(?=[\s*_`\"')\]]*(?:$|\n|[,.;:!]))",
+    rf"(?:^|[\n.!?;,:])[\s*_`\"'#>\-]{{0,20}}(?:(?:the|my|final|overall)\s+){{0,4}}(?:better|winner|preference|verdict|choice|"
+    rf"更好(?:的(?:回答|答案)?)?|胜者|结论)[\s*_`\"']{{0,20}}(?:is\b|[:=]|是|为)[\s:*_`\"'\[(]{{0,20}}(?:answer|assistant|回答|答案)?\s*"
+    rf"(?P<choice>{_CHOICE})(?=[\s*_`\"')\]]{{0,20}}(?:$|\n|[,.;:!]))",
     re.IGNORECASE,
 )
 _VERDICT = re.compile(rf"\[\[\s*(?P<choice>{_CHOICE})\s*\]\]", re.IGNORECASE)
