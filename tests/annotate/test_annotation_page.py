@@ -108,6 +108,7 @@ def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
         one.context.close()
 
 
+@pytest.mark.timeout(600)  # it takes minutes on a busy machine
 def test_two_hundred_items_by_two_people_through_kills(
     tmp_path: Path, database: str, start: Callable[..., Any], visit: Callable[..., Visit]
 ) -> None:
