@@ -73,11 +73,23 @@ def parser(folder: Path) -> None:
                 reply = form.format(text="{text}", score=score).replace("{text}", text) if form else None
                 reply = reply or json.dumps({"reason": text, "score": score}, ensure_ascii=False)
                 counts[name][_read(parse_score(reply, FIVE), score)] += 1
+    confounders(folder, counts)
     print("| replies | n | read | unparsed | wrong |\n|---|---|---|---|---|")
     for name, count in counts.items():
         print(
             f"| {name} | {count.total():,} | {count['read']:,} | {count['unparsed']:,} | {count['wrong']} |"
         )
+
+
+def confounders(folder: Path, counts: dict[str, Counter[str]]) -> None:
+    """Count replies whose reason is a real answer of a model, full of numbers, with a score at its end."""
+    files = {"judge_outputs/alpaca_eval_outputs": "output", "preferences/llmeval2_zh_answers": "answer"}
+    scale = Scale(0, 1, (0, 0.25, 0.5, 0.75, 1))
+    for file, key in files.items():
+        for row in list(lines_of(folder / f"{file}.jsonl.gz"))[::5]:
+            for form in ("\n\nScore: 0.75", "\n得分：0.75"):
+                found = parse_score(row[key] + form, scale)
+                counts["an answer full of numbers as reason, its score at the end"][_read(found, 0.75)] += 1
 
 
 def _read(found: object, wanted: object) -> str:

@@ -61,6 +61,7 @@ READ = [
     ("Feedback: it is good. [RESULT] 5", FIVE, 5),
     ("Rating: [[5]]", FIVE, 5),
     ("I would say [[3]].", FIVE, 3),
+    ("It has `dp = [[0 for _ in x]]` and an open {\n\nScore: 4", FIVE, 4),
     ("Score: 4\nI repeat, score: 4.0", FIVE, 4),
     ("<think>score: 3, or score: 2?</think>score: 4", FIVE, 4),
     ("first I thought score: 3</think>\n4", FIVE, 4),

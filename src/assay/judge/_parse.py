@@ -79,7 +79,7 @@ _LABEL = re.compile(
     rf"(?:\([^)\n]{{0,40}}\)\s*)?(?P<sign>[:=]|is\b|was\b|为|是)[:\s]{{0,8}}(?P<markup>{_MARKUP})",
     re.IGNORECASE,
 )
-_BRACKETS = re.compile(r"\[\[\s{0,8}(?=[-+.\d])")
+_BRACKETS = re.compile(r"\[\[\s{0,8}(?=[-+.\d][\d./\s]{0,12}\]\])")
 _RESULT = re.compile(r"\[(?:result|结果)\]\s{0,8}:?[\s*(]{0,20}(?=[-+.\d])", re.IGNORECASE)
 _GIVEN = re.compile(r"(?:得|打|给|给出|评)\s*(?:了|出)?\s*(?=\d[\d.]*\s*分)")
 # "Score: 1 if it is right" and "Score: 1 = wrong" explain a scale.
@@ -213,7 +213,9 @@ def _at(text: str, place: int, scale: Scale, cut: bool) -> Fraction | Unparsed:
 
 
 def _open_object(text: str, place: int) -> bool:
-    return text.rfind("{", 0, place) > text.rfind("}", 0, place)
+    """Tell whether the number at a place is the value of a key in an object that is not closed before it."""
+    quoted = re.search(r"[\"']\s*:\s*[\"']?$", text[max(place - 20, 0) : place]) is not None
+    return quoted and text.rfind("{", 0, place) > text.rfind("}", 0, place)
 
 
 def _number(match: re.Match[str], scale: Scale) -> Fraction | Unparsed:
