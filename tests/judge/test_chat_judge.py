@@ -122,7 +122,7 @@ def test_faults_of_the_server_change_no_judgement(
     items = [item(f"Question {i}?") for i in range(60)]
     answers = [("GOOD", "FAIR", "BAD")[i % 3] for i in range(60)]
     calm = ask_all(chat, items, answers, CONFIG)
-    faults = {"error": 0.08, "reset": 0.08, "truncated": 0.08, "schema": 0.08}
+    faults = {"error": 0.08, "reset": 0.08, "truncated": 0.08}
     with (
         judge_server(faults=faults, seed=3) as broken,
         Chat(MODEL, base_url=broken.url, calls=tmp_path / "other", attempts=8) as other,

@@ -28,6 +28,8 @@ ALARM = 0.01
 """Share of unparsed replies above which the judge is not to be trusted."""
 
 _RETRY = 1000
+REPLIES = 2
+"""A reply that does not fit the schema is asked for once more, like one that cannot be read."""
 _NUMBER_TOKENS = 4
 _LANGUAGES: tuple[Literal["en", "zh"], ...] = ("en", "zh")
 
@@ -298,7 +300,7 @@ def _unasked(item: Sample, answer: str | None, config: JudgeConfig) -> Judgement
 def _ask(chat: Chat, wanted: dict[str, Request], advance: Advance | None) -> Iterator[tuple[str, Outcome]]:
     keys = list(wanted)
     if keys:
-        for index, outcome in chat.ask(wanted.values(), advance=advance):
+        for index, outcome in chat.ask(wanted.values(), most=REPLIES, advance=advance):
             yield keys[index], outcome
 
 

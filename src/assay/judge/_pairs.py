@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from assay.core import AssayError, Sample
 from assay.judge._agree import PositionBias, position_bias
-from assay.judge._ask import JudgeConfig, Outcome, check_model, rubric_for, version
+from assay.judge._ask import REPLIES, JudgeConfig, Outcome, check_model, rubric_for, version
 from assay.judge._judge import clustered
 from assay.judge._parse import Better, Unparsed, parse_better
 from assay.llm import Advance, Failure, Reply, Request, Sampling
@@ -149,7 +149,9 @@ def compare_all(
 
 def _asked(chat: Chat, wanted: dict[str, Request], advance: Advance | None) -> dict[str, Outcome]:
     keys = list(wanted)
-    return {keys[i]: outcome for i, outcome in chat.ask(wanted.values(), advance=advance)} if keys else {}
+    if not keys:
+        return {}
+    return {keys[i]: outcome for i, outcome in chat.ask(wanted.values(), most=REPLIES, advance=advance)}
 
 
 def _same(item: Sample, config: JudgeConfig) -> Preference:

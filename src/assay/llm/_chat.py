@@ -38,6 +38,7 @@ class _Asking:
     """One call of ``ask``: what is under way for it."""
 
     usable: Usable | None
+    most: int
     outcomes: queue.SimpleQueue[tuple[int, Outcome | BaseException]] = field(
         default_factory=queue.SimpleQueue
     )
@@ -121,19 +122,21 @@ class Chat:
         requests: Iterable[Request],
         *,
         usable: Usable | None = None,
+        most: int | None = None,
         advance: Advance | None = None,
     ) -> Iterator[tuple[int, Outcome]]:
         """Yield the number of each request with its outcome, as outcomes arrive.
 
         ``requests`` is read as there is room for more, in the thread of the caller.  ``usable`` says what is
         wrong with a reply, None where nothing is; it is called in another thread and must be quick.  A reply
-        to a request with a schema is its JSON without a Markdown fence.  Where the iterator is closed early
+        to a request with a schema is its JSON without a Markdown fence.  ``most`` unusable replies to one
+        request make it malformed (``attempts`` by default).  Where the iterator is closed early
         or interrupted, calls in flight are waited for and stored; a second interrupt does not wait.
 
         Raises :class:`AssayError` where the server does not accept the key or the calls file cannot be
         written.
         """
-        asking = _Asking(usable)
+        asking = _Asking(usable, most or self._attempts)
         self._asking.append(asking)
         total = len(requests) if isinstance(requests, Sized) else None
         try:
@@ -229,7 +232,7 @@ class Chat:
                 if found is not None:
                     self._spend(cached=1)
                     return found
-                if len(replies) >= self._attempts:
+                if len(replies) >= asking.most:
                     return Failure(key, "malformed", problem, len(replies))
                 said = await self._fly(request, key, len(replies), asking)
                 if isinstance(said, Reply):

@@ -124,7 +124,9 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Advance]:
 
         def advance(done: float, total: float, unit: str) -> None:
             spent = time.monotonic() - began
-            left = f"about {_words(spent / done * (total - done))} left" if done and spent > 3 else unit
-            bars.update(task, completed=int(done), total=int(total), note=left)
+            note = unit
+            if done and spent > 3:
+                note = f"{unit}, about {_words(spent / done * (total - done))} left"
+            bars.update(task, completed=int(done), total=int(total), note=note)
 
         yield advance
