@@ -161,7 +161,9 @@ def pairs(folder: Path) -> None:
         "the longer answer": ["1" if len(r["response1"]) > len(r["response2"]) else "2" for r in found],
         "one annotator, of the other two": [votes[0] for votes in people],
     }
-    print(f"\nPandaLM: {len(found)} pairs, α of the three annotators {krippendorff_alpha(people):.2f}\n")
+    print(
+        f"\nPandaLM: {len(found)} pairs, α of the three annotators {krippendorff_alpha(people).value:.2f}\n"
+    )
     print("| rater | pairs with a majority | unparsed | accuracy | κ | accuracy without ties |")
     print("|---|---|---|---|---|---|")
     for name, said in raters.items():

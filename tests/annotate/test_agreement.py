@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.annotate import HumanLabel, agreement, krippendorff_alpha
+from assay.annotate import HumanLabel, agreement
+from assay.judge import krippendorff_alpha
 
 # Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section D: four observers, twelve units.
 TABLE = """1 2 3 3 2 1 4 1 2 . . .

@@ -21,7 +21,6 @@ from assay.judge import (
     compare_judgements,
     items_wanted,
     judge_noise,
-    krippendorff_alpha,
     length_bias,
     paired_sd,
     partial_spearman,
@@ -49,21 +48,6 @@ def test_kappa_is_sklearns() -> None:
     assert cohen_kappa(*words) == pytest.approx(cohen_kappa_score(*words))
     assert cohen_kappa([1, 1], [1, 1]) is None
     assert cohen_kappa([0, 1, 0, 1], [1, 0, 1, 0]) == pytest.approx(-1)
-
-
-def test_alpha_is_krippendorffs_own_example() -> None:
-    """Krippendorff 2011, "Computing Krippendorff's alpha-reliability", section C: 0.743 and 0.849."""
-    coders = [
-        [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
-        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],
-        [None, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, None],
-        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None],
-    ]
-    units = list(zip(*coders, strict=True))
-    assert krippendorff_alpha(units) == pytest.approx(0.743, abs=5e-4)
-    assert krippendorff_alpha(units, metric="interval") == pytest.approx(0.849, abs=5e-4)
-    assert krippendorff_alpha([[1, 1], [1, 1]]) is None
-    assert krippendorff_alpha([[1, None]]) is None
 
 
 def test_correlations_are_scipys_with_intervals_around_them() -> None:

@@ -128,7 +128,7 @@ def test_faults_of_the_server_change_no_judgement(
         Chat(MODEL, base_url=broken.url, calls=tmp_path / "other", attempts=8) as other,
     ):
         assert ask_all(other, items, answers, CONFIG) == calm
-        assert set(broken.kinds()) >= {"well", "error", "reset", "truncated", "schema"}
+        assert set(broken.kinds()) >= {"well", "error", "reset", "truncated"}
 
 
 def test_expected_scores_over_http(chat: Chat) -> None:

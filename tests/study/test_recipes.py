@@ -17,4 +17,4 @@ def test_a_shipped_study_file_is_read(file: Path) -> None:
 
 
 def test_there_are_shipped_study_files() -> None:
-    assert {"alpaca", "belle", "belle-pocket", "instructmining", "instructmining-pocket"} <= {f.stem for f in FILES}
+    assert {"alpaca", "belle", "belle-pocket", "instructmining-pocket"} <= {f.stem for f in FILES}

@@ -4,7 +4,6 @@ Labels live in a database (SQLite, or PostgreSQL by URL) as an append-only histo
 answered.
 """
 
-from assay.annotate._agreement import Alpha, Level, krippendorff_alpha
 from assay.annotate._app import build_app
 from assay.annotate._diff import Part, difference
 from assay.annotate._export import (
@@ -36,7 +35,6 @@ from assay.annotate._values import (
 
 __all__ = [
     "Agreement",
-    "Alpha",
     "AnnotationExport",
     "AnnotationStatus",
     "AnnotatorStatus",
@@ -48,7 +46,6 @@ __all__ = [
     "HumanLabel",
     "Item",
     "Label",
-    "Level",
     "Login",
     "Part",
     "Scale",
@@ -62,7 +59,6 @@ __all__ = [
     "default_database",
     "difference",
     "export",
-    "krippendorff_alpha",
     "open_annotation",
     "read_items",
     "serve",

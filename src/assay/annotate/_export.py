@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.annotate._agreement import Alpha, krippendorff_alpha
 from assay.annotate._read import write_rows
 from assay.annotate._store import Store
 from assay.annotate._values import HumanLabel, Item
 from assay.core import AssayError, Message, Sample, to_json
 from assay.data import write
+from assay.judge import Alpha, krippendorff_alpha
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ class Tally:
 def summarise(
     rounds: Iterable[Round], seeds: Sequence[Task], asked: Iterable[Asked] = ()
 ) -> tuple[Tally, Counter[str], Counter[str], list[Entry]]:
-    """Return the counts over all rounds and ``asked`` besides, rejections by rule, types, and what is kept."""
+    """Return the counts over all rounds and ``asked`` too, rejections by rule, types, and what is kept."""
     tally, rejected, types, kept = Tally(), Counter[str](), Counter[str](), list[Entry]()
     tally.asked(asked)
     for done in rounds:

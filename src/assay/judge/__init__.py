@@ -12,11 +12,11 @@ from assay.judge._agree import (
     PositionBias,
     agreement,
     cohen_kappa,
-    krippendorff_alpha,
     length_bias,
     partial_spearman,
     position_bias,
 )
+from assay.judge._alpha import Alpha, Level, krippendorff_alpha
 from assay.judge._ask import (
     ALARM,
     JudgeConfig,
@@ -67,6 +67,7 @@ __all__ = [
     "PILOT_ITEMS",
     "PILOT_REPEATS",
     "Agreement",
+    "Alpha",
     "Anchor",
     "Better",
     "Expected",
@@ -77,6 +78,7 @@ __all__ = [
     "Judgement",
     "Label",
     "LengthBias",
+    "Level",
     "Mode",
     "PairSummary",
     "PairedDifference",

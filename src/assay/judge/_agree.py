@@ -90,33 +90,6 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, quadratic: bool
     return None if expected == 0 else 1 - float((weights * table).sum()) / expected
 
 
-def krippendorff_alpha(
-    units: Sequence[Sequence[float | str | None]], *, metric: str = "nominal"
-) -> float | None:
-    """Return Krippendorff's α (2011) of units, each with one value per rater or None where it was not rated.
-
-    ``metric`` is ``nominal`` or ``interval``.  None where no unit has two values, or all values are equal.
-    """
-    rated = [[v for v in unit if v is not None] for unit in units]
-    rated = [unit for unit in rated if len(unit) > 1]
-    names = sorted({v for unit in rated for v in unit}, key=lambda v: (isinstance(v, str), v))
-    if len(names) < 2:
-        return None
-    index = {name: i for i, name in enumerate(names)}
-    coincidences = np.zeros((len(names), len(names)))
-    for unit in rated:
-        counts = np.bincount([index[v] for v in unit], minlength=len(names)).astype(float)
-        coincidences += (np.outer(counts, counts) - np.diag(counts)) / (len(unit) - 1)
-    distance = 1 - np.eye(len(names))
-    if metric == "interval":
-        values = np.array(names, float)
-        distance = (values[:, None] - values[None, :]) ** 2
-    totals = coincidences.sum(0)
-    n = totals.sum()
-    expected = (distance * (np.outer(totals, totals) - np.diag(totals))).sum() / (n - 1)
-    return float(1 - (distance * coincidences).sum() / expected)
-
-
 def agreement(
     judge: ArrayLike,
     people: ArrayLike,

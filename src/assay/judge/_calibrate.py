@@ -17,9 +17,9 @@ from assay.judge._agree import (
     Interval,
     LengthBias,
     agreement,
-    krippendorff_alpha,
     length_bias,
 )
+from assay.judge._alpha import krippendorff_alpha
 from assay.judge._judge import Judgement, clustered
 from assay.judge._ppi import LABELS_WANTED, PpiMean, ppi_mean
 
@@ -150,11 +150,10 @@ def _judge_units(scored: Sequence[Judgement], level: float) -> Interval | None:
 
 
 def _alpha(units: Sequence[Sequence[Label]]) -> float | None:
-    names = sorted({label.annotator or "" for unit in units for label in unit})
-    if len(names) < 2:
+    if len({label.annotator or "" for unit in units for label in unit}) < 2:
         return None
-    table = [{label.annotator or "": label.score for label in unit} for unit in units]
-    return krippendorff_alpha([[row.get(name) for name in names] for row in table], metric="interval")
+    by_rater = [{label.annotator or "": label.score for label in unit} for unit in units]
+    return krippendorff_alpha([list(unit.values()) for unit in by_rater], "interval").value
 
 
 def _overall(whole: TypeCalibration, rows: Sequence[TypeCalibration]) -> TypeCalibration:

@@ -50,7 +50,7 @@ def judging(
     price = llm.find_price(asked.model, chat.prices, local=llm.is_local(asked.model, chat.base_url))
     money = None if price is None else price.of(int(tokens_in), tokens_out)
     estimate = Estimate(seconds=calls / 10, tokens=tokens_in + tokens_out, money=money)
-    settings = {"judge": judge.version(asked)}
+    settings = {"judge": judge.version(asked), "exact": asked.exact}
     call = f"{__name__}:judge_by_model"
     return Step("judge", 2, call, settings, inputs, where=where, label=label, estimate=estimate)
 
