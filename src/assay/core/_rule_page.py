@@ -86,3 +86,5 @@ class SearchPage:
     reported: float
     random: float
     seeds: int
+    end: str | None = None
+    """``low`` or ``high`` where the choice stands at that end of the range: the best may lie beyond."""

@@ -473,4 +473,6 @@ EN: Mapping[str, str] = {
     "answers.said": "what the judge said",
     "judge.alarm": "{share} of the judge's replies could not be read: do not trust its scores before that is mended",
     "judge.units": "Scores are in the units of the judge, {version}: it was not held against people on these answers (`assay judge calibrate`)",
+    "rule.end.high": "The loss still falls at the largest size allowed: raise `high`, the best may lie beyond.",
+    "rule.end.low": "The loss rises from the smallest size on: lower `low`, the best may lie below.",
 }

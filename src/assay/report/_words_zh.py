@@ -456,4 +456,6 @@ ZH: Mapping[str, str] = {
     "answers.said": "评判者的话",
     "judge.alarm": "评判模型有 {share} 的回复无法解析：在解决之前请勿相信其分数",
     "judge.units": "分数以评判模型 {version} 的尺度计：尚未在这些回答上与人工评分对照（`assay judge calibrate`）",
+    "rule.end.high": "损失在允许的最大规模处仍在下降：请调高 `high`，最佳规模可能更大。",
+    "rule.end.low": "损失从最小规模起就在上升：请调低 `low`，最佳规模可能更小。",
 }

@@ -170,6 +170,7 @@ class Blend(_Replayed):
             from flaml import tune
 
             logging.getLogger("flaml").setLevel(logging.ERROR)
+            logging.getLogger("optuna").setLevel(logging.WARNING)
 
         library: Any = flaml
         sample: Any = tune

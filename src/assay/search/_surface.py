@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,8 @@ class Choice:
     """The size where the smoothed loss is lowest.
 
     ``low`` and ``high`` bound the best size (90 %); ``loss`` is expected at ``size``; ``regret`` is how much
-    lower the loss may be at the true best size, on average.
+    lower the loss may be at the true best size, on average; ``end`` names the end of the range where
+    ``size`` stands, beyond which the best may lie.
     """
 
     size: int
@@ -47,6 +49,7 @@ class Choice:
     loss: float
     regret: float
     runs: int
+    end: Literal["low", "high"] | None = None
 
 
 class Surface:
@@ -94,6 +97,7 @@ class Surface:
             loss=self.centre + self.unit * float(self.mean[best]),
             regret=self.unit * regret,
             runs=len(self.seen),
+            end="low" if best == 0 else "high" if best == GRID - 1 else None,
         )
 
     def band(self) -> tuple[Array, Array]:

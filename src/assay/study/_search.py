@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import report
-from assay.core import AssayError, SearchPage, to_json
+from assay.core import AssayError, Remark, SearchPage, to_json
 from assay.plan import Advance, progress_bar
 from assay.search import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
@@ -54,7 +54,8 @@ class SearchReport:
             f"On the study's own set: {self.reported:.4f}, random samples {self.random:.4f} "
             f"({self.seeds} seeds)."
         )
-        return Group(head, table, self.page)
+        end = [report.said(Remark(f"end.{choice.end}"))] if choice.end else []
+        return Group(head, *end, table, self.page)
 
 
 def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
@@ -103,7 +104,7 @@ def _page(
         config.name, wanted.arm, wanted.method, choice.size, choice.low, choice.high,
         sum(o.size for o in seen), tuple(o.size for o in seen), tuple(o.loss for o in seen),
         tuple(surface.sizes.tolist()), tuple(mean.tolist()), tuple(below.tolist()), tuple(above.tolist()),
-        own, random, _REPORT_SEEDS,
+        own, random, _REPORT_SEEDS, choice.end,
     )  # fmt: skip
 
 
