@@ -110,11 +110,14 @@ class Door:
             seed = (seed + _REPEAT * request.repeat + _REJECTED * rejected) % _SEEDS
         # Newer models of Anthropic take temperature or top_p, not both.
         top_p = None if asked.top_p == 1.0 and self._name.startswith("anthropic/") else asked.top_p
+        # transformers refuses a temperature of 0; the likeliest token alone is the same.
+        greedy = asked.temperature == 0.0 and self._name.startswith("hf/")
         return GenerateConfig(
             max_retries=0,
             max_connections=_NO_LIMIT,
             adaptive_connections=False,
-            temperature=asked.temperature,
+            temperature=None if greedy else asked.temperature,
+            top_k=1 if greedy else None,
             top_p=top_p,
             max_tokens=asked.max_tokens,
             seed=seed,
