@@ -330,7 +330,7 @@ def test_the_verb(tmp_path: Path, server: Running) -> None:
 
     quiet, _progress.quiet = _progress.quiet, True
     try:
-        options = WriterOptions(MODEL, base_url=server.url, calls=tmp_path / "calls")
+        options = WriterOptions(model=MODEL, base_url=server.url, calls=tmp_path / "calls")
         report = verb(
             out=tmp_path / "new.jsonl", n=8, language="zh", writer=options, filters=FilterOptions(bm25=18.0)
         )

@@ -28,7 +28,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def options(server: Any) -> JudgeOptions:
-    return JudgeOptions("openai-api/scripted/judge", server.url)
+    return JudgeOptions(model="openai-api/scripted/judge", base_url=server.url)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from assay.verbs import _progress as progress
+from assay.verbs._chat import ChatOptions, Flat
 
 if TYPE_CHECKING:
     from assay.llm import ChatConfig
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from assay.study._typing import ClassifyReport
 
 
-@dataclass(frozen=True)
-class TypingChat:
+@dataclass(frozen=True, kw_only=True)
+class TypingChat(ChatOptions):
     """A chat model that names types, instead of a local classifier.
 
     Parameters
@@ -25,50 +24,19 @@ class TypingChat:
     model
         A chat model by its name in inspect-ai: `openai/…`, `anthropic/…`, `ollama/…`, `vllm/…`, `hf/…`, or
         `openai-api/<service>/<model>` with `--base-url` for any server that speaks OpenAI's protocol.
-    base_url
-        Address of the server.
-    revision
-        Tells models of one name apart; part of every key.
-    budget
-        Hard cap: "20 USD", "2M tokens", or both with "and".
-    prices
-        A price list of your own (TOML).
     max_tokens
         Longest reply; 64 by default, more for models that think aloud.
-    connections
-        Calls at once; adapts to the server's limits by default.
-    timeout
-        Seconds for one reply.
-    stream
-        Ask for streamed replies.
     prompts
         Folder with a `classify.txt` of your own.
-    calls
-        Folder where replies are kept, so that nothing is paid twice.
     """
 
     model: str | None = None
-    base_url: str | None = None
-    revision: str = ""
-    budget: str | None = None
-    prices: Path | None = None
     max_tokens: int | None = None
-    connections: int | None = None
-    timeout: float = 120.0
-    stream: bool = False
     prompts: Path | None = None
-    calls: Path = Path(".assay/calls")
 
     def config(self) -> ChatConfig | None:
         """Return how to reach the model, None where none is named."""
-        from assay.llm import ChatConfig
-
-        if self.model is None:
-            return None
-        return ChatConfig(
-            self.model, self.base_url, self.revision, self.budget, self.prices, self.connections,
-            timeout=self.timeout, stream=self.stream, max_tokens=self.max_tokens,
-        )  # fmt: skip
+        return None if self.model is None else self.reach(self.model, max_tokens=self.max_tokens)
 
 
 def evalset_split(
@@ -137,7 +105,7 @@ def evalset_classify(
     sure: float = 0.9,
     again: bool = False,
     check: int = 200,
-    chat: Annotated[TypingChat, Parameter(name="*")] = TypingChat(),
+    chat: Annotated[TypingChat, Flat] = TypingChat(),
 ) -> ClassifyReport:
     """Give items one of the twelve types of use, by a local classifier or a chat model; unsure stays untyped.
 

@@ -6,70 +6,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from assay.verbs import _progress as progress
+from assay.verbs._chat import ChatOptions, Flat
 
 if TYPE_CHECKING:
     from assay.generate import FilterRules, GenerateReport
     from assay.llm import ChatConfig
 
 
-@dataclass(frozen=True)
-class WriterOptions:
-    """The chat model that writes.
+@dataclass(frozen=True, kw_only=True)
+class WriterOptions(ChatOptions):
+    """The chat model that writes; its budget holds over all runs into the same file.
 
     Parameters
     ----------
     model
         A chat model by its name in inspect-ai: `openai/…`, `anthropic/…`, `ollama/…`, `vllm/…`, `hf/…`, or
         `openai-api/<service>/<model>` with `--base-url` for any server that speaks OpenAI's protocol.
-    base_url
-        Address of the server.
-    revision
-        Tells models of one name apart; part of every key.
     temperature
         Of the tasks' replies; 1 as in BELLE by default.
     max_tokens
         Longest reply with tasks.
-    budget
-        Hard cap over all runs into the same file: "20 USD", "2M tokens", or both with "and".
-    prices
-        A price list of your own (TOML).
-    connections
-        Calls at once; adapts to the server's limits by default.
-    timeout
-        Seconds for one reply.
-    stream
-        Ask for streamed replies.
-    batch
-        Use the provider's batch interface.
-    calls
-        Folder where replies are kept, so that nothing is paid twice.
     """
 
     model: str
-    base_url: str | None = None
-    revision: str = ""
     temperature: float | None = None
     max_tokens: int | None = None
-    budget: str | None = None
-    prices: Path | None = None
-    connections: int | None = None
-    timeout: float = 120.0
-    stream: bool = False
-    batch: bool = False
-    calls: Path = Path(".assay/calls")
 
     def chat(self) -> ChatConfig:
         """Return how to reach the model."""
-        from assay.llm import ChatConfig
-
-        return ChatConfig(
-            self.model, self.base_url, self.revision, self.budget, self.prices, self.connections,
-            timeout=self.timeout, stream=self.stream, batch=self.batch, temperature=self.temperature,
-            max_tokens=self.max_tokens,
-        )  # fmt: skip
+        return self.reach(self.model, temperature=self.temperature, max_tokens=self.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -120,9 +86,6 @@ class FilterOptions:
             None if self.novelty > 1 else self.novelty, self.bm25, None if self.near > 1 else self.near,
             language=self.same_language, refusal=not self.refusals,
         )  # fmt: skip
-
-
-Flat = Parameter(name="*")
 
 
 def generate(

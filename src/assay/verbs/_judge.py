@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from assay.verbs import _progress as progress
+from assay.verbs._chat import ChatOptions, Flat
 
 if TYPE_CHECKING:
     from assay.judge import JudgeConfig
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from assay.study._judging import CalibrationReport, ComparisonReport, JudgeReport, PairReport
 
 
-@dataclass(frozen=True)
-class JudgeOptions:
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions(ChatOptions):
     """The chat model that judges, and how.
 
     Parameters
@@ -25,10 +24,6 @@ class JudgeOptions:
     model
         A chat model by its name in inspect-ai: `openai/…`, `anthropic/…`, `ollama/…`, `vllm/…`, `hf/…`, or
         `openai-api/<service>/<model>` with `--base-url` for any server that speaks OpenAI's protocol.
-    base_url
-        Address of the server.
-    revision
-        Tells models of one name apart; part of every key.
     mode
         json: structured output; text: for servers without it, any form of score is read; logprobs: the
         expected score from the probabilities of the scale's numbers.
@@ -40,34 +35,14 @@ class JudgeOptions:
         Of the judge's replies.
     max_tokens
         Longest reply.
-    budget
-        Hard cap: "20 USD", "2M tokens", or both with "and".
-    prices
-        A price list of your own (TOML).
-    connections
-        Calls at once; adapts to the server's limits by default.
-    timeout
-        Seconds for one reply.
-    stream
-        Ask for streamed replies.
-    calls
-        Folder where replies are kept, so that nothing is paid twice.
     """
 
     model: str
-    base_url: str | None = None
-    revision: str = ""
     mode: Literal["json", "text", "logprobs"] = "json"
     rubric_language: Literal["auto", "en", "zh"] = "auto"
     rubrics: Path | None = None
     temperature: float = 1.0
     max_tokens: int = 1024
-    budget: str | None = None
-    prices: Path | None = None
-    connections: int | None = None
-    timeout: float = 120.0
-    stream: bool = False
-    calls: Path = Path(".assay/calls")
 
     def config(self, repeats: int = 1) -> JudgeConfig:
         """Return how to judge."""
@@ -81,15 +56,7 @@ class JudgeOptions:
 
     def chat(self) -> ChatConfig:
         """Return how to reach the model."""
-        from assay.llm import ChatConfig
-
-        return ChatConfig(
-            self.model, self.base_url, self.revision, self.budget, self.prices, self.connections,
-            timeout=self.timeout, stream=self.stream,
-        )  # fmt: skip
-
-
-Flat = Parameter(name="*")
+        return self.reach(self.model)
 
 
 def judge(

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from assay.core import SelectionRule
 from assay.verbs import _progress as progress
+from assay.verbs._chat import Flat
 
 if TYPE_CHECKING:
     from assay.score import Models, Scored
@@ -61,9 +60,6 @@ class ModelOptions:
             tuple(study.PoolFiles(self.target)), tuple(study.PoolFiles(self.reference)), self.neighbour,
             cache=self.cache,
         )  # fmt: skip
-
-
-Flat = Parameter(name="*")
 
 
 def score(
