@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -136,6 +137,8 @@ async def _ignore(event: StreamEvent) -> None:
 
 
 def _open(name: str, base_url: str | None) -> Model:
+    if find_spec("inspect_ai") is None:
+        raise AssayError("inspect-ai is not installed", value=name, hint='pip install "instruct-assay[llm]"')
     from inspect_ai._util.error import PrerequisiteError
     from inspect_ai.model import get_model
 

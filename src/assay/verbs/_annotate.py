@@ -127,7 +127,7 @@ def _need_packages() -> None:
         raise AssayError(
             "annotation needs packages that are not installed",
             value=", ".join(missing),
-            hint="pip install 'instruct-assay[annotate]'",
+            hint="pip install 'instruct-assay[ui]'",
         )
 
 
