@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,6 @@ import sqlalchemy
 
 from assay.annotate import Store
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script></textarea>&lt;b&gt;{{7*7}}'
 
 
@@ -178,14 +176,3 @@ class Person:
         """Send the form, or (``do`` None) a draft."""
         data = {**self.fields, **fields} | ({} if do is None else {"do": do})
         return self.http.post(f"/items/{position}" + ("/draft" if do is None else ""), data=data)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: install the Debian package chromium")
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
