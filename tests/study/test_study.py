@@ -277,11 +277,11 @@ def test_arms_take_the_best_by_an_indicator(study_file: Callable[..., Path], tmp
     path = study_file(
         name="arms", pool="pool.jsonl", evaluation="items.jsonl", measure={"answers": False},
         ladder={"rungs": [16, 32], "seeds": 2}, baselines=False,
-        arms={"ifd": {"rule": "top", "by": "ifd"}, "short": {"rule": "bottom", "by": "len_out"}},
+        arms={"ppl": {"rule": "top", "by": "ppl"}, "short": {"rule": "bottom", "by": "len_out"}},
     )  # fmt: skip
     result = study.run(path, quiet=True)
-    assert {p.arm for p in result.points} == {BASE_ARM, "random", "ifd", "short"}
-    assert {c.a for c in result.comparisons} == {"ifd", "short"}
+    assert {p.arm for p in result.points} == {BASE_ARM, "random", "ppl", "short"}
+    assert {c.a for c in result.comparisons} == {"ppl", "short"}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_arms_of_every_kind_run(study_file: Callable[..., Path], tmp_path: Path)
         "knn": {"rule": "top", "by": "knn"},
         "cover": {"rule": "facility"},
         "like": {"rule": "target"},
-        "deita": {"rule": "deita", "by": "mtld"},
+        "deita": {"rule": "deita", "by": "compression"},
         "tags": {"rule": "tags"},
     }
     path = study_file(
