@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,4 +55,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # A parent that runs in the background hands down that interrupts are ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main()
