@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.annotate._read import write_rows
 from assay.annotate._store import Store
 from assay.annotate._values import HumanLabel, Item
 from assay.core import AssayError, Message, Sample, to_json
-from assay.data import write
+from assay.data import write, write_lines
 from assay.judge import Alpha, krippendorff_alpha
 
 
@@ -98,7 +97,7 @@ def write_labels(store: Store, path: Path) -> int:
     A row has item (the sample's id), annotator, type, answer, score, note, time, judged (the answer that was
     scored) and position; a score that was not given is null.
     """
-    return write_rows((_row(label) for label in store.labels()), path)
+    return write_lines((_row(label) for label in store.labels()), path)
 
 
 def _row(label: HumanLabel) -> dict[str, Any]:
@@ -138,8 +137,8 @@ def export(store: Store, out: Path, *, by: str | None = None) -> AnnotationExpor
     label_path = out.with_name(f"{out.name}.labels.jsonl")
     dispute_path = out.with_name(f"{out.name}.disagreements.jsonl")
     write(kept, out, "samples")
-    write_rows(disputes, dispute_path)
-    n_labels = write_rows(map(_row, labels), label_path)
+    write_lines(disputes, dispute_path)
+    n_labels = write_lines(map(_row, labels), label_path)
     return AnnotationExport(
         str(out), len(kept), len(disputes), unlabelled, str(label_path), n_labels, str(dispute_path)
     )

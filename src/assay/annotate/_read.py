@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,19 +76,3 @@ def _take_answer(line: str, items: dict[str, Sample], found: dict[str, str]) -> 
     if found.setdefault(item, text) != text:
         return "another answer to the same item came before"
     return None
-
-
-def write_rows(rows: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write rows as JSONL and return how many; the file appears whole, by a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    count = 0
-    try:
-        with partial.open("w", encoding="utf-8", errors="replace") as lines:
-            for row in rows:
-                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count

@@ -16,9 +16,10 @@ from assay.annotate._diff import difference
 from assay.annotate._export import AnnotationStatus, status, write_labels
 from assay.annotate._guard import Tokens, allowed_hosts, is_loopback
 from assay.annotate._pages import Scale
-from assay.annotate._read import read_items, write_rows
+from assay.annotate._read import read_items
 from assay.annotate._store import Store
 from assay.core import AssayError, to_json
+from assay.data import write_lines
 
 
 def default_database(out: Path) -> str:
@@ -38,7 +39,7 @@ def open_annotation(
     found = read_items(places, answers)
     if found.rejected:
         path = out.with_name(f"{out.name}.rejected.jsonl")
-        write_rows(({**_plain(row)} for row in found.rejected), path)
+        write_lines(({**_plain(row)} for row in found.rejected), path)
         print(f"{len(found.rejected)} rows could not be used: {path}", file=sys.stderr)
     if not found.items:
         raise AssayError(

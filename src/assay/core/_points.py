@@ -428,8 +428,8 @@ class JudgeSummary:
     """The chat model that judged: its version, what of its replies could not be read, and what it cost.
 
     Scores are in the judge's own units: nobody has held it against people on these answers.
-    ``money`` is None where the price is not known; calls and money are those of this study's last runs, what
-    was answered from the store costs nothing.
+    ``calls``, ``tokens`` and ``money`` (None where the price is not known) are what judging took when it was
+    done; an attempt that was killed has paid besides, which only the calls file knows.
     """
 
     version: str

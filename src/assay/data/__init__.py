@@ -6,6 +6,7 @@ from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
 from assay.data._read import Detection, Reading, Rejected, find_files, read
 from assay.data._rows import MAX_CHARACTERS
+from assay.data._whole import replacing, replacing_text, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
 
 __all__ = [
@@ -28,9 +29,12 @@ __all__ = [
     "language_of",
     "normalise",
     "read",
+    "replacing",
+    "replacing_text",
     "shingle_sets",
     "words",
     "write",
     "write_dataset",
+    "write_lines",
     "write_training_configs",
 ]

@@ -12,6 +12,7 @@ import yaml
 
 from assay.core import AssayError, Message, Sample
 from assay.data._read import Rejected, read, write_rejected
+from assay.data._whole import write_lines
 
 Format: TypeAlias = Literal["messages", "alpaca", "sharegpt", "samples"]
 FORMATS: tuple[str, ...] = ("messages", "alpaca", "sharegpt", "samples")
@@ -74,18 +75,7 @@ def write(samples: Iterable[Sample], path: Path, format: Format = "messages") ->
     """Write samples as JSONL and return how many; the file appears whole, by a rename."""
     if format not in FORMATS:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(FORMATS))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    count = 0
-    try:
-        with partial.open("w", encoding="utf-8") as lines:
-            for sample in samples:
-                lines.write(json.dumps(to_row(sample, format), ensure_ascii=False) + "\n")
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    return write_lines((to_row(sample, format) for sample in samples), path)
 
 
 def write_training_configs(path: Path, format: Format) -> list[Path]:

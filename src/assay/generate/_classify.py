@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import TASK_TYPES, AssayError, digest
+from assay.data import replacing
 from assay.generate._type_features import VERSION, by_rules, features
 from assay.generate._type_texts import LANGUAGES, TypedText, seed_texts, testbed_texts, wordings
 
@@ -140,12 +141,10 @@ class TypeClassifier:
             "features": VERSION,
             "weights": hashlib.sha256(blob).hexdigest(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(card, ensure_ascii=False, indent=1) + "\n"
         for place, content in ((path, blob), (path.with_suffix(".json"), text.encode())):
-            partial = place.with_name(f".{place.name}.partial")
-            partial.write_bytes(content)
-            partial.replace(place)
+            with replacing(place) as partial:
+                partial.write_bytes(content)
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.core import AssayError, Sample, digest
+from assay.data import replacing
 from assay.judge._ask import JudgeConfig, ask_all, version
 from assay.judge._judge import Judgement, clustered
 
@@ -43,15 +44,13 @@ def write_log(
             value=f"{len(items)} items, {len(answers)} answers, {len(judgements)} judgements",
         )
     name = digest([[i.id, a, j] for i, a, j in zip(items, answers, judgements, strict=True)])[:16]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"judge-{name}.eval"
     samples = [
         _sample(item, answer, judgement, answered_by)
         for item, answer, judgement in zip(items, answers, judgements, strict=True)
     ]
-    partial = path.with_name(f".{path.name}.partial")
-    write_eval_log(_log(samples, judgements, config, answered_by, name), str(partial), format="eval")
-    partial.replace(path)
+    with replacing(path) as partial:
+        write_eval_log(_log(samples, judgements, config, answered_by, name), str(partial), format="eval")
     return path
 
 

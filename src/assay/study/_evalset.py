@@ -15,7 +15,8 @@ from assay import data, generate, score, select
 from assay.core import AssayError, Sample, task_type
 from assay.generate import Candidates, Noise, Stratum, TypeSize
 from assay.plan import progress_bar
-from assay.study._pools import PoolFiles, _Rejections, _replacing
+from assay.study._pools import PoolFiles, _Rejections
+from assay.study._show import table as new_table
 
 _ALARM, _ALARM_LEAST = 0.1, 20
 
@@ -59,7 +60,16 @@ class SplitReport:
         """Return the strata and what to do next."""
         from rich.console import Group
 
-        table = _table("type", "source", "language", "samples", "items", "training", "removed")
+        table = new_table(
+            "type",
+            "source",
+            "language",
+            "samples",
+            "items",
+            "training",
+            "removed",
+            left=["source", "language"],
+        )
         for s in self.strata:
             numbers = (f"{count:,}" for count in (s.pool, s.items, s.training, s.removed))
             table.add_row(s.type, s.source, s.language, *numbers)
@@ -104,7 +114,7 @@ def split_pool(
     earlier = _earlier(keep)
     receipts = train.with_name(train.name + ".removed.jsonl")
     with ExitStack() as stack:
-        files = [stack.enter_context(_replacing(_made(path))) for path in (receipts, train, out)]
+        files = [stack.enter_context(data.replacing_text(path)) for path in (receipts, train, out)]
         rejected = _Rejections(files[0])
         advance = stack.enter_context(progress_bar("split", quiet=quiet))
         stream = candidates.watch(PoolFiles(places, rejected, advance))
@@ -130,11 +140,6 @@ def _check_split(n: int, most: float, contained: float, alike: float | None, out
             raise AssayError("out of range", place=name, value=value, expected="above 0, at most 1")
     if out.resolve() == train.resolve():
         raise AssayError("items and training samples would go to one file", place="--train", value=str(train))
-
-
-def _made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _earlier(places: Sequence[str]) -> list[Sample]:
@@ -254,17 +259,6 @@ def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[
     return tuple(found)
 
 
-def _table(*columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        words = column in ("type", "source", "language")
-        table.add_column(column, justify="left" if words else "right", no_wrap=not words)
-    return table
-
-
 @dataclass(frozen=True, slots=True)
 class SampleReport:
     """A set sampled to a size, and what each of its types can show.
@@ -288,7 +282,7 @@ class SampleReport:
         """Return what each type needs, has and can show, and the next command."""
         from rich.console import Group
 
-        table = _table(
+        table = new_table(
             "type", "prompts", "paired sd", "wanted", "wanted (Holm)", "taken", "shows", "shows (Holm)"
         )
         for t in self.types:
@@ -374,9 +368,7 @@ def sample_items(
             place=", ".join(places),
             hint="`assay evalset classify` gives items a type",
         )
-    with _replacing(_made(out)) as lines:
-        for item in PoolFiles(places).rows(rows):
-            _line(lines, generate.item_row(item))
+    data.write_lines(map(generate.item_row, PoolFiles(places).rows(rows)), out)
     distinct = candidates.distinct()
     untyped = sum(candidates.strata[row][0] == generate.UNTYPED for row in distinct)
     return SampleReport(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -181,7 +180,6 @@ def _announce(job: generate.Generation) -> None:
 
 def _write(out: Path, folder: Path, config: GenerateConfig, seeds: generate.Localised) -> int:
     """Write the samples kept and the receipts; return how many samples."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     names: dict[str, str] = {}
 
     def kept() -> Iterator[Sample]:
@@ -196,11 +194,7 @@ def _write(out: Path, folder: Path, config: GenerateConfig, seeds: generate.Loca
 
     written = data.write(kept(), out, "samples")
     receipts = out.with_name(out.name + RECEIPTS)
-    partial = receipts.with_name(f".{receipts.name}.partial")
-    with partial.open("w", encoding="utf-8") as lines:
-        for row in _receipts(folder, seeds, names):
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-    partial.replace(receipts)
+    data.write_lines(_receipts(folder, seeds, names), receipts)
     return written
 
 

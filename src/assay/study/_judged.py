@@ -15,18 +15,22 @@ from assay.study._steps import write_json
 
 LOG = "log"
 _RUBRIC_TOKENS = 500
-_IDENTITY = ("model", "repeats", "mode", "language", "temperature", "top_p", "max_tokens", "seed", "exact",
-             "revision")  # fmt: skip
-_CHAT = ("model", "base_url", "revision", "budget", "connections", "timeout", "stream", "batch")
 
 
 def chat_judge(wanted: JudgeSettings, folder: Path) -> tuple[judge.JudgeConfig, llm.ChatConfig]:
     """Return how to judge, and how to reach the model; paths start from the study file's folder."""
-    own = {name: getattr(wanted, name) for name in _IDENTITY}
     rubrics = None if wanted.rubrics is None else str(folder / wanted.rubrics)
-    chat = {name: getattr(wanted, name) for name in _CHAT}
     prices = None if wanted.prices is None else folder / wanted.prices
-    return judge.JudgeConfig(**own, rubrics=rubrics), llm.ChatConfig(**chat, prices=prices)
+    return (
+        judge.JudgeConfig(**{**_shared(wanted, judge.JudgeConfig), "rubrics": rubrics}),
+        llm.ChatConfig(**{**_shared(wanted, llm.ChatConfig), "prices": prices}),
+    )
+
+
+def _shared(wanted: JudgeSettings, kind: Any) -> dict[str, Any]:
+    """Return the settings that a config has by the same name."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {f.name: getattr(wanted, f.name) for f in dataclasses.fields(wanted) if f.name in names}
 
 
 def judging(

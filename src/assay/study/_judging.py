@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from assay import data, judge, llm
 from assay.core import OVERALL, AssayError, Sample
 from assay.plan import progress_bar
-from assay.study._judging_files import judgement_row, read_answers, read_judgements, read_labels, write_rows
+from assay.study._judging_files import judgement_row, read_answers, read_judgements, read_labels
 
 _LEVEL = 0.9
 
@@ -126,7 +126,7 @@ def judge_file(
         with progress_bar("judge", quiet=quiet) as advance:
             found = judge.ask_all(door, items, texts, config, advance)
         spent = door.spent
-    write_rows(out, map(judgement_row, items, texts, found.judgements))
+    data.write_lines(map(judgement_row, items, texts, found.judgements), out)
     path = None
     if log is not None:
         path = judge.write_log(items, texts, found.judgements, log, config=config, answered_by=answers.stem)
@@ -301,7 +301,7 @@ def pair_files(
         columns = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
         found = judge.compare_all(door, *columns, config, advance)
         money = door.spent.money
-    write_rows(out, map(dataclasses.asdict, found))
+    data.write_lines(map(dataclasses.asdict, found), out)
     return PairReport(
         out=str(out),
         judged_by=judge.version(config),

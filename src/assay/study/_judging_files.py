@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,15 +98,6 @@ def _text(row: dict[str, Any], where: str) -> str | None:
     if text is None or isinstance(text, str):
         return text
     raise AssayError("the answer is not a text", place=f"{where}, {key}", value=text)
-
-
-def write_rows(out: Path, rows: Iterable[dict[str, Any]]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    with partial.open("w", encoding="utf-8") as lines:
-        for row in rows:
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-    partial.replace(out)
 
 
 def answer_digest(answer: str) -> str:

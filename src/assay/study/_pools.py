@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from assay.data import Rejected
 from assay.plan import Advance, progress_bar
 from assay.report import write_page
 from assay.study._pages import Gallery, clean_page, score_page, select_page
+from assay.study._show import table as new_table
 
 _BATCH = 1024
 _SHOWN = 12
@@ -61,19 +62,12 @@ class SelectReport:
 
     def __rich__(self) -> Any:
         """Return the files, and the shares and lengths that the selection moved most."""
-        from rich import box
         from rich.console import Group
-        from rich.table import Table
 
-        files, moved = (Table(box=box.SIMPLE_HEAD, pad_edge=False) for _ in range(2))
-        for name in ("file", "rule"):
-            files.add_column(name)
-        files.add_column("rows", justify="right")
+        files = new_table("file", "rule", "rows", left=["rule"])
         for file in self.files:
             files.add_row(file.path, file.rule, f"{file.rows:,}")
-        moved.add_column("what moved most")
-        for name in ("pool", "selection"):
-            moved.add_column(name, justify="right")
+        moved = new_table("what moved most", "pool", "selection")
         for c in self.shifts[:_TOLD]:
             form = ",.0f" if c.kind == "length" else ".1%"
             moved.add_row(f"{c.kind} {c.name}", f"{c.pool:{form}}", f"{c.selected:{form}}")
@@ -165,7 +159,7 @@ def clean_pool(
     embeds = rules.semantic is not None or rules.alike is not None
     tools = score.Tools(models)
     with ExitStack() as stack:
-        lines = stack.enter_context(_replacing(receipts))
+        lines = stack.enter_context(data.replacing_text(receipts))
         rejected = _Rejections(lines)
         quality = None if by is None else _oriented(by, models, PoolFiles(places))
         advance = stack.enter_context(progress_bar("clean", quiet=quiet))
@@ -192,15 +186,6 @@ def clean_pool(
         removed_by={rule: count for rule, count in counts.items() if count},
         alarms=found.alarms,
     )
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    """Give a file that takes its name when it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as lines:
-        yield lines
-    partial.replace(path)
 
 
 def select_pool(

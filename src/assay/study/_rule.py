@@ -20,6 +20,7 @@ from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
 from assay.study._run import run as run_study
+from assay.study._show import table as new_table
 from assay.study._steps import write_json
 
 Array = NDArray[np.float64]
@@ -48,7 +49,7 @@ class RuleDesign:
         """Return what will be trained, and what each indicator's slope must be to be seen."""
         from rich.console import Group
 
-        table = _table("indicator", "spread (sd)", "slope seen from (log loss per sd)")
+        table = new_table("indicator", "spread (sd)", "slope seen from (log loss per sd)")
         for row in self.power:
             table.add_row(row.name, f"{row.spread:.2f}", f"{row.detectable:.4f}")
         head = (
@@ -103,7 +104,7 @@ class RuleReport:
         """Return the coefficients with what is known of each, and what speaks against the rule."""
         from rich.console import Group
 
-        table = _table("indicator", "per sd", "90 %", "sign", "OLS", "p", "VIF")
+        table = new_table("indicator", "per sd", "90 %", "sign", "OLS", "p", "VIF")
         fits = zip(
             self.ridge.names, self.ridge.coefficients, self.ridge.low, self.ridge.high, self.ridge.signs,
             self.published.coefficients, self.published.p, self.published.inflation, strict=True,
@@ -134,21 +135,11 @@ class RuleCheck:
         """Return the verdict and the comparisons with random."""
         from rich.console import Group
 
-        table = _table("arm", "samples", "against random", "90 %", "says")
+        table = new_table("arm", "samples", "against random", "90 %", "says")
         for c in self.comparisons:
             band = f"[{c.low:+.3f}, {c.high:+.3f}]"
             table.add_row(c.a, f"{c.n_train:,}", f"{c.difference:+.3f}", band, c.word)
         return Group(f"{self.verdict} (loss, positive is better)", table, self.page)
-
-
-def _table(*names: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="left" if name == names[0] else "right", no_wrap=True)
-    return table
 
 
 def settings(config: StudyConfig) -> RuleConfig:

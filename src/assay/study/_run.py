@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from assay import data, report
 from assay import plan as planning
-from assay import report
 from assay.core import DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._config import StudyConfig, TestbedConfig, read_config
@@ -110,10 +110,8 @@ def _publish(made: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with data.replacing(target) as partial:
+        shutil.copyfile(source, partial)
 
 
 def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str | None = None) -> StudyPlan:

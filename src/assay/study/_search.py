@@ -12,6 +12,7 @@ from assay.plan import Advance, progress_bar
 from assay.search import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
 from assay.study._measured import losses
+from assay.study._show import table as new_table
 from assay.study._steps import write_json
 
 _REPORT_SEEDS = 3
@@ -38,13 +39,9 @@ class SearchReport:
 
     def __rich__(self) -> Any:
         """Return the choice with its interval, what was tried, and its worth against random samples."""
-        from rich import box
         from rich.console import Group
-        from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("samples", justify="right")
-        table.add_column("loss", justify="right")
+        table = new_table("samples", "loss")
         for o in self.observations:
             table.add_row(f"{o.size:,}", f"{o.loss:.4f}")
         choice = self.choice

@@ -24,9 +24,8 @@ SUMMARY = "summary.json"
 
 def write_json(path: Path, value: object) -> None:
     """Write readable JSON; it appears whole, by a rename."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with data.replacing_text(path) as file:
+        file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 class Tally:

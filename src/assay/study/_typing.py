@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import generate, llm, select
+from assay import data, generate, llm, select
 from assay.core import AssayError, Sample
 from assay.generate import TypeClassifier, TypedText, TypeQuality
 from assay.plan import progress_bar
-from assay.study._pools import PoolFiles, _replacing
+from assay.study._pools import PoolFiles
+from assay.study._show import table as new_table
 
 CHECKED = 200
 
@@ -63,7 +63,7 @@ class ClassifyReport:
             f"{self.rows:,} rows: {self.before:,} had a type, {now:,} have one now, {stay:,} stay without, "
             f"{self.rejected:,} were no samples. By {self.by}; trained on {self.trained_on}."
         )
-        table = _table("type", "typed now")
+        table = new_table("type", "typed now")
         for name, count in self.typed.items():
             table.add_row(name, f"{count:,}")
         parts: list[Any] = [head, table] if self.typed else [head]
@@ -108,7 +108,7 @@ def quality_parts(quality: TypeQuality) -> list[Any]:
         f"{quality.high:.3f}], macro F1 {quality.macro_f1:.3f}{calibration}; keyword rules "
         f"{quality.rules:.3f}, the commonest type {quality.majority:.3f}."
     )
-    table = _table("type", "items", "precision", "recall")
+    table = new_table("type", "items", "precision", "recall")
     for s in quality.per_type:
         shown = ("–" if value is None else f"{value:.2f}" for value in (s.precision, s.recall))
         table.add_row(s.type, f"{s.items:,}", *shown)
@@ -119,16 +119,6 @@ def quality_parts(quality: TypeQuality) -> list[Any]:
         for x in levels
     )
     return [head, table, *([told] if told else [])]
-
-
-def _table(*columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column == "type" else "right", no_wrap=True)
-    return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +199,7 @@ def classify_items(
         )
         said = local.say([samples[row] for row in rows])
     found = {row: said[place] for place, row in enumerate(rows)}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(out) as lines:
-        for row in _typed_rows(samples, {row: found[row] for row in wanted}, by):
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+    data.write_lines(_typed_rows(samples, {row: found[row] for row in wanted}, by), out)
     types = Counter(found[row].type for row in wanted)
     reasons = Counter(found[row].reason for row in wanted if found[row].type is None)
     return ClassifyReport(

@@ -1,0 +1,42 @@
+"""Files that appear whole: written under another name, and renamed when nothing is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the place where ``path`` is to be written; it takes its name where the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_text(path: Path) -> Iterator[TextIO]:
+    """Give an open UTF-8 file that becomes ``path`` where the block ends well.
+
+    Half a surrogate pair, which UTF-8 cannot hold, is written as JSON's escape for it, so that it is read
+    back as it was.
+    """
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as lines:
+        yield lines
+
+
+def write_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write rows as JSON lines and return how many."""
+    count = 0
+    with replacing_text(path) as lines:
+        for row in rows:
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
