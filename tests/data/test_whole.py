@@ -20,7 +20,12 @@ def test_half_a_surrogate_pair_is_read_back_as_it_was(tmp_path: Path) -> None:
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     place = tmp_path / "a.txt"
     place.write_text("old")
-    with pytest.raises(ValueError, match="half"), replacing(place) as partial:
-        partial.write_text("ne")
-        raise ValueError("half way")
+
+    def half_way() -> None:
+        with replacing(place) as partial:
+            partial.write_text("ne")
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        half_way()
     assert place.read_text() == "old" and list(tmp_path.iterdir()) == [place]
