@@ -20,7 +20,7 @@ import sqlalchemy
 
 from assay.annotate import Store
 
-EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script></textarea>&lt;b&gt;{{7*7}}'
+EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script></textarea>&lt;b&gt;{{7331*8837}}'
 
 
 def postgres_address() -> str | None:

@@ -133,7 +133,7 @@ def test_hostile_and_long_texts_come_back_as_they_were(tmp_path: Path, start: Ca
     server = start(items, answers=str(answers))
     ann = Person(server.links[0], "Ann <b>'\"")
     page = ann.open(1)
-    assert "<img" not in page and "alert(2)</script>" not in page and "49" not in page.split("长")[0]
+    assert "<img" not in page and "alert(2)</script>" not in page and "64784047" not in page
     shown = re.search(r'<textarea id="answer".*?>\n(.*?)</textarea>', page, re.DOTALL)
     assert shown is not None and html.unescape(shown[1]) == text
     # A browser sends ends of lines as CRLF.
