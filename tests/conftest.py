@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +38,19 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``tiny(family, hidden=64)``: folder of a tiny random checkpoint, built once; do not write into it."""
+    import tiny_models
+
+    made: dict[tuple[str, int], Path] = {}
+
+    def build(family: str, hidden: int = 64) -> Path:
+        key = (family, hidden)
+        if key not in made:
+            made[key] = tiny_models.build(family, tmp_path_factory.mktemp(f"tiny-{family}-{hidden}"), hidden)
+        return made[key]
+
+    return build
