@@ -12,6 +12,14 @@ from assay.study._config import (
     read_config,
 )
 from assay.study._explain import Explanation, explain_sample
+from assay.study._find import (
+    ModelPlace,
+    StudyModel,
+    StudyModels,
+    find_model,
+    read_models,
+    study_folders,
+)
 from assay.study._once import (
     Answered,
     ShownSample,
@@ -39,6 +47,7 @@ __all__ = [
     "Explanation",
     "LadderConfig",
     "MeasureConfig",
+    "ModelPlace",
     "PoolFiles",
     "QuestionConfig",
     "RuleCheck",
@@ -49,6 +58,8 @@ __all__ = [
     "SelectReport",
     "ShownSample",
     "StudyConfig",
+    "StudyModel",
+    "StudyModels",
     "StudyPlan",
     "TestbedConfig",
     "WhereConfig",
@@ -57,10 +68,12 @@ __all__ = [
     "clean_pool",
     "curves_of_table",
     "explain_sample",
+    "find_model",
     "load",
     "parse_config",
     "plan",
     "read_config",
+    "read_models",
     "read_points",
     "rule_check",
     "rule_design",
@@ -71,6 +84,7 @@ __all__ = [
     "search",
     "select_pool",
     "show_tokens",
+    "study_folders",
     "train_once",
     "write_testbed",
 ]

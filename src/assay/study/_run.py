@@ -15,6 +15,7 @@ from assay import plan as planning
 from assay.core import DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._config import StudyConfig, TestbedConfig, read_config
+from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps, result_step
 from assay.study._judged import LOG
 from assay.study._steps import SUMMARY, Tally, iterate
@@ -78,16 +79,17 @@ def run(
     study = load(config, changes, pool)
     store = Store(Path(study.where.store))
     workers = planning.parse_pool(study.where.pool)
+    target = out or Path(study.where.out or f"runs/{study.name}")
     evaluation, samples = input_steps(study)
     with workers:
         planning.run([evaluation, samples], store, workers, quiet=quiet)
         ladder = Ladder(study, evaluation, samples, read_summary(store, samples))
         runs = ladder.runs()
+        write_models(target, store, ladder, runs)
         final = result_step(ladder, runs)
         store.register(study.name, [final])
         planning.run([final], store, workers, quiet=quiet)
     made = store.path(final.key) / "report"
-    target = out or Path(study.where.out or f"runs/{study.name}")
     _publish(made, target)
     for one in runs:
         if study.judge is not None and one.judged is not None:
