@@ -3,6 +3,8 @@
     python recipes/pocket/tokenizer.py --corpus CORPUS_DIR --out runs/pocket
     python recipes/pocket/pretrain.py  --corpus CORPUS_DIR --out runs/pocket --steps 3000
 
+`--size half` is a smaller sibling, for studies of several bases; it takes the pocket model's own tokenizer
+(copy tokenizer.json and tokenizer_config.json of src/assay/model/pocket to OUT/model).
 A warm-up, a constant learning rate, then a cooldown over the last fifth of ``--steps`` on longer rows.
 The run is resumable: kill it at any moment and start the same command again.  While it is still in the
 constant phase ``--steps`` may be changed, which is how a run is cut to the hours that are there.
@@ -50,6 +52,12 @@ class PocketRecipe:
     betas: tuple[float, float] = (0.9, 0.95)
     cooldown: float = 0.2
     seed: int = 0
+
+
+SIZES = {
+    "pocket": PocketRecipe(),
+    "half": PocketRecipe(hidden_size=64, layers=2, heads=2, intermediate_size=176),
+}
 
 
 def held_out(document: dict[str, str]) -> bool:
@@ -178,10 +186,11 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--size", choices=sorted(SIZES), default="pocket")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    pretrain(arguments.corpus, arguments.out, arguments.steps, PocketRecipe())
+    pretrain(arguments.corpus, arguments.out, arguments.steps, SIZES[arguments.size])
 
 
 if __name__ == "__main__":
