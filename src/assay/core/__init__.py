@@ -1,5 +1,6 @@
 """Frozen values, identity and errors: no I/O beyond digests of files, no heavy imports."""
 
+from assay.core._bases import BaseResult, BaseRuns, BasesResult, Contrast, Upgrade, UpgradeCost, UpgradeWord
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
 from assay.core._errors import AssayError
 from assay.core._points import (
@@ -59,7 +60,11 @@ __all__ = [
     "AssayError",
     "BalancePoint",
     "Band",
+    "BaseResult",
+    "BaseRuns",
+    "BasesResult",
     "BestSize",
+    "Contrast",
     "Cost",
     "CurvePower",
     "CurveResult",
@@ -93,6 +98,9 @@ __all__ = [
     "SelectionRule",
     "SourceRow",
     "StudyResult",
+    "Upgrade",
+    "UpgradeCost",
+    "UpgradeWord",
     "Verdict",
     "VerdictWord",
     "Worth",

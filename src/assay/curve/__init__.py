@@ -14,6 +14,7 @@ from assay.curve._held_out import held_out
 from assay.curve._power import curve_power
 from assay.curve._read import read_curves
 from assay.curve._table import own_share
+from assay.curve._upgrade import Neighbours, upgrades
 
 __all__ = [
     "DECIDED",
@@ -21,6 +22,7 @@ __all__ = [
     "FURTHEST",
     "TRUSTED",
     "FreeForm",
+    "Neighbours",
     "balance_points",
     "benjamini_hochberg",
     "compare_arms",
@@ -33,5 +35,6 @@ __all__ = [
     "own_share",
     "read_curves",
     "recommend",
+    "upgrades",
     "verdicts_between",
 ]
