@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.core import TASK_TYPES, AssayError, SelectionRule
-from assay.model import LEXICAL, MINILM, PRESETS, Recipe, preset
+from assay.model import LEXICAL, MINILM, POCKET, PRESETS, Recipe, preset
 
 FULL = "full"
 
@@ -183,6 +183,18 @@ class QuestionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseConfig:
+    """One base model of a study of several: a hub id, a folder or ``pocket``, its recipe and its arms.
+
+    The recipe is the study's with the changes given here; no arms means all of them.
+    """
+
+    model: str
+    recipe: Recipe = field(default_factory=Recipe)
+    arms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WhereConfig:
     """Where things run and are kept; never part of identity."""
 
@@ -214,6 +226,9 @@ class StudyConfig:
     baselines: bool = True
     """Add balanced random and full data beside every selection."""
     language: Literal["en", "zh"] = "en"
+    bases: Mapping[str, BaseConfig] = field(default_factory=dict)
+    """The bases by name where ``base`` names several (set by the reader); ``base`` and ``recipe`` are then the
+    first's.  Rules, searches and scores are of the first base, so that the data are the same on all."""
     folder: str = "."
     """Folder that relative paths start from: that of the study file (set by the reader)."""
     measured: tuple[str, ...] | None = None
@@ -226,7 +241,7 @@ class StudyConfig:
         return (self.evaluation, *(places for places in own if places))
 
 
-_SET_BY_READER = ("folder", "measured")
+_SET_BY_READER = ("bases", "folder", "measured")
 
 
 def read_config(path: Path, changes: typing.Sequence[str] = ()) -> StudyConfig:
@@ -269,34 +284,72 @@ def _lay_over(data: dict[str, Any], change: str) -> None:
     if not found:
         raise AssayError("not a setting", place="--set", value=change, expected="key.path=value")
     *parents, last = key.split(".")
-    for parent in parents:
+    for depth, parent in enumerate(parents):
         inner = data.setdefault(parent, {})
         if not isinstance(inner, dict):
-            inner = data[parent] = {"preset": inner} if parent == "recipe" else {}
+            inner = data[parent] = _longhand(parents[: depth + 1], str(inner))
         data = inner
     data[last] = yaml.safe_load(value)
+
+
+def _longhand(parents: list[str], text: str) -> dict[str, Any]:
+    """Return what a text stands for where a mapping is set into: a preset, or the model of a named base."""
+    if parents[-1] == "recipe":
+        return {"preset": text}
+    return {"model": text} if parents[0] == "base" and len(parents) == 2 else {}
 
 
 def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     """Check plain data against :class:`StudyConfig` and return it."""
     plain = dict(data)
-    recipe = _recipe(plain.pop("recipe", "pocket" if plain.get("base", "pocket") == "pocket" else "belle"))
+    base = plain.get("base", "pocket")
+    named = _named_bases(base) if isinstance(base, Mapping) else {}
+    places = [settings["model"] for settings in named.values()] or [base]
+    recipe = _recipe(plain.pop("recipe", POCKET if POCKET in places else "belle"), "recipe")
+    bases = {name: _base(name, settings, recipe) for name, settings in named.items()}
+    if bases:
+        recipe = next(iter(bases.values())).recipe
+        plain["base"] = places[0]
     for key in ("pool", "evaluation"):
         plain[key] = _source(plain.get(key), key)
     config: StudyConfig = _build(StudyConfig, plain, "")
     _check(config)
-    return replace(config, recipe=recipe, folder=folder)
+    config = replace(config, recipe=recipe, bases=bases, folder=folder)
+    _check_bases(config)
+    return config
 
 
-def _recipe(data: Any) -> Recipe:
+def _named_bases(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings of each named base; a text alone is its model."""
+    if len(data) < 2:
+        _wrong("base", dict(data), "a model, or two names or more with a model each")
+    found = {}
+    for name, settings in data.items():
+        settings = {"model": settings} if isinstance(settings, str) else settings
+        if not isinstance(settings, Mapping) or not isinstance(settings.get("model"), str):
+            _wrong(f"base.{name}", settings, "a model, or {model: ..., recipe: {...}, arms: [...]}")
+        found[str(name)] = dict(settings)
+    return found
+
+
+def _base(name: str, settings: Mapping[str, Any], study: Recipe) -> BaseConfig:
+    place = f"base.{name}"
+    recipe = _recipe(settings["recipe"], f"{place}.recipe", study) if "recipe" in settings else study
+    built: BaseConfig = _build(BaseConfig, {**settings, "recipe": recipe}, place)
+    return built
+
+
+def _recipe(data: Any, place: str, base: Recipe | None = None) -> Recipe:
+    """Return a preset, or the changes laid over the preset that they name; else over ``base``."""
     if isinstance(data, str):
         return preset(data)
-    if not isinstance(data, dict):
-        _wrong("recipe", data, f"a preset ({', '.join(sorted(PRESETS))}) or a mapping")
+    if not isinstance(data, Mapping):
+        _wrong(place, data, f"a preset ({', '.join(sorted(PRESETS))}) or a mapping")
     changes = dict(data)
-    base = preset(str(changes.pop("preset", "pocket")))
+    if base is None or "preset" in changes:
+        base = preset(str(changes.pop("preset", POCKET)))
     known = {f.name: getattr(base, f.name) for f in fields(base)}
-    built: Recipe = _build(Recipe, {**known, **changes}, "recipe")
+    built: Recipe = _build(Recipe, {**known, **changes}, place)
     return built
 
 
@@ -411,3 +464,14 @@ def _check(config: StudyConfig) -> None:
         raise AssayError("nothing is measured", place="measure", expected="loss or answers switched on")
     if config.judge is not None and not config.measure.answers:
         raise AssayError("the judge has no answers", place="measure.answers", expected="true beside a judge")
+
+
+def _check_bases(config: StudyConfig) -> None:
+    known = {"random", "balanced", *config.arms}
+    for name, base in config.bases.items():
+        if not name.strip() or any(c in name for c in "/\\\0:") or name.startswith("."):
+            _wrong(f"base.{name}", name, "a name usable as a folder's name, without a colon")
+        for index, arm in enumerate(base.arms):
+            if arm not in known:
+                place = f"base.{name}.arms[{index}]"
+                raise AssayError("no such arm", place=place, value=arm, expected=", ".join(sorted(known)))

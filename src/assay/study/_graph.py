@@ -187,8 +187,13 @@ class Ladder:
         pool: Step,
         summary: DataSummary,
         arms: Mapping[str, ArmConfig] | None = None,
+        chooser: Ladder | None = None,
     ) -> None:
-        """Resolve the base model and the arms: those given alone, or the study's with their baselines."""
+        """Resolve the base model and the arms: those given alone, or the study's with their baselines.
+
+        ``chooser`` is the ladder of the base that chooses the data of all bases; without it this one does.
+        """
+        self.chooser = chooser or self
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
         self.base = resolve_base(str(model_place(config.base, Path(config.folder))))
         self.base_id = base_digest(self.base)
@@ -252,7 +257,7 @@ class Ladder:
 
     def _seed(self, arm: str, seed: int) -> Iterator[RunSteps]:
         recipe = self.config.recipe
-        inputs = {"order": self.order(arm, seed), "tokens": self.tokens()}
+        inputs = {"order": self.chooser.order(arm, seed), "tokens": self.tokens()}
         trunk: tuple[Step, ...] = ()
         reached, before = 0, 0
         for n_train in self.rungs(arm):
@@ -356,7 +361,7 @@ class Ladder:
         samples = recipe.samples_in(size, start, stop)
         part = "trunk" if n_train is None else "run"
         return Step(
-            "train", 1, f"{_STEPS}:train", settings, inputs, where=self.where,
+            "train", 2, f"{_STEPS}:train", settings, inputs, where=self.where,
             label=f"{part} {arm} {size} seed {seed}", estimate=self._training_cost(samples, n_train is None),
         )  # fmt: skip
 
@@ -422,7 +427,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps]) -> Step:
             | {"trunk": len(run.trunk), "shared": run.shared}
         )
     for arm in ladder.arms:
-        order = ladder.order(arm, 0)
+        order = ladder.chooser.order(arm, 0)
         inputs[f"arm/{arm}/order"] = order
         if "scores" in order.inputs:
             inputs[f"arm/{arm}/scores"] = order.inputs["scores"]

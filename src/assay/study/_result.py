@@ -42,14 +42,14 @@ def result(context: StepContext) -> None:
 def assemble(context: StepContext) -> StudyResult:
     """Read all measurements and return the result value."""
     config = context.config
-    runs = [_Measured(context, index, row) for index, row in enumerate(config["runs"])]
+    runs = [MeasuredRun(context, index, row) for index, row in enumerate(config["runs"])]
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     shares = _own_shares(runs, items)
     points = tuple(
         replace(p, own_share=shares.get((p.type, p.metric))) for run in runs for p in run.points(items)
     )
     question = config["question"]
-    rows = tuple(run.row() for run in runs if run.arm != BASE_ARM)
+    rows = tuple(run.row(config["recipe"]) for run in runs if run.arm != BASE_ARM)
     pool = _summary(context.inputs["pool"])
     reading = curve.read_curves(
         points,
@@ -86,7 +86,7 @@ def assemble(context: StepContext) -> StudyResult:
     )
 
 
-class _Measured:
+class MeasuredRun:
     """The measurements of one model, read from its steps' objects."""
 
     def __init__(self, context: StepContext, index: int, row: Mapping[str, Any]) -> None:
@@ -94,7 +94,6 @@ class _Measured:
 
         self.arm, self.seed, self.n_train = row["arm"], row["seed"], row["n_train"]
         self.key, self.trunk_parts, self.shared = row["key"], row["trunk"], row["shared"]
-        self.recipe = context.config["recipe"]
         prefix = f"run{index:04}/"
         found = {n.removeprefix(prefix): p for n, p in context.inputs.items() if n.startswith(prefix)}
         self.items = polars.read_parquet(found["answer"] / "items.parquet")
@@ -153,8 +152,8 @@ class _Measured:
             kind.setdefault(sample.group or row["item"], []).append((row["nats"] / factor, row[unit]))
         return {kind: _ratio(clusters.values()) for kind, clusters in groups.items()}
 
-    def residuals(self, items: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]:
-        """Return, by type and metric, each cluster's sum of deviations from the mean over items."""
+    def _cells(self, items: Sequence[Sample]) -> list[tuple[str, str, str, float, float]]:
+        """Return (type, metric, cluster, value, size) of every item; a mean is all value over all size."""
         rows: list[tuple[str, str, str, float, float]] = []
         if self.judgements is not None:
             for row in self.judgements.iter_rows(named=True):
@@ -165,6 +164,11 @@ class _Measured:
                 if row["nats"] is not None and row[unit]:
                     cluster = sample.group or row["item"]
                     rows.append((row["type"], metric, cluster, row["nats"] / factor, row[unit]))
+        return rows
+
+    def residuals(self, items: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]:
+        """Return, by type and metric, each cluster's sum of deviations from the mean over items."""
+        rows = self._cells(items)
         sums: dict[tuple[str, str], tuple[float, float]] = {}
         for kind, metric, _, value, size in rows:
             top, bottom = sums.get((kind, metric), (0.0, 0.0))
@@ -176,28 +180,38 @@ class _Measured:
             own[cluster] = own.get(cluster, 0.0) + value - top / bottom * size
         return found
 
-    def row(self) -> RunRow:
+    def influences(self, items: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]:
+        """Return, by type and metric, how far each cluster moves the mean over items."""
+        sizes: dict[tuple[str, str], float] = {}
+        for kind, metric, _, _, size in self._cells(items):
+            sizes[kind, metric] = sizes.get((kind, metric), 0.0) + size
+        return {
+            key: {cluster: value / sizes[key] for cluster, value in own.items()}
+            for key, own in self.residuals(items).items()
+        }
+
+    def row(self, recipe: Mapping[str, Any]) -> RunRow:
         """Return the run as the report shows it."""
         own = self.reports[-1:] if self.shared else self.reports[-2:]
         trace = [(step, loss) for part in self.reports for step, loss in part["trace"]]
         every = max(1, len(trace) // _TRACE_POINTS)
-        size = self.recipe["batch_size"]
+        size = recipe["batch_size"]
         return RunRow(
             key=self.key,
             arm=self.arm,
             seed=self.seed,
             n_train=self.n_train,
             trained_samples=sum(part["samples"] for part in own),
-            independent_samples=self.recipe["epochs"] * self.n_train,
+            independent_samples=recipe["epochs"] * self.n_train,
             tokens=sum(part["tokens"] for part in own),
             seconds=sum(part["seconds"] for part in own),
             loss_trace=tuple(((step + 1) * size, loss) for step, loss in trace[::every]),
         )
 
 
-def _own_shares(runs: Sequence[_Measured], items: Sequence[Sample]) -> dict[tuple[str, str], float]:
+def _own_shares(runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> dict[tuple[str, str], float]:
     """Return, by type and metric, how much of the item-level variance models of one ladder do not share."""
-    ladders: dict[tuple[str, int], list[_Measured]] = {}
+    ladders: dict[tuple[str, int], list[MeasuredRun]] = {}
     for run in runs:
         if run.arm != BASE_ARM:
             ladders.setdefault((run.arm, run.seed), []).append(run)
@@ -260,7 +274,7 @@ def _hours_per_thousand(rows: Sequence[RunRow]) -> float | None:
     return sum(row.seconds for row in rows) / passes * epochs * 1000 / 3600
 
 
-def _cost(rows: Sequence[RunRow], runs: Sequence[_Measured]) -> Cost:
+def _cost(rows: Sequence[RunRow], runs: Sequence[MeasuredRun]) -> Cost:
     devices = {part["device"] for run in runs for part in run.reports}
     return Cost(
         trained_samples=sum(r.trained_samples for r in rows),
@@ -290,14 +304,14 @@ def _judge(reports: Sequence[Mapping[str, Any]]) -> JudgeSummary | None:
     )
 
 
-def _said(run: _Measured, index: int) -> str | None:
+def _said(run: MeasuredRun, index: int) -> str | None:
     if run.judgements is None or "replies" not in run.judgements.columns:
         return None
     replies = run.judgements["replies"][index]
     return replies[0] if replies is not None and len(replies) else None
 
 
-def _sheets(runs: Sequence[_Measured], items: Sequence[Sample]) -> Iterable[AnswerSheet]:
+def _sheets(runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> Iterable[AnswerSheet]:
     """Show the first items of each type with the answers of the first seed at every rung."""
     shown: dict[str, int] = {}
     for index, item in enumerate(items):
