@@ -28,7 +28,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from assay.model._loss import linear_cross_entropy
-from assay.model._state import load_state, save_state
+from assay.model._state import has_state, load_state, save_state
 
 LANGUAGES = ("en", "zh")
 HELD_OUT_ONE_IN = 100
@@ -152,8 +152,8 @@ def pretrain(corpus: Path, out: Path, steps: int, recipe: PocketRecipe) -> None:
         {"params": plain, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
-    state = out / "state.safetensors"
-    first = load_state(state, model, optimizer)[0] if state.exists() else 0
+    state = out / "state"
+    first = load_state(state, model, optimizer)[0] if has_state(state) else 0
     cooldown_start = math.ceil(steps * (1 - recipe.cooldown))
     began, smooth = time.monotonic(), 0.0
     for step in range(first, steps):

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from assay.model import TokenTable, load_model
 from assay.model._batches import PASS_OVERHEAD, bucketed, packed, partition
-from assay.model._loss import linear_cross_entropy
-from assay.model._train import Loss
+from assay.model._loss import Loss, linear_cross_entropy
 
 
 def cost(lengths: list[int], groups: list[list[int]]) -> int:
@@ -60,7 +59,7 @@ def test_linear_cross_entropy_equals_torch(n: int, seed: int) -> None:
     expected.backward()
     assert torch.allclose(own.double(), expected, rtol=1e-5)
     for mine, theirs in zip(gradients, (hidden.grad, weight.grad), strict=True):
-        assert torch.allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+        assert torch.allclose(mine, theirs, rtol=1e-5, atol=1e-5)  # the sums are in fp32
 
 
 def test_buckets_packing_and_padded_logits_give_the_same_loss(base: Path, table: TokenTable) -> None:

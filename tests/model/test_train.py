@@ -13,7 +13,7 @@ from assay.core import AssayError
 from assay.model import Recipe, Segment, TokenTable, load_tokenizer, preset, train_full
 from assay.model import _train as implementation
 from assay.model._batches import bucketed
-from assay.model._train import Loss
+from assay.model._loss import Loss
 
 ORDER = np.random.default_rng(3).permutation(90)
 
@@ -49,7 +49,7 @@ def test_shared_ladder_gives_the_weights_of_independent_runs(
             part = train(
                 base, table, tmp_path / f"trunk{n_train}", Segment(recipe, 1, 90, reached, shared), trunk
             )
-            trunk, reached = part / "state.safetensors", shared
+            trunk, reached = part / "state", shared
         start = trunk if shared else None
         branch = Segment(recipe, 1, n_train, shared, recipe.steps(n_train))
         together = train(base, table, tmp_path / f"branch{n_train}", branch, start)

@@ -19,14 +19,17 @@ from assay.model._base import (
 )
 from assay.model._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
 from assay.model._recipe import PRESETS, Recipe, preset
-from assay.model._tokens import PLAIN_TEMPLATE, Encoded, TokenTable, encode, render, write_tokens
+from assay.model._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
+from assay.model._tokens import Encoded, TokenTable, encode, encode_prompts, write_tokens
 
 if TYPE_CHECKING:
     from assay.model._critics import DIMENSIONS, boolean_questions, rewarder
+    from assay.model._engine import set_threads
     from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
     from assay.model._hidden import hidden_means
     from assay.model._influence import Influence, InfluenceSettings
-    from assay.model._train import Segment, Trainer, TrainReport, set_threads, train_full, trainer
+    from assay.model._stream import ChatModel, Piece, Prompt, open_chat
+    from assay.model._train import Segment, Trainer, TrainReport, train_full, trainer
 
 _LAZY = {
     "DIMENSIONS": "_critics",
@@ -41,10 +44,14 @@ _LAZY = {
     "answer": "_evaluate",
     "reference_loss": "_evaluate",
     "text_loss": "_evaluate",
+    "ChatModel": "_stream",
+    "Piece": "_stream",
+    "Prompt": "_stream",
+    "open_chat": "_stream",
     "Segment": "_train",
     "TrainReport": "_train",
     "Trainer": "_train",
-    "set_threads": "_train",
+    "set_threads": "_engine",
     "train_full": "_train",
     "trainer": "_train",
 }
@@ -53,16 +60,19 @@ __all__ = [
     "DIMENSIONS",
     "LEXICAL",
     "MINILM",
-    "PLAIN_TEMPLATE",
+    "TEMPLATES",
     "POCKET",
     "PRESETS",
     "Answer",
+    "ChatModel",
     "Decoding",
     "Embedder",
     "Encoded",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
+    "Piece",
+    "Prompt",
     "Recipe",
     "Segment",
     "TokenTable",
@@ -71,13 +81,17 @@ __all__ = [
     "answer",
     "base_digest",
     "boolean_questions",
+    "chat_template",
     "embedder",
     "embedder_id",
     "encode",
+    "encode_prompts",
+    "end_mark",
     "hidden_means",
     "load_model",
     "load_tokenizer",
     "model_folder",
+    "open_chat",
     "pick_device",
     "preset",
     "reference_loss",
@@ -85,6 +99,7 @@ __all__ = [
     "resolve_base",
     "rewarder",
     "set_threads",
+    "stop_ids",
     "text_loss",
     "train_full",
     "trainer",

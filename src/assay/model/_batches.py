@@ -57,6 +57,40 @@ def partition(lengths: Sequence[int], limit: int) -> list[list[int]]:
     return groups[::-1]
 
 
+def micro_batches(
+    table: TokenTable,
+    rows: npt.NDArray[np.int64],
+    limit: int,
+    *,
+    pad: int,
+    packing: bool,
+    rank: int = 0,
+    world: int = 1,
+) -> list[MicroBatch]:
+    """Return one process's micro-batches of an optimizer batch: as many on every process.
+
+    Rows are dealt by length, so that all have about as much to do; a process with fewer micro-batches ends
+    with empty ones, which learn nothing and still run, as the others wait for it.
+    """
+    lengths = table.lengths[rows]
+    by_length = np.lexsort((np.arange(len(rows)), lengths))
+    shares = [np.sort(by_length[place::world]) for place in range(world)]
+    group = _filled if packing else partition
+    rounds = max(len(group(lengths[share].tolist(), limit)) for share in shares)
+    own = rows[shares[rank]]
+    batches = packed(table, own, limit) if packing else bucketed(table, own, limit, pad)
+    return batches + [_empty(pad, packing=packing)] * (rounds - len(batches))
+
+
+def _empty(pad: int, *, packing: bool) -> MicroBatch:
+    import torch
+
+    ids = torch.full((1, 2), pad)
+    return MicroBatch(
+        ids, torch.zeros_like(ids, dtype=torch.bool), torch.arange(2)[None] if packing else None
+    )
+
+
 def bucketed(table: TokenTable, rows: npt.NDArray[np.int64], limit: int, pad: int) -> list[MicroBatch]:
     """Return right-padded micro-batches of the given rows.
 
@@ -77,6 +111,19 @@ def bucketed(table: TokenTable, rows: npt.NDArray[np.int64], limit: int, pad: in
     return batches
 
 
+def _filled(lengths: Sequence[int], limit: int) -> list[list[int]]:
+    """Group rows in their order, each group as full as it gets."""
+    groups: list[list[int]] = []
+    filled = 0
+    for i, length in enumerate(lengths):
+        if not groups or filled + length > limit:
+            groups.append([])
+            filled = 0
+        groups[-1].append(i)
+        filled += length
+    return groups
+
+
 def packed(table: TokenTable, rows: npt.NDArray[np.int64], limit: int) -> list[MicroBatch]:
     """Return padding-free micro-batches: rows end to end, positions from 0 in each.
 
@@ -86,16 +133,8 @@ def packed(table: TokenTable, rows: npt.NDArray[np.int64], limit: int) -> list[M
     import torch
 
     items = [table.row(int(row)) for row in rows]
-    groups: list[list[int]] = [[]]
-    filled = 0
-    for i, (ids, _) in enumerate(items):
-        if groups[-1] and filled + len(ids) > limit:
-            groups.append([])
-            filled = 0
-        groups[-1].append(i)
-        filled += len(ids)
     batches = []
-    for group in groups:
+    for group in _filled([len(ids) for ids, _ in items], limit):
         ids = np.concatenate([items[i][0] for i in group])
         learned = np.concatenate([np.r_[False, items[i][1][1:]] for i in group])
         positions = np.concatenate([np.arange(len(items[i][0])) for i in group])

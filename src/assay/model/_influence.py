@@ -15,8 +15,8 @@ from torch import Tensor
 from assay.core import AssayError, Sample
 from assay.model._base import load_model, load_tokenizer, pick_device
 from assay.model._evaluate import pad_right
+from assay.model._loss import Loss
 from assay.model._tokens import Encoded, encode
-from assay.model._train import Loss
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
@@ -121,7 +121,8 @@ class Influence:
 
     def _mean_loss(self, rows: Sequence[Encoded]) -> Tensor:
         batch = pad_right(rows, self.model.config.pad_token_id or 0)
-        return self.loss(batch) / batch.learned[:, 1:].sum()
+        loss: Tensor = self.loss(batch) / batch.learned[:, 1:].sum()
+        return loss
 
     def _load(self, checkpoint: _Checkpoint) -> None:
         place = 0

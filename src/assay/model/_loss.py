@@ -11,9 +11,70 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from assay.model._batches import MicroBatch
 
 CHUNK = 512
+
+
+class Loss(nn.Module):
+    """Summed cross-entropy of learned tokens, by the cheapest way that is right for the model.
+
+    Most causal models are a body and a linear head; then only learned positions pass the head, in
+    chunks.  Whether that is so is not guessed from names: it is checked once on the model itself.
+    A module around the model, so that what spreads a model over devices can take hold of both.
+    """
+
+    def __init__(self, model: Any, dtype: str) -> None:
+        """Check whether the head may be applied apart from the body."""
+        super().__init__()
+        self.model = model
+        self.dtype = torch.bfloat16 if dtype == "bf16" else None
+        self.split = self._head_is_linear()
+
+    @property
+    def body(self) -> Any:
+        """The model without its head, None where it has no such part."""
+        return getattr(self.model, self.model.base_model_prefix, None)
+
+    @property
+    def head(self) -> Any:
+        """The layer from hidden states to logits."""
+        return self.model.get_output_embeddings()
+
+    @torch.no_grad()
+    def _head_is_linear(self) -> bool:
+        if self.body is None or getattr(self.head, "bias", None) is not None:
+            return False
+        if not hasattr(self.head, "weight"):
+            return False
+        device = self.head.weight.device
+        ids = torch.arange(8, device=device)[None] % self.head.weight.shape[0]
+        was_training = self.model.training
+        self.model.eval()
+        logits = self.model(input_ids=ids).logits.float()
+        hidden = self.body(input_ids=ids).last_hidden_state
+        own = (hidden @ self.head.weight.T).float()
+        self.model.train(was_training)
+        return own.shape == logits.shape and bool(torch.allclose(own, logits, rtol=1e-3, atol=1e-3))
+
+    def forward(self, batch: MicroBatch) -> Tensor:
+        """Return the summed loss in nats over the learned tokens of a micro-batch."""
+        device = self.head.weight.device
+        inputs: dict[str, Tensor] = {"input_ids": batch.ids.to(device)}
+        if batch.positions is not None:
+            inputs["position_ids"] = batch.positions.to(device)
+        learned = batch.learned[:, 1:].to(device)
+        targets = inputs["input_ids"][:, 1:][learned]
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.dtype is not None):
+            if self.split:
+                hidden = self.body(**inputs, use_cache=False).last_hidden_state[:, :-1][learned]
+            else:
+                logits = self.model(**inputs, use_cache=False).logits[:, :-1][learned]
+        if self.split:
+            return linear_cross_entropy(hidden, self.head.weight, targets, self.dtype)
+        return nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

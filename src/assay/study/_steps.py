@@ -359,7 +359,7 @@ def train(context: StepContext) -> None:
     report = model.trainer(recipe.trainer)(
         model.Segment(recipe, config["seed"], n_train, config["start"], config["stop"]),
         base=Path(context.where["base"]),
-        state=None if state is None else state / "state.safetensors",
+        state=None if state is None else state / "state",
         table=model.TokenTable(context.inputs["tokens"]),
         order=rows,
         out=context.out,
