@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import AssayError, digest, file_digest
+from assay.model._templates import chat_template
 
 POCKET = "pocket"
 _IDENTITY = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
@@ -82,11 +83,14 @@ def pick_device(wanted: str = "auto") -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer of a model folder."""
+def load_tokenizer(folder: Path, template: str | None = None) -> Any:
+    """Load the tokenizer of a model folder; ``template`` names the chat template it is to use and save."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if template is not None:
+        tokenizer.chat_template = chat_template(tokenizer, template)
+    return tokenizer
 
 
 def load_model(folder: Path, device: str = "cpu", attention: str | None = None) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from assay.core import AssayError, Sample
 from assay.model._base import load_tokenizer, pick_device
 from assay.model._batches import partition
-from assay.model._tokens import render
+from assay.model._templates import render
 
 _POOLED = "gpt_neox_reward_model"
 

@@ -10,7 +10,8 @@ import torch
 
 from assay.core import Sample
 from assay.model._batches import MicroBatch, partition
-from assay.model._tokens import Encoded, encode, render
+from assay.model._templates import stop_ids
+from assay.model._tokens import Encoded, encode, encode_prompts
 
 Advance = Callable[[float, float, str], None]
 
@@ -140,46 +141,52 @@ def answer(
 ) -> list[Answer]:
     """Generate one answer for each item's prompt, in item order, batched by prompt length."""
     model.eval()
-    prompts = [render(tokenizer, item.prompt, generation_prompt=True) for item in items]
-    encoded = tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    encoded = encode_prompts(tokenizer, [item.prompt for item in items])
+    stops = stop_ids(tokenizer)
     by_length = sorted(range(len(items)), key=lambda i: (len(encoded[i]), i))
     results: list[Answer | None] = [None] * len(items)
     for start in range(0, len(items), decoding.batch_size):
         picked = by_length[start : start + decoding.batch_size]
-        generated = _generate(model, tokenizer, [encoded[i] for i in picked], decoding, start)
+        generated = _generate(model, stops, [encoded[i] for i in picked], decoding, start)
         for i, ids in zip(picked, generated, strict=True):
-            results[i] = _finish(tokenizer, items[i], ids)
+            results[i] = _finish(tokenizer, stops, items[i], ids)
         advance(start + len(picked), len(items), "answer")
     return [r for r in results if r is not None]
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], decoding: Decoding, offset: int
+    model: Any, stops: list[int], prompts: Sequence[Sequence[int]], decoding: Decoding, offset: int
 ) -> list[list[int]]:
+    from transformers import GenerationConfig
+
     device = next(model.parameters()).device
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     width = max(len(p) for p in prompts)
     room = getattr(model.config, "max_position_embeddings", None) or width + decoding.max_new_tokens
-    budget = max(1, min(decoding.max_new_tokens, room - width))
+    # Padding is masked, so any id will do; an end mark also fills up rows that have ended.
+    pad = stops[0]
     ids = torch.tensor([[*[pad] * (width - len(p)), *p] for p in prompts], device=device)
     mask = torch.tensor([[*[0] * (width - len(p)), *[1] * len(p)] for p in prompts], device=device)
     sampled = decoding.temperature > 0
-    extra = {"temperature": decoding.temperature, "top_p": decoding.top_p} if sampled else {}
-    torch.manual_seed(decoding.seed * 1_000_003 + offset)
-    out = model.generate(
-        input_ids=ids,
-        attention_mask=mask,
+    extra = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0} if sampled else {}
+    settings = GenerationConfig(
         do_sample=sampled,
-        max_new_tokens=budget,
+        max_new_tokens=max(1, min(decoding.max_new_tokens, room - width)),
         pad_token_id=pad,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=stops,
         **extra,
     )
+    torch.manual_seed(decoding.seed * 1_000_003 + offset)
+    # What a model's generation_config.json asks for (penalties, top_k ...) is not part of the decoding.
+    own, model.generation_config = model.generation_config, settings
+    try:
+        out = model.generate(input_ids=ids, attention_mask=mask)
+    finally:
+        model.generation_config = own
     return [row[width:].tolist() for row in out]
 
 
-def _finish(tokenizer: Any, item: Sample, ids: list[int]) -> Answer:
-    ended = tokenizer.eos_token_id in ids
-    kept = ids[: ids.index(tokenizer.eos_token_id)] if ended else ids
+def _finish(tokenizer: Any, stops: list[int], item: Sample, ids: list[int]) -> Answer:
+    end = next((place for place, token in enumerate(ids) if token in stops), None)
+    kept = ids[:end]
     text = tokenizer.decode(kept, skip_special_tokens=True)
-    return Answer(item.id, text.strip(), len(kept) + ended, ended)
+    return Answer(item.id, text.strip(), len(kept) + (end is not None), end is not None)

@@ -1,9 +1,10 @@
-"""Chat template, tokens and loss mask: what the model reads, and which tokens it is trained on."""
+"""Tokens and loss mask: what the model reads, and which tokens it is trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core import AssayError, Message, Sample
-
-# Plain default for tokenizers without a chat template (Alpaca's headings, without its preamble).
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}"
-    "{% elif message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] + '\\n\\n' }}"
-    "{% else %}{{ '### Response:\\n' + message['content'] + eos_token }}"
-    "{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}"
-)
+from assay.model._templates import end_mark, render
 
 _BLOCK = 1024
 
@@ -35,23 +26,50 @@ class Encoded:
     cut: bool = False
 
 
-def render(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool = False) -> str:
-    """Return the text of a conversation by the tokenizer's chat template or the plain default."""
-    turns = [{"role": m.role, "content": m.content} for m in messages]
-    template = None if getattr(tokenizer, "chat_template", None) else PLAIN_TEMPLATE
-    text: str = tokenizer.apply_chat_template(
-        turns, chat_template=template, tokenize=False, add_generation_prompt=generation_prompt
-    )
-    return text
+def encode(tokenizer: Any, samples: Sequence[Sample], max_tokens: int) -> list[Encoded]:
+    """Tokenize samples whole and mark the tokens of assistant turns with their end marks.
+
+    The ids up to an answer are those that :func:`encode_prompts` gives for its prompt.  Longer samples are
+    cut at the right and say so (``cut``); a sample whose prompt alone is longer than ``max_tokens`` has no
+    learned token.
+    """
+    if not samples:
+        return []
+    mark = end_mark(tokenizer)
+    texts = [render(tokenizer, s.messages) for s in samples]
+    spans = [_answer_spans(tokenizer, s.messages, text, mark) for s, text in zip(samples, texts, strict=True)]
+    encoded = []
+    for row, found in zip(
+        _tokenize(tokenizer, texts, [[a for a, _ in f] for f in spans]), spans, strict=True
+    ):
+        learned = np.zeros(len(row.ids), np.bool_)
+        starts = np.asarray(row.starts)
+        for first, (_, stop) in zip(row.firsts, found, strict=True):
+            learned[first:] |= starts[first:] < stop
+        kept = tuple(learned[:max_tokens].tolist())
+        encoded.append(Encoded(tuple(row.ids[:max_tokens]), kept, len(row.ids) > max_tokens))
+    return encoded
 
 
-def answer_spans(tokenizer: Any, messages: Sequence[Message], text: str) -> list[tuple[int, int]]:
+def encode_prompts(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+    """Return the ids after which the model is to write an answer, for each conversation."""
+    if not conversations:
+        return []
+    mark = end_mark(tokenizer)
+    texts = [render(tokenizer, messages, generation_prompt=True) for messages in conversations]
+    borders = [
+        [a for a, _ in _answer_spans(tokenizer, messages, text, mark)]
+        for messages, text in zip(conversations, texts, strict=True)
+    ]
+    return [row.ids for row in _tokenize(tokenizer, texts, borders)]
+
+
+def _answer_spans(tokenizer: Any, messages: Sequence[Message], text: str, mark: str) -> list[tuple[int, int]]:
     """Return the character spans of ``text`` that hold assistant turns with their end mark."""
     spans = []
     for index, message in enumerate(messages):
         if message.role != "assistant":
             continue
-        before = render(tokenizer, messages[:index], generation_prompt=True)
         through = render(tokenizer, messages[: index + 1])
         if not text.startswith(through):
             # A template that writes past turns differently: only the last turn can be located.
@@ -59,7 +77,12 @@ def answer_spans(tokenizer: Any, messages: Sequence[Message], text: str) -> list
                 continue
             through = text
         # A template may open an assistant turn differently from its generation prompt.
-        spans.append((_common_prefix(before, through), len(through)))
+        if index:
+            start = _common_prefix(render(tokenizer, messages[:index], generation_prompt=True), through)
+        else:
+            start = max(0, through.find(message.content.strip()))
+        ended = through.rfind(mark, start)
+        spans.append((start, len(through) if ended < 0 else ended + len(mark)))
     return spans
 
 
@@ -70,11 +93,20 @@ def _common_prefix(a: str, b: str) -> int:
     return next((i for i in range(limit) if a[i] != b[i]), limit)
 
 
-def encode(tokenizer: Any, samples: Sequence[Sample], max_tokens: int) -> list[Encoded]:
-    """Tokenize samples whole and mark the tokens of assistant turns.
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """Ids, the characters at which they start, and the index of the first token of each answer."""
 
-    Longer samples are cut at the right and say so (``cut``); a sample whose prompt alone is longer than
-    ``max_tokens`` has no learned token.
+    ids: list[int]
+    starts: list[int]
+    firsts: list[int]
+
+
+def _tokenize(tokenizer: Any, texts: Sequence[str], borders: Sequence[Sequence[int]]) -> list[_Tokens]:
+    """Tokenize texts so that no token lies across a border; ``borders`` are character places.
+
+    A model that answers sees the text before a border alone.  Texts are tokenized whole, and cut only at
+    borders where that gives other ids for the part before.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise AssayError(
@@ -83,16 +115,38 @@ def encode(tokenizer: Any, samples: Sequence[Sample], max_tokens: int) -> list[E
             expected="a fast tokenizer (tokenizer.json)",
             hint="convert it with transformers' AutoTokenizer(..., use_fast=True).save_pretrained(folder)",
         )
-    texts = [render(tokenizer, s.messages) for s in samples]
-    batch = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-    encoded = []
-    for sample, text, ids, offsets in zip(
-        samples, texts, batch["input_ids"], batch["offset_mapping"], strict=True
-    ):
-        spans = answer_spans(tokenizer, sample.messages, text)
-        learned = tuple(any(a <= start < b for a, b in spans) for start, _ in offsets[:max_tokens])
-        encoded.append(Encoded(tuple(ids[:max_tokens]), learned, len(ids) > max_tokens))
-    return encoded
+    heads = [text[:border] for text, places in zip(texts, borders, strict=True) for border in places]
+    batch = tokenizer([*texts, *heads], add_special_tokens=False, return_offsets_mapping=True)
+    whole = list(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
+    before = iter(batch["input_ids"][len(texts) :])
+    found = []
+    for text, places, (ids, offsets) in zip(texts, borders, whole, strict=False):
+        firsts = []
+        straddled = []
+        for border in places:
+            head = next(before)
+            firsts.append(len(head))
+            if ids[: len(head)] != head:
+                straddled.append(border)
+        if straddled:
+            found.append(_cut(tokenizer, text, places, straddled))
+        else:
+            found.append(_Tokens(ids, [start for start, _ in offsets], firsts))
+    return found
+
+
+def _cut(tokenizer: Any, text: str, borders: Sequence[int], cuts: Sequence[int]) -> _Tokens:
+    """Tokenize the parts of a text between ``cuts``, each as :func:`_tokenize` does."""
+    ids: list[int] = []
+    starts: list[int] = []
+    firsts: list[int] = []
+    for low, high in pairwise([0, *cuts, len(text)]):
+        inside = [border - low for border in borders if low <= border < high]
+        part = _tokenize(tokenizer, [text[low:high]], [inside])[0]
+        firsts += [len(ids) + first for first in part.firsts]
+        starts += [low + start for start in part.starts]
+        ids += part.ids
+    return _Tokens(ids, starts, firsts)
 
 
 class TokenTable:

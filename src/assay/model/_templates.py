@@ -1,0 +1,161 @@
+"""Chat templates: how a conversation is written for a model, by the tokenizer's own rule or a named one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assay.core import AssayError, Message
+
+# Alpaca's headings without its preamble; what tokenizers without a template get.
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}"
+    "{% elif message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] + '\\n\\n' }}"
+    "{% else %}{{ '### Response:\\n' + message['content'] + eos_token | default('') }}"
+    "{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}"
+)
+
+# The cards of BELLE-7B-0.2M to 2M: prompts end in "Assistant:", answers follow after a space.  Turns follow
+# each other without a separator, as in BELLE's training code.
+_BELLE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}"
+    "{% elif message['role'] == 'user' %}{{ 'Human: ' + message['content'] + '\\n\\n' }}"
+    "{% else %}{{ 'Assistant: ' + message['content'] + eos_token | default('') }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+
+# Stanford Alpaca's prompt without input (an input is already part of the user's turn); a system turn takes
+# the place of its preamble.
+_ALPACA = (
+    "{% if messages[0]['role'] != 'system' %}{{ 'Below is an instruction that describes a task. "
+    "Write a response that appropriately completes the request.\\n\\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}"
+    "{% elif message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] + '\\n\\n' }}"
+    "{% else %}{{ '### Response:' + message['content'] + eos_token | default('') }}"
+    "{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### Response:' }}{% endif %}"
+)
+
+_CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+
+TEMPLATES: Mapping[str, str] = {
+    "plain": PLAIN_TEMPLATE,
+    "belle": _BELLE,
+    "alpaca": _ALPACA,
+    "chatml": _CHATML,
+}
+AUTO = "auto"
+
+
+def template_names() -> tuple[str, ...]:
+    """Return what ``Recipe.template`` may be."""
+    return (AUTO, *TEMPLATES)
+
+
+def chat_template(tokenizer: Any, name: str = AUTO) -> str:
+    """Return a named template for a tokenizer; ``auto`` is the tokenizer's own, else ``plain``.
+
+    A named template begins with the start mark where the tokenizer itself puts one before a text; an own
+    template is taken as it is, as it says itself where a start mark belongs.
+    """
+    own: str | None = getattr(tokenizer, "chat_template", None)
+    if name == AUTO and own:
+        return own
+    body = TEMPLATES["plain" if name == AUTO else name]
+    bos = tokenizer.bos_token_id
+    starts = bos is not None and tokenizer("")["input_ids"][:1] == [bos]
+    return "{{ bos_token }}" + body if starts else body
+
+
+def render(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool = False) -> str:
+    """Return the text of a conversation by the tokenizer's chat template or the plain default.
+
+    Where a template refuses system turns, they are put before the user turn that follows.  Raises
+    :class:`AssayError` where it refuses the conversation even so (roles that do not alternate ...).
+    """
+    from jinja2 import TemplateError
+
+    template = chat_template(tokenizer)
+    try:
+        return _apply(tokenizer, template, messages, generation_prompt)
+    except TemplateError as error:
+        folded = _without_system(messages)
+        if len(folded) == len(messages):
+            raise _refused(tokenizer, messages, error) from None
+    try:
+        return _apply(tokenizer, template, folded, generation_prompt)
+    except TemplateError as error:
+        raise _refused(tokenizer, messages, error) from None
+
+
+def _apply(tokenizer: Any, template: str, messages: Sequence[Message], generation_prompt: bool) -> str:
+    turns = [{"role": m.role, "content": m.content} for m in messages]
+    text: str = tokenizer.apply_chat_template(
+        turns, chat_template=template, tokenize=False, add_generation_prompt=generation_prompt
+    )
+    return text
+
+
+def _without_system(messages: Sequence[Message]) -> list[Message]:
+    """Put each system turn before the user turn that follows it."""
+    folded: list[Message] = []
+    waiting = ""
+    for message in messages:
+        if message.role == "system":
+            waiting += message.content + "\n\n"
+        elif message.role == "user":
+            folded.append(Message("user", waiting + message.content))
+            waiting = ""
+        else:
+            folded.append(message)
+    return folded
+
+
+def _refused(tokenizer: Any, messages: Sequence[Message], error: Exception) -> AssayError:
+    return AssayError(
+        f"the chat template refuses a conversation: {error}",
+        place=getattr(tokenizer, "name_or_path", None),
+        value=", ".join(m.role for m in messages),
+        expected="turns in an order that the model's chat template takes",
+        hint="choose another template (recipe.template) or leave such samples out",
+    )
+
+
+def end_mark(tokenizer: Any) -> str:
+    """Return the special token with which the template ends an assistant turn.
+
+    Raises :class:`AssayError` where there is none: a model could not learn to stop.
+    """
+    content = "assay"
+    text = render(tokenizer, (Message("user", "?"), Message("assistant", content)))
+    tail = text[text.rindex(content) + len(content) :]
+    special = sorted(tokenizer.added_tokens_decoder.values(), key=lambda token: -len(token.content))
+    found = [token.content for token in special if token.special and token.content in tail]
+    if not found:
+        raise AssayError(
+            "the template writes no end mark that the tokenizer knows",
+            place=getattr(tokenizer, "name_or_path", None),
+            value=tail,
+            expected="a special token after the assistant's turn",
+            hint="set eos_token in tokenizer_config.json to a special token, or choose another template",
+        )
+    return min(found, key=tail.index)
+
+
+def stop_ids(tokenizer: Any) -> list[int]:
+    """Return the ids that end an answer: the template's end mark and the tokenizer's own."""
+    mark = tokenizer.convert_tokens_to_ids(end_mark(tokenizer))
+    own = tokenizer.eos_token_id
+    return [mark] if own is None or own == mark else [mark, own]
