@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# The same examples each time, so that a failure is of the change and not of the day; `explore` draws new ones.
+# The same examples each time: a failure is of the change, not of the day. `explore` draws new ones.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
