@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from assay.core import AssayError, Point, StudyResult, canonical_json
+from assay.core import AssayError, BasesResult, Point, StudyResult, canonical_json
 from assay.report._format import clean
 
 if TYPE_CHECKING:
@@ -18,10 +18,18 @@ RESULT = "result.json"
 HTML = "report.html"
 
 
-def points_frame(result: StudyResult) -> polars.DataFrame:
-    """Return all measured points, one a row, in the result's order; a missing cell is null, never 0."""
+def points_frame(result: StudyResult | BasesResult) -> polars.DataFrame:
+    """Return all measured points, one a row, in the result's order; a missing cell is null, never 0.
+
+    Of several bases each row names its own.
+    """
     import polars
 
+    if isinstance(result, BasesResult):
+        frames = [(base.name, points_frame(base.result)) for base in result.bases]
+        return polars.concat(
+            frame.insert_column(0, polars.lit(clean(name)).alias("base")) for name, frame in frames
+        )
     schema = {
         "type": polars.String,
         "arm": polars.String,
@@ -42,19 +50,17 @@ def _cell(point: Point, name: str) -> Any:
     return clean(value) if isinstance(value, str) else value
 
 
-def write_report(result: StudyResult, folder: Path) -> list[Path]:
+def write_report(result: StudyResult | BasesResult, folder: Path) -> list[Path]:
     """Write report.html, report.md, points.csv, points.parquet and result.json; return their paths.
 
     The same result gives the same bytes.  Each file appears whole, by a rename.
     """
-    from assay.report._html import render_html
-    from assay.report._markdown import render_markdown
-
     folder.mkdir(parents=True, exist_ok=True)
     frame = points_frame(result)
+    html, markdown = _rendered(result)
     texts = {
-        HTML: render_html(result),
-        "report.md": render_markdown(result),
+        HTML: html,
+        "report.md": markdown,
         "points.csv": frame.write_csv(),
         RESULT: canonical_json(result) + "\n",
     }
@@ -63,6 +69,17 @@ def write_report(result: StudyResult, folder: Path) -> list[Path]:
     partial = folder / f".{parquet.name}.partial"
     frame.write_parquet(partial, compression="zstd", statistics=False)
     return [*written, partial.replace(parquet)]
+
+
+def _rendered(result: StudyResult | BasesResult) -> tuple[str, str]:
+    if isinstance(result, BasesResult):
+        from assay.report._bases import render_bases_html, render_bases_markdown
+
+        return render_bases_html(result), render_bases_markdown(result)
+    from assay.report._html import render_html
+    from assay.report._markdown import render_markdown
+
+    return render_html(result), render_markdown(result)
 
 
 def replace_file(path: Path, content: bytes) -> Path:
@@ -75,8 +92,22 @@ def replace_file(path: Path, content: bytes) -> Path:
 def load_result(path: Path) -> StudyResult:
     """Read a result.json again; the value equals the one that was written.
 
-    Raises :class:`AssayError` where the file is not a study's result, with the first wrong place in it.
+    Raises :class:`AssayError` where the file is not the result of a study on one base, with the first wrong
+    place in it.
     """
+    found = load_study(path)
+    if isinstance(found, BasesResult):
+        raise AssayError(
+            "the result is of several bases",
+            place=str(path),
+            expected="that of one: "
+            + ", ".join(str(path.parent / base.name / RESULT) for base in found.bases),
+        )
+    return found
+
+
+def load_study(path: Path) -> StudyResult | BasesResult:
+    """Read a result.json again, of one base or of several."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -85,6 +116,8 @@ def load_result(path: Path) -> StudyResult:
             place=str(path),
             expected=f"a {RESULT} that a study wrote",
         ) from None
+    if isinstance(data, dict) and "bases" in data:
+        return restore(BasesResult, data, place=str(path))
     return restore(StudyResult, data, place=str(path))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
 from assay.report import _format
 from assay.report._charts import bar, cost_bars, traces, whisker
+from assay.report._export_words import export_names
 from assay.report._findings import findings
 from assay.report._index import Index, evaluation_only, index, pairs
 from assay.report._panel import Domain, Panel, domain, draw, symbols
@@ -21,7 +22,7 @@ from assay.report._words import CATALOGUES, Words, words
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_GLYPHS = {
+GLYPHS = {
     "rising": "↗",
     "plateau": "→",
     "falling": "↘",
@@ -97,7 +98,7 @@ class _View:
             "found": self.found,
             "f": _format,
             "labels": CATALOGUES[result.language],
-            "glyphs": _GLYPHS,
+            "glyphs": GLYPHS,
             "dash_text": _format.DASH,
             "findings": findings(result, self.found.headline, self.w),
             "answer": answer_text(result, self.w),
@@ -112,6 +113,7 @@ class _View:
             **{
                 f.__name__: f for f in (self.draw, self.panel_exists, self.reach, self.unsatisfied, self.clip)
             },
+            **export_names(self.w),
             "point_count": self.point_count,
             "reason": self.reason,
             "next_runs": self.next_runs,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from assay.core import BASE_ARM, OVERALL, TASK_TYPES, ArmComparison, CurveResult, Point, StudyResult
 
-_METRICS = ("score", "loss", "bits_per_byte")
+METRICS = ("score", "loss", "bits_per_byte")
 
 
-def _ordered(found: Iterable[str], first: Iterable[str]) -> tuple[str, ...]:
+def ordered(found: Iterable[str], first: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct names of ``found``, those of ``first`` ahead, the others as they came."""
     names = dict.fromkeys(found)
     ahead = [name for name in first if name in names]
@@ -54,9 +54,9 @@ def index(result: StudyResult) -> Index:
     arms = [a.name for a in result.arms] + [p.arm for p in result.points] + [c.arm for c in result.curves]
     types = [name for name, _ in points] + [name for name, _, _ in curves]
     return Index(
-        metrics=_ordered(metrics, _METRICS),
+        metrics=ordered(metrics, METRICS),
         arms=tuple(name for name in dict.fromkeys(arms) if name != BASE_ARM),
-        types=_ordered(types, (OVERALL, *TASK_TYPES)),
+        types=ordered(types, (OVERALL, *TASK_TYPES)),
         curves=curves,
         points={key: tuple(group) for key, group in points.items()},
         run_rows=_run_rows(result),

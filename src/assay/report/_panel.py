@@ -130,9 +130,9 @@ def _base(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -
             title = w(
                 "curves.base", arm=w.arm(point.arm), value=number(point.value), run=short_key(point.run)
             )
-            rule = element(
-                "path", element("title", title), d=path([(x.start, level), (x.end, level)]), class_="base"
-            )
+            own = f"base own a{found.arm_number(point.arm) % COLOURS}" if point.arm in found.arms else "base"
+            line = path([(x.start, level), (x.end, level)])
+            rule = element("path", element("title", title), d=line, class_=own)
             yield _linked(rule, point, found)
 
 

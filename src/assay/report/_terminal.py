@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import OVERALL, CurvePower, CurveResult, Reading, StudyResult
+from assay.core import OVERALL, BasesResult, CurvePower, CurveResult, Reading, StudyResult
 from assay.report._files import HTML
 from assay.report._findings import findings
 from assay.report._format import (
@@ -141,6 +141,10 @@ def print_value(value: Any, console: Console) -> None:
 
     if isinstance(value, StudyResult):
         print_summary(value, console)
+    elif isinstance(value, BasesResult):
+        from assay.report._bases import print_bases
+
+        print_bases(value, console)
     elif isinstance(value, Inspection):
         from assay.report._inspection import inspection_parts
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.core import TASK_TYPES, AssayError, SelectionRule
+from assay.core import BASE_ARM, TASK_TYPES, AssayError, SelectionRule
 from assay.model import LEXICAL, MINILM, POCKET, PRESETS, Recipe, preset
 
 FULL = "full"
@@ -227,7 +227,7 @@ class StudyConfig:
     """Add balanced random and full data beside every selection."""
     language: Literal["en", "zh"] = "en"
     bases: Mapping[str, BaseConfig] = field(default_factory=dict)
-    """The bases by name where ``base`` names several (set by the reader); ``base`` and ``recipe`` are then the
+    """Bases by name where ``base`` names several (set by the reader); ``base`` and ``recipe`` are then the
     first's.  Rules, searches and scores are of the first base, so that the data are the same on all."""
     folder: str = "."
     """Folder that relative paths start from: that of the study file (set by the reader)."""
@@ -467,11 +467,10 @@ def _check(config: StudyConfig) -> None:
 
 
 def _check_bases(config: StudyConfig) -> None:
-    known = {"random", "balanced", *config.arms}
-    for name, base in config.bases.items():
+    for name in config.bases:
         if not name.strip() or any(c in name for c in "/\\\0:") or name.startswith("."):
             _wrong(f"base.{name}", name, "a name usable as a folder's name, without a colon")
-        for index, arm in enumerate(base.arms):
-            if arm not in known:
-                place = f"base.{name}.arms[{index}]"
-                raise AssayError("no such arm", place=place, value=arm, expected=", ".join(sorted(known)))
+        if name in (BASE_ARM, "random", "balanced", "judgements"):
+            raise AssayError(
+                "the name means something else", place=f"base.{name}", hint="choose another name"
+            )

@@ -89,7 +89,7 @@ def _reading(
     else:
         entries = []
         for index, place in enumerate(expand(source, Path(config.folder), name)):
-            entries.append({"name": Path(place).name, "digest": _digest(place)})
+            entries.append({"name": Path(place).name, "digest": place_digest(place)})
             where[f"file/{index}"] = place
         settings = {"files": entries}
         files = (Path(p) for name, p in where.items() if name.startswith("file/"))
@@ -126,7 +126,7 @@ def expand(places: tuple[str, ...], folder: Path, key: str) -> list[str]:
     return found
 
 
-def _digest(place: str) -> str:
+def place_digest(place: str) -> str:
     """Return the digest of a file or of every file of a folder; a hub id stands for itself."""
     if place.startswith("hf:"):
         return place
@@ -198,7 +198,7 @@ class Ladder:
         self.base = resolve_base(str(model_place(config.base, Path(config.folder))))
         self.base_id = base_digest(self.base)
         self.where = {"base": str(self.base), "device": config.where.device}
-        self.notes: list[str] = []
+        self.notes: list[str] = list(chooser.notes) if chooser else []
         self.arms = self._arms() if arms is None else dict(arms)
         self.sizes = self._sizes()
 
@@ -289,12 +289,12 @@ class Ladder:
             inputs["scores"] = self.scores(by)
         if chosen.file is not None:
             (place,) = expand((chosen.file,), Path(self.config.folder), f"arms.{arm}.file")
-            settings["file"], where["file"] = _digest(place), place
+            settings["file"], where["file"] = place_digest(place), place
         if chosen.rule in select.VECTOR_SELECTIONS:
             where |= self._models()
             settings["embedder"] = embedder_id(where["embedder"])
         if chosen.rule == "target":
-            settings["target"] = [_digest(place) for place in where["target"]]
+            settings["target"] = [place_digest(place) for place in where["target"]]
         return Step("order", 2, f"{_STEPS}:order", settings, inputs, where=where, label=f"{arm}, seed {seed}")
 
     def _models(self) -> dict[str, Any]:
@@ -328,7 +328,7 @@ class Ladder:
                 settings[need] = base_digest(model_folder(where[need], f"models.{need}"))
         for need in ("target", "reference"):
             if need in needs:
-                settings[need] = [_digest(place) for place in where[need]]
+                settings[need] = [place_digest(place) for place in where[need]]
         estimate = Estimate(seconds=self.summary.samples / (50 if needs and needs != ("pool",) else 5000))
         return Step(
             "score", 2, f"{_STEPS}:measure", settings, {"pool": self.pool}, where={**where, "by": by},
@@ -337,7 +337,8 @@ class Ladder:
 
     def tokens(self) -> Step:
         """Return the step that tokenizes the pool."""
-        settings = {"base": self.base_id, "max_tokens": self.config.recipe.max_tokens}
+        recipe = self.config.recipe
+        settings = {"base": self.base_id, "max_tokens": recipe.max_tokens, "template": recipe.template}
         estimate = Estimate(seconds=self.summary.samples / 5000)
         inputs = {"pool": self.pool}
         return Step(
@@ -379,6 +380,7 @@ class Ladder:
             "loss": measure.loss,
             "answers": measure.answers,
             "max_tokens": measure.max_tokens,
+            "template": self.config.recipe.template,
             "threads": self.config.recipe.threads,
         }
         if measure.answers:
@@ -413,7 +415,7 @@ class Ladder:
         return Step("judge", 1, f"{_STEPS}:judge_answers", settings, inputs, label=label, estimate=estimate)
 
 
-def result_step(ladder: Ladder, runs: list[RunSteps]) -> Step:
+def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
     """Return the step that reads curves and verdicts from all measurements and writes the report."""
     config = ladder.config
     inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation}
@@ -432,7 +434,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps]) -> Step:
         if "scores" in order.inputs:
             inputs[f"arm/{arm}/scores"] = order.inputs["scores"]
     settings = {
-        "name": config.name,
+        "name": name,
         "language": config.language,
         "version": __version__,
         "base": {"name": config.base, "digest": ladder.base_id, "parameters": ladder.sizes.parameters},

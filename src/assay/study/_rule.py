@@ -19,7 +19,7 @@ from assay.plan import Store
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
-from assay.study._run import run as run_study
+from assay.study._run import run_one
 from assay.study._show import table as new_table
 from assay.study._steps import write_json
 
@@ -408,7 +408,7 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
         baselines=False,
         where=replace(config.where, out=str(folder / "check")),
     )
-    result = run_study(trial, quiet=quiet)
+    result = run_one(trial, quiet=quiet)
     kinds = {c.type for c in result.comparisons}
     own = "overall" if "overall" in kinds else next(iter(kinds), "")
     rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)

@@ -12,11 +12,12 @@ from typing import Any
 
 from assay import data, report
 from assay import plan as planning
-from assay.core import DataSummary, StudyResult
+from assay.core import BasesResult, DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
+from assay.study._bases import BasePart, study_graph
 from assay.study._config import StudyConfig, TestbedConfig, read_config
 from assay.study._find import write_models
-from assay.study._graph import Ladder, input_steps, result_step
+from assay.study._graph import Ladder, input_steps
 from assay.study._judged import LOG
 from assay.study._steps import SUMMARY, Tally, iterate
 
@@ -70,11 +71,12 @@ def run(
     pool: str | None = None,
     out: Path | None = None,
     quiet: bool = False,
-) -> StudyResult:
+) -> StudyResult | BasesResult:
     """Run a study to its report, doing only what is not in the store yet.
 
-    Returns the result; the report's files are in ``runs/<name>/`` or ``out``.  Raises
-    :class:`AssayError` for anything a user can mend; kill it at any moment and start it again.
+    Returns the result; the report's files are in ``runs/<name>/`` or ``out``, those of each of several bases
+    in a folder below.  Raises :class:`AssayError` for anything a user can mend; kill it at any moment and
+    start it again.
     """
     study = load(config, changes, pool)
     store = Store(Path(study.where.store))
@@ -83,20 +85,33 @@ def run(
     evaluation, samples = input_steps(study)
     with workers:
         planning.run([evaluation, samples], store, workers, quiet=quiet)
-        ladder = Ladder(study, evaluation, samples, read_summary(store, samples))
-        runs = ladder.runs()
-        write_models(target, store, ladder, runs)
-        final = result_step(ladder, runs)
-        store.register(study.name, [final])
-        planning.run([final], store, workers, quiet=quiet)
-    made = store.path(final.key) / "report"
-    _publish(made, target)
-    for one in runs:
-        if study.judge is not None and one.judged is not None:
+        graph = study_graph(study, evaluation, samples, read_summary(store, samples))
+        for name, part in graph.parts.items():
+            write_models(target / name, store, part.ladder, part.runs)
+        store.register(study.name, [graph.final])
+        planning.run([graph.final], store, workers, quiet=quiet)
+    for name, part in graph.parts.items():
+        _publish_part(part, store, target / name)
+    if study.bases:
+        _publish(store.path(graph.final.key) / "report", target)
+    return report.load_study(target / "result.json")
+
+
+def run_one(config: StudyConfig, *, quiet: bool = False) -> StudyResult:
+    """Run a study on its first base alone."""
+    found = run(replace(config, bases={}), quiet=quiet)
+    assert isinstance(found, StudyResult)  # noqa: S101 - one base gives one result
+    return found
+
+
+def _publish_part(part: BasePart, store: Store, target: Path) -> None:
+    """Copy the report of one base, and what its judge said."""
+    _publish(store.path(part.result.key) / "report", target)
+    for one in part.runs:
+        if part.ladder.config.judge is not None and one.judged is not None:
             name = f"{one.arm}-{one.n_train}-seed{one.seed}.eval"
             (log,) = (store.path(one.judged.key) / LOG).glob("*.eval")
             _copy(log, target / "judgements" / name)
-    return report.load_result(target / "result.json")
 
 
 def read_summary(store: Store, pool: Step) -> DataSummary:
@@ -127,19 +142,23 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
     else:
         summary = _count(study, samples)
         notes.append("the pool has not been read yet: its size before decontamination is used")
-    ladder = Ladder(study, evaluation, samples, summary)
-    runs = ladder.runs()
-    trained = [step for r in runs for step in (*r.trunk, r.branch) if step is not None]
-    passes = {step.key: _samples(ladder, step) for step in trained}
-    rungs = [n for arm in ladder.arms for n in ladder.rungs(arm)]
+    graph = study_graph(study, evaluation, samples, summary)
+    passes: dict[str, int] = {}
+    alone = 0
+    for part in graph.parts.values():
+        trained = [step for r in part.runs for step in (*r.trunk, r.branch) if step is not None]
+        passes |= {step.key: _samples(part.ladder, step) for step in trained}
+        rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
+        alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
+    noted = dict.fromkeys(note for part in graph.parts.values() for note in part.ladder.notes)
     return StudyPlan(
         name=study.name,
-        plan=planning.plan([result_step(ladder, runs)], store),
+        plan=planning.plan([graph.final], store),
         pool_samples=summary.samples,
-        models=len(runs) - 1,
+        models=sum(len(part.runs) - 1 for part in graph.parts.values()),
         trained_samples=sum(passes.values()),
-        independent_samples=study.recipe.epochs * sum(rungs) * study.ladder.seeds,
-        notes=(*notes, *ladder.notes),
+        independent_samples=alone,
+        notes=(*notes, *noted),
     )
 
 

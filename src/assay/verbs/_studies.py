@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from assay.verbs import _progress as progress
 
 if TYPE_CHECKING:
-    from assay.core import StudyResult
+    from assay.core import BasesResult, StudyResult
     from assay.plan import GarbageReport, StoreStatus
     from assay.study import StudyPlan
 
 
-def demo(out: Path = Path("runs/demo"), *, pool: str = "processes:2") -> StudyResult:
+def demo(out: Path = Path("runs/demo"), *, pool: str = "processes:2") -> StudyResult | BasesResult:
     """Run a real study on the embedded testbed and pocket model, in minutes, without network or keys.
 
     Example: `assay demo`, then open runs/demo/report.html.
@@ -32,7 +32,7 @@ def study_run(
     set: list[str] | None = None,
     pool: str | None = None,
     out: Path | None = None,
-) -> StudyResult:
+) -> StudyResult | BasesResult:
     """Run a study: data, ladder, fine-tuning, answers, scores, curves, report. Resumes by itself.
 
     Example: `assay study run study.yaml --set ladder.seeds=5 --pool processes:4`
@@ -40,7 +40,7 @@ def study_run(
     A study file:
 
         name: alpaca-pocket
-        base: pocket                      # or a Hugging Face id, or a folder
+        base: pocket                      # or a Hugging Face id, a folder, or {small: ..., large: ...}
         pool: [data/alpaca.jsonl.gz]
         evaluation: eval.jsonl
         ladder: {rungs: [500, 1000, 2000, 4000], seeds: 3}
@@ -86,7 +86,7 @@ def study_report(result: Path, *, out: Path | None = None) -> list[Path]:
     """
     from assay import report
 
-    return report.write_report(report.load_result(result), out or result.parent)
+    return report.write_report(report.load_study(result), out or result.parent)
 
 
 def status(*, store: Path = Path(".assay")) -> StoreStatus:

@@ -1,0 +1,350 @@
+"""A study over several base models: one page with all side by side; each base has a report of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from assay.core import (
+    BASE_ARM,
+    OVERALL,
+    TASK_TYPES,
+    BaseResult,
+    BaseRuns,
+    BasesResult,
+    Contrast,
+    CurveResult,
+    Gain,
+    Point,
+    Upgrade,
+    UpgradeCost,
+)
+from assay.report import _format
+from assay.report._charts import whisker
+from assay.report._findings import Block
+from assay.report._format import DASH, duration, integer, interval, number, probability, short, signed
+from assay.report._html import GLYPHS, environment, part, policy
+from assay.report._index import METRICS, Index, ladder, ordered
+from assay.report._markdown import escape, table
+from assay.report._panel import Panel, domain, draw, symbols
+from assay.report._svg import Svg
+from assay.report._words import Words, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_OWN_GLYPHS = {"data": "2×", "model": "▲", "either": "=", "neither": DASH}
+_UNITS = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One arm on all bases; the index has bases where others have arms, so that charts draw bases."""
+
+    arm: str
+    found: Index
+    w: Words
+
+    def draw(self, kind: str, metric: str, width: float, height: float) -> Svg:
+        """Return the panel of one type and metric with all bases on the same axes."""
+        types = self.found.types if metric == "score" else (kind,)
+        label = self.w("bases.aria", metric=self.w.metric(metric), type=self.w.type(kind))
+        panel = Panel(kind, metric, width, height)
+        return draw(panel, domain(self.found, metric, types), self.found, self.w, label)
+
+
+def sides(result: BasesResult) -> list[_Side]:
+    """Return the arms, in the study's order, each with what was measured on every base."""
+    w = words(result.language)
+    arms = dict.fromkeys(arm.name for base in result.bases for arm in base.result.arms)
+    return [_Side(arm, _beside(result, arm), w) for arm in arms if arm != BASE_ARM]
+
+
+def _beside(result: BasesResult, arm: str) -> Index:
+    points: dict[tuple[str, str], list[Point]] = {}
+    curves: dict[tuple[str, str, str], CurveResult] = {}
+    for base in result.bases:
+        for point in base.result.points:
+            if point.arm in (arm, BASE_ARM) and point.metric in result.comparable:
+                own = points.setdefault((point.type, point.metric), [])
+                own.append(replace(point, arm=base.name))
+        for curve in base.result.curves:
+            if curve.arm == arm and curve.metric in result.comparable:
+                curves[curve.type, base.name, curve.metric] = curve
+    return Index(
+        metrics=ordered(result.comparable, METRICS),
+        arms=tuple(base.name for base in result.bases),
+        types=ordered((kind for kind, _ in points), (OVERALL, *TASK_TYPES)),
+        curves=curves,
+        points={key: tuple(group) for key, group in points.items()},
+        run_rows={},
+    )
+
+
+def headline_rows(result: BasesResult) -> list[Upgrade]:
+    """Return, for each pair of bases, the row of the headline metric over all types at the largest size."""
+    metric = next((m for m in METRICS if m in result.comparable), None)
+    found: dict[tuple[str, str], Upgrade] = {}
+    kinds = {row.type for row in result.upgrades}
+    for row in result.upgrades:
+        if row.metric == metric and (row.type == OVERALL or len(kinds) == 1):
+            best = found.setdefault((row.small, row.large), row)
+            if row.arm == best.arm and row.n_train > best.n_train:
+                found[row.small, row.large] = row
+    return list(found.values())
+
+
+def answer_lines(result: BasesResult, w: Words) -> list[str]:
+    """Return one sentence for each pair of bases: what to double, and what it costs."""
+    rows = headline_rows(result)
+    return [_sentence(row, w) for row in rows] or [w("bases.says.nothing")]
+
+
+def _sentence(row: Upgrade, w: Words) -> str:
+    parts = [
+        w(
+            f"bases.says.{row.absolute.word}",
+            n=integer(row.n_train),
+            twice=integer(2 * row.n_train),
+            small=row.small,
+            large=row.large,
+            metric=w.metric(row.metric),
+            data=_gain(row.data),
+            model=_gain(row.model),
+        ),
+        cost_text(row.cost, row.large, w),
+    ]
+    if row.per_cost is not None and row.per_cost.word != row.absolute.word:
+        parts.append(w(f"bases.per_cost.{row.per_cost.word}", small=row.small, large=row.large))
+    if row.next_runs:
+        parts.append(w("bases.run", next=next_text(row, w)))
+    return w("says.space").join(parts)
+
+
+def cost_text(cost: UpgradeCost, large: str, w: Words) -> str:
+    """Return what both ways up cost, beyond what both start from."""
+    priced = cost.data_money is not None
+    return w(
+        "bases.cost.money" if priced else "bases.cost",
+        data=flops(cost.data_flops - cost.flops),
+        model=flops(cost.model_flops - cost.flops),
+        large=large,
+        ratio=f"{cost.inference_ratio:.3g}",
+        money=f"{cost.data_money:,.2f}" if priced else "",
+    )
+
+
+def flops(value: float) -> str:
+    """Return floating-point operations in the unit that suits them: ``1.06 PFLOP``."""
+    size = abs(value)
+    power = next((k for k in range(len(_UNITS)) if size < 1000 ** (k + 1)), len(_UNITS) - 1)
+    return f"{value / 1000**power:.3g} {_UNITS[power]}FLOP".replace("-", _format.MINUS)
+
+
+def next_text(row: Upgrade, w: Words) -> str:
+    """Return the runs that should settle a row, or a dash."""
+    if not row.next_runs or row.next_chance is None:
+        return DASH
+    runs = " + ".join(_runs(run, w) for run in row.next_runs)
+    return w("bases.next", runs=runs, chance=probability(row.next_chance))
+
+
+def _runs(run: BaseRuns, w: Words) -> str:
+    return w("bases.next.runs", seeds=run.seeds, base=run.base, n=integer(run.n_train))
+
+
+def _gain(gain: Gain) -> str:
+    return f"{signed(gain.gain)} {interval(gain.low, gain.high)}"
+
+
+def _contrast(contrast: Contrast | None) -> str:
+    return DASH if contrast is None else f"{signed(contrast.value)} {interval(contrast.low, contrast.high)}"
+
+
+def pairs(result: BasesResult, arm: str, metric: str) -> dict[tuple[str, str], list[Upgrade]]:
+    """Return the rows of one arm and metric by pair of bases, largest size first, types in reading order."""
+    found: dict[tuple[str, str], list[Upgrade]] = {}
+    for row in result.upgrades:
+        if (row.arm, row.metric) == (arm, metric):
+            found.setdefault((row.small, row.large), []).append(row)
+    kinds = ordered((row.type for row in result.upgrades), (OVERALL, *TASK_TYPES))
+    return {
+        pair: sorted(rows, key=lambda row: (-row.n_train, kinds.index(row.type)))
+        for pair, rows in found.items()
+    }
+
+
+def _upgrade_blocks(result: BasesResult, arm: str, metric: str, w: Words) -> Iterable[Block]:
+    names = ("type", "from", "data", "larger", "contrast", "answer", "per_cost", "next")
+    head = tuple(w(f"col.{name}") for name in names)
+    for (small, large), rows in pairs(result, arm, metric).items():
+        cells = tuple(
+            (
+                w.type(row.type),
+                size_text(row, w),
+                _gain(row.data),
+                _gain(row.model),
+                _contrast(row.absolute),
+                w.verdict(row.absolute.word),
+                DASH if row.per_cost is None else w.verdict(row.per_cost.word),
+                next_text(row, w),
+            )
+            for row in rows
+        )
+        heading = w("bases.pair", small=small, large=large, metric=w.metric(metric), arm=w.arm(arm))
+        yield Block("upgrade", heading, cost_text(rows[0].cost, large, w), head, cells)
+
+
+def size_text(row: Upgrade, w: Words) -> str:
+    """Return the size that both ways start from, and whether its double was measured."""
+    return w("bases.measured" if row.measured else "bases.predicted", n=integer(row.n_train))
+
+
+def _verdict_block(result: BasesResult, side: _Side, metric: str, w: Words) -> Block:
+    rows = []
+    for kind in side.found.types:
+        cells = [w.type(kind)]
+        for base in result.bases:
+            curve = side.found.curves.get((kind, base.name, metric))
+            reached = ladder(side.found.points.get((kind, metric), ()), base.name)
+            verdict = curve.verdict if curve else None
+            word = w.verdict(verdict.word if verdict else "refused")
+            gain = f" {signed(verdict.gain)}" if verdict else ""
+            cells.append(f"{number(reached[-1][1])} {word}{gain}" if reached else DASH)
+        rows.append(tuple(cells))
+    head = (w("col.type"), *(base.name for base in result.bases))
+    heading = w("bases.verdicts.caption", metric=w.metric(metric), arm=w.arm(side.arm))
+    return Block("verdicts", heading, w("bases.verdicts.intro"), head, tuple(rows))
+
+
+def _bases_block(result: BasesResult, w: Words) -> Block:
+    head = tuple(w(f"col.{c}") for c in ("base", "family", "parameters", "models", "tokens", "flops", "time"))
+    return Block(
+        "bases", w("bases.heading"), w("bases.intro"), head, tuple(_base_cells(b, w) for b in result.bases)
+    )
+
+
+def _base_cells(base: BaseResult, w: Words) -> tuple[str, ...]:
+    cost = base.result.cost
+    trained = flops(6.0 * base.parameters * cost.tokens)
+    return (
+        base.name,
+        f"{base.model} ({base.family})",
+        short(base.parameters),
+        integer(len(base.result.runs)),
+        integer(cost.tokens),
+        trained,
+        duration(cost.train_seconds, w),
+    )
+
+
+def notes(result: BasesResult, w: Words) -> list[str]:
+    """Return what has to be known to read the page."""
+    general = [w(f"bases.notes.{key}") for key in ("same", "cost", "posterior", "corrected")]
+    general.append(w("bases.notes.scored", base=result.scored_by))
+    if "loss" not in result.comparable and any(p.metric == "loss" for p in result.bases[0].result.points):
+        general.append(w("bases.notes.loss"))
+    own = [f"{base.name}: {note}" for base in result.bases for note in base.result.notes]
+    return [*own, *general]
+
+
+def render_bases_markdown(result: BasesResult) -> str:
+    """Return the page as GitHub-flavoured Markdown, in the result's language."""
+    w = words(result.language)
+    lines = [f"# {escape(result.name)}", ""]
+    for line in answer_lines(result, w):
+        lines += [f"**{escape(line)}**", ""]
+    blocks = [_bases_block(result, w)]
+    for side in sides(result):
+        for metric in side.found.metrics:
+            blocks += [*_upgrade_blocks(result, side.arm, metric, w), _verdict_block(result, side, metric, w)]
+    for block in blocks:
+        rows = [[escape(cell) for cell in row] for row in block.rows]
+        lines += [f"## {escape(block.heading)}", "", escape(block.intro), ""]
+        lines += table([escape(cell) for cell in block.head], rows)
+    lines += [f"## {w('bases.reports')}", ""]
+    lines += [f"- [{escape(base.name)}]({quote(base.page).replace('.html', '.md')})" for base in result.bases]
+    lines += ["", f"## {w('notes.heading')}", "", *(f"- {escape(note)}" for note in notes(result, w)), ""]
+    return "\n".join([*lines, w("page.footer", version=escape(result.assay_version))]).rstrip() + "\n"
+
+
+def render_bases_html(result: BasesResult) -> str:
+    """Return the page as one HTML file; all text from data is escaped, as in the report of one base."""
+    css, js = part("report.css") + part("bases.css"), part("report.js")
+    template = environment().get_template("bases.html.jinja")
+    names = _View(result).names()
+    return _format.clean(template.render(names, css=Svg(css), js=Svg(js), policy=policy(css, js)))
+
+
+class _View:
+    """What the template may name."""
+
+    def __init__(self, result: BasesResult) -> None:
+        self.result = result
+        self.w = words(result.language)
+
+    @cached_property
+    def sides(self) -> Sequence[_Side]:
+        return sides(self.result)
+
+    def names(self) -> dict[str, Any]:
+        """Return everything by the name that the template uses."""
+        result, w = self.result, self.w
+        first = result.bases[0].result
+        return {
+            "result": result,
+            "w": w,
+            "f": _format,
+            "found": self.sides[0].found,
+            "sides": self.sides,
+            "glyphs": {**GLYPHS, **_OWN_GLYPHS},
+            "symbols": symbols(),
+            "answers": answer_lines(result, w),
+            "facts": {
+                "fact.pool": w("fact.samples", n=integer(first.pool.samples)),
+                "fact.evaluation": integer(first.evaluation.samples),
+                "fact.models": integer(sum(len(base.result.runs) for base in result.bases)),
+                "fact.largest": w("fact.samples", n=integer(max(n for arm in first.arms for n in arm.rungs))),
+            },
+            "bases": _bases_block(result, w),
+            "notes": notes(result, w),
+            "whisker": whisker,
+            "quote": quote,
+            "pairs": lambda arm, metric: pairs(result, arm, metric),
+            "reach": lambda rows: max(abs(v) for r in rows for v in (r.absolute.low, r.absolute.high)),
+            "ladder": ladder,
+            **{f.__name__: f for f in (size_text, next_text, cost_text)},
+            "gain": _gain,
+            "contrast": _contrast,
+        }
+
+
+def print_bases(result: BasesResult, console: Console, folder: Path | None = None) -> None:
+    """Print the answer for each pair of bases, the headline tables, and where the report is."""
+    from rich import box
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from assay.report._files import HTML
+
+    w = words(result.language)
+    console.print()
+    for line in answer_lines(result, w):
+        console.print(Padding(Text(line, style="bold"), (0, 1, 1, 1)))
+    side = sides(result)[0]
+    metric = side.found.headline
+    blocks = [*_upgrade_blocks(result, side.arm, metric, w), _verdict_block(result, side, metric, w)]
+    for block in (*blocks, _bases_block(result, w)):
+        shown = Table(*block.head, box=box.SIMPLE_HEAD, title=block.heading, title_justify="left",
+                      title_style="", pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+        for row in block.rows:
+            shown.add_row(*(Text(cell) for cell in row))
+        console.print(shown)
+    page = (folder or Path("runs") / result.name) / HTML
+    if folder is not None or page.is_file():
+        console.print(Padding(Text(w("summary.report", path=page)), (0, 1)))

@@ -1,0 +1,252 @@
+"""Several base models in one study: the same data and items on each, then "double the data or the model?"."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from assay import __version__, curve, data, report
+from assay.core import (
+    BASE_ARM,
+    OVERALL,
+    AssayError,
+    BaseResult,
+    BasesResult,
+    DataSummary,
+    Sample,
+    UpgradeCost,
+)
+from assay.plan import Estimate, Step, StepContext
+from assay.study._config import ArmConfig, StudyConfig
+from assay.study._graph import Ladder, RunSteps, result_step
+from assay.study._result import MeasuredRun
+
+_FLOPS = 6.0
+"""Operations of training per parameter and token (Kaplan et al. 2020, section 2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasePart:
+    """The steps of one base: all its models and its result."""
+
+    ladder: Ladder
+    runs: tuple[RunSteps, ...]
+    result: Step
+
+
+@dataclass(frozen=True, slots=True)
+class StudyGraph:
+    """All steps of a study: a part for each base, by name ("" where there is one), and the last step."""
+
+    parts: Mapping[str, BasePart]
+    final: Step
+
+
+def study_graph(config: StudyConfig, evaluation: Step, pool: Step, summary: DataSummary) -> StudyGraph:
+    """Return the steps of a study whose pool has been read.
+
+    Of several bases each is a study of its own, on the data that the first base chose.
+    """
+    first = Ladder(config, evaluation, pool, summary)
+    if not config.bases:
+        part = _part(first, config.name)
+        return StudyGraph({"": part}, part.result)
+    parts = {}
+    for name, base in config.bases.items():
+        own = replace(config, base=base.model, recipe=base.recipe, bases={})
+        arms = {arm: _arm(first, name, arm) for arm in base.arms or first.arms}
+        ladder = Ladder(own, evaluation, pool, summary, arms, chooser=first)
+        parts[name] = _part(ladder, f"{config.name}-{name}")
+    return StudyGraph(parts, _bases_step(config, evaluation, parts))
+
+
+def _arm(first: Ladder, base: str, arm: str) -> ArmConfig:
+    if arm not in first.arms:
+        raise AssayError(
+            "the study has no such arm", place=f"base.{base}.arms", value=arm,
+            expected=", ".join(first.arms), hint=", ".join(first.notes) or None,
+        )  # fmt: skip
+    return first.arms[arm]
+
+
+def _part(ladder: Ladder, name: str) -> BasePart:
+    runs = ladder.runs()
+    return BasePart(ladder, tuple(runs), result_step(ladder, runs, name))
+
+
+def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BasePart]) -> Step:
+    """Return the step that puts the bases side by side."""
+    inputs, rows = {"evaluation": evaluation}, list[dict[str, Any]]()
+    for name, part in parts.items():
+        inputs[f"base/{name}"] = part.result
+        for run in part.runs:
+            steps = {"answer": run.answer, "judge": run.judged, "branch": run.branch}
+            steps |= {f"trunk{i}": step for i, step in enumerate(run.trunk)}
+            inputs |= {f"run{len(rows):04}/{key}": step for key, step in steps.items() if step is not None}
+            row = {"base": name, "arm": run.arm, "seed": run.seed, "n_train": run.n_train}
+            rows.append(row | {"key": run.answer.key, "trunk": len(run.trunk), "shared": run.shared})
+    settings = {
+        "name": config.name,
+        "language": config.language,
+        "version": __version__,
+        "question": dataclasses.asdict(config.question),
+        "bases": [_facts(name, part.ladder) for name, part in parts.items()],
+        "runs": rows,
+    }
+    return Step(
+        "bases", 1, f"{__name__}:result", settings, inputs, label="bases side by side",
+        estimate=Estimate(seconds=15),
+    )  # fmt: skip
+
+
+def _facts(name: str, ladder: Ladder) -> dict[str, Any]:
+    config = json.loads((ladder.base / "config.json").read_text(encoding="utf-8"))
+    family = str(config.get("model_type", "unknown"))
+    parameters = ladder.sizes.parameters
+    return {"name": name, "model": ladder.config.base, "family": family, "parameters": parameters}
+
+
+def result(context: StepContext) -> None:
+    """Put the bases side by side and write their common report."""
+    report.write_report(_assemble(context), context.out / "report")
+
+
+def _assemble(context: StepContext) -> BasesResult:
+    config, question = context.config, context.config["question"]
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    bases = sorted((_base(context, row) for row in config["bases"]), key=lambda base: base.parameters)
+    runs: dict[str, list[MeasuredRun]] = {base.name: [] for base in bases}
+    for index, row in enumerate(config["runs"]):
+        runs[row["base"]].append(MeasuredRun(context, index, row))
+    comparable = _comparable(bases, runs)
+    price = question["price_per_thousand"]
+    pairs = [
+        _neighbours(small, large, runs, items, comparable, price) for small, large in pairwise(bases)
+    ]  # fmt: skip
+    return BasesResult(
+        name=config["name"],
+        assay_version=config["version"],
+        language=config["language"],
+        question={k: question[k] for k in ("satisfied_at", "smallest_gain", "price_per_thousand")},
+        bases=tuple(bases),
+        upgrades=tuple(
+            curve.upgrades(
+                pairs,
+                smallest_gain=question["smallest_gain"],
+                smallest_relative_gain=question["smallest_relative_gain"],
+            )
+        ),
+        comparable=comparable,
+        scored_by=config["bases"][0]["name"],
+    )
+
+
+def _base(context: StepContext, facts: Mapping[str, Any]) -> BaseResult:
+    name = facts["name"]
+    found = report.load_result(context.inputs[f"base/{name}"] / "report" / "result.json")
+    return BaseResult(**facts, page=f"{name}/{report.HTML}", result=found)
+
+
+def _comparable(bases: Sequence[BaseResult], runs: Mapping[str, Sequence[MeasuredRun]]) -> tuple[str, ...]:
+    """Return the metrics that all bases share; the loss per token only where all count the same tokens."""
+    metrics = [dict.fromkeys(point.metric for point in base.result.points) for base in bases]
+    counted = [runs[base.name][0].items["tokens"].to_list() for base in bases]
+    same = all(tokens == counted[0] for tokens in counted)
+    return tuple(m for m in metrics[0] if all(m in own for own in metrics) and (same or m != "loss"))
+
+
+def _neighbours(
+    small: BaseResult,
+    large: BaseResult,
+    runs: Mapping[str, Sequence[MeasuredRun]],
+    items: Sequence[Sample],
+    comparable: Sequence[str],
+    price: float | None,
+) -> curve.Neighbours:
+    cells = [_cells(runs[base.name]) for base in (small, large)]
+    points = [[p for p in base.result.points if p.metric in comparable] for base in (small, large)]
+    common = [cell for cell in cells[0] if cell in cells[1]]
+    return curve.Neighbours(
+        small.name,
+        large.name,
+        points[0],
+        points[1],
+        item_se={
+            (kind, arm, metric, n): se
+            for arm, n in common
+            for (kind, metric), se in _paired_se(cells[0][arm, n], cells[1][arm, n], items)
+        },
+        costs={(arm, n): _cost(small, large, cells, arm, n, price) for arm, n in common},
+    )
+
+
+_Cells = Mapping[tuple[str, int], Sequence[MeasuredRun]]
+
+
+def _cells(runs: Sequence[MeasuredRun]) -> _Cells:
+    """Return the trained models by (arm, size), one a seed."""
+    found: dict[tuple[str, int], list[MeasuredRun]] = {}
+    for run in runs:
+        if run.arm != BASE_ARM:
+            found.setdefault((run.arm, run.n_train), []).append(run)
+    return found
+
+
+def _paired_se(
+    small: Sequence[MeasuredRun], large: Sequence[MeasuredRun], items: Sequence[Sample]
+) -> Iterator[tuple[tuple[str, str], float]]:
+    """Yield, by type and metric, the standard error of large minus small over the items both answered.
+
+    Of each cluster of items what it moves both means by, averaged over seeds (Miller 2024, section 4).
+    """
+    own, other = (_mean_influences(runs, items) for runs in (small, large))
+    by_metric: dict[str, list[float]] = {}
+    for key in own:
+        clusters = own[key].keys() & other.get(key, {}).keys()
+        if len(clusters) < 2:
+            continue
+        moved = np.array([other[key][cluster] - own[key][cluster] for cluster in sorted(clusters)])
+        se = math.sqrt(len(moved) / (len(moved) - 1) * float((moved**2).sum()))
+        by_metric.setdefault(key[1], []).append(se)
+        yield key, se
+    for metric, errors in by_metric.items():
+        yield (OVERALL, metric), math.hypot(*errors) / len(errors)
+
+
+def _mean_influences(
+    runs: Sequence[MeasuredRun], items: Sequence[Sample]
+) -> dict[tuple[str, str], dict[str, float]]:
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for run in runs:
+        for key, clusters in run.influences(items).items():
+            own = found.setdefault(key, {})
+            for cluster, value in clusters.items():
+                own[cluster] = own.get(cluster, 0.0) + value / len(runs)
+    return found
+
+
+def _cost(
+    small: BaseResult, large: BaseResult, cells: Sequence[_Cells], arm: str, n: int, price: float | None
+) -> UpgradeCost:
+    """Return what both ways up cost; where twice the size was not trained, its tokens are twice as many."""
+    tokens = _tokens(cells[0][arm, n])
+    twice = cells[0].get((arm, 2 * n))
+    return UpgradeCost(
+        flops=_FLOPS * small.parameters * tokens,
+        data_flops=_FLOPS * small.parameters * (_tokens(twice) if twice else 2 * tokens),
+        model_flops=_FLOPS * large.parameters * _tokens(cells[1][arm, n]),
+        inference_ratio=large.parameters / small.parameters,
+        data_money=None if price is None else price * n / 1000,
+    )
+
+
+def _tokens(runs: Sequence[MeasuredRun]) -> float:
+    """Return the tokens of one run on its own, all passes: the mean over seeds."""
+    return float(np.mean([sum(part["tokens"] for part in run.reports) for run in runs]))
