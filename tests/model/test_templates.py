@@ -9,6 +9,7 @@ import pytest
 from assay.core import AssayError, Message, Sample
 from assay.model import (
     TEMPLATES,
+    Recipe,
     chat_template,
     encode,
     encode_prompts,
@@ -157,3 +158,9 @@ def test_own_templates_come_first(tiny: Callable[..., Path]) -> None:
         own = tokenizer.chat_template
         assert (own is not None) == (family in OWN)
         assert chat_template(tokenizer).endswith(own or TEMPLATES["plain"])
+
+
+def test_recipes_name_templates_that_there_are() -> None:
+    assert Recipe(template="belle").template == "belle"
+    with pytest.raises(AssayError, match="template"):
+        Recipe(template="vicuna")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core import AssayError
+from assay.model._templates import AUTO, TEMPLATES
 
 Schedule: TypeAlias = Literal["constant", "wsd", "cosine"]
 Indices: TypeAlias = npt.NDArray[np.int64]
@@ -23,8 +24,10 @@ class Recipe:
     ``batch_size`` in samples per optimizer step; ``epochs`` passes over the samples; ``warmup_steps``
     absolute, so that runs of different sizes share their beginning; ``cooldown`` the fraction of steps
     over which ``wsd`` decays by 1 - sqrt (Hägele et al. 2024); ``max_tokens`` cuts longer samples at the
-    right.  ``threads`` (CPU threads inside an operator) and ``micro_tokens`` (padded tokens a forward
-    pass, gradients accumulated over the batch) change the order of sums, hence bits, hence identity.
+    right; ``template`` writes the conversations (``auto``: the tokenizer's own, else ``plain``) and is
+    saved with the model.  ``threads`` (CPU threads inside an operator) and ``micro_tokens`` (padded tokens
+    a forward pass, gradients accumulated over the batch) change the order of sums, hence bits, hence
+    identity.
     """
 
     batch_size: int = 64
@@ -39,23 +42,35 @@ class Recipe:
     clip_norm: float = 1.0
     dtype: Literal["fp32", "bf16"] = "fp32"
     max_tokens: int = 1024
+    template: str = AUTO
     micro_tokens: int = 2048
     batching: Literal["auto", "buckets", "packed"] = "auto"
     gradient_checkpointing: bool = False
+    offload_activations: bool = False
+    liger: bool = False
+    adapter: Literal["none", "lora", "dora", "qlora"] = "none"
+    rank: int = 16
+    alpha: int = 32
+    adapter_dropout: float = 0.0
+    targets: tuple[str, ...] = ()
     threads: int = 1
     trainer: str = "full"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be trained with."""
-        for name in ("batch_size", "epochs", "max_tokens", "micro_tokens", "threads"):
+        for name in ("batch_size", "epochs", "max_tokens", "micro_tokens", "threads", "rank", "alpha"):
             if getattr(self, name) < 1:
                 _refuse(name, getattr(self, name), "a whole number of at least 1")
         if self.learning_rate <= 0:
             _refuse("learning_rate", self.learning_rate, "a positive number")
         if not 0 < self.cooldown <= 1:
             _refuse("cooldown", self.cooldown, "a fraction in (0, 1]")
+        if not 0 <= self.adapter_dropout < 1:
+            _refuse("adapter_dropout", self.adapter_dropout, "a share in [0, 1)")
         if self.warmup_steps < 0:
             _refuse("warmup_steps", self.warmup_steps, "0 or more steps")
+        if self.template not in (AUTO, *TEMPLATES):
+            _refuse("template", self.template, ", ".join((AUTO, *TEMPLATES)))
 
     def steps(self, n_train: int) -> int:
         """Return the number of optimizer steps of a run on ``n_train`` samples."""
@@ -120,6 +135,9 @@ def _refuse(name: str, value: object, expected: str) -> None:
 PRESETS: Mapping[str, Recipe] = {
     # BELLE, section 4.1: batch 64, 2 epochs, constant 3e-6, weight decay 0.001.
     "belle": Recipe(),
+    # Adapter: BELLE's train/configs/lora_config_llama.json.  Rate: QLoRA's for 7B and 13B (Dettmers et al. 2023,
+    # Table 9), as BELLE's own script gives LoRA the rate of full fine-tuning.  The rest as above.
+    "belle-lora": Recipe(adapter="lora", rank=16, alpha=32, adapter_dropout=0.05, learning_rate=2e-4),
     # The same shape for a model of a million parameters, which needs a far larger rate.
     "pocket": Recipe(
         batch_size=32, epochs=1, learning_rate=1.5e-3, schedule="wsd", warmup_steps=10, weight_decay=0.01

@@ -59,11 +59,6 @@ TEMPLATES: Mapping[str, str] = {
 AUTO = "auto"
 
 
-def template_names() -> tuple[str, ...]:
-    """Return what ``Recipe.template`` may be."""
-    return (AUTO, *TEMPLATES)
-
-
 def chat_template(tokenizer: Any, name: str = AUTO) -> str:
     """Return a named template for a tokenizer; ``auto`` is the tokenizer's own, else ``plain``.
 
@@ -142,7 +137,7 @@ def end_mark(tokenizer: Any) -> str:
     text = render(tokenizer, (Message("user", "?"), Message("assistant", content)))
     tail = text[text.rindex(content) + len(content) :]
     special = sorted(tokenizer.added_tokens_decoder.values(), key=lambda token: -len(token.content))
-    found = [token.content for token in special if token.special and token.content in tail]
+    found: list[str] = [token.content for token in special if token.special and token.content in tail]
     if not found:
         raise AssayError(
             "the template writes no end mark that the tokenizer knows",

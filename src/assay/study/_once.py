@@ -129,7 +129,8 @@ def train_once(
     if not (tokens / "done").exists():
         tokens.mkdir(parents=True, exist_ok=True)
         learnable = (s for s in samples(place) if s.answer)
-        model.write_tokens(model.load_tokenizer(folder), learnable, tokens, chosen.max_tokens)
+        tokenizer = model.load_tokenizer(folder, chosen.template)
+        model.write_tokens(tokenizer, learnable, tokens, chosen.max_tokens)
         (tokens / "done").touch()
     table = model.TokenTable(tokens)
     if not len(table):

@@ -214,7 +214,7 @@ def _testbed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def tokenize(context: StepContext) -> None:
     """Tokenize the pool for one tokenizer and length limit."""
-    tokenizer = model.load_tokenizer(Path(context.where["base"]))
+    tokenizer = model.load_tokenizer(Path(context.where["base"]), context.config["template"])
     dataset = data.Dataset(context.inputs["pool"] / "dataset")
 
     def counted() -> Iterator[Sample]:
@@ -378,7 +378,7 @@ def answer(context: StepContext) -> None:
     folder = Path(context.where["base"]) if trained is None else trained / "model"
     model.set_threads(config["threads"])
     network = model.load_model(folder, model.pick_device(context.where["device"]))
-    tokenizer = model.load_tokenizer(folder)
+    tokenizer = model.load_tokenizer(folder, config["template"])
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     table: dict[str, list[Any]] = {
         "item": [s.id for s in items],
