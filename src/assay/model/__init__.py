@@ -18,7 +18,7 @@ from assay.model._base import (
     resolve_base,
 )
 from assay.model._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
-from assay.model._recipe import PRESETS, Recipe, preset
+from assay.model._recipe import PRESETS, Recipe, preset, read_recipe
 from assay.model._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
 from assay.model._tokens import Encoded, TokenTable, encode, encode_prompts, write_tokens
 
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from assay.model._critics import DIMENSIONS, boolean_questions, rewarder
     from assay.model._engine import set_threads
     from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
+    from assay.model._gguf import GgufFile, GgufKind, write_gguf
+    from assay.model._gptq import Quantized, quantize_gptq, quantize_gptqmodel
     from assay.model._hidden import hidden_means
     from assay.model._influence import Influence, InfluenceSettings
+    from assay.model._llama_cpp import GgufModel, tokenizer_agreement
+    from assay.model._merge import ExportDtype, load_exported, merge
     from assay.model._stream import ChatModel, Piece, Prompt, open_chat
     from assay.model._train import Segment, Trainer, TrainReport, train_full, trainer
 
@@ -35,6 +39,14 @@ _LAZY = {
     "DIMENSIONS": "_critics",
     "boolean_questions": "_critics",
     "rewarder": "_critics",
+    "GgufFile": "_gguf",
+    "GgufKind": "_gguf",
+    "write_gguf": "_gguf",
+    "GgufModel": "_llama_cpp",
+    "tokenizer_agreement": "_llama_cpp",
+    "Quantized": "_gptq",
+    "quantize_gptq": "_gptq",
+    "quantize_gptqmodel": "_gptq",
     "hidden_means": "_hidden",
     "Influence": "_influence",
     "InfluenceSettings": "_influence",
@@ -44,6 +56,9 @@ _LAZY = {
     "answer": "_evaluate",
     "reference_loss": "_evaluate",
     "text_loss": "_evaluate",
+    "ExportDtype": "_merge",
+    "load_exported": "_merge",
+    "merge": "_merge",
     "ChatModel": "_stream",
     "Piece": "_stream",
     "Prompt": "_stream",
@@ -60,19 +75,24 @@ __all__ = [
     "DIMENSIONS",
     "LEXICAL",
     "MINILM",
-    "TEMPLATES",
     "POCKET",
     "PRESETS",
+    "TEMPLATES",
     "Answer",
     "ChatModel",
     "Decoding",
     "Embedder",
     "Encoded",
+    "ExportDtype",
+    "GgufFile",
+    "GgufKind",
+    "GgufModel",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
     "Piece",
     "Prompt",
+    "Quantized",
     "Recipe",
     "Segment",
     "TokenTable",
@@ -88,12 +108,17 @@ __all__ = [
     "encode_prompts",
     "end_mark",
     "hidden_means",
+    "load_exported",
     "load_model",
     "load_tokenizer",
+    "merge",
     "model_folder",
     "open_chat",
     "pick_device",
     "preset",
+    "quantize_gptq",
+    "quantize_gptqmodel",
+    "read_recipe",
     "reference_loss",
     "render",
     "resolve_base",
@@ -101,8 +126,10 @@ __all__ = [
     "set_threads",
     "stop_ids",
     "text_loss",
+    "tokenizer_agreement",
     "train_full",
     "trainer",
+    "write_gguf",
     "write_tokens",
 ]
 

@@ -1,0 +1,199 @@
+"""Answers as they are made: a token loop over the cache of keys and values, text piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from assay.core import AssayError, Message
+from assay.model._base import load_model, load_tokenizer, pick_device
+from assay.model._evaluate import Decoding
+from assay.model._templates import stop_ids
+from assay.model._tokens import encode_prompts
+
+_BROKEN = "\ufffd"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Tokens after which a model is to answer; ``dropped`` old turns were left out to make room."""
+
+    ids: tuple[int, ...]
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next text of an answer; ``tokens`` made so far; ``ended`` says why it is the last, else None."""
+
+    text: str
+    tokens: int
+    ended: Literal["stop", "length"] | None = None
+
+
+class ChatModel(Protocol):
+    """What a conversation needs of a model."""
+
+    def prompt(self, messages: Sequence[Message], max_new_tokens: int, *, drop: bool = False) -> Prompt:
+        """Return the tokens of a conversation.
+
+        With ``drop`` the oldest turns are left out until an answer of ``max_new_tokens`` (at most half of the
+        context) fits.  Raises :class:`AssayError` where no room is left for an answer.
+        """
+        ...
+
+    def stream(self, prompt: Prompt, decoding: Decoding, stop: Sequence[str] = ()) -> Iterator[Piece]:
+        """Yield the answer as it is made; the last piece, and it alone, says why it ended.
+
+        Blanks around the answer are left out, a character whose bytes are not all there is waited for, and
+        the first of the texts ``stop`` ends the answer and is not part of it.  Close it to stop earlier.
+        """
+        ...
+
+
+class TorchChat:
+    """A causal language model with its tokenizer."""
+
+    def __init__(self, network: Any, tokenizer: Any) -> None:
+        """Talk through a loaded model."""
+        self._network, self._tokenizer = network.eval(), tokenizer
+        self._ends = frozenset(stop_ids(tokenizer)) | _ids(network.generation_config.eos_token_id)
+
+    def prompt(self, messages: Sequence[Message], max_new_tokens: int, *, drop: bool = False) -> Prompt:
+        """Return the tokens of a conversation (see :class:`ChatModel`)."""
+
+        def encode(turns: Sequence[Message]) -> Sequence[int]:
+            return encode_prompts(self._tokenizer, [turns])[0]
+
+        return fit(messages, encode, self._context, max_new_tokens, drop=drop)
+
+    @torch.no_grad()
+    def stream(self, prompt: Prompt, decoding: Decoding, stop: Sequence[str] = ()) -> Iterator[Piece]:
+        """Yield the answer as it is made (see :class:`ChatModel`); the same seed gives the same answer."""
+        made: list[int] = []
+
+        def text(ids: Sequence[int]) -> str:
+            return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+        said = Said(stop)
+        room = decoding.max_new_tokens
+        if self._context is not None:
+            room = min(room, self._context - len(prompt.ids))
+        for token in self._tokens(prompt.ids, decoding):
+            ended = token in self._ends
+            if not ended:
+                made.append(token)
+            last = ended or len(made) == room
+            new, stopped = said.take(text(made), last=last)
+            if stopped or last:
+                yield Piece(new, len(made) + ended, "stop" if stopped or ended else "length")
+                return
+            if new:
+                yield Piece(new, len(made))
+
+    @property
+    def _context(self) -> int | None:
+        """Tokens that fit, question and answer; None where the model has no limit of its own."""
+        config = self._network.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None) or getattr(config, "seq_length", None)
+
+    def _tokens(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+        """Yield tokens without end; only the new token is read again, the past is in the cache."""
+        device = next(self._network.parameters()).device
+        generator = torch.Generator(device).manual_seed(decoding.seed)
+        read, cache = torch.tensor([list(ids)], device=device), None
+        while True:
+            out = self._network(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            cache = out.past_key_values
+            token = _choose(out.logits[0, -1].float(), decoding, generator)
+            yield token
+            read = torch.tensor([[token]], device=device)
+
+
+def open_chat(folder: Path, *, base: Path | None = None, device: str = "auto") -> ChatModel:
+    """Load a model for conversation; ``base`` is the one below an adapter."""
+    below = {} if base is None else {"base": base}
+    network = load_model(folder, pick_device(device), **below)
+    return TorchChat(network, load_tokenizer(folder))
+
+
+def fit(
+    messages: Sequence[Message],
+    encode: Callable[[Sequence[Message]], Sequence[int]],
+    context: int | None,
+    max_new_tokens: int,
+    *,
+    drop: bool,
+) -> Prompt:
+    """Return the tokens of a conversation, its oldest turns dropped where that is allowed and needed.
+
+    System turns stay, and what is left begins with a user's turn.
+    """
+    clean = [Message(m.role, m.content.encode("utf-8", "replace").decode()) for m in messages]
+    system = [m for m in clean if m.role == "system"]
+    turns = [m for m in clean if m.role != "system"]
+    ids, dropped = encode(clean), 0
+    if context is None:
+        return Prompt(tuple(ids))
+    room = context - min(max_new_tokens, context // 2)
+    while drop and len(ids) > room and (later := _second_question(turns)):
+        dropped, turns = dropped + later, turns[later:]
+        ids = encode([*system, *turns])
+    if len(ids) >= context:
+        raise AssayError(
+            "the conversation is longer than the model's context", value=f"{len(ids):,} tokens",
+            expected=f"fewer than {context:,} tokens", hint="ask a shorter question",
+        )  # fmt: skip
+    return Prompt(tuple(ids), dropped)
+
+
+def _second_question(turns: Sequence[Message]) -> int | None:
+    """Return where the second user's turn stands that follows an answer; None where there is none."""
+    places = (i for i in range(1, len(turns)) if turns[i].role == "user" and turns[i - 1].role != "user")
+    return next(places, None)
+
+
+class Said:
+    """Turns the text of all tokens so far into what can be shown now, so that nothing is to be taken back.
+
+    Byte fallback (SentencePiece) spells a run of bytes as a whole, all of it as U+FFFD where it is broken; what
+    was shown of such a run stays as it was.
+    """
+
+    def __init__(self, stop: Sequence[str] = ()) -> None:
+        """Wait for the texts of ``stop``."""
+        self._stop, self._shown = tuple(text for text in stop if text), 0
+
+    def take(self, text: str, *, last: bool = False) -> tuple[str, bool]:
+        """Return what is new in ``text``, and whether a stop text ended it."""
+        text = text.lstrip()
+        found = [place for place in map(text.find, self._stop) if place >= 0]
+        if found:
+            text = text[: min(found)]
+        whole = text.rstrip(_BROKEN).rstrip()
+        if not (last or found):
+            whole = whole[: len(whole) - max((_begun(whole, s) for s in self._stop), default=0)].rstrip()
+        new, self._shown = whole[self._shown :], max(self._shown, len(whole))
+        return new, bool(found)
+
+
+def _begun(text: str, stop: str) -> int:
+    """Return how many characters at the end of ``text`` may be the beginning of ``stop``."""
+    return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def _choose(logits: torch.Tensor, decoding: Decoding, generator: torch.Generator) -> int:
+    """Return the best token at temperature 0, else one drawn from the nucleus (Holtzman et al. 2020)."""
+    if decoding.temperature <= 0:
+        return int(logits.argmax())
+    chances, tokens = torch.softmax(logits / decoding.temperature, -1).sort(descending=True)
+    chances[chances.cumsum(-1) - chances >= decoding.top_p] = 0.0
+    return int(tokens[torch.multinomial(chances, 1, generator=generator)])
+
+
+def _ids(value: int | Sequence[int] | None) -> frozenset[int]:
+    return frozenset() if value is None else frozenset([value] if isinstance(value, int) else value)
