@@ -1,8 +1,19 @@
 """Frozen values, identity and errors: no I/O beyond digests of files, no heavy imports."""
 
-from assay.core._bases import BaseResult, BaseRuns, BasesResult, Contrast, Upgrade, UpgradeCost, UpgradeWord
+from assay.core._bases import (
+    BaseResult,
+    BaseRuns,
+    BasesResult,
+    Contrast,
+    NextUpgrade,
+    Upgrade,
+    UpgradeCost,
+    UpgradeWord,
+)
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
 from assay.core._errors import AssayError
+from assay.core._export_card import ExportCard
+from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
 from assay.core._points import (
     BASE_ARM,
     OVERALL,
@@ -71,6 +82,10 @@ __all__ = [
     "DataSummary",
     "DoubleDescent",
     "Excluded",
+    "ExportCard",
+    "ExportDrop",
+    "ExportPage",
+    "ExportedFile",
     "Gain",
     "HeldOut",
     "Json",
@@ -78,6 +93,7 @@ __all__ = [
     "Message",
     "Metric",
     "NextRuns",
+    "NextUpgrade",
     "Point",
     "PoolChange",
     "PoolColumn",

@@ -15,9 +15,8 @@ UpgradeWord: TypeAlias = Literal["data", "model", "either", "neither", "undecide
 class UpgradeCost:
     """What both ways up from the smaller base on n samples cost, in floating-point operations and money.
 
-    Training takes 6 N T operations for N parameters and T tokens (Kaplan et al. 2020, section 2.1): ``flops``
-    of the smaller base on n samples, ``data_flops`` on twice as many, ``model_flops`` of the larger base on
-    n.  ``data_money`` is the price of n samples more (None where none was given).
+    Of training: ``flops`` of the smaller base on n samples, ``data_flops`` on twice as many, ``model_flops``
+    of the larger base on n.  ``data_money`` is the price of n samples more (None where none was given).
     """
 
     flops: float
@@ -63,6 +62,18 @@ class BaseRuns:
 
 
 @dataclass(frozen=True, slots=True)
+class NextUpgrade:
+    """The cheapest runs looked at that should settle a contrast, with ``items`` times as many items a type.
+
+    ``chance`` is the probability that the interval then leaves zero out.
+    """
+
+    runs: tuple[BaseRuns, ...]
+    items: int
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Upgrade:
     """Double the data on the smaller base, or take the larger base at the same data?  One type and size.
 
@@ -86,9 +97,8 @@ class Upgrade:
     per_cost: Contrast | None
     cost: UpgradeCost
     threshold: float
-    next_runs: tuple[BaseRuns, ...] = ()
-    """The cheapest runs that should settle ``absolute`` where it is undecided; empty where it is not."""
-    next_chance: float | None = None
+    next_runs: NextUpgrade | None = None
+    """What should settle ``absolute`` where it is undecided; None where it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +106,22 @@ class BaseResult:
     """One base model of a study and all that was measured on it.
 
     ``model`` is the place or id, ``family`` its architecture's name in config.json, ``parameters`` their
-    number.  ``page`` is its report's place beside that of the study.
+    number; ``flops_per_token`` the operations of training: 6 a parameter (Kaplan et al. 2020, section 2.1), 4
+    where only an adapter is trained.  ``page`` is its report's place beside that of the study.
     """
 
     name: str
     model: str
     family: str
     parameters: int
+    flops_per_token: float
     page: str
     result: StudyResult
+
+    @property
+    def flops(self) -> float:
+        """Return the operations of all training on this base."""
+        return self.flops_per_token * self.result.cost.tokens
 
 
 @dataclass(frozen=True, slots=True)

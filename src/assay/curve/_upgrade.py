@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import norm
 
-from assay.core import OVERALL, BaseRuns, Contrast, Gain, Point, Upgrade, UpgradeCost, UpgradeWord
+from assay.core import (
+    OVERALL,
+    BaseRuns,
+    Contrast,
+    Gain,
+    NextUpgrade,
+    Point,
+    Upgrade,
+    UpgradeCost,
+    UpgradeWord,
+)
 from assay.curve._compare import benjamini_hochberg, holm
 from assay.curve._curve import DECIDED, LEAST_RUNGS, TAILS, Curve, fit_group, threshold_of
 from assay.curve._families import Array
 from assay.curve._table import ITEM_LENGTH, Ladder, ladders, moderated_noise
 
 _SEEDS_TO_ADD = (1, 2, 3, 6, 12)
+_ITEMS = (1, 2, 4, 8)
 _LIKELY = 0.7
 _CORRELATION_PRIOR = 10.0
 _MOST_CORRELATED = 0.9
@@ -58,7 +69,6 @@ class _Joint:
     small_variance: float
     large_variance: float
     small_noise: float
-    large_noise: float
     items: float
     seeds: int
 
@@ -157,9 +167,8 @@ def _row(neighbours: Neighbours, pair: _Pair, n: int, threshold: float) -> tuple
         cost=cost,
         threshold=threshold,
     )
-    runs, chance = _next(row, joint)
     worthless = float((np.maximum(joint.data, joint.model) <= threshold).mean())
-    return replace(row, next_runs=runs, next_chance=chance), worthless
+    return replace(row, next_runs=_next(row, joint)), worthless
 
 
 def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
@@ -189,7 +198,6 @@ def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
         small_variance=float(drawn[:, 1].var()),
         large_variance=left**2,
         small_noise=small_sd**2,
-        large_noise=large_sd**2,
         items=items**2 + fading * own.own_share * float(own.item_se[i]) ** 2,
         seeds=seeds,
     )
@@ -206,28 +214,37 @@ def _contrast(draws: Array) -> Contrast:
     return Contrast(float(draws.mean()), float(low), float(high), min(p, 1.0), min(p, 1.0), "bh", "undecided")
 
 
-def _next(row: Upgrade, joint: _Joint) -> tuple[tuple[BaseRuns, ...], float]:
-    """Return the cheapest runs likely to move the interval off zero, and their chance.
+def _next(row: Upgrade, joint: _Joint) -> NextUpgrade:
+    """Return the cheapest runs likely to move the interval off zero; with more items where runs will not do.
 
-    In the normal approximation: after runs that leave the variance V' of V, the mean is normal around today's
-    with variance V - V', and the contrast is settled where it lies beyond 1.64 sqrt(V').
+    In the normal approximation: after a design that leaves the variance V' of V, the mean is normal around
+    today's with variance V - V', and the contrast is settled where it lies beyond 1.64 sqrt(V').
     """
-    n, designs = row.n_train, []
     before = joint.small_variance + joint.large_variance + joint.items
+    designs = [
+        (cost, NextUpgrade(runs, items, _settled(row.absolute.value, before, variance + joint.items / items)))
+        for cost, runs, variance in _designs(row, joint)
+        for items in _ITEMS
+        if runs or items > 1
+    ]
+    likely = [(cost, design) for cost, design in designs if design.chance >= _LIKELY]
+    if likely:
+        return min(likely, key=lambda found: (found[1].items, found[0]))[1]
+    return max(designs, key=lambda found: (round(found[1].chance, 2), -found[1].items, -found[0]))[1]
+
+
+def _designs(row: Upgrade, joint: _Joint) -> Iterator[tuple[float, tuple[BaseRuns, ...], float]]:
+    """Yield (training, runs, run-level variance after them): none, of the smaller base, the larger, both."""
+    yield 0.0, (), joint.small_variance + joint.large_variance
     for seeds in _SEEDS_TO_ADD:
         of_small = 1 / (1 / max(joint.small_variance, 1e-18) + seeds / max(joint.small_noise, 1e-18))
         of_large = joint.large_variance * row.seeds / (row.seeds + seeds)
-        small, large = BaseRuns(row.small, 2 * n, seeds), BaseRuns(row.large, n, seeds)
+        small = BaseRuns(row.small, 2 * row.n_train, seeds)
+        large = BaseRuns(row.large, row.n_train, seeds)
         small_cost, large_cost = seeds * row.cost.data_flops, seeds * row.cost.model_flops
-        for runs, cost, after in (
-            ((small,), small_cost, of_small + joint.large_variance + joint.items),
-            ((large,), large_cost, joint.small_variance + of_large + joint.items),
-            ((small, large), small_cost + large_cost, of_small + of_large + joint.items),
-        ):
-            designs.append((cost, _settled(row.absolute.value, before, after), runs))
-    likely = [design for design in designs if design[1] >= _LIKELY]
-    best = min(likely, key=lambda d: d[0]) if likely else max(designs, key=lambda d: (d[1], -d[0]))
-    return best[2], best[1]
+        yield small_cost, (small,), of_small + joint.large_variance
+        yield large_cost, (large,), joint.small_variance + of_large
+        yield small_cost + large_cost, (small, large), of_small + of_large
 
 
 def _settled(mean: float, before: float, after: float) -> float:
@@ -274,7 +291,7 @@ def _worded(row: Upgrade, absolute: Contrast | None, per_cost: Contrast | None, 
     if per_cost is not None:
         per_cost = replace(per_cost, word=_word(per_cost, row.threshold, worthless))
     if absolute.word != "undecided":
-        row = replace(row, next_runs=(), next_chance=None)
+        row = replace(row, next_runs=None)
     return replace(row, absolute=absolute, per_cost=per_cost)
 
 

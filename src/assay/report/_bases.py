@@ -14,7 +14,6 @@ from assay.core import (
     OVERALL,
     TASK_TYPES,
     BaseResult,
-    BaseRuns,
     BasesResult,
     Contrast,
     CurveResult,
@@ -146,15 +145,16 @@ def flops(value: float) -> str:
 
 
 def next_text(row: Upgrade, w: Words) -> str:
-    """Return the runs that should settle a row, or a dash."""
-    if not row.next_runs or row.next_chance is None:
+    """Return the runs and items that should settle a row, or a dash."""
+    if row.next_runs is None:
         return DASH
-    runs = " + ".join(_runs(run, w) for run in row.next_runs)
-    return w("bases.next", runs=runs, chance=probability(row.next_chance))
-
-
-def _runs(run: BaseRuns, w: Words) -> str:
-    return w("bases.next.runs", seeds=run.seeds, base=run.base, n=integer(run.n_train))
+    parts = [
+        w("bases.next.runs", seeds=run.seeds, base=run.base, n=integer(run.n_train))
+        for run in row.next_runs.runs
+    ]
+    if row.next_runs.items > 1:
+        parts.append(w("bases.next.items", items=row.next_runs.items))
+    return w("bases.next", runs=" + ".join(parts), chance=probability(row.next_runs.chance))
 
 
 def _gain(gain: Gain) -> str:
@@ -199,6 +199,25 @@ def _upgrade_blocks(result: BasesResult, arm: str, metric: str, w: Words) -> Ite
         yield Block("upgrade", heading, cost_text(rows[0].cost, large, w), head, cells)
 
 
+def _short_blocks(result: BasesResult, arm: str, metric: str, w: Words) -> Iterable[Block]:
+    """Return the rows of the largest size with the columns that fit a terminal."""
+    head = tuple(w(f"col.{name}") for name in ("type", "data", "larger", "answer", "per_cost"))
+    for (small, large), rows in pairs(result, arm, metric).items():
+        cells = tuple(
+            (
+                w.type(row.type),
+                _gain(row.data),
+                _gain(row.model),
+                w.verdict(row.absolute.word),
+                DASH if row.per_cost is None else w.verdict(row.per_cost.word),
+            )
+            for row in rows
+            if row.n_train == rows[0].n_train
+        )
+        heading = w("bases.pair", small=small, large=large, metric=w.metric(metric), arm=w.arm(arm))
+        yield Block("upgrade", heading, "", head, cells)
+
+
 def size_text(row: Upgrade, w: Words) -> str:
     """Return the size that both ways start from, and whether its double was measured."""
     return w("bases.measured" if row.measured else "bases.predicted", n=integer(row.n_train))
@@ -230,14 +249,13 @@ def _bases_block(result: BasesResult, w: Words) -> Block:
 
 def _base_cells(base: BaseResult, w: Words) -> tuple[str, ...]:
     cost = base.result.cost
-    trained = flops(6.0 * base.parameters * cost.tokens)
     return (
         base.name,
         f"{base.model} ({base.family})",
         short(base.parameters),
         integer(len(base.result.runs)),
         integer(cost.tokens),
-        trained,
+        flops(base.flops),
         duration(cost.train_seconds, w),
     )
 
@@ -338,7 +356,7 @@ def print_bases(result: BasesResult, console: Console, folder: Path | None = Non
         console.print(Padding(Text(line, style="bold"), (0, 1, 1, 1)))
     side = sides(result)[0]
     metric = side.found.headline
-    blocks = [*_upgrade_blocks(result, side.arm, metric, w), _verdict_block(result, side, metric, w)]
+    blocks = [*_short_blocks(result, side.arm, metric, w), _verdict_block(result, side, metric, w)]
     for block in (*blocks, _bases_block(result, w)):
         shown = Table(*block.head, box=box.SIMPLE_HEAD, title=block.heading, title_justify="left",
                       title_style="", pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip

@@ -556,7 +556,7 @@ EN: Mapping[str, str] = {
     "bases.nav": "Bases",
     "bases.heading": "The bases, smallest first",
     "bases.intro": "All were trained on the same samples in the same order and answered the same items. Training is "
-    "6 × parameters × tokens, over all models of the base.",
+    "6 × parameters × tokens (4 × with an adapter), over all models of the base.",
     "bases.reports": "The report of each base",
     "bases.upgrade.nav": "Data or model",
     "bases.upgrade.heading": "Double the data or the model?",
@@ -597,13 +597,14 @@ EN: Mapping[str, str] = {
     "bases.run": "Run next: {next}.",
     "bases.next": "{runs} (settles it: {chance})",
     "bases.next.runs": "{seeds} × {base} on {n}",
+    "bases.next.items": "{items} times as many items",
     "bases.notes.same": "The study's arms choose their data once, for all bases, so that bases differ in nothing else; "
     "recipes may differ where the study says so.",
     "bases.notes.scored": "Where a selection needs a base model to score samples, that was “{base}” for all bases.",
     "bases.notes.loss": "The bases cut text into different tokens: their losses per token are not comparable and are "
     "left out here; bits per byte are.",
     "bases.notes.cost": "Costs are of training alone, beyond the smaller base on n samples: 6 operations per parameter "
-    "and token, tokens as trained. Answers cost in proportion to the parameters.",
+    "and token (4 where an adapter is trained), tokens as trained. Answers cost in proportion to the parameters.",
     "bases.notes.posterior": "The smaller base is read from its curve, the larger from its runs at the same size, paired "
     "by items and seeds; intervals hold both, and what the next doubling is not known to buy.",
     "bases.notes.corrected": "Answers are corrected for their number: overall at the largest size by Holm's method, the "

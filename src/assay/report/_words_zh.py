@@ -538,7 +538,7 @@ ZH: Mapping[str, str] = {
     "bases.eyebrow": "多个基座模型的研究",
     "bases.nav": "基座",
     "bases.heading": "各基座，从小到大",
-    "bases.intro": "所有基座用相同的样本、相同的顺序训练，并回答相同的题目。训练量按 6 × 参数量 × token 数计，包括该基座的全部模型。",
+    "bases.intro": "所有基座用相同的样本、相同的顺序训练，并回答相同的题目。训练量按 6 × 参数量 × token 数计（适配器为 4 ×），包括该基座的全部模型。",
     "bases.reports": "各基座的报告",
     "bases.upgrade.nav": "数据还是模型",
     "bases.upgrade.heading": "该加倍数据，还是换更大的模型？",
@@ -570,10 +570,11 @@ ZH: Mapping[str, str] = {
     "bases.run": "接下来运行：{next}。",
     "bases.next": "{runs}（能定论的概率：{chance}）",
     "bases.next.runs": "{seeds} × {base}，{n} 条",
+    "bases.next.items": "{items} 倍的题目",
     "bases.notes.same": "研究的各方案只选一次数据，供所有基座使用，因此基座之间别无差异；训练设置仅在研究文件注明处不同。",
     "bases.notes.scored": "凡选择需要基座模型给样本打分之处，所有基座一律用“{base}”。",
     "bases.notes.loss": "各基座切分 token 的方式不同：每个 token 的损失不可比，此处不列；每字节比特数可比。",
-    "bases.notes.cost": "成本只计训练，且只计较小的基座用 n 条样本之外的部分：每个参数每个 token 6 次运算，token 数为实际训练的数目。"
+    "bases.notes.cost": "成本只计训练，且只计较小的基座用 n 条样本之外的部分：每个参数每个 token 6 次运算（只训练适配器时 4 次），token 数为实际训练的数目。"
     "回答的成本与参数量成正比。",
     "bases.notes.posterior": "较小的基座取自其曲线，较大的取自同一样本数的各次运行，并按题目和种子配对；区间包含两者，也包含对再加倍一次的不确定。",
     "bases.notes.corrected": "结论按比较的数目校正：最大样本数上的总体用 Holm 法，其余用 Benjamini-Hochberg 法。“未定”也是一种发现：测量结果两者都允许。",

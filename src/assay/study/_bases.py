@@ -28,8 +28,9 @@ from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, result_step
 from assay.study._result import MeasuredRun
 
-_FLOPS = 6.0
-"""Operations of training per parameter and token (Kaplan et al. 2020, section 2.1)."""
+_FULL, _ADAPTER = 6.0, 4.0
+"""Operations of training per parameter and token (Kaplan et al. 2020, section 2.1): forward 2, backward 4, of
+which those of the weights' gradients are not needed where only an adapter is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,11 @@ def _facts(name: str, ladder: Ladder) -> dict[str, Any]:
     config = json.loads((ladder.base / "config.json").read_text(encoding="utf-8"))
     family = str(config.get("model_type", "unknown"))
     parameters = ladder.sizes.parameters
-    return {"name": name, "model": ladder.config.base, "family": family, "parameters": parameters}
+    each = _FULL if ladder.config.recipe.adapter == "none" else _ADAPTER
+    return {"name": name, "model": ladder.config.base, "family": family} | {
+        "parameters": parameters,
+        "flops_per_token": each * parameters,
+    }
 
 
 def result(context: StepContext) -> None:
@@ -239,9 +244,9 @@ def _cost(
     tokens = _tokens(cells[0][arm, n])
     twice = cells[0].get((arm, 2 * n))
     return UpgradeCost(
-        flops=_FLOPS * small.parameters * tokens,
-        data_flops=_FLOPS * small.parameters * (_tokens(twice) if twice else 2 * tokens),
-        model_flops=_FLOPS * large.parameters * _tokens(cells[1][arm, n]),
+        flops=small.flops_per_token * tokens,
+        data_flops=small.flops_per_token * (_tokens(twice) if twice else 2 * tokens),
+        model_flops=large.flops_per_token * _tokens(cells[1][arm, n]),
         inference_ratio=large.parameters / small.parameters,
         data_money=None if price is None else price * n / 1000,
     )
