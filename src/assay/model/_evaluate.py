@@ -149,7 +149,7 @@ def answer(
         picked = by_length[start : start + decoding.batch_size]
         generated = _generate(model, stops, [encoded[i] for i in picked], decoding, start)
         for i, ids in zip(picked, generated, strict=True):
-            results[i] = _finish(tokenizer, stops, items[i], ids)
+            results[i] = finish(tokenizer, stops, items[i], ids)
         advance(start + len(picked), len(items), "answer")
     return [r for r in results if r is not None]
 
@@ -185,7 +185,8 @@ def _generate(
     return [row[width:].tolist() for row in out]
 
 
-def _finish(tokenizer: Any, stops: list[int], item: Sample, ids: list[int]) -> Answer:
+def finish(tokenizer: Any, stops: list[int], item: Sample, ids: list[int]) -> Answer:
+    """Return generated ids as an answer: what comes before the first of ``stops``, without blanks around."""
     end = next((place for place, token in enumerate(ids) if token in stops), None)
     kept = ids[:end]
     text = tokenizer.decode(kept, skip_special_tokens=True)
