@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format bench clean setup
+.PHONY: demo test test-gguf check format bench clean setup
 
 setup: $(READY)
 
@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[train,score,rule,llm,ui,dev]"
+		--constraint constraints.txt --editable ".[train,scale,quantize,ray,score,rule,llm,ui,dev]"
 	@touch $(READY)
 
 demo: setup
@@ -22,6 +22,12 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# llama.cpp is built from source the first time: some 10 minutes on two cores.
+test-gguf: setup
+	@$(BIN)/python -c "import llama_cpp" 2>/dev/null || $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --constraint constraints.txt --editable ".[gguf]"
+	$(BIN)/python -m pytest tests/gguf
 
 check: setup
 	$(BIN)/ruff check .
