@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from assay.core._export_page import ExportPage
+
 Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
 Refusal: TypeAlias = Literal["few_rungs"]
 Exclusion: TypeAlias = Literal["not_finite", "no_training"]
@@ -474,3 +476,5 @@ class StudyResult:
     balances: tuple[BalancePoint, ...] = field(default=())
     held_out: tuple[HeldOut, ...] = field(default=())
     judge: JudgeSummary | None = None
+    exports: tuple[ExportPage, ...] = ()
+    """Exports of the study's models that lie in its folder (added by ``assay export``)."""

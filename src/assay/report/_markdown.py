@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from assay.core import OVERALL, CurveResult, StudyResult
+from assay.core import OVERALL, CurveResult, ExportPage, StudyResult
+from assay.report._export_words import cost_text, drop_of, sentences, share, size, speed
 from assay.report._findings import findings
 from assay.report._format import (
     DASH,
@@ -53,12 +54,42 @@ def render_markdown(result: StudyResult) -> str:
         rows = [[escape(cell) for cell in row] for row in block.rows]
         lines += [f"## {block.heading}", "", block.intro, "", *table(block.head, rows)]
     lines += _comparisons(result, found, w)
+    lines += _exports(result, w)
     lines += _cost(result, w)
     lines += _data(result, w)
     lines += _runs(result, w)
     lines += _setup(result, w)
     lines += _notes(result, w)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _exports(result: StudyResult, w: Words) -> list[str]:
+    """Return what was exported, and what each file costs in words."""
+    lines = [f"## {w('export.heading')}", "", w("export.intro"), ""] if result.exports else []
+    for page in result.exports:
+        costs = [f"- {escape(text)}" for text in sentences(page, w)]
+        lines += [f"### {escape(page.model)}", "", *export_table(page, w), *costs, "", w("export.reach"), ""]
+    return lines
+
+
+def export_table(page: ExportPage, w: Words) -> list[str]:
+    """Return the files of an export as a table."""
+    names = ("format", "size", "share", "backend", "speed", "same", "score", "loss")
+    rows = [[w("export.before"), size(page.bytes), "100 %", "", speed(page.tokens_per_second), "", "", ""]]
+    for file in page.files:
+        costs = [cost_text(drop_of(file, metric)) for metric in ("score", "loss")]
+        rows.append(
+            [
+                escape(file.format),
+                size(file.bytes),
+                percent(file.bytes, page.bytes),
+                file.backend,
+                speed(file.tokens_per_second),
+                share(file.same_answers),
+                *costs,
+            ]
+        )
+    return table([w(f"export.col.{name}") for name in names], rows)
 
 
 def _verdicts(found: Index, arm: str, w: Words) -> list[str]:

@@ -12,6 +12,7 @@ from assay.study._config import (
     read_config,
 )
 from assay.study._explain import Explanation, explain_sample
+from assay.study._export import Exported, ExportSettings, export, show_exports
 from assay.study._find import (
     ModelPlace,
     StudyModel,
@@ -45,6 +46,8 @@ __all__ = [
     "ArmConfig",
     "CleanReport",
     "Explanation",
+    "ExportSettings",
+    "Exported",
     "LadderConfig",
     "MeasureConfig",
     "ModelPlace",
@@ -68,6 +71,7 @@ __all__ = [
     "clean_pool",
     "curves_of_table",
     "explain_sample",
+    "export",
     "find_model",
     "load",
     "parse_config",
@@ -83,6 +87,7 @@ __all__ = [
     "score_pool",
     "search",
     "select_pool",
+    "show_exports",
     "show_tokens",
     "study_folders",
     "train_once",

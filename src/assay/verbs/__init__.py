@@ -12,6 +12,7 @@ from assay.verbs import _progress as progress
 from assay.verbs._annotate import annotate, annotate_export, annotate_status
 from assay.verbs._data import data_convert, data_inspect, data_show, data_testbed
 from assay.verbs._evalset import TypingChat, evalset_classify, evalset_sample, evalset_split
+from assay.verbs._export import export
 from assay.verbs._generate import FilterOptions, WriterOptions, generate
 from assay.verbs._judge import (
     JudgeOptions,
@@ -60,6 +61,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "search": search,
     "train": train,
     "answer": answer,
+    "export": export,
     "curve": curve,
     "curve power": curve_power,
 }
@@ -88,6 +90,7 @@ __all__ = [
     "evalset_sample",
     "evalset_split",
     "explain",
+    "export",
     "gc",
     "generate",
     "judge",

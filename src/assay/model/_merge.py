@@ -1,0 +1,77 @@
+"""A fine-tuned model as one folder that others can load: safetensors shards, chat template, end marks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal
+
+from assay.core import AssayError
+from assay.model._base import load_model, load_tokenizer, load_whole
+from assay.model._templates import chat_template, stop_ids
+
+ExportDtype = Literal["bf16", "fp16", "fp32"]
+SHARD = "5GB"
+
+
+def merge(
+    folder: Path, out: Path, *, base: Path | None = None, dtype: ExportDtype = "bf16", shard: str = SHARD
+) -> None:
+    """Write the model of ``folder`` to ``out``, an adapter merged into its ``base``.
+
+    Weights are rounded once, from fp32 to ``dtype``, and written as safetensors files of at most ``shard``
+    each.  Raises :class:`AssayError` where a weight is too large for ``dtype``.
+    """
+    import torch
+
+    network = load_model(folder, base=base)
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype]
+    too_large = [n for n, p in network.named_parameters() if not torch.isfinite(p.detach().to(kind)).all()]
+    if too_large:
+        raise AssayError(
+            f"weights that {dtype} cannot hold", place=str(folder), value=", ".join(too_large),
+            expected="finite weights", hint="export in bf16, which reaches as far as fp32",
+        )  # fmt: skip
+    network = network.to(kind)
+    network.config.dtype = kind
+    tokenizer = dress(network, folder, out)
+    network.save_pretrained(out, max_shard_size=shard)
+    tokenizer.save_pretrained(out)
+
+
+def dress(network: Any, folder: Path, out: Path) -> Any:
+    """Return the tokenizer of ``folder`` with its chat template, and give the model its end marks.
+
+    A tokenizer without a template gets the plain one that the model was trained with, so that others render
+    the same prompts.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = load_tokenizer(folder)
+    stops = stop_ids(tokenizer)
+    tokenizer.chat_template = chat_template(tokenizer)
+    network.generation_config.eos_token_id = stops[0] if len(stops) == 1 else stops
+    if network.generation_config.pad_token_id is None:
+        pad = tokenizer.pad_token_id
+        network.generation_config.pad_token_id = stops[0] if pad is None else pad
+    return tokenizer
+
+
+def load_exported(folder: Path, device: str = "cpu") -> Any:
+    """Load an exported folder as others will: in the type of its weights, GPTQ through compressed-tensors."""
+    with quiet():
+        return load_whole(folder, device, dtype="auto")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' own bars and notes off the terminal: this package shows its progress itself."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        logging.disable(level)
