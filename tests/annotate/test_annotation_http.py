@@ -14,10 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from assay.annotate import Store, allowed_hosts
+from assay.annotate import Store
 from assay.annotate._pages import clean, typed
-from assay.annotate._words import _TEXTS, preferred
+from assay.annotate._words import _TEXTS
 from assay.data import read
+from assay.web import allowed_hosts, preferred
 from conftest import EVIL, Person, Server, rows, write_rows
 
 

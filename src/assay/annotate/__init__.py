@@ -16,11 +16,11 @@ from assay.annotate._export import (
     status,
     write_labels,
 )
-from assay.annotate._guard import Tokens, allowed_hosts
 from assay.annotate._pages import Scale
 from assay.annotate._read import Found, read_items
 from assay.annotate._serve import default_database, open_annotation, serve
 from assay.annotate._store import Login, Store
+from assay.annotate._tokens import Tokens
 from assay.annotate._values import (
     Conflict,
     Draft,
@@ -54,7 +54,6 @@ __all__ = [
     "Task",
     "Tokens",
     "agreement",
-    "allowed_hosts",
     "build_app",
     "default_database",
     "difference",

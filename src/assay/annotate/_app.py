@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from secrets import compare_digest
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from assay.annotate._guard import MAX_BYTES, Guard, Tokens
+from assay import web
 from assay.annotate._pages import Pages, Scale, neighbour, parse_label
 from assay.annotate._store import Login, Store
+from assay.annotate._tokens import Tokens
 from assay.annotate._values import Conflict, Form, Item, Label, Standing
-from assay.annotate._words import LANGUAGES, Words, preferred
+from assay.annotate._words import Words
 from assay.core import AssayError
 
 _STATIC = ("annotate.css", "annotate.js", "htmx.min.js", "LICENSES")
@@ -26,7 +26,7 @@ _THEMES = ("auto", "dark", "light")
 
 async def _posted(request: Request) -> dict[str, str]:
     """Return the text fields of a form."""
-    form = await request.form(max_files=0, max_fields=30, max_part_size=MAX_BYTES)
+    form = await request.form(max_files=0, max_fields=30, max_part_size=web.MAX_BYTES)
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
@@ -59,7 +59,7 @@ class Site:
     def words(self, request: Request, login: Login | None) -> Words:
         """Return the interface text: as chosen, as the server was told, or as the browser prefers."""
         chosen = (login and login.language) or self.language
-        return Words(chosen or preferred(request.headers.get("accept-language", "")))
+        return Words(chosen or web.preferred(request.headers.get("accept-language", "")))
 
     def find(self, position: int) -> Item:
         """Return the item at a position, or refuse."""
@@ -75,30 +75,13 @@ def build_app(store: Store, tokens: Tokens, hosts: frozenset[str], *, scale: Sca
     cookie = f"assay_{store.remember('identity')}"
     site = Site(store, Pages(store, scale), tokens, cookie, language)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, hosts=hosts)
-    _static(app)
+    app.add_middleware(web.Guard, hosts=hosts)
+    web.static(app, dict.fromkeys(_STATIC, "assay.annotate") | {"base.css": "assay.web"})
     _doors(app, site)
     _overview(app, site)
     _work(app, site)
     _errors(app, site)
     return app
-
-
-def _static(app: FastAPI) -> None:
-    from importlib.resources import files
-
-    folder = files("assay.annotate") / "static"
-
-    @app.get("/static/{name}")
-    def static(name: str) -> Response:
-        if name not in _STATIC:
-            raise HTTPException(404)
-        kind = "text/plain; charset=utf-8" if name == "LICENSES" else None
-        return FileResponse(str(folder / name), media_type=kind)
-
-    @app.get("/favicon.ico")
-    def icon() -> Response:
-        return Response(status_code=204)
 
 
 def _doors(app: FastAPI, site: Site) -> None:
@@ -139,17 +122,10 @@ def _doors(app: FastAPI, site: Site) -> None:
     def choose(request: Request, posted: Posted) -> Response:
         login = site.must(request, posted)
         language, theme = posted.get("language"), posted.get("theme")
-        if language not in (None, *LANGUAGES) or theme not in (None, *_THEMES):
+        if language not in (None, *web.LANGUAGES) or theme not in (None, *_THEMES):
             raise HTTPException(422)
         site.store.choose(login, language=language, theme=theme)
-        return RedirectResponse(_local(posted.get("back", "/")), 303)
-
-
-def _local(address: str) -> str:
-    """Return an address of this server alone."""
-    parts = urlsplit(address)
-    plain = address.startswith("/") and "\\" not in address and not (parts.scheme or parts.netloc)
-    return address if plain and address.isprintable() else "/"
+        return RedirectResponse(web.local(posted.get("back", "/")), 303)
 
 
 def _login_page(site: Site, request: Request, token: str, problem: str | None = None) -> Response:
@@ -317,7 +293,7 @@ _DEEDS: dict[str, Callable[[_Turn, int], Response]] = {
 
 def _errors(app: FastAPI, site: Site) -> None:
     def answer(request: Request, status: int) -> Response:
-        words = Words(site.language or preferred(request.headers.get("accept-language", "")))
+        words = Words(site.language or web.preferred(request.headers.get("accept-language", "")))
         code = status if status in (401, 403, 404, 413, 503) else 422
         page = site.pages.render("error.jinja", words, None, text=words(f"error.{code}"))
         return HTMLResponse(page, status)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import sys
 import threading
 import webbrowser
@@ -11,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from assay import web
 from assay.annotate._app import build_app
 from assay.annotate._diff import difference
 from assay.annotate._export import AnnotationStatus, status, write_labels
-from assay.annotate._guard import Tokens, allowed_hosts, is_loopback
 from assay.annotate._pages import Scale
 from assay.annotate._read import read_items
 from assay.annotate._store import Store
+from assay.annotate._tokens import Tokens
 from assay.core import AssayError, to_json
 from assay.data import write_lines
 
@@ -67,11 +66,9 @@ def serve(
 
     Port 0 is the one of the last time where it is free, so that open pages go on.
     """
-    import uvicorn
-
     tokens = Tokens.new(annotators)
-    app = build_app(store, tokens, allowed_hosts(host), scale=scale, language=language)
-    bound = _bind(host, port or int(store.remember("port") or 0), fixed=port != 0)
+    app = build_app(store, tokens, web.allowed_hosts(host), scale=scale, language=language)
+    bound = web.bind(host, port or int(store.remember("port") or 0), fixed=port != 0)
     number = bound.getsockname()[1]
     store.remember("port", str(number))
     links = _announce(store, tokens, host, number)
@@ -79,48 +76,16 @@ def serve(
     threading.Thread(target=difference, args=("中文", "文字"), daemon=True).start()
     if open_browser:
         webbrowser.open(links[0])
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False,
-        proxy_headers=False,
-    )  # fmt: skip
-    # The server ends in order and then passes the interrupt on.
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[bound])
+    web.run(app, bound)
     write_labels(store, out)
     return status(store)
 
 
-def _bind(host: str, port: int, *, fixed: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-        bound.listen(128)
-    except OSError as error:
-        bound.close()
-        if port and not fixed:
-            return _bind(host, 0, fixed=False)
-        raise AssayError(
-            f"cannot listen ({error.strerror})", place="host", value=f"{host}:{port}",
-            expected="an address of this machine and a free port", hint="--port 0 takes a free one",
-        ) from None  # fmt: skip
-    return bound
-
-
 def _announce(store: Store, tokens: Tokens, host: str, port: int) -> list[str]:
     """Print one link for each annotator; the tokens are shown nowhere else."""
-    shown = f"[{host}]" if ":" in host else host
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        shown = socket.gethostname()
-    if not is_loopback(host):
-        print(
-            f"warning: {host} can be reached from other machines, and nothing is encrypted: "
-            "whoever sees a link or the traffic can read and label",
-            file=sys.stderr,
-        )
+    web.warn(host, "read and label")
     names = store.seats()
-    links = [f"http://{shown}:{port}/login?token={token}" for token in tokens.by_seat.values()]
+    links = [f"{web.address(host, port)}/login?token={token}" for token in tokens.by_seat.values()]
     for seat, link in zip(tokens.by_seat, links, strict=True):
         print(f"annotator {seat} ({names[seat] or 'not named yet'}): {link}", file=sys.stderr)
     print("Ctrl-C ends; labels are safe in " + store.place, file=sys.stderr, flush=True)

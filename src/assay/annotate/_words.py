@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from assay.web import LANGUAGES
+
 _TEXTS: Mapping[str, tuple[str, str]] = {
     # types of use
     "type.math": ("math", "数学"),
@@ -172,8 +174,6 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "keys.close": ("Close", "关闭"),
 }
 
-LANGUAGES: Mapping[str, int] = {"en": 0, "zh": 1}
-
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -191,18 +191,3 @@ class Words:
         if name is None:
             return self("type.none")
         return self(f"type.{name}") if f"type.{name}" in _TEXTS else name
-
-
-def preferred(accepted: str, default: str = "en") -> str:
-    """Return the language of an ``Accept-Language`` header that there is text in (RFC 9110, 12.5.4)."""
-    wishes = []
-    for place, part in enumerate(accepted.split(",")):
-        tag, _, weight = part.partition(";q=")
-        try:
-            quality = float(weight or 1.0)
-        except ValueError:
-            continue
-        language = tag.strip().lower().split("-")[0]
-        if language in LANGUAGES and quality > 0:
-            wishes.append((-quality, place, language))
-    return min(wishes)[2] if wishes else default

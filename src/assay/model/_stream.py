@@ -160,8 +160,8 @@ def _second_question(turns: Sequence[Message]) -> int | None:
 class Said:
     """Turns the text of all tokens so far into what can be shown now, so that nothing is to be taken back.
 
-    Byte fallback (SentencePiece) spells a run of bytes as a whole, all of it as U+FFFD where it is broken; what
-    was shown of such a run stays as it was.
+    Byte fallback (SentencePiece) spells a run of bytes as a whole, all of it as U+FFFD where it is broken;
+    what was shown of such a run stays as it was.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:

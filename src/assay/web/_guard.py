@@ -1,13 +1,11 @@
-"""Who may come in: hosts, origins, tokens, sizes, and what a page may load."""
+"""Who may come in: hosts, origins, sizes, and what a page may load."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -57,24 +55,6 @@ def allowed_hosts(host: str) -> frozenset[str]:
     return _LOOPBACK | found
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """One random token for each annotator's seat; they live as long as the server."""
-
-    by_seat: Mapping[int, str]
-
-    @classmethod
-    def new(cls, seats: int) -> Tokens:
-        """Return fresh tokens for seats 1..``seats``."""
-        return cls({seat: secrets.token_urlsafe(24) for seat in range(1, seats + 1)})
-
-    def seat(self, token: str) -> int | None:
-        """Return the seat of a token, in a time that says nothing of how much of it was right."""
-        given = token.encode("utf-8", "replace")
-        found = [seat for seat, own in self.by_seat.items() if secrets.compare_digest(own.encode(), given)]
-        return found[0] if found else None
-
-
 class Guard:
     """ASGI middleware: refuses foreign hosts and origins and long bodies; sets the security headers."""
 
@@ -91,7 +71,9 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+                # What an answer says of itself stands.
+                given = {name.lower() for name, _ in message["headers"]}
+                own = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in given]
                 message["headers"] = [*message["headers"], *own]
             await send(message)
 
@@ -114,7 +96,9 @@ class Guard:
             return 421, "this server is not known by this name"
         if scope["method"] in ("GET", "HEAD"):
             return None
-        if headers.get("origin") != f"{scope['scheme']}://{host}":
+        # A page cannot leave its origin out, nor send a token of its own elsewhere unasked (Fetch, 4.9).
+        program = "origin" not in headers and "authorization" in headers
+        if not program and headers.get("origin") != f"{scope['scheme']}://{host}":
             return 403, "the request came from another page"
         length = headers.get("content-length", "")
         # Without a length a body could grow without end.

@@ -1,0 +1,22 @@
+"""What servers of pages share: who may come in, where they listen, in which language they speak."""
+
+from assay.web._guard import HEADERS, MAX_BYTES, Guard, allowed_hosts, is_loopback
+from assay.web._languages import LANGUAGES, preferred
+from assay.web._serve import address, bind, local, run, warn
+from assay.web._static import static
+
+__all__ = [
+    "HEADERS",
+    "LANGUAGES",
+    "MAX_BYTES",
+    "Guard",
+    "address",
+    "allowed_hosts",
+    "bind",
+    "is_loopback",
+    "local",
+    "preferred",
+    "run",
+    "static",
+    "warn",
+]

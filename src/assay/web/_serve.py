@@ -1,0 +1,72 @@
+"""Listen on this machine until stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from assay.core import AssayError
+from assay.web._guard import is_loopback
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+def bind(host: str, port: int, *, fixed: bool) -> socket.socket:
+    """Return a listening socket; where ``port`` is taken and not ``fixed``, on a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(128)
+    except OSError as error:
+        bound.close()
+        if port and not fixed:
+            return bind(host, 0, fixed=False)
+        raise AssayError(
+            f"cannot listen ({error.strerror})", place="host", value=f"{host}:{port}",
+            expected="an address of this machine and a free port", hint="--port 0 takes a free one",
+        ) from None  # fmt: skip
+    return bound
+
+
+def run(app: ASGIApp, bound: socket.socket) -> None:
+    """Serve until Ctrl-C."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False,
+        proxy_headers=False,
+    )  # fmt: skip
+    # The server ends in order and then passes the interrupt on.
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[bound])
+
+
+def address(host: str, port: int) -> str:
+    """Return the address at which people reach a server bound to ``host``."""
+    shown = f"[{host}]" if ":" in host else host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        shown = socket.gethostname()
+    return f"http://{shown}:{port}"
+
+
+def warn(host: str, can: str) -> None:
+    """Warn where others may listen; ``can``: what whoever sees a link can do."""
+    if not is_loopback(host):
+        print(
+            f"warning: {host} can be reached from other machines, and nothing is encrypted: "
+            f"whoever sees a link or the traffic can {can}",
+            file=sys.stderr,
+        )
+
+
+def local(address: str) -> str:
+    """Return an address of this server alone: ``address``, or its first page where that leads elsewhere."""
+    parts = urlsplit(address)
+    plain = address.startswith("/") and "\\" not in address and not (parts.scheme or parts.netloc)
+    return address if plain and address.isprintable() else "/"
