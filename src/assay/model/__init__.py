@@ -18,7 +18,10 @@ from assay.model._base import (
     resolve_base,
 )
 from assay.model._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
+from assay.model._estimate import DEVICES, Device, training_memory
+from assay.model._launch import Launch
 from assay.model._recipe import PRESETS, Recipe, preset, read_recipe
+from assay.model._shape import Shape, read_shape
 from assay.model._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
 from assay.model._tokens import Encoded, TokenTable, encode, encode_prompts, write_tokens
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from assay.model._influence import Influence, InfluenceSettings
     from assay.model._llama_cpp import GgufModel, tokenizer_agreement
     from assay.model._merge import ExportDtype, load_exported, merge
+    from assay.model._modelfile import write_modelfile
     from assay.model._stream import ChatModel, Piece, Prompt, open_chat
     from assay.model._train import Segment, Trainer, TrainReport, train_full, trainer
 
@@ -59,6 +63,7 @@ _LAZY = {
     "ExportDtype": "_merge",
     "load_exported": "_merge",
     "merge": "_merge",
+    "write_modelfile": "_modelfile",
     "ChatModel": "_stream",
     "Piece": "_stream",
     "Prompt": "_stream",
@@ -72,6 +77,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "DEVICES",
     "DIMENSIONS",
     "LEXICAL",
     "MINILM",
@@ -81,6 +87,7 @@ __all__ = [
     "Answer",
     "ChatModel",
     "Decoding",
+    "Device",
     "Embedder",
     "Encoded",
     "ExportDtype",
@@ -90,11 +97,13 @@ __all__ = [
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
+    "Launch",
     "Piece",
     "Prompt",
     "Quantized",
     "Recipe",
     "Segment",
+    "Shape",
     "TokenTable",
     "TrainReport",
     "Trainer",
@@ -119,6 +128,7 @@ __all__ = [
     "quantize_gptq",
     "quantize_gptqmodel",
     "read_recipe",
+    "read_shape",
     "reference_loss",
     "render",
     "resolve_base",
@@ -129,7 +139,9 @@ __all__ = [
     "tokenizer_agreement",
     "train_full",
     "trainer",
+    "training_memory",
     "write_gguf",
+    "write_modelfile",
     "write_tokens",
 ]
 
