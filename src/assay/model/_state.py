@@ -39,7 +39,7 @@ def write_shards(folder: Path, step: int, tensors: NamedTensors, *, rank: int = 
 
     def flush() -> None:
         nonlocal shards
-        path = folder / f"{step:08}-{rank:05}-{shards:05}.safetensors"
+        path = folder / f"{step:08}-{rank:05}of{world:05}-{shards:05}.safetensors"
         partial = path.with_suffix(".partial")
         save_file(held, partial)
         with partial.open("rb+") as handle:
@@ -57,9 +57,9 @@ def write_shards(folder: Path, step: int, tensors: NamedTensors, *, rank: int = 
         flush()
 
 
-def finish_state(folder: Path, step: int, notes: Mapping[str, Any]) -> None:
-    """Write the index of the shards of ``step`` and remove those of earlier steps; one process does it."""
-    shards = sorted(path.name for path in folder.glob(f"{step:08}-*.safetensors"))
+def finish_state(folder: Path, step: int, notes: Mapping[str, Any], *, world: int = 1) -> None:
+    """Write the index of what ``world`` processes wrote at ``step`` and remove the rest; one does it."""
+    shards = sorted(path.name for path in folder.glob(f"{step:08}-*of{world:05}-*.safetensors"))
     with replacing_text(folder / INDEX) as file:
         file.write(json.dumps({"step": step, "shards": shards, "notes": dict(notes)}))
     for path in folder.glob("*.safetensors"):

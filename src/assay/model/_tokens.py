@@ -157,6 +157,7 @@ class TokenTable:
 
     def __init__(self, folder: Path) -> None:
         """Map the files of ``folder``."""
+        self.folder = folder
         self._ids: npt.NDArray[np.uint32] = np.load(folder / "ids.npy", mmap_mode="r")
         self._learned: npt.NDArray[np.bool_] = np.load(folder / "learned.npy", mmap_mode="r")
         self._offsets: npt.NDArray[np.int64] = np.load(folder / "offsets.npy")
