@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -35,8 +35,25 @@ class Piece:
     ended: Literal["stop", "length"] | None = None
 
 
-class ChatModel(Protocol):
-    """What a conversation needs of a model."""
+class Network(Protocol):
+    """What writes tokens: a model under torch or llama.cpp."""
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that fit, question and answer; None where the model has no limit of its own."""
+        ...
+
+    def tokens(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+        """Yield the tokens that follow ``ids``, without end; the same seed gives the same tokens."""
+        ...
+
+
+class ChatModel:
+    """A model with its tokenizer, in conversation; ``ends`` are the tokens that end an answer."""
+
+    def __init__(self, network: Network, tokenizer: Any, ends: Iterable[int]) -> None:
+        """Talk through an opened model."""
+        self._network, self._tokenizer, self._ends = network, tokenizer, frozenset(ends)
 
     def prompt(self, messages: Sequence[Message], max_new_tokens: int, *, drop: bool = False) -> Prompt:
         """Return the tokens of a conversation.
@@ -44,70 +61,57 @@ class ChatModel(Protocol):
         With ``drop`` the oldest turns are left out until an answer of ``max_new_tokens`` (at most half of the
         context) fits.  Raises :class:`AssayError` where no room is left for an answer.
         """
-        ...
 
-    def stream(self, prompt: Prompt, decoding: Decoding, stop: Sequence[str] = ()) -> Iterator[Piece]:
+        def encode(turns: Sequence[Message]) -> Sequence[int]:
+            return encode_prompts(self._tokenizer, [turns])[0]
+
+        return fit(messages, encode, self._network.context, max_new_tokens, drop=drop)
+
+    def stream(
+        self, prompt: Prompt, decoding: Decoding, stop: Sequence[str] = ()
+    ) -> Generator[Piece, None, None]:
         """Yield the answer as it is made; the last piece, and it alone, says why it ended.
 
         Blanks around the answer are left out, a character whose bytes are not all there is waited for, and
         the first of the texts ``stop`` ends the answer and is not part of it.  Close it to stop earlier.
         """
-        ...
-
-
-class TorchChat:
-    """A causal language model with its tokenizer."""
-
-    def __init__(self, network: Any, tokenizer: Any) -> None:
-        """Talk through a loaded model."""
-        self._network, self._tokenizer = network.eval(), tokenizer
-        self._ends = frozenset(stop_ids(tokenizer)) | _ids(network.generation_config.eos_token_id)
-
-    def prompt(self, messages: Sequence[Message], max_new_tokens: int, *, drop: bool = False) -> Prompt:
-        """Return the tokens of a conversation (see :class:`ChatModel`)."""
-
-        def encode(turns: Sequence[Message]) -> Sequence[int]:
-            return encode_prompts(self._tokenizer, [turns])[0]
-
-        return fit(messages, encode, self._context, max_new_tokens, drop=drop)
-
-    @torch.no_grad()
-    def stream(self, prompt: Prompt, decoding: Decoding, stop: Sequence[str] = ()) -> Iterator[Piece]:
-        """Yield the answer as it is made (see :class:`ChatModel`); the same seed gives the same answer."""
-        made: list[int] = []
-
-        def text(ids: Sequence[int]) -> str:
-            return str(self._tokenizer.decode(ids, skip_special_tokens=True))
-
-        said = Said(stop)
-        room = decoding.max_new_tokens
-        if self._context is not None:
-            room = min(room, self._context - len(prompt.ids))
-        for token in self._tokens(prompt.ids, decoding):
+        room, context = decoding.max_new_tokens, self._network.context
+        if context is not None:
+            room = min(room, context - len(prompt.ids))
+        said, made = Said(stop), list[int]()
+        for token in self._network.tokens(prompt.ids, decoding):
             ended = token in self._ends
             if not ended:
                 made.append(token)
             last = ended or len(made) == room
-            new, stopped = said.take(text(made), last=last)
+            text = self._tokenizer.decode(made, skip_special_tokens=True)
+            new, stopped = said.take(text, last=last)
             if stopped or last:
                 yield Piece(new, len(made) + ended, "stop" if stopped or ended else "length")
                 return
             if new:
                 yield Piece(new, len(made))
 
+
+class _TorchNetwork:
+    """A causal language model under torch."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model.eval()
+
     @property
-    def _context(self) -> int | None:
-        """Tokens that fit, question and answer; None where the model has no limit of its own."""
-        config = self._network.config.get_text_config()
+    def context(self) -> int | None:
+        config = self._model.config.get_text_config()
         return getattr(config, "max_position_embeddings", None) or getattr(config, "seq_length", None)
 
-    def _tokens(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
-        """Yield tokens without end; only the new token is read again, the past is in the cache."""
-        device = next(self._network.parameters()).device
+    @torch.no_grad()
+    def tokens(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+        """Only the new token is read again: the past is in the cache."""
+        device = next(self._model.parameters()).device
         generator = torch.Generator(device).manual_seed(decoding.seed)
         read, cache = torch.tensor([list(ids)], device=device), None
         while True:
-            out = self._network(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            out = self._model(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = out.past_key_values
             token = _choose(out.logits[0, -1].float(), decoding, generator)
             yield token
@@ -116,9 +120,9 @@ class TorchChat:
 
 def open_chat(folder: Path, *, base: Path | None = None, device: str = "auto") -> ChatModel:
     """Load a model for conversation; ``base`` is the one below an adapter."""
-    below = {} if base is None else {"base": base}
-    network = load_model(folder, pick_device(device), **below)
-    return TorchChat(network, load_tokenizer(folder))
+    model, tokenizer = load_model(folder, pick_device(device), base=base), load_tokenizer(folder)
+    ends = {*stop_ids(tokenizer), *_ids(model.generation_config.eos_token_id)}
+    return ChatModel(_TorchNetwork(model), tokenizer, ends)
 
 
 def fit(
