@@ -18,7 +18,14 @@ from assay.model._base import (
     resolve_base,
 )
 from assay.model._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
-from assay.model._estimate import DEVICES, Device, training_memory
+from assay.model._estimate import (
+    DEVICES,
+    Device,
+    TrainingEstimate,
+    estimate_training,
+    smallest_machine,
+    training_memory,
+)
 from assay.model._launch import Launch
 from assay.model._recipe import PRESETS, Recipe, preset, read_recipe
 from assay.model._shape import Shape, read_shape
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from assay.model._modelfile import write_modelfile
     from assay.model._stream import ChatModel, Piece, Prompt, open_chat
     from assay.model._train import Segment, Trainer, TrainReport, train_full, trainer
+    from assay.model._vocabulary import ExtensionReport, extend_vocabulary
 
 _LAZY = {
     "DIMENSIONS": "_critics",
@@ -74,6 +82,8 @@ _LAZY = {
     "set_threads": "_engine",
     "train_full": "_train",
     "trainer": "_train",
+    "ExtensionReport": "_vocabulary",
+    "extend_vocabulary": "_vocabulary",
 }
 
 __all__ = [
@@ -91,6 +101,7 @@ __all__ = [
     "Embedder",
     "Encoded",
     "ExportDtype",
+    "ExtensionReport",
     "GgufFile",
     "GgufKind",
     "GgufModel",
@@ -107,6 +118,7 @@ __all__ = [
     "TokenTable",
     "TrainReport",
     "Trainer",
+    "TrainingEstimate",
     "answer",
     "base_digest",
     "boolean_questions",
@@ -116,6 +128,8 @@ __all__ = [
     "encode",
     "encode_prompts",
     "end_mark",
+    "estimate_training",
+    "extend_vocabulary",
     "hidden_means",
     "load_exported",
     "load_model",
@@ -134,6 +148,7 @@ __all__ = [
     "resolve_base",
     "rewarder",
     "set_threads",
+    "smallest_machine",
     "stop_ids",
     "text_loss",
     "tokenizer_agreement",

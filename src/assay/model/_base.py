@@ -10,6 +10,7 @@ from assay.core import AssayError, digest, file_digest
 from assay.model._templates import chat_template
 
 POCKET = "pocket"
+ADAPTER = "adapter_config.json"
 _IDENTITY = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
 
 
@@ -93,14 +94,38 @@ def load_tokenizer(folder: Path, template: str | None = None) -> Any:
     return tokenizer
 
 
-def load_model(folder: Path, device: str = "cpu", attention: str | None = None) -> Any:
-    """Load a causal language model in fp32 (training keeps fp32 weights, bf16 is autocast)."""
+def base_name(folder: Path) -> str | None:
+    """Return the name that finds a base again anywhere: ``pocket`` or a hub id; None for a folder."""
+    if folder == resolve_base(POCKET):
+        return POCKET
+    cached = next((part for part in folder.parts if part.startswith("models--")), None)
+    return cached and cached.removeprefix("models--").replace("--", "/", 1)
+
+
+def load_model(
+    folder: Path, device: str = "cpu", attention: str | None = None, *, base: Path | None = None
+) -> Any:
+    """Load a causal language model in fp32; one whose folder holds an adapter is merged into its ``base``."""
+    if (folder / ADAPTER).exists():
+        from assay.model._adapter import load_merged
+
+        return load_merged(folder, base, device, attention)
+    return load_whole(folder, device, attention)
+
+
+def load_whole(
+    folder: Path, device: str = "cpu", attention: str | None = None, dtype: Any = None, **extra: Any
+) -> Any:
+    """Load a model that is no adapter, in fp32 or ``dtype``; ``extra`` goes to transformers."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    extra = {} if attention is None else {"attn_implementation": attention}
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **extra)
+    if attention is not None:
+        extra["attn_implementation"] = attention
+    if "quantization_config" in extra:
+        extra["device_map"] = {"": device}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or torch.float32, **extra)
     return model.to(device)

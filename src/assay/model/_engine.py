@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from assay.model._base import load_model, load_tokenizer
+from assay.core import AssayError
+from assay.model._adapter import adapted, write_adapter
+from assay.model._base import load_tokenizer, load_whole
 from assay.model._batches import MicroBatch
 from assay.model._loss import Loss
 from assay.model._recipe import Recipe
 from assay.model._state import load_state, save_state
+from assay.model._templates import stop_ids
 
 
 class Engine(Protocol):
@@ -39,7 +46,7 @@ class Engine(Protocol):
         """
 
     def drop(self) -> None:
-        """Forget the gradients of the batch so far."""
+        """Forget the gradient so far and give free memory back."""
 
     def step(self, learning_rate: float) -> None:
         """Clip the gradient, take an optimizer step and forget the gradient."""
@@ -57,13 +64,47 @@ class Engine(Protocol):
         """Write the trained model, or its adapter alone, with the tokenizer."""
 
 
-def build_model(base: Path, recipe: Recipe, device: str, *, packing: bool) -> Any:
-    """Return the base model as the recipe trains it, in training mode."""
-    flash = "flash_attention_2" if packing and device.startswith("cuda") else None
-    model = load_model(base, device, flash)
+def build_model(base: Path, recipe: Recipe, seed: int, device: str) -> Any:
+    """Return the base as the recipe trains it, in training mode: whole, or a peft model of frozen base."""
+    whole = recipe.adapter == "none"
+    model = load_whole(base, device) if whole else adapted(base, recipe, seed, device)
     if recipe.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        causal(model).activation_checkpointing_enable({"use_reentrant": False})
     return model.train()
+
+
+def use_kernels(model: Any, recipe: Recipe, device: str) -> None:
+    """Put in the kernels of the device that a causal model will train on, wherever it is now."""
+    if use_packing(recipe, device, model) and device.startswith("cuda"):
+        model.set_attn_implementation("flash_attention_2")
+    if recipe.liger:
+        _apply_liger(model, device)
+
+
+def causal(model: Any) -> Any:
+    """Return the causal model itself, with the adapter in its layers where there is one."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def _apply_liger(model: Any, device: str) -> None:
+    """Put Liger's fused kernels (norms, rotations, gated layers) in; the loss has its own."""
+    problem = None
+    if not device.startswith("cuda"):
+        problem = "Liger kernels run on GPUs only"
+    elif find_spec("liger_kernel") is None:
+        problem = "the package liger-kernel is missing"
+    else:
+        monkey_patch = import_module("liger_kernel.transformers.monkey_patch")
+
+        if model.config.model_type in monkey_patch.MODEL_TYPE_TO_APPLY_LIGER_FN:
+            plain = {"cross_entropy": False, "fused_linear_cross_entropy": False}
+            monkey_patch._apply_liger_kernel_to_instance(model=model, **plain)
+        else:
+            problem = f"Liger has no kernels for models of type {model.config.model_type}"
+    if problem is not None:
+        raise AssayError(
+            problem, place="recipe.liger", value=True, expected="false, or a GPU and the package"
+        )
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -76,19 +117,47 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.eps, fused=True)
 
 
-def use_packing(recipe: Recipe, device: str) -> bool:
-    """Say whether rows are packed end to end: where the attention kernel takes variable lengths."""
-    if recipe.batching != "auto":
+def use_packing(recipe: Recipe, device: str, model: Any) -> bool:
+    """Say whether rows are packed end to end: where model and kernel keep them apart by their positions.
+
+    Raises :class:`AssayError` where the recipe asks for it and the model would mix the rows.
+    """
+    able = _takes_positions(model)
+    if recipe.batching == "packed" and not able:
+        raise AssayError(
+            "the model does not keep packed rows apart",
+            place="recipe.batching",
+            value="packed",
+            expected=f"auto or buckets for models of type {model.config.model_type}",
+        )
+    if recipe.batching != "auto" or not able:
         return recipe.batching == "packed"
     from transformers.utils import is_flash_attn_2_available
 
-    return device.startswith("cuda") and is_flash_attn_2_available()
+    # The kernel takes 16 bits only.
+    return device.startswith("cuda") and recipe.dtype == "bf16" and is_flash_attn_2_available()
 
 
-def write_trained(model: Any, base: Path, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
-    """Write a trained model and its base's tokenizer; ``weights`` by name where it does not hold them."""
-    model.save_pretrained(folder, state_dict=weights)
-    load_tokenizer(base).save_pretrained(folder)
+def _takes_positions(model: Any) -> bool:
+    """Say whether a model reads positions; one that biases attention by distance (ALiBi) does not."""
+    takes = "position_ids" in inspect.signature(model.forward).parameters
+    return takes and model._supports_flash_attn and not getattr(model.config, "alibi", False)
+
+
+def write_trained(
+    model: Any, base: Path, recipe: Recipe, folder: Path, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a trained model, or its adapter alone, with tokenizer, the template it learned and end marks.
+
+    ``weights`` by name where the model does not hold them.
+    """
+    tokenizer = load_tokenizer(base, recipe.template)
+    if recipe.adapter == "none":
+        model.generation_config.eos_token_id = stop_ids(tokenizer)
+        model.save_pretrained(folder, state_dict=weights)
+    else:
+        write_adapter(model, base, recipe, folder, weights)
+    tokenizer.save_pretrained(folder)
 
 
 def set_threads(threads: int) -> None:
@@ -101,16 +170,17 @@ class LocalEngine:
 
     rank, world = 0, 1
 
-    def __init__(self, base: Path, recipe: Recipe, device: str) -> None:
+    def __init__(self, base: Path, recipe: Recipe, seed: int, device: str) -> None:
         """Load the base model; CPU kernels are made deterministic."""
         set_threads(recipe.threads)
         torch.use_deterministic_algorithms(device == "cpu")
         self.base, self.recipe, self.device = base, recipe, device
-        self.packing = use_packing(recipe, device)
-        self.model = build_model(base, recipe, device, packing=self.packing)
+        self.model = build_model(base, recipe, seed, device)
+        self.loss = Loss(causal(self.model), recipe.dtype, offload=recipe.offload_activations)
+        use_kernels(self.loss.model, recipe, device)
+        self.packing = use_packing(recipe, device, self.loss.model)
         self.pad = self.model.config.pad_token_id or 0
-        self.loss = Loss(self.model, recipe.dtype)
-        self.optimizer = build_optimizer(self.model, recipe)
+        self.optimizer = build_optimizer(self.loss, recipe)
 
     def backward(self, batch: MicroBatch, learned: int, *, last: bool) -> float:
         """See :class:`Engine`."""
@@ -121,10 +191,13 @@ class LocalEngine:
     def drop(self) -> None:
         """See :class:`Engine`."""
         self.optimizer.zero_grad()
+        gc.collect()
+        torch.cuda.empty_cache()
 
     def step(self, learning_rate: float) -> None:
         """See :class:`Engine`."""
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        trained = [p for p in self.loss.parameters() if p.requires_grad]
+        nn.utils.clip_grad_norm_(trained, self.recipe.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -136,12 +209,12 @@ class LocalEngine:
 
     def save(self, folder: Path, step: int, notes: Mapping[str, Any]) -> None:
         """See :class:`Engine`."""
-        save_state(folder, self.model, self.optimizer, step, notes)
+        save_state(folder, self.loss.model, self.optimizer, step, notes)
 
     def load(self, folder: Path) -> tuple[int, dict[str, Any]]:
         """See :class:`Engine`."""
-        return load_state(folder, self.model, self.optimizer)
+        return load_state(folder, self.loss.model, self.optimizer)
 
     def write_model(self, folder: Path) -> None:
         """See :class:`Engine`."""
-        write_trained(self.model, self.base, folder)
+        write_trained(self.model, self.base, self.recipe, folder)

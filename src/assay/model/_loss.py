@@ -8,12 +8,14 @@ does the same sums in a fraction of the traffic.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from assay.model._batches import MicroBatch
+from assay.model._memory import offloaded
 
 CHUNK = 512
 
@@ -26,10 +28,11 @@ class Loss(nn.Module):
     A module around the model, so that what spreads a model over devices can take hold of both.
     """
 
-    def __init__(self, model: Any, dtype: str) -> None:
-        """Check whether the head may be applied apart from the body."""
+    def __init__(self, model: Any, dtype: str, *, offload: bool = False) -> None:
+        """Check whether the head may be applied apart from the body; ``offload`` the activations."""
         super().__init__()
         self.model = model
+        self.kept = offloaded if offload else nullcontext
         self.dtype = torch.bfloat16 if dtype == "bf16" else None
         self.split = self._head_is_linear()
 
@@ -67,7 +70,7 @@ class Loss(nn.Module):
             inputs["position_ids"] = batch.positions.to(device)
         learned = batch.learned[:, 1:].to(device)
         targets = inputs["input_ids"][:, 1:][learned]
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.dtype is not None):
+        with self.kept(), torch.autocast(device.type, torch.bfloat16, enabled=self.dtype is not None):
             if self.split:
                 hidden = self.body(**inputs, use_cache=False).last_hidden_state[:, :-1][learned]
             else:
@@ -87,7 +90,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         kept, weight = weight, weight if dtype is None else weight.to(dtype)
         total = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden = torch.empty_like(hidden)
-        grad_weight = torch.zeros_like(kept, dtype=torch.float32)
+        # A frozen head has no gradient to hold.
+        grad_weight = torch.zeros_like(kept, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for start in range(0, len(hidden), CHUNK):
             part = hidden[start : start + CHUNK].to(weight.dtype)
             wanted = target[start : start + CHUNK, None]
@@ -98,14 +102,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
             probabilities.scatter_add_(1, wanted, probabilities.new_full(wanted.shape, -1.0))
             slope = probabilities.to(weight.dtype)
             grad_hidden[start : start + CHUNK] = slope @ weight
-            grad_weight += slope.T @ part
-        ctx.save_for_backward(grad_hidden, grad_weight.to(kept.dtype))
+            if grad_weight is not None:
+                grad_weight += slope.T @ part
+        ctx.save_for_backward(grad_hidden, None if grad_weight is None else grad_weight.to(kept.dtype))
         return total
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * upstream, grad_weight * upstream, None, None
+        return grad_hidden * upstream, None if grad_weight is None else grad_weight * upstream, None, None
 
 
 def linear_cross_entropy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,12 @@ class Recipe:
     saved with the model.  ``threads`` (CPU threads inside an operator) and ``micro_tokens`` (padded tokens
     a forward pass, gradients accumulated over the batch) change the order of sums, hence bits, hence
     identity.
+
+    ``adapter`` trains low-rank matrices of ``rank``, scaled by ``alpha`` / ``rank``, beside the frozen
+    layers named in ``targets`` (empty: all linear layers but the head); ``qlora`` holds those in NF4.  The
+    frozen base is held in ``dtype``; what is trained stays in fp32.  ``gradient_checkpointing`` computes
+    activations again, ``offload_activations`` keeps them in the machine's memory, ``liger`` takes Liger's
+    kernels (GPU).
     """
 
     batch_size: int = 64
@@ -128,6 +134,12 @@ class Recipe:
         return passed(stop) - passed(start)
 
 
+def read_recipe(data: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that ``dataclasses.asdict`` and JSON made ``data`` from."""
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+    return Recipe(**fields)
+
+
 def _refuse(name: str, value: object, expected: str) -> None:
     raise AssayError(f"{name} is out of range", place=f"recipe.{name}", value=value, expected=expected)
 
@@ -135,8 +147,8 @@ def _refuse(name: str, value: object, expected: str) -> None:
 PRESETS: Mapping[str, Recipe] = {
     # BELLE, section 4.1: batch 64, 2 epochs, constant 3e-6, weight decay 0.001.
     "belle": Recipe(),
-    # Adapter: BELLE's train/configs/lora_config_llama.json.  Rate: QLoRA's for 7B and 13B (Dettmers et al. 2023,
-    # Table 9), as BELLE's own script gives LoRA the rate of full fine-tuning.  The rest as above.
+    # Adapter: BELLE's train/configs/lora_config_llama.json.  Rate: QLoRA's for 7B and 13B (Dettmers et al.
+    # 2023, Table 9), as BELLE's own script gives LoRA the rate of full fine-tuning.  The rest as above.
     "belle-lora": Recipe(adapter="lora", rank=16, alpha=32, adapter_dropout=0.05, learning_rate=2e-4),
     # The same shape for a model of a million parameters, which needs a far larger rate.
     "pocket": Recipe(

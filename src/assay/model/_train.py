@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +20,10 @@ import torch
 
 from assay.core import AssayError
 from assay.model._base import pick_device
-from assay.model._batches import micro_batches
+from assay.model._batches import MicroBatch, micro_batches
 from assay.model._engine import Engine, LocalEngine
+from assay.model._launch import Launch, train_launched
+from assay.model._memory import out_of_memory
 from assay.model._recipe import Indices, Recipe
 from assay.model._state import has_state
 from assay.model._tokens import TokenTable
@@ -43,7 +46,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a segment did.  ``trace`` holds (step, loss in nats per learned token)."""
+    """What a segment did.  ``trace`` holds (step, loss in nats per learned token).
+
+    ``micro_tokens`` that fitted at its end; ``notes`` tell what was done otherwise than the recipe says.
+    """
 
     steps: int
     samples: int
@@ -53,6 +59,8 @@ class TrainReport:
     seconds: float
     device: str
     trace: tuple[tuple[int, float], ...]
+    micro_tokens: int
+    notes: tuple[str, ...] = ()
 
 
 class Trainer(Protocol):
@@ -82,7 +90,9 @@ class _Run:
     def __init__(self, engine: Engine, segment: Segment, table: TokenTable, order: Indices) -> None:
         self.engine, self.segment, self.table, self.order = engine, segment, table, order
         self.tokens = self.learned = self.padded = 0
+        self.micro_tokens = segment.recipe.micro_tokens
         self.trace: list[tuple[int, float]] = []
+        self.notes: list[str] = []
 
     def step(self, step: int) -> None:
         """Take one optimizer step."""
@@ -90,7 +100,7 @@ class _Run:
         rows = recipe.batch(self.order, segment.n_train, segment.seed, step)
         learned = sum(int(self.table.row(int(row))[1][1:].sum()) for row in rows)
         if learned:
-            loss, padded = self._gradient(rows, learned, step)
+            loss, padded = self._fitting_gradient(rows, learned, step)
             loss, padded = engine.sum([loss, padded])
             if not math.isfinite(loss):
                 raise AssayError(
@@ -105,37 +115,73 @@ class _Run:
         self.tokens += int(self.table.lengths[rows].sum())
         self.learned += learned
 
-    def _gradient(self, rows: Indices, learned: int, step: int) -> tuple[float, float]:
-        """Gather the gradient of this process's share; return its part of the loss, and its padded tokens."""
-        engine, segment = self.engine, self.segment
-        torch.manual_seed(segment.seed * 1_000_003 + step + (engine.rank << 40))
-        batches = micro_batches(
+    def _fitting_gradient(self, rows: Indices, learned: int, step: int) -> tuple[float, float]:
+        """Gather the gradient in micro-batches that fit into memory; nothing is stepped before all do."""
+        while True:
+            try:
+                return self._gradient(rows, learned, step)
+            except (RuntimeError, MemoryError) as error:
+                # One of many processes cannot turn back alone: the others wait for it inside the pass.
+                if self.engine.world > 1 or not out_of_memory(error):
+                    raise
+            self.engine.drop()
+            self._shrink(rows, step)
+
+    def _shrink(self, rows: Indices, step: int) -> None:
+        """Halve the micro-batches; raise where each is a single row already."""
+        batches = self._micro_batches(rows)
+        if len(batches) == len(rows):
+            raise AssayError(
+                "a single sample does not fit into memory",
+                place=f"step {step}, device {self.engine.device}",
+                value=f"{int(self.table.lengths[rows].max())} tokens",
+                expected="more memory, or less to hold",
+                hint="recipe.gradient_checkpointing or offload_activations, a smaller recipe.max_tokens, "
+                "adapter: lora or qlora, or several GPUs (where.launch)",
+            )
+        before, largest = self.micro_tokens, max(batch.ids.numel() for batch in batches)
+        self.micro_tokens = min(before, largest) // 2
+        self.notes.append(
+            f"out of memory at step {step}: micro-batches of {self.micro_tokens} tokens instead of {before} "
+            "from there on; the batch of a step stays the same, its sums are taken in another order"
+        )
+
+    def _micro_batches(self, rows: Indices) -> list[MicroBatch]:
+        engine = self.engine
+        return micro_batches(
             self.table,
             rows,
-            segment.recipe.micro_tokens,
+            self.micro_tokens,
             pad=engine.pad,
             packing=engine.packing,
             rank=engine.rank,
             world=engine.world,
         )
+
+    def _gradient(self, rows: Indices, learned: int, step: int) -> tuple[float, float]:
+        """Gather the gradient of this process's share; return its part of the loss, and its padded tokens."""
+        engine, segment = self.engine, self.segment
+        torch.manual_seed(segment.seed * 1_000_003 + step + (engine.rank << 40))
+        batches = self._micro_batches(rows)
         padded = sum(batch.ids.numel() for batch in batches)
         if engine.world == 1:
             batches = [batch for batch in batches if bool(batch.learned[:, 1:].any())]
         total = 0.0
-        for batch in batches:
-            total += engine.backward(batch, learned, last=batch is batches[-1])
+        for place, batch in enumerate(batches, 1):
+            total += engine.backward(batch, learned, last=place == len(batches))
         return total, padded
 
     def save(self, folder: Path, step: int) -> None:
         """Write the state with the counts so far."""
-        counts = [self.tokens, self.learned, self.padded, self.trace]
+        counts = [self.tokens, self.learned, self.padded, self.trace, self.micro_tokens, self.notes]
         self.engine.save(folder, step, {"counts": counts})
 
     def load(self, folder: Path, *, counts: bool) -> int:
         """Load a state; with ``counts`` it is this segment's own, else that of the one before."""
         step, notes = self.engine.load(folder)
         if counts:
-            self.tokens, self.learned, self.padded, trace = notes["counts"]
+            self.tokens, self.learned, self.padded, trace, fitting, self.notes = notes["counts"]
+            self.micro_tokens = min(fitting, self.micro_tokens)
             self.trace = [(int(s), float(v)) for s, v in trace]
         return step
 
@@ -188,6 +234,8 @@ def train_segment(
         seconds=time.monotonic() - began,
         device=engine.device,
         trace=tuple(run.trace),
+        micro_tokens=run.micro_tokens,
+        notes=tuple(run.notes),
     )
 
 
@@ -203,13 +251,18 @@ def train_full(
     advance: Advance = lambda done, total, unit: None,
 ) -> TrainReport:
     """Fine-tune on one device; see :class:`Trainer`."""
-    engine = LocalEngine(base, segment.recipe, pick_device(device))
+    engine = LocalEngine(base, segment.recipe, segment.seed, pick_device(device))
     return train_segment(engine, segment, state=state, table=table, order=order, out=out, advance=advance)
 
 
-def trainer(name: str) -> Trainer:
-    """Return the trainer of that name: ``full``, or one from the entry points ``assay.trainers``."""
+def trainer(name: str, launch: Launch | None = None) -> Trainer:
+    """Return the trainer of that name: ``full``, or one from the entry points ``assay.trainers``.
+
+    ``launch`` says on how many processes ``full`` trains; others see to that by themselves.
+    """
     if name == "full":
+        if launch is not None and launch.processes > 1:
+            return partial(train_launched, launch)
         return train_full
     found = {point.name: point for point in entry_points(group="assay.trainers")}
     if name not in found:

@@ -352,11 +352,11 @@ def measure(context: StepContext) -> None:
 def train(context: StepContext) -> None:
     """Train one segment of a run: a part of a trunk, or the branch that ends a rung."""
     config = context.config
-    recipe = model.Recipe(**{**config["recipe"], "betas": tuple(config["recipe"]["betas"])})
+    recipe = model.read_recipe(config["recipe"])
     rows = np.load(context.inputs["order"] / "order.npy")
     n_train = config["n_train"] if config["n_train"] is not None else len(rows)
     state = context.inputs.get("state")
-    report = model.trainer(recipe.trainer)(
+    report = model.trainer(recipe.trainer, model.Launch(**context.where["launch"]))(
         model.Segment(recipe, config["seed"], n_train, config["start"], config["stop"]),
         base=Path(context.where["base"]),
         state=None if state is None else state / "state",
@@ -375,9 +375,10 @@ def answer(context: StepContext) -> None:
 
     config = context.config
     trained = context.inputs.get("model")
-    folder = Path(context.where["base"]) if trained is None else trained / "model"
+    base = Path(context.where["base"])
+    folder = base if trained is None else trained / "model"
     model.set_threads(config["threads"])
-    network = model.load_model(folder, model.pick_device(context.where["device"]))
+    network = model.load_model(folder, model.pick_device(context.where["device"]), base=base)
     tokenizer = model.load_tokenizer(folder, config["template"])
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     table: dict[str, list[Any]] = {
