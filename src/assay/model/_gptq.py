@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,14 +94,14 @@ def _llmcompressor() -> tuple[Any, Any]:
     os.environ.setdefault("LLM_COMPRESSOR_LOG_LEVEL", "CRITICAL")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        from llmcompressor.entrypoints import oneshot
-        from llmcompressor.modifiers.gptq import GPTQModifier
+        oneshot: Any = import_module("llmcompressor").oneshot
+        modifier: Any = import_module("llmcompressor.modifiers.gptq").GPTQModifier
     except ImportError:
         raise AssayError(
             "llmcompressor is not installed", place="--to gptq8, gptq4",
             hint='pip install "instruct-assay[quantize]"',
         ) from None  # fmt: skip
-    return oneshot, GPTQModifier
+    return oneshot, modifier
 
 
 def _linear(network: Any) -> tuple[list[tuple[str, int]], str]:

@@ -61,8 +61,13 @@ def dress(network: Any, folder: Path, out: Path) -> Any:
 
 def load_exported(folder: Path, device: str = "cpu") -> Any:
     """Load an exported folder as others will: in the type of its weights, GPTQ through compressed-tensors."""
-    with quiet():
-        return load_whole(folder, device, dtype="auto")
+    import torch
+
+    with quiet(), torch.no_grad():
+        network = load_whole(folder, device, dtype="auto")
+        # compressed-tensors unpacks the weights at the first call.
+        network(input_ids=torch.zeros((1, 1), dtype=torch.long, device=device))
+    return network
 
 
 @contextmanager

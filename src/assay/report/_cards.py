@@ -76,7 +76,7 @@ def data_card(study: StudyResult, license: str | None = None) -> str:
     front |= {"task_categories": ["text-generation"], "size_categories": [size], "tags": ["assay"]}
     intro = w("card.data.intro", n=integer(pool.samples), removed=integer(pool.decontaminated))
     lines = [f"# {w('card.data.title', name=escape(study.name))}", "", intro, ""]
-    use = w("card.data.use.text", base=escape(str(study.base["name"])))
+    use = w("card.data.use.text", base=escape(plain(study.base.get("name"))))
     lines += [f"## {w('card.data.use')}", "", use, ""]
     lines += [f"## {w('card.licences')}", "", w("card.licences.intro"), "", *_source_licences(pool, w), ""]
     lines += _data(study, w)

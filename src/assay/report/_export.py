@@ -19,7 +19,7 @@ from assay.report._export_words import (
     speed,
 )
 from assay.report._files import replace_file
-from assay.report._html import GLYPHS, environment, part, policy
+from assay.report._html import environment, part, policy
 from assay.report._svg import Svg
 from assay.report._words import CATALOGUES, words
 
@@ -28,7 +28,7 @@ def render_export(page: ExportPage) -> str:
     """Return the page of an export as one HTML file that needs nothing else, in the page's language."""
     css, js, w = part("report.css"), part("report.js"), words(page.language)
     names: dict[str, Any] = {
-        "page": page, "w": w, "f": _format, "labels": CATALOGUES[page.language], "glyphs": GLYPHS,
+        "page": page, "w": w, "f": _format, "labels": CATALOGUES[page.language],
         **export_names(w),
     }  # fmt: skip
     made = environment().get_template("export.html.jinja")
@@ -50,7 +50,10 @@ def export_summary(page: ExportPage, folder: Path, pushed: Sequence[str] = ()) -
     w = words(page.language)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("format", "size", "share", "speed", "same", "score", "loss"):
-        table.add_column(w(f"export.col.{name}"), justify="left" if name == "format" else "right")
+        left = name == "format"
+        table.add_column(
+            w(f"export.col.{name}"), justify="left" if left else "right", no_wrap=name in ("score", "loss")
+        )
     before = [w("export.before"), size(page.bytes), "", speed(page.tokens_per_second), "", "", ""]
     table.add_row(*before, end_section=True)
     for file in page.files:

@@ -10,6 +10,7 @@ from assay.report import _format
 from assay.report._words import Words
 
 _FINE = 0.0095
+_GLYPHS = {"worse": "▾", "better": "▴", "as good": "=", "undecided": "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,14 @@ def drop_of(file: ExportedFile, metric: str, kind: str = OVERALL) -> ExportDrop 
     return next((drop for drop in own if drop.type == kind), None)
 
 
+def _metric(page: ExportPage) -> str:
+    """Return what an export is judged by: the score, or the loss where nothing was scored."""
+    return "score" if any(d.metric == "score" for f in page.files for d in f.drops) else "loss"
+
+
 def headline(page: ExportPage, w: Words) -> str:
-    """Return the smallest file that is shown to cost nothing that matters, by score or else by loss."""
-    metric = "score" if any(d.metric == "score" for f in page.files for d in f.drops) else "loss"
+    """Return the smallest file that is shown to cost nothing that matters."""
+    metric = _metric(page)
     found = [(file, drop_of(file, metric)) for file in page.files]
     free = [file for file, drop in found if drop is not None and drop.word in ("as good", "better")]
     if not free:
@@ -56,14 +62,12 @@ def headline(page: ExportPage, w: Words) -> str:
 
 def sentences(page: ExportPage, w: Words) -> list[str]:
     """Return, for each file, what it costs overall and the types in which it is shown to cost something."""
+    metric = _metric(page)
     found = []
     for file in page.files:
-        for metric in ("score", "loss"):
-            whole = drop_of(file, metric)
-            if whole is not None:
-                found.append(sentence(file, whole, w))
-            others = [d for d in file.drops if d.metric == metric and d is not whole and d.word == "worse"]
-            found += [sentence(file, drop, w) for drop in others]
+        whole = drop_of(file, metric)
+        worse = [d for d in file.drops if d.metric == metric and d.word == "worse" and d is not whole]
+        found += [sentence(file, drop, w) for drop in (whole, *worse) if drop is not None]
     return found
 
 
@@ -72,6 +76,8 @@ def sentence(file: ExportedFile, drop: ExportDrop, w: Words) -> str:
     place = w("export.overall") if drop.type == OVERALL else w("export.in", type=w.type(drop.type))
     if drop.cost is None:
         return w("export.unknown", format=file.format, place=place)
+    if drop.low == drop.high == 0:
+        return w(f"export.same.{drop.metric}", format=file.format, place=place)
     key = "gains" if drop.cost < 0 else "costs"
     return w(f"export.{key}.{drop.metric}", format=file.format, cost=cost_text(drop, sign=False), place=place)
 
@@ -81,7 +87,9 @@ def cost_text(drop: ExportDrop | None, *, sign: bool = True) -> str:
     if drop is None or drop.cost is None:
         return _format.DASH
     digits = 3 if max(abs(drop.cost), drop.reach or 0.0) >= _FINE else 4
-    value = f"{drop.cost if sign else abs(drop.cost):.{digits}f}".replace("-", _format.MINUS)
+    value = f"{drop.cost if sign else abs(drop.cost):z.{digits}f}".replace("-", _format.MINUS)
+    if drop.low == drop.high == 0:
+        return "0"
     return value if drop.reach is None else f"{value} ± {drop.reach:.{digits}f}"
 
 
@@ -110,6 +118,7 @@ def export_names(w: Words) -> dict[str, Any]:
         "export_headline": lambda page: headline(page, w),
         "cost_text": cost_text,
         "drop_of": drop_of,
+        "cost_glyphs": _GLYPHS,
         "file_size": size,
         "speed": speed,
         "share": share,

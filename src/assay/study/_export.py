@@ -74,7 +74,7 @@ class Exported:
 
     def __rich__(self) -> Any:
         """Return the proof as the terminal shows it."""
-        return report.export_summary(self.proof, Path(self.folder))
+        return report.export_summary(self.proof, Path(self.folder), self.pushed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,8 @@ def export(
     if unknown or not settings.to:
         raise AssayError("no such format", place="--to", value=", ".join(unknown) or None,
                          expected=", ".join(get_args(ExportFormat)))  # fmt: skip
+    if push is not None:
+        _check_hub(push)
     origin = _origin(find_model(name, runs=runs), settings)
     folder = _folder(origin.place, out)
     steps = {"": _merged(origin, settings, "fp32")}
@@ -395,15 +397,19 @@ def _card(origin: _Origin, settings: ExportSettings, page: ExportPage) -> Export
     return ExportCard(name, stated, settings.license, __version__, page, result, run)
 
 
-def _push(folder: Path, page: ExportPage, repo: str) -> tuple[str, ...]:
-    """Upload every format to the Hub, private: the first under the name itself, others with theirs added."""
-    from huggingface_hub import HfApi
-
+def _check_hub(repo: str) -> None:
+    """Refuse a push that cannot succeed before anything is written."""
+    if repo.count("/") != 1:
+        raise AssayError("no name on the Hub", place="--push", value=repo, expected="owner/name")
     if not os.environ.get("HF_TOKEN"):
         raise AssayError("no token for the Hub", place="environment variable HF_TOKEN",
                          expected="a token that may write to it")  # fmt: skip
-    if repo.count("/") != 1:
-        raise AssayError("no name on the Hub", place="--push", value=repo, expected="owner/name")
+
+
+def _push(folder: Path, page: ExportPage, repo: str) -> tuple[str, ...]:
+    """Upload every format, private: `merged` under the name itself, the others with their own added."""
+    from huggingface_hub import HfApi
+
     hub, pushed = HfApi(token=os.environ["HF_TOKEN"]), []
     for file in page.files:
         name = repo if file.format == "merged" else f"{repo}-{file.format}"
