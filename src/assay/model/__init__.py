@@ -24,11 +24,12 @@ from assay.model._estimate import (
     TrainingEstimate,
     estimate_training,
     smallest_machine,
+    this_gpu,
     training_memory,
 )
 from assay.model._launch import Launch
 from assay.model._recipe import PRESETS, Recipe, preset, read_recipe
-from assay.model._shape import Shape, read_shape
+from assay.model._shape import Shape, find_shape, read_shape
 from assay.model._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
 from assay.model._tokens import Encoded, TokenTable, encode, encode_prompts, write_tokens
 
@@ -130,6 +131,7 @@ __all__ = [
     "end_mark",
     "estimate_training",
     "extend_vocabulary",
+    "find_shape",
     "hidden_means",
     "load_exported",
     "load_model",
@@ -151,6 +153,7 @@ __all__ = [
     "smallest_machine",
     "stop_ids",
     "text_loss",
+    "this_gpu",
     "tokenizer_agreement",
     "train_full",
     "trainer",

@@ -1,5 +1,6 @@
 """Studies: config, step graph, run and plan.  ``assay.study.run("study.yaml")`` is the main job."""
 
+from assay.study._chat import chat_in_terminal, open_place
 from assay.study._config import (
     ArmConfig,
     LadderConfig,
@@ -11,6 +12,7 @@ from assay.study._config import (
     parse_config,
     read_config,
 )
+from assay.study._estimate import estimate_base
 from assay.study._explain import Explanation, explain_sample
 from assay.study._export import Exported, ExportSettings, export, show_exports
 from assay.study._find import (
@@ -40,6 +42,7 @@ from assay.study._rule import fit as rule_fit
 from assay.study._rule import trained as rule_run
 from assay.study._run import StudyPlan, load, plan, run
 from assay.study._search import SearchReport, search
+from assay.study._vocabulary import Extended, extend_vocabulary
 
 __all__ = [
     "Answered",
@@ -48,6 +51,7 @@ __all__ = [
     "Explanation",
     "ExportSettings",
     "Exported",
+    "Extended",
     "LadderConfig",
     "MeasureConfig",
     "ModelPlace",
@@ -68,12 +72,16 @@ __all__ = [
     "WhereConfig",
     "Written",
     "answer_once",
+    "chat_in_terminal",
     "clean_pool",
     "curves_of_table",
+    "estimate_base",
     "explain_sample",
     "export",
+    "extend_vocabulary",
     "find_model",
     "load",
+    "open_place",
     "parse_config",
     "plan",
     "read_config",
@@ -84,6 +92,7 @@ __all__ = [
     "rule_fit",
     "rule_run",
     "run",
+    "run_one",
     "score_pool",
     "search",
     "select_pool",

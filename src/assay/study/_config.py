@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.core import BASE_ARM, TASK_TYPES, AssayError, SelectionRule
-from assay.model import LEXICAL, MINILM, POCKET, PRESETS, Recipe, preset
+from assay.model import LEXICAL, MINILM, POCKET, PRESETS, Launch, Recipe, preset
 
 FULL = "full"
 
@@ -202,6 +202,7 @@ class WhereConfig:
     store: str = ".assay"
     device: str = "auto"
     out: str | None = None
+    launch: Launch = field(default_factory=Launch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +354,14 @@ def _recipe(data: Any, place: str, base: Recipe | None = None) -> Recipe:
     return built
 
 
+def recipe_of(name: str, changes: typing.Sequence[str]) -> Recipe:
+    """Return a preset with ``key=value`` settings (YAML values) laid over it."""
+    settings: dict[str, Any] = {"preset": name}
+    for change in changes:
+        _lay_over(settings, change)
+    return _recipe(settings, "recipe")
+
+
 def _source(data: Any, place: str) -> Any:
     if isinstance(data, str):
         return (data,)
@@ -446,6 +455,13 @@ def _convert_union(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
 
 
 def _check(config: StudyConfig) -> None:
+    if config.where.launch.processes > 1 and config.where.pool not in ("inline", "processes:1"):
+        raise AssayError(
+            "trainings would run beside each other on the same devices",
+            place="where.pool",
+            value=config.where.pool,
+            expected="processes:1 where where.launch.processes is more than 1",
+        )
     ladders = {"ladder.rungs": config.ladder.rungs}
     ladders |= {f"arms.{n}.rungs": a.rungs for n, a in config.arms.items() if a.rungs is not None}
     for place, rungs in ladders.items():

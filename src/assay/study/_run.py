@@ -16,6 +16,8 @@ from assay.core import BasesResult, DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
 from assay.study._config import StudyConfig, TestbedConfig, read_config
+from assay.study._export import show_exports
+from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
 from assay.study._judged import LOG
@@ -105,8 +107,9 @@ def run_one(config: StudyConfig, *, quiet: bool = False) -> StudyResult:
 
 
 def _publish_part(part: BasePart, store: Store, target: Path) -> None:
-    """Copy the report of one base, and what its judge said."""
+    """Copy the report of one base, with the exports that lie beside it, and what its judge said."""
     _publish(store.path(part.result.key) / "report", target)
+    show_exports(target)
     for one in part.runs:
         if part.ladder.config.judge is not None and one.judged is not None:
             name = f"{one.arm}-{one.n_train}-seed{one.seed}.eval"
@@ -151,6 +154,8 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
     noted = dict.fromkeys(note for part in graph.parts.values() for note in part.ladder.notes)
+    estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
+    largest = [f"largest run: {estimate}" for estimate in estimates if estimate is not None]
     return StudyPlan(
         name=study.name,
         plan=planning.plan([graph.final], store),
@@ -158,7 +163,7 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         models=sum(len(part.runs) - 1 for part in graph.parts.values()),
         trained_samples=sum(passes.values()),
         independent_samples=alone,
-        notes=(*notes, *noted),
+        notes=(*notes, *noted, *largest),
     )
 
 

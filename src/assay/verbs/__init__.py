@@ -11,6 +11,7 @@ from typing import Any
 from assay.verbs import _progress as progress
 from assay.verbs._annotate import annotate, annotate_export, annotate_status
 from assay.verbs._data import data_convert, data_inspect, data_show, data_testbed
+from assay.verbs._estimate import estimate
 from assay.verbs._evalset import TypingChat, evalset_classify, evalset_sample, evalset_split
 from assay.verbs._export import export
 from assay.verbs._generate import FilterOptions, WriterOptions, generate
@@ -26,6 +27,8 @@ from assay.verbs._models import answer, curve, curve_power, train
 from assay.verbs._pools import ModelOptions, clean, explain, score, select
 from assay.verbs._rules import rule_check, rule_design, rule_fit, rule_run, search
 from assay.verbs._studies import demo, gc, status, study_plan, study_report, study_run
+from assay.verbs._talk import chat
+from assay.verbs._vocabulary import vocabulary_extend
 
 VERBS: Mapping[str, Callable[..., Any]] = {
     "demo": demo,
@@ -59,8 +62,11 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "rule fit": rule_fit,
     "rule check": rule_check,
     "search": search,
+    "vocabulary extend": vocabulary_extend,
+    "estimate": estimate,
     "train": train,
     "answer": answer,
+    "chat": chat,
     "export": export,
     "curve": curve,
     "curve power": curve_power,
@@ -78,6 +84,7 @@ __all__ = [
     "annotate_export",
     "annotate_status",
     "answer",
+    "chat",
     "clean",
     "curve",
     "curve_power",
@@ -86,6 +93,7 @@ __all__ = [
     "data_show",
     "data_testbed",
     "demo",
+    "estimate",
     "evalset_classify",
     "evalset_sample",
     "evalset_split",
@@ -111,4 +119,5 @@ __all__ = [
     "study_report",
     "study_run",
     "train",
+    "vocabulary_extend",
 ]

@@ -1,0 +1,232 @@
+"""Estimates against transformers' own models: exact numbers of weights, and torch's count of memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.core import AssayError
+from assay.model import (
+    DEVICES,
+    Launch,
+    Recipe,
+    estimate_training,
+    read_shape,
+    smallest_machine,
+    training_memory,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def llama(
+    width: int, layers: int, heads: int, inner: int, vocabulary: int = 32000, **more: Any
+) -> dict[str, Any]:
+    return {
+        "model_type": "llama", "hidden_size": width, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "intermediate_size": inner, "vocab_size": vocabulary,
+        "tie_word_embeddings": False, **more,
+    }  # fmt: skip
+
+
+REAL: dict[str, tuple[dict[str, Any], int | None]] = {
+    # As the models' own pages and papers count them; None where no source gives the number to the weight.
+    "Llama-2-7B": (llama(4096, 32, 32, 11008), 6_738_415_616),
+    "Llama-2-13B": (llama(5120, 40, 40, 13824), 13_015_864_320),
+    "Llama-2-70B": (llama(8192, 80, 64, 28672, num_key_value_heads=8), 68_976_648_192),
+    "Llama-3-8B": (llama(4096, 32, 32, 14336, 128256, num_key_value_heads=8), 8_030_261_248),
+    "Llama-3.2-1B": (
+        llama(2048, 16, 32, 8192, 128256, num_key_value_heads=8, head_dim=64, tie_word_embeddings=True),
+        1_235_814_400,
+    ),
+    "BLOOM-560m": ({"model_type": "bloom", "hidden_size": 1024, "n_layer": 24, "n_head": 16,
+                    "vocab_size": 250880}, 559_214_592),
+    "BLOOM-7b1": ({"model_type": "bloom", "hidden_size": 4096, "n_layer": 30, "n_head": 32,
+                   "vocab_size": 250880}, 7_069_016_064),
+    "BLOOM": ({"model_type": "bloom", "n_embed": 14336, "n_layer": 70, "num_attention_heads": 112,
+               "vocab_size": 250880}, 176_247_271_424),
+    "Qwen2-7B": ({**llama(3584, 28, 28, 18944, 152064, num_key_value_heads=4), "model_type": "qwen2"},
+                 7_615_616_512),
+    "Qwen3-8B": ({**llama(4096, 36, 32, 12288, 151936, num_key_value_heads=8, head_dim=128),
+                  "model_type": "qwen3"}, 8_190_735_360),
+    "Mistral-7B": ({**llama(4096, 32, 32, 14336, num_key_value_heads=8), "model_type": "mistral"},
+                   7_241_732_096),
+    "Pythia-6.9B": ({**llama(4096, 32, 32, 16384, 50432), "model_type": "gpt_neox"}, 6_857_302_016),
+    "Gemma-2B": ({"model_type": "gemma", "hidden_size": 2048, "num_hidden_layers": 18,
+                  "num_attention_heads": 8, "num_key_value_heads": 1, "head_dim": 256,
+                  "intermediate_size": 16384, "vocab_size": 256000}, 2_506_172_416),
+    "Gemma-2-9B": ({"model_type": "gemma2", "hidden_size": 3584, "num_hidden_layers": 42,
+                    "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 256,
+                    "intermediate_size": 14336, "vocab_size": 256000}, 9_241_705_984),
+    "Gemma-3-1B": ({"model_type": "gemma3_text", "hidden_size": 1152, "num_hidden_layers": 26,
+                    "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256,
+                    "intermediate_size": 6912, "vocab_size": 262144}, 999_885_952),
+    "with biases": (llama(64, 2, 4, 96, 500, attention_bias=True, mlp_bias=True), None),
+}  # fmt: skip
+
+
+def folder(tmp_path: Path, config: dict[str, Any]) -> Path:
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_weights_are_counted_exactly(name: str, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config, published = REAL[name]
+    shape = read_shape(folder(tmp_path, config))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tmp_path))
+    linears = [m for m in model.modules() if type(m) is torch.nn.Linear]
+    assert shape.parameters == sum(p.numel() for p in model.parameters())
+    assert published is None or shape.parameters == published
+    blocks = sum(p.numel() for m in linears if m is not model.get_output_embeddings() for p in m.parameters())
+    assert shape.linear_parameters == blocks
+
+
+@pytest.mark.parametrize("family", ["llama", "llama3", "bloom", "qwen", "mistral", "neox", "gemma"])
+def test_checkpoints_as_transformers_saves_them(family: str, tiny: Callable[[str], Path]) -> None:
+    from safetensors import safe_open
+
+    place = tiny(family)
+    with safe_open(place / "model.safetensors", "pt") as weights:
+        held = sum(weights.get_tensor(name).numel() for name in weights.keys())  # noqa: SIM118
+    assert read_shape(place).parameters == held
+
+
+def test_an_unknown_family_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AssayError, match="no estimate for models of this type") as caught:
+        read_shape(folder(tmp_path, {"model_type": "mamba", "hidden_size": 8}))
+    assert caught.value.value == "mamba" and "bloom" in str(caught.value.expected)
+    with pytest.raises(AssayError, match="not a size") as caught:
+        read_shape(folder(tmp_path, {**llama(64, 2, 4, 96), "intermediate_size": None}))
+    assert str(caught.value.place).endswith("intermediate_size")
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [
+        ("BLOOM-1b1", Recipe(dtype="bf16")),
+        ("Llama-3.2-1B", Recipe(dtype="bf16", adapter="lora", gradient_checkpointing=True)),
+        ("Gemma-3-1B", Recipe()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{value.adapter}-{value.dtype}",
+)
+def test_memory_is_what_torch_counts_at_real_size(
+    model: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import memory_estimate
+
+    count = memory_estimate.measured(memory_estimate.CONFIGS[model], recipe)
+    guess = memory_estimate.estimated(memory_estimate.CONFIGS[model], recipe)
+    assert guess.peak == pytest.approx(count["peak"], rel=0.05)
+    assert guess.activations == pytest.approx(count["added"], rel=0.15)
+    assert guess.weights + guess.gradients + guess.moments == pytest.approx(count["held"], rel=0.02)
+
+
+@pytest.mark.parametrize("family", ["llama", "bloom", "qwen", "neox", "gemma"])
+@pytest.mark.parametrize("adapter", ["none", "lora", "dora"])
+def test_saved_for_backward_is_what_autograd_saves(
+    family: str, adapter: str, tiny: Callable[[str], Path]
+) -> None:
+    import torch
+
+    from assay.model._engine import build_model, causal
+
+    recipe = Recipe(adapter=adapter, max_tokens=96, micro_tokens=480, rank=4)
+    model = build_model(tiny(family), recipe, 0, "cpu")
+    held: dict[int, torch.Tensor] = {p.untyped_storage().data_ptr(): p for p in model.parameters()}
+    own = set(held)
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        held.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    inner = causal(model)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        getattr(inner, inner.base_model_prefix)(input_ids=torch.zeros(5, 96, dtype=torch.long))
+    saved = sum(t.untyped_storage().nbytes() for place, t in held.items() if place not in own)
+    shape = read_shape(tiny(family))
+    from assay.model._estimate import saved_for_backward
+
+    assert saved_for_backward(shape, recipe) == pytest.approx(saved, rel=0.15)
+
+
+def shape_of(tmp_path: Path, name: str) -> Any:
+    return read_shape(folder(tmp_path, REAL[name][0]))
+
+
+def test_the_sentence_says_what_fits_and_what_would(tmp_path: Path) -> None:
+    shape = shape_of(tmp_path, "BLOOM-7b1")
+    recipe = Recipe(dtype="bf16")
+    fits = estimate_training(shape, recipe, DEVICES["a100-80"], launch=Launch(8), tokens=2e9)
+    assert fits.fits and fits.change is None
+    assert str(fits).startswith("7.1B full, 8×80 GB: fits (") and str(fits).endswith(" h")
+    alone = estimate_training(shape, recipe, DEVICES["a100-80"])
+    assert not alone.fits and alone.hours is None
+    assert "does not fit" in str(alone) and "devices (fsdp)" in str(alone) and "adapter lora" in str(alone)
+    larger = estimate_training(shape, recipe, DEVICES["h200"])
+    assert str(larger).endswith("use gradient checkpointing")
+    nothing = replace(DEVICES["t4"], memory=0.5)
+    assert "no change" in str(estimate_training(shape, replace(recipe, adapter="qlora"), nothing))
+
+
+def test_what_is_said_to_fit_does_fit(tmp_path: Path) -> None:
+    """The change named is the cheapest: with it the training fits, and half the devices would not do."""
+    shape, recipe = shape_of(tmp_path, "Llama-2-7B"), Recipe(dtype="bf16", gradient_checkpointing=True)
+    found = estimate_training(shape, recipe, DEVICES["4090"]).change
+    assert found is not None
+    devices = int(found.split()[0])
+    enough = estimate_training(shape, recipe, DEVICES["4090"], launch=Launch(devices))
+    short = estimate_training(shape, recipe, DEVICES["4090"], launch=Launch(devices // 2))
+    assert enough.fits and not short.fits
+
+
+def test_memory_falls_with_what_saves_it(tmp_path: Path) -> None:
+    shape, recipe = shape_of(tmp_path, "Llama-2-7B"), Recipe(dtype="bf16")
+
+    def peak(launch: Launch | None = None, **changes: Any) -> float:
+        return training_memory(shape, replace(recipe, **changes), launch).peak
+
+    assert peak(gradient_checkpointing=True) < peak()
+    assert peak(offload_activations=True) < peak()
+    assert peak(micro_tokens=1024) < peak() < peak(micro_tokens=4096)
+    assert peak(adapter="qlora") < peak(adapter="lora") < peak(adapter="dora") < peak()
+    assert peak(Launch(8)) < peak(Launch(4)) < peak()
+    assert peak(Launch(8, "zero3")) < peak(Launch(8, "zero2")) < peak()
+    assert peak(Launch(8, offload=True)) < peak(Launch(8))
+
+
+def test_the_smallest_machine_is_the_first_that_fits(tmp_path: Path) -> None:
+    shape = shape_of(tmp_path, "Llama-2-7B")
+    found = smallest_machine(shape, Recipe(dtype="bf16", adapter="qlora", gradient_checkpointing=True))
+    assert found is not None and found[0].memory == 24 and found[1].processes == 1
+    found = smallest_machine(shape, Recipe(dtype="bf16"))
+    assert found is not None and (found[0].memory or 0) * found[1].processes > 100
+    assert smallest_machine(shape_of(tmp_path, "BLOOM"), Recipe()) is None
+
+
+def test_time_goes_with_tokens_weights_and_devices(tmp_path: Path) -> None:
+    shape, recipe = shape_of(tmp_path, "Llama-2-7B"), Recipe(dtype="bf16")
+
+    def hours(tokens: float = 1e9, devices: int = 8, **changes: Any) -> tuple[float, float]:
+        launch = Launch(devices)
+        found = estimate_training(
+            shape, replace(recipe, **changes), DEVICES["a100-80"], launch=launch, tokens=tokens
+        )
+        assert found.hours is not None
+        return found.hours
+
+    low, high = hours()
+    # 6 x 6.6e9 weights x 1e9 tokens at half of 8 x 312 TFLOP/s is 8.8 h; attention within rows adds little.
+    assert 8.8 < low < 9.3 and high == pytest.approx(2 * low)
+    assert hours(2e9)[0] == pytest.approx(2 * low) and hours(devices=4)[0] == pytest.approx(2 * low)
+    assert hours(adapter="lora")[0] < low < hours(gradient_checkpointing=True)[0]
