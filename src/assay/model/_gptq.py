@@ -20,7 +20,7 @@ from typing import Any, Literal
 from assay.core import AssayError, Sample
 from assay.data import replacing_text
 from assay.model._base import load_model, load_tokenizer
-from assay.model._merge import SHARD, dress, quiet
+from assay.model._merge import SHARD, dress, quiet, save
 from assay.model._tokens import encode
 
 Advance = Callable[[float, float, str], None]
@@ -61,6 +61,8 @@ def quantize_gptq(
     What is not quantized is written in bf16.  Raises :class:`AssayError` without the extra ``quantize``,
     for too few samples, and for a model without linear layers that could be quantized.
     """
+    import torch
+
     compressor, modifier = _llmcompressor()
     network, tokenizer = load_model(folder, device), load_tokenizer(folder)
     rows = [row for row in encode(tokenizer, samples, max_tokens) if len(row.ids) > 1]
@@ -79,7 +81,7 @@ def quantize_gptq(
             num_calibration_samples=len(rows), max_seq_length=max_tokens,
             shuffle_calibration_samples=False, pipeline="sequential",
         )  # fmt: skip
-        _save(network, folder, out, shard)
+        save(network, folder, out, torch.bfloat16, shard, save_compressed=True)
     _name_head(out / "config.json", head)
     return Quantized(bits, group, len(layers), (head,), len(rows), sum(len(row.ids) for row in rows))
 
@@ -144,16 +146,6 @@ def _watched(modifier: Any, layers: int, advance: Advance) -> Any:
     return Watched
 
 
-def _save(network: Any, folder: Path, out: Path, shard: str) -> None:
-    import torch
-
-    network.to(torch.bfloat16)
-    network.config.dtype = torch.bfloat16
-    tokenizer = dress(network, folder, out)
-    network.save_pretrained(out, save_compressed=True, max_shard_size=shard)
-    tokenizer.save_pretrained(out)
-
-
 def _name_head(config: Path, head: str) -> None:
     """Add the head's name in memory to what is not quantized.
 
@@ -210,6 +202,6 @@ def quantize_gptqmodel(
             "gptqmodel failed", place=python, value=done.stderr.strip().splitlines()[-1:],
             hint=f"{python} -c 'import gptqmodel' shows whether it is installed",
         )  # fmt: skip
-    dress(network, folder, out).save_pretrained(out)
+    dress(network, folder).save_pretrained(out)
     network.generation_config.save_pretrained(out)
     return made

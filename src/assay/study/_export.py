@@ -29,6 +29,7 @@ from assay.study._export_steps import MODEL
 from assay.study._find import ModelPlace, StudyModel, find_model, read_models
 from assay.study._graph import expand, place_digest
 from assay.study._judged import judging
+from assay.study._kept import kept
 
 ExportFormat: TypeAlias = Literal[
     "merged", "gptq8", "gptq4", "gptqmodel8", "gptqmodel4", "gguf-f16", "gguf-q8_0", "gguf-q4_k"
@@ -36,6 +37,9 @@ ExportFormat: TypeAlias = Literal[
 EXPORTS = "exports"
 PAGE, VALUES = "export.html", "export.json"
 _STEPS = "assay.study._export_steps"
+_MEASURE = (
+    "loss", "answers", "max_tokens", "max_new_tokens", "temperature", "top_p", "seed", "threads",
+)  # fmt: skip
 _SMALLEST = 0.01
 
 
@@ -87,7 +91,7 @@ class _Origin:
     evaluation: Step | None
     pool: Step | None
     measure: Mapping[str, Any]
-    judged: Mapping[str, Any]
+    judge: Mapping[str, Any] | None
     result: StudyResult | None
 
 
@@ -132,10 +136,11 @@ def export(
 
 def show_exports(folder: Path) -> None:
     """Write the report of a study again, with the exports that lie in its folder."""
+    result = folder / "result.json"
     found = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"{EXPORTS}/*/{VALUES}"))]
-    if found:
+    if found and result.is_file():
         pages = tuple(report.restore(ExportPage, page) for page in found)
-        report.write_report(replace(report.load_result(folder / "result.json"), exports=pages), folder)
+        report.write_report(replace(report.load_result(result), exports=pages), folder)
 
 
 def _folder(place: ModelPlace, out: Path | None) -> Path:
@@ -154,56 +159,26 @@ def _folder(place: ModelPlace, out: Path | None) -> Path:
 
 def _origin(place: ModelPlace, settings: ExportSettings) -> _Origin:
     """Return a model with its study's evaluation set, pool and settings, or with those of the command."""
-    defaults = asdict(MeasureConfig()) | {"seed": 0, "threads": os.cpu_count() or 1}
     if place.study is None:
-        origin = _Origin(place, None, Store(Path(".assay")), None, None, defaults, {"method": "auto"}, None)
+        origin = _Origin(place, None, Store(Path(".assay")), None, None, {}, {"method": "auto"}, None)
     else:
-        origin = _of_study(place, place.study, defaults)
-    changes: dict[str, Any] = {}
-    if settings.evaluation:
-        files, where = _files(settings.evaluation, "--evaluation")
-        call = "assay.study._steps:read_evaluation"
-        changes["evaluation"] = Step("read-evaluation", 1, call, files, where=where, label="evaluation")
+        models, result = read_models(place.study), place.study / "result.json"
+        model = next(m for m in models.models if place.label.endswith(f":{m.name}"))
+        found = kept(models, model)
+        read = report.load_result(result) if result.is_file() else None
+        origin = _Origin(
+            place, model, Store(models.store), found.evaluation, found.pool, found.measure, found.judge, read
+        )
+    defaults = asdict(MeasureConfig()) | {"seed": 0, "threads": os.cpu_count() or 1, "template": "auto"}
     wanted = {"max_new_tokens": settings.max_new_tokens, "threads": settings.threads}
     own = {name: value for name, value in wanted.items() if value is not None}
-    return replace(origin, measure={**origin.measure, **own}, **changes)
-
-
-def _of_study(place: ModelPlace, folder: Path, defaults: Mapping[str, Any]) -> _Origin:
-    models = read_models(folder)
-    store = Store(models.store)
-    model = next(m for m in models.models if place.label.endswith(f":{m.name}"))
-    manifests = {found: store.manifest(found) for found in store.completed()}
-
-    def latest(kind: str, **inputs: str | None) -> tuple[str, Mapping[str, Any]] | None:
-        rows = [
-            (found, manifest)
-            for found, manifest in manifests.items()
-            if manifest["name"] == kind
-            and all(manifest["inputs"].get(role) == wanted for role, wanted in inputs.items())
-        ]
-        return max(rows, key=lambda row: str(row[1]["started"]), default=None)
-
-    answered = latest("answer", evaluation=models.evaluation, model=model.key)
-    if answered is None:
-        raise AssayError("the study has not measured the model yet", place=place.label,
-                         hint="`assay study run` with its file goes on where it stopped")  # fmt: skip
-    judged = latest("judge", answers=answered[0])
-    pool = latest("read-pool")
-    result = folder / "result.json"
-    return _Origin(
-        place, model, store, _stored(store, models.evaluation), pool and _stored(store, pool[0]),
-        {**defaults, **{k: v for k, v in answered[1]["config"].items() if k in defaults}},
-        {"method": "auto"} if judged is None else judged[1]["config"],
-        report.load_result(result) if result.is_file() else None,
-    )  # fmt: skip
-
-
-def _stored(store: Store, key: str) -> Step:
-    """Return a step of the store by what its manifest says; it is there, so it is not called."""
-    facts = store.manifest(key)
-    inputs = {role: _stored(store, upstream) for role, upstream in facts["inputs"].items()}
-    return Step(facts["name"], facts["version"], "", facts["config"], inputs, label=facts["label"])
+    measure = {**defaults, **{k: v for k, v in origin.measure.items() if k in defaults}, **own}
+    if not settings.evaluation:
+        return replace(origin, measure=measure)
+    files, where = _files(settings.evaluation, "--evaluation")
+    call = "assay.study._steps:read_evaluation"
+    evaluation = Step("read-evaluation", 1, call, files, where=where, label="evaluation")
+    return replace(origin, measure=measure, evaluation=evaluation)
 
 
 def _files(places: tuple[str, ...], place: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -216,7 +191,8 @@ def _files(places: tuple[str, ...], place: str) -> tuple[dict[str, Any], dict[st
 def _merged(origin: _Origin, settings: ExportSettings, dtype: str) -> Step:
     place = origin.place
     config: dict[str, Any] = {"model": base_digest(place.folder), "dtype": dtype, "shard": settings.shard}
-    config["base"] = None if place.base is None else base_digest(place.base)
+    config |= {"base": None if place.base is None else base_digest(place.base)}
+    config |= {"template": origin.measure["template"]}
     where = {"model": str(place.folder), "base": None if place.base is None else str(place.base)}
     return Step("export-merged", 1, f"{_STEPS}:merged", config, where=where, label=f"{place.label} {dtype}")
 
@@ -259,16 +235,15 @@ def _measured(
     inputs = {"export": step, "evaluation": origin.evaluation}
     if kind.startswith("gguf"):
         inputs["source"] = step.inputs["source"]
-    answers = Step(
-        "export-measure", 1, f"{_STEPS}:measure", {k: v for k, v in origin.measure.items() if k != "method"},
-        inputs, where={"device": settings.device}, label=label,
-    )  # fmt: skip
-    if not origin.measure["answers"]:
+    config = {name: origin.measure[name] for name in _MEASURE}
+    where = {"device": settings.device}
+    answers = Step("export-measure", 1, f"{_STEPS}:measure", config, inputs, where=where, label=label)
+    if not origin.measure["answers"] or origin.judge is None:
         return answers, None
     both = {"evaluation": origin.evaluation, "answers": answers}
-    if "method" in origin.judged:
-        config = {"method": origin.judged["method"]}
-        return answers, Step("judge", 1, "assay.study._steps:judge_answers", config, both, label=label)
+    if "method" in origin.judge:
+        method = {"method": origin.judge["method"]}
+        return answers, Step("judge", 1, "assay.study._steps:judge_answers", method, both, label=label)
     if settings.study is None:
         raise AssayError(
             "a chat model judged this study", place="--study", expected="the study's file",

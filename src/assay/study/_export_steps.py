@@ -29,6 +29,7 @@ def merged(context: StepContext) -> None:
         base=None if base is None else Path(base),
         dtype=context.config["dtype"],
         shard=context.config["shard"],
+        template=context.config["template"],
     )
 
 
