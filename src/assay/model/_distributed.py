@@ -320,7 +320,7 @@ class _Zero:
 
         states = next(iter(self.adam.state.values()))
         found = {k: safe_get_full_optimizer_state(parameter, k).cpu() for k in states if k != _STEP}
-        return {_STEP: states[_STEP].cpu(), **found}
+        return {_STEP: states[_STEP].cpu().clone(), **found}
 
     def _count(self, moments: Mapping[str, Tensor]) -> None:
         """Take over the number of steps, which DeepSpeed keeps once for all parameters of a partition."""

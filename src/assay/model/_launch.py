@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 JOB = "job.json"
 ACCELERATE = "accelerate.yaml"
 DEEPSPEED = "deepspeed.json"
+LAUNCHER = "ASSAY_LAUNCHER"
 _POLL_SECONDS = 0.2
 _WORKER = "assay.model._worker"
 
@@ -230,9 +231,9 @@ def train_launched(
         _show(folder, advance)
         if (folder / "report.json").exists():
             break
-        error = _first_error(folder)
+        error = first_error(folder) if group.killed is None else None
         if error is None or not error["memory"]:
-            raise _failure(folder, launch, error)
+            raise failure(folder, launch, error, group.killed)
         segment, note = _smaller(segment, int(table.lengths.max()), error["rank"])
         notes.append(note)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -270,7 +271,10 @@ def _smaller(segment: Segment, longest: int, rank: int) -> tuple[Segment, str]:
 
 
 class _Group(Protocol):
-    """The processes of a job; all end with the block."""
+    """The processes of a job; all end with the block.  ``killed``: rank of one that fell without a word."""
+
+    @property
+    def killed(self) -> int | None: ...
 
     def running(self) -> bool: ...
 
@@ -299,6 +303,12 @@ class _Accelerate:
     def running(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def killed(self) -> int | None:
+        """The first to fall in torchrun's summary, where a signal felled it; its peers then fail of that."""
+        cause = re.search(r"Root Cause.*?rank\s*: (\d+).*?exitcode\s*: (-?\d+)", _log(self.folder), re.DOTALL)
+        return int(cause[1]) if cause and int(cause[2]) < 0 else None
+
     def __enter__(self) -> Self:
         with (self.folder / "log.txt").open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own command
@@ -307,7 +317,7 @@ class _Accelerate:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=_tie,
             )
         return self
 
@@ -318,12 +328,23 @@ class _Accelerate:
         self.process.wait()
 
 
-def end_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it is gone (Linux only)."""
+def _tie() -> None:
+    """Tie the launcher to this process, and tell those it starts who it is."""
+    end_with_parent(None)
+    os.environ[LAUNCHER] = str(os.getpid())
+
+
+def end_with_parent(parent: int | None) -> None:
+    """Have the kernel kill this process when the one that started it is gone (Linux only).
+
+    ``parent`` is who that was, if known: it may have gone before this was called.
+    """
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def _show(folder: Path, advance: Callable[[float, float, str], None]) -> None:
@@ -334,14 +355,16 @@ def _show(folder: Path, advance: Callable[[float, float, str], None]) -> None:
     advance(done, total, unit)
 
 
-def _first_error(folder: Path) -> dict[str, Any] | None:
+def first_error(folder: Path) -> dict[str, Any] | None:
     """Return what the process that failed first said; the others then fail of its absence."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("error-*.json")]
     return min(found, key=lambda error: error["time"], default=None)
 
 
-def _failure(folder: Path, launch: Launch, error: Mapping[str, Any] | None) -> AssayError:
-    """Return a process's own error, or what the launcher said of one that was killed."""
+def failure(
+    folder: Path, launch: Launch, error: Mapping[str, Any] | None, killed: int | None = None
+) -> AssayError:
+    """Return a process's own error, or say that one was killed, or what the launcher said last."""
     if error is not None:
         place = f"process {error['rank']} of {launch.processes}"
         return AssayError(
@@ -349,15 +372,19 @@ def _failure(folder: Path, launch: Launch, error: Mapping[str, Any] | None) -> A
             place=place if error["place"] is None else f"{error['place']}, {place}",
             **{key: error[key] for key in ("value", "expected", "hint")},
         )
-    log = folder / "log.txt"
-    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    # torchrun's summary ends with the process that fell first.
-    killed = re.findall(r"rank\s*: (\d+).*?\n\s*exitcode\s*: -(\d+)", text)
-    if killed:
-        rank, number = killed[-1]
-        problem = f"process {rank} of {launch.processes} was killed (signal {number})"
+    if killed is None:
+        last = _log(folder).split("\n")[-1] or "no output"
+        problem = f"the processes ended without a result: {last}"
     else:
-        problem = "the processes ended without a result: " + (text.strip().splitlines() or ["no output"])[-1]
+        problem = f"process {killed} of {launch.processes} was killed"
     return AssayError(
-        problem, place=str(log), hint="run it again: it goes on from the last state that was saved"
+        problem,
+        place=str(folder / "log.txt"),
+        hint="where the machine's memory ran out, fewer processes or where.launch.offload: false; run again: "
+        "it goes on from the last state that was saved",
     )
+
+
+def _log(folder: Path) -> str:
+    path = folder / "log.txt"
+    return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""

@@ -12,6 +12,7 @@ from assay.core import AssayError
 from assay.model._launch import JOB, Launch
 
 _PLACE_SECONDS = 600
+_NOTICE_SECONDS = 3
 
 
 class RayGroup:
@@ -20,6 +21,7 @@ class RayGroup:
     def __init__(self, folder: Path, launch: Launch) -> None:
         """Prepare the processes of the job in ``folder``."""
         self.folder, self.launch = folder, launch
+        self.killed: int | None = None
 
     def __enter__(self) -> Self:
         """Place the processes and start them."""
@@ -59,17 +61,20 @@ class RayGroup:
         return self
 
     def running(self) -> bool:
-        """Say whether all go on; the output of one that failed is in ``log.txt``."""
+        """Say whether all go on; the output of those that failed is in ``log.txt``."""
         import ray
 
         done, left = ray.wait(self.tasks, num_returns=len(self.tasks), timeout=0)
-        for task in done:
-            try:
-                ray.get(task)
-            except ray.exceptions.RayError as error:
-                (self.folder / "log.txt").write_text(str(error), encoding="utf-8")
-                return False
-        return bool(left)
+        if not any(_error(task) for task in done):
+            return bool(left)
+        # One that was killed is noticed a little later than the peers that miss it.
+        done, _ = ray.wait(self.tasks, num_returns=len(self.tasks), timeout=_NOTICE_SECONDS)
+        errors = {self.tasks.index(task): _error(task) for task in done}
+        dead = [rank for rank, e in errors.items() if isinstance(e, ray.exceptions.RayActorError)]
+        self.killed = min(dead, default=None)
+        text = "\n".join(f"process {rank}: {error}" for rank, error in errors.items() if error)
+        (self.folder / "log.txt").write_text(text, encoding="utf-8")
+        return False
 
     def __exit__(self, *error: object) -> None:
         """Kill the processes and give their places back."""
@@ -78,6 +83,16 @@ class RayGroup:
         for actor in self.actors:
             ray.kill(actor)
         ray.util.remove_placement_group(self.group)
+
+
+def _error(task: Any) -> Exception | None:
+    import ray
+
+    try:
+        ray.get(task)
+    except ray.exceptions.RayError as error:
+        return error
+    return None
 
 
 def _ray(launch: Launch) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 
 from assay.core import AssayError
 from assay.data import replacing_text
-from assay.model._launch import end_with_parent
+from assay.model._launch import LAUNCHER, end_with_parent
 from assay.model._recipe import read_recipe
 from assay.model._tokens import TokenTable
 
@@ -98,5 +98,5 @@ def _ignore(done: float, total: float, unit: str) -> None:
 
 
 if __name__ == "__main__":
-    end_with_parent()
+    end_with_parent(int(os.environ[LAUNCHER]) if LAUNCHER in os.environ else None)
     work(Path(sys.argv[1]))

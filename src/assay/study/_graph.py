@@ -362,7 +362,8 @@ class Ladder:
         samples = recipe.samples_in(size, start, stop)
         part = "trunk" if n_train is None else "run"
         return Step(
-            "train", 2, f"{_STEPS}:train", settings, inputs, where=self.where,
+            "train", 2, f"{_STEPS}:train", settings, inputs,
+            where={**self.where, "launch": dataclasses.asdict(self.config.where.launch)},
             label=f"{part} {arm} {size} seed {seed}", estimate=self._training_cost(samples, n_train is None),
         )  # fmt: skip
 

@@ -118,7 +118,15 @@ def write_testbed(
 
 
 def train_once(
-    place: str, out: Path, *, base: str, recipe: str | None, seed: int, device: str, quiet: bool
+    place: str,
+    out: Path,
+    *,
+    base: str,
+    recipe: str | None,
+    seed: int,
+    device: str,
+    quiet: bool,
+    launch: model.Launch | None = None,
 ) -> Any:
     """Fine-tune ``base`` on all usable samples of ``place``; resumes where an earlier call was killed."""
     folder = model.resolve_base(base)
@@ -138,7 +146,7 @@ def train_once(
     order = np.random.default_rng(seed).permutation(len(table))
     segment = model.Segment(chosen, seed, len(table), 0, chosen.steps(len(table)))
     with progress_bar("train", quiet=quiet) as advance:
-        report = model.trainer(chosen.trainer)(
+        report = model.trainer(chosen.trainer, launch)(
             segment,
             base=folder,
             state=None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.verbs import _progress as progress
 
@@ -20,6 +20,11 @@ def train(
     recipe: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    processes: int = 1,
+    strategy: Literal["fsdp", "zero2", "zero3"] = "fsdp",
+    offload: bool = False,
+    machines: int = 1,
+    address: str | None = None,
 ) -> TrainReport:
     """Fine-tune a base model on all samples of a data set, once. Resumes by itself.
 
@@ -39,11 +44,23 @@ def train(
         Fixes order and dropout.
     device
         auto, cpu or cuda.
+    processes
+        How many share the training, one a GPU; the model is the same up to rounding.
+    strategy
+        How they share it: fsdp, or DeepSpeed's zero2 or zero3.
+    offload
+        Keep what is shared out in the machine's memory.
+    machines
+        Over how many machines; what to run on the others is printed.
+    address
+        Of this machine, as the others reach it.
     """
     from assay import study
+    from assay.model import Launch
 
+    launch = Launch(processes, strategy, offload, machines, address)
     report: TrainReport = study.train_once(
-        place, out, base=base, recipe=recipe, seed=seed, device=device, quiet=progress.quiet
+        place, out, base=base, recipe=recipe, seed=seed, device=device, launch=launch, quiet=progress.quiet
     )
     return report
 
