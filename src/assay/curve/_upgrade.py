@@ -81,7 +81,7 @@ def upgrades(
     Asked at the largest size that both bases have, and, where the double of a common size is a rung of the
     smaller base too, at the largest such size.  The smaller base needs three rungs, both need seeds: else
     there is no row.  Headlines (overall, at the largest size) are corrected by Holm's method, all others by
-    Benjamini and Hochberg's, within each metric.
+    Benjamini and Hochberg's, within each metric, predicted doublings apart from measured ones.
     """
     rows: list[tuple[Upgrade, float]] = []
     for neighbours in pairs:
@@ -187,7 +187,9 @@ def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
     seeds = int(min(own.seeds[i], large.seeds[j]))
     alike = pair.correlation * large_sd / small_sd * (float(own.value[i]) - drawn[:, 0])
     left = large_sd * math.sqrt((1 - pair.correlation**2) / float(large.seeds[j]))
-    items = math.hypot(float(own.item_se[i]), float(large.item_se[j])) if item_se is None else item_se
+    apart = math.hypot(float(own.item_se[i]), float(large.item_se[j]))
+    # Two bases differ by no less than two models of one ladder; items that all tie do not prove otherwise.
+    items = apart if item_se is None else max(item_se, apart * math.sqrt(own.own_share))
     noise = left * rng.standard_t(pair.freedom, len(drawn)) + items * rng.standard_normal(len(drawn))
     larger = float(large.value[j]) - alike + noise
     step = float(curve.place(np.array(2.0 * n))) - float(curve.place(np.array(float(n))))
@@ -255,7 +257,7 @@ def _settled(mean: float, before: float, after: float) -> float:
 
 
 def _corrected(rows: Sequence[tuple[Upgrade, float]]) -> list[Upgrade]:
-    """Correct p among the headlines and among the rest of each metric, and say the words that follow."""
+    """Correct p within each family of claims, and say the words that follow."""
     found = [row for row, _ in rows]
     corrected = zip(
         rows,
@@ -271,13 +273,13 @@ def _adjusted(rows: Sequence[Upgrade], contrasts: Sequence[Contrast | None]) -> 
     for row in rows:
         key = (row.small, row.arm, row.metric)
         largest[key] = max(largest.get(key, 0), row.n_train)
-    families: dict[tuple[str, bool], dict[int, Contrast]] = defaultdict(dict)
+    families: dict[tuple[str, bool, bool], dict[int, Contrast]] = defaultdict(dict)
     for i, (row, contrast) in enumerate(zip(rows, contrasts, strict=True)):
         headline = row.type == OVERALL and row.n_train == largest[row.small, row.arm, row.metric]
         if contrast is not None:
-            families[row.metric, headline][i] = contrast
+            families[row.metric, row.measured, headline][i] = contrast
     found: list[Contrast | None] = [None] * len(rows)
-    for (_, headline), family in families.items():
+    for (_, _, headline), family in families.items():
         p = (holm if headline else benjamini_hochberg)([contrast.p for contrast in family.values()])
         for (i, contrast), adjusted in zip(family.items(), p, strict=True):
             name = "holm" if headline else "bh"

@@ -22,7 +22,7 @@ from assay.report._words import CATALOGUES, Words, words
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_GLYPHS = {
+GLYPHS = {
     "rising": "↗",
     "plateau": "→",
     "falling": "↘",
@@ -98,7 +98,7 @@ class _View:
             "found": self.found,
             "f": _format,
             "labels": CATALOGUES[result.language],
-            "glyphs": _GLYPHS,
+            "glyphs": GLYPHS,
             "dash_text": _format.DASH,
             "findings": findings(result, self.found.headline, self.w),
             "answer": answer_text(result, self.w),
