@@ -97,26 +97,27 @@ def headline_rows(result: BasesResult) -> list[Upgrade]:
     return list(found.values())
 
 
-def answer_lines(result: BasesResult, w: Words) -> list[str]:
-    """Return one sentence for each pair of bases: what to double, and what it costs."""
+def answer_parts(result: BasesResult, w: Words) -> list[tuple[str, str]]:
+    """Return for each pair of bases what to double, then what it costs and what is not known yet."""
     rows = headline_rows(result)
-    return [_sentence(row, w) for row in rows] or [w("bases.says.nothing")]
+    return [(_answer(row, w), _details(row, w)) for row in rows] or [(w("bases.says.nothing"), "")]
 
 
-def _sentence(row: Upgrade, w: Words) -> str:
-    parts = [
-        w(
-            f"bases.says.{row.absolute.word}",
-            n=integer(row.n_train),
-            twice=integer(2 * row.n_train),
-            small=row.small,
-            large=row.large,
-            metric=w.metric(row.metric),
-            data=_gain(row.data),
-            model=_gain(row.model),
-        ),
-        cost_text(row.cost, row.large, w),
-    ]
+def _answer(row: Upgrade, w: Words) -> str:
+    return w(
+        f"bases.says.{row.absolute.word}",
+        n=integer(row.n_train),
+        twice=integer(2 * row.n_train),
+        small=row.small,
+        large=row.large,
+        metric=w.metric(row.metric),
+        data=_gain(row.data),
+        model=_gain(row.model),
+    )
+
+
+def _details(row: Upgrade, w: Words) -> str:
+    parts = [cost_text(row.cost, row.large, w)]
     if row.per_cost is not None and row.per_cost.word != row.absolute.word:
         parts.append(w(f"bases.per_cost.{row.per_cost.word}", small=row.small, large=row.large))
     if row.next_runs:
@@ -165,62 +166,49 @@ def _contrast(contrast: Contrast | None) -> str:
     return DASH if contrast is None else f"{signed(contrast.value)} {interval(contrast.low, contrast.high)}"
 
 
-def pairs(result: BasesResult, arm: str, metric: str) -> dict[tuple[str, str], list[Upgrade]]:
-    """Return the rows of one arm and metric by pair of bases, largest size first, types in reading order."""
-    found: dict[tuple[str, str], list[Upgrade]] = {}
-    for row in result.upgrades:
+def pairs(result: BasesResult, arm: str, metric: str) -> dict[tuple[str, str, int], list[Upgrade]]:
+    """Return the rows of one arm and metric by pair of bases and size, largest first, types in order."""
+    found: dict[tuple[str, str, int], list[Upgrade]] = {}
+    for row in sorted(result.upgrades, key=lambda row: -row.n_train):
         if (row.arm, row.metric) == (arm, metric):
-            found.setdefault((row.small, row.large), []).append(row)
+            found.setdefault((row.small, row.large, row.n_train), []).append(row)
     kinds = ordered((row.type for row in result.upgrades), (OVERALL, *TASK_TYPES))
+    places = [(base.name, n) for base in result.bases for n in sorted({k[2] for k in found}, reverse=True)]
     return {
-        pair: sorted(rows, key=lambda row: (-row.n_train, kinds.index(row.type)))
-        for pair, rows in found.items()
+        key: sorted(found[key], key=lambda row: kinds.index(row.type))
+        for key in sorted(found, key=lambda key: places.index((key[0], key[2])))
     }
 
 
+def pair_text(row: Upgrade, w: Words) -> str:
+    """Return what a table of rows like this one is about."""
+    key = "bases.pair.measured" if row.measured else "bases.pair"
+    n, metric = integer(row.n_train), w.metric(row.metric)
+    return w(key, small=row.small, large=row.large, n=n, metric=metric, arm=w.arm(row.arm))
+
+
 def _upgrade_blocks(result: BasesResult, arm: str, metric: str, w: Words) -> Iterable[Block]:
-    names = ("type", "from", "data", "larger", "contrast", "answer", "per_cost", "next")
+    names = ("type", "answer", "data", "larger", "contrast", "per_cost", "next")
     head = tuple(w(f"col.{name}") for name in names)
-    for (small, large), rows in pairs(result, arm, metric).items():
+    for (_, large, _), rows in pairs(result, arm, metric).items():
         cells = tuple(
             (
                 w.type(row.type),
-                size_text(row, w),
+                w.verdict(row.absolute.word),
                 _gain(row.data),
                 _gain(row.model),
                 _contrast(row.absolute),
-                w.verdict(row.absolute.word),
                 DASH if row.per_cost is None else w.verdict(row.per_cost.word),
                 next_text(row, w),
             )
             for row in rows
         )
-        heading = w("bases.pair", small=small, large=large, metric=w.metric(metric), arm=w.arm(arm))
-        yield Block("upgrade", heading, cost_text(rows[0].cost, large, w), head, cells)
+        yield Block("upgrade", pair_text(rows[0], w), cost_text(rows[0].cost, large, w), head, cells)
 
 
-def _short_blocks(result: BasesResult, arm: str, metric: str, w: Words) -> Iterable[Block]:
-    """Return the rows of the largest size with the columns that fit a terminal."""
-    head = tuple(w(f"col.{name}") for name in ("type", "data", "larger", "answer", "per_cost"))
-    for (small, large), rows in pairs(result, arm, metric).items():
-        cells = tuple(
-            (
-                w.type(row.type),
-                _gain(row.data),
-                _gain(row.model),
-                w.verdict(row.absolute.word),
-                DASH if row.per_cost is None else w.verdict(row.per_cost.word),
-            )
-            for row in rows
-            if row.n_train == rows[0].n_train
-        )
-        heading = w("bases.pair", small=small, large=large, metric=w.metric(metric), arm=w.arm(arm))
-        yield Block("upgrade", heading, "", head, cells)
-
-
-def size_text(row: Upgrade, w: Words) -> str:
-    """Return the size that both ways start from, and whether its double was measured."""
-    return w("bases.measured" if row.measured else "bases.predicted", n=integer(row.n_train))
+def _short(block: Block) -> Block:
+    """Return a table of answers without the columns that do not fit a terminal."""
+    return replace(block, head=block.head[:4], rows=tuple(row[:4] for row in block.rows))
 
 
 def _verdict_block(result: BasesResult, side: _Side, metric: str, w: Words) -> Block:
@@ -274,8 +262,8 @@ def render_bases_markdown(result: BasesResult) -> str:
     """Return the page as GitHub-flavoured Markdown, in the result's language."""
     w = words(result.language)
     lines = [f"# {escape(result.name)}", ""]
-    for line in answer_lines(result, w):
-        lines += [f"**{escape(line)}**", ""]
+    for answer, details in answer_parts(result, w):
+        lines += [f"**{escape(answer)}**", "", escape(details), ""]
     blocks = [_bases_block(result, w)]
     for side in sides(result):
         for metric in side.found.metrics:
@@ -321,7 +309,7 @@ class _View:
             "sides": self.sides,
             "glyphs": {**GLYPHS, **_OWN_GLYPHS},
             "symbols": symbols(),
-            "answers": answer_lines(result, w),
+            "answers": answer_parts(result, w),
             "facts": {
                 "fact.pool": w("fact.samples", n=integer(first.pool.samples)),
                 "fact.evaluation": integer(first.evaluation.samples),
@@ -335,7 +323,7 @@ class _View:
             "pairs": lambda arm, metric: pairs(result, arm, metric),
             "reach": lambda rows: max(abs(v) for r in rows for v in (r.absolute.low, r.absolute.high)),
             "ladder": ladder,
-            **{f.__name__: f for f in (size_text, next_text, cost_text)},
+            **{f.__name__: f for f in (pair_text, next_text, cost_text)},
             "gain": _gain,
             "contrast": _contrast,
         }
@@ -352,12 +340,13 @@ def print_bases(result: BasesResult, console: Console, folder: Path | None = Non
 
     w = words(result.language)
     console.print()
-    for line in answer_lines(result, w):
-        console.print(Padding(Text(line, style="bold"), (0, 1, 1, 1)))
+    for answer, details in answer_parts(result, w):
+        console.print(Padding(Text(answer, style="bold"), (0, 1)))
+        console.print(Padding(Text(details), (0, 1, 1, 1)))
     side = sides(result)[0]
     metric = side.found.headline
-    blocks = [*_short_blocks(result, side.arm, metric, w), _verdict_block(result, side, metric, w)]
-    for block in (*blocks, _bases_block(result, w)):
+    blocks = [*map(_short, _upgrade_blocks(result, side.arm, metric, w))]
+    for block in (*blocks, _verdict_block(result, side, metric, w), _bases_block(result, w)):
         shown = Table(*block.head, box=box.SIMPLE_HEAD, title=block.heading, title_justify="left",
                       title_style="", pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
         for row in block.rows:

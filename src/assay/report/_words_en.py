@@ -566,7 +566,9 @@ EN: Mapping[str, str] = {
     "bases.upgrade.intro": "Both ways start from the smaller base on n samples: twice the data, or the larger base on "
     "the same data. Gains are oriented so that positive is better; brackets and whiskers hold 90 % of the posterior. "
     "“Per training compute” divides each gain by the training that it adds.",
-    "bases.pair": "{small} or {large}: {metric}, arm “{arm}”",
+    "bases.pair": "{small} or {large} from {n} samples, doubling predicted: {metric}, arm “{arm}”",
+    "bases.pair.measured": "{small} or {large} from {n} samples, doubling measured: {metric}, arm “{arm}”",
+    "bases.settle": "What should settle the open rows at {n} samples",
     "bases.curves.intro": "All bases on the same axes. A mark is one trained model (one seed); the line is the mean of "
     "the fitted curves and the band holds 90 % of the posterior. To the right of the last rung the curve is "
     "extrapolated: dashed, on a shaded ground. A dotted rule is a base before fine-tuning.",
@@ -575,8 +577,6 @@ EN: Mapping[str, str] = {
     "bases.verdicts.heading": "How each base responds to more data",
     "bases.verdicts.caption": "At the largest rung: {metric}, arm “{arm}”",
     "bases.verdicts.intro": "The mean at the largest rung, the verdict on the next doubling, and its gain.",
-    "bases.measured": "{n} (doubling measured)",
-    "bases.predicted": "{n} (doubling predicted)",
     "bases.cost": "Training: the doubling adds {data}, {large} adds {model}; each answer of {large} costs {ratio} times "
     "as much.",
     "bases.cost.money": "Training: the doubling adds {data} and {money} for data, {large} adds {model}; each answer of "
@@ -616,7 +616,6 @@ EN: Mapping[str, str] = {
     "word.model": "larger base",
     "word.either": "either",
     "word.neither": "neither",
-    "col.from": "From n samples",
     "col.data": "Double the data",
     "col.larger": "Larger base",
     "col.contrast": "Larger − doubled",

@@ -547,7 +547,9 @@ ZH: Mapping[str, str] = {
     "bases.upgrade.heading": "该加倍数据，还是换更大的模型？",
     "bases.upgrade.intro": "两条路都从较小的基座和 n 条样本出发：数据加倍，或用同样的数据训练更大的基座。增益为正表示更好；"
     "方括号和须线包含 90 % 的后验概率。“按训练算力”把各自的增益除以它所增加的训练量。",
-    "bases.pair": "{small} 与 {large}：{metric}，方案“{arm}”",
+    "bases.pair": "{small} 与 {large}，从 {n} 条样本起，加倍为预测：{metric}，方案“{arm}”",
+    "bases.pair.measured": "{small} 与 {large}，从 {n} 条样本起，加倍已实测：{metric}，方案“{arm}”",
+    "bases.settle": "{n} 条样本处，怎样才能使未定各行有结论",
     "bases.curves.intro": "所有基座画在同一坐标轴上。每个标记是一个训练好的模型（一个种子）；线是拟合曲线的均值，色带包含 90 % 的后验概率。"
     "最后一级右侧为外推：虚线，底色加深。点线是微调之前的基座。",
     "bases.aria": "{type} 的{metric}随训练样本数的变化，所有基座在同一坐标轴上。",
@@ -555,8 +557,6 @@ ZH: Mapping[str, str] = {
     "bases.verdicts.heading": "各基座对更多数据的反应",
     "bases.verdicts.caption": "在最大一级：{metric}，方案“{arm}”",
     "bases.verdicts.intro": "最大一级的均值、对再加倍一次的结论及其增益。",
-    "bases.measured": "{n}（加倍已实测）",
-    "bases.predicted": "{n}（加倍为预测）",
     "bases.cost": "训练：数据加倍增加 {data}，{large} 增加 {model}；{large} 每次回答的成本是 {ratio} 倍。",
     "bases.cost.money": "训练：数据加倍增加 {data}，另加数据费用 {money}，{large} 增加 {model}；{large} 每次回答的成本是 {ratio} 倍。",
     "bases.says.model": "换更大的基座：{large} 用 {n} 条样本，{metric}比 {small} 提高 {model}；把 {small} 的数据加倍到 {twice} 条提高 {data}。",
@@ -585,7 +585,6 @@ ZH: Mapping[str, str] = {
     "word.model": "更大的基座",
     "word.either": "皆可",
     "word.neither": "都不值得",
-    "col.from": "从 n 条样本起",
     "col.data": "加倍数据",
     "col.larger": "更大的基座",
     "col.contrast": "更大 − 加倍",
