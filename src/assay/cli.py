@@ -28,6 +28,7 @@ _GROUPS: dict[str, str | None] = {
     "judge": None,
     "rule": "Fit a quality rule on your own fine-tuning runs, and try it.",
     "curve": None,
+    "vocabulary": "Add tokens to a base model.",
 }
 
 

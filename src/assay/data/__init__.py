@@ -1,4 +1,4 @@
-"""Read, convert, inspect and write data sets; languages and words; the testbed."""
+"""Read, convert, inspect and write data sets; plain texts; languages and words; the testbed."""
 
 from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
@@ -6,6 +6,7 @@ from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
 from assay.data._read import Detection, Reading, Rejected, find_files, read
 from assay.data._rows import MAX_CHARACTERS
+from assay.data._texts import read_texts
 from assay.data._whole import replacing, replacing_text, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
 
@@ -29,6 +30,7 @@ __all__ = [
     "language_of",
     "normalise",
     "read",
+    "read_texts",
     "replacing",
     "replacing_text",
     "shingle_sets",

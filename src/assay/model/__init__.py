@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assay.model._base import (
     POCKET,
     base_digest,
+    base_name,
     load_model,
     load_tokenizer,
     model_folder,
@@ -32,6 +33,7 @@ from assay.model._recipe import PRESETS, Recipe, preset, read_recipe
 from assay.model._shape import Shape, find_shape, read_shape
 from assay.model._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
 from assay.model._tokens import Encoded, TokenTable, encode, encode_prompts, write_tokens
+from assay.model._vllm import vllm_answer, vllm_python
 
 if TYPE_CHECKING:
     from assay.model._critics import DIMENSIONS, boolean_questions, rewarder
@@ -122,6 +124,7 @@ __all__ = [
     "TrainingEstimate",
     "answer",
     "base_digest",
+    "base_name",
     "boolean_questions",
     "chat_template",
     "embedder",
@@ -158,6 +161,8 @@ __all__ = [
     "train_full",
     "trainer",
     "training_memory",
+    "vllm_answer",
+    "vllm_python",
     "write_gguf",
     "write_modelfile",
     "write_tokens",

@@ -1,0 +1,55 @@
+"""Plain texts of any data set, for tokenizers and language models rather than instructions."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from assay.core import Sample
+from assay.data._files import open_bytes, raw_rows, sniff
+from assay.data._read import Watch, find_files, read
+
+
+def read_texts(place: str | Path, *, watch: Watch | None = None) -> Iterator[str]:
+    """Yield the texts of a place: lines of ``.txt`` files, ``text`` fields, else the turns of samples.
+
+    Files may be compressed; ``watch`` is told (bytes read, bytes in all).  Rows without a text are left out.
+    """
+    if str(place).startswith("hf:"):
+        yield from _turns(place, None)
+        return
+    files = find_files(str(place))
+    total = sum(path.stat().st_size for path in files)
+    before = 0
+    for path in files:
+
+        def told(done: int, _: int, before: int = before) -> None:
+            if watch is not None:
+                watch(before + done, total)
+
+        yield from _of_file(path, told)
+        before += path.stat().st_size
+
+
+def _of_file(path: Path, watch: Watch) -> Iterator[str]:
+    size = path.stat().st_size
+    if ".txt" in path.suffixes:
+        stream, _ = open_bytes(path, lambda done: watch(done, size))
+        with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace") as lines:
+            yield from (text for line in lines if (text := line.rstrip("\n")))
+        return
+    kind = sniff(path)
+    first = next((row for _, row in raw_rows(path, kind)), None)
+    if not (isinstance(first, Mapping) and isinstance(first.get("text"), str)):
+        yield from _turns(path, watch)
+        return
+    for _, row in raw_rows(path, kind, lambda done: watch(done, size)):
+        if isinstance(row, Mapping) and isinstance(row.get("text"), str):
+            yield row["text"]
+
+
+def _turns(place: str | Path, watch: Watch | None) -> Iterator[str]:
+    for row in read(place, watch=watch):
+        if isinstance(row, Sample):
+            yield from (message.content for message in row.messages)
