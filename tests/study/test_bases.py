@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bases(tiny: Callable[..., Path]) -> dict[str, Any]:
     """A tiny random Llama with a tokenizer of its own, and the pocket model at another learning rate."""
     large = {"model": "pocket", "recipe": {"learning_rate": 1e-3}, "arms": ["random", "hard"]}
-    return {"small": str(tiny("llama")), "large": large}
+    return {"little": str(tiny("llama")), "whole": large}
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,7 @@ def graph(path: Path, **changes: Any) -> StudyGraph:
 
 def test_every_base_is_measured_from_before_training_on_along_its_ladder(several: Several) -> None:
     _, result = several
-    assert [base.name for base in result.bases] == ["small", "large"], "smallest first"
+    assert [base.name for base in result.bases] == ["little", "whole"], "smallest first"
     assert [base.family for base in result.bases] == ["llama", "llama"]
     assert result.bases[1].parameters == pytest.approx(1_328_256, rel=0.01)
     cells = {("random", n, s) for n in (16, 32, 64) for s in (0, 1)}
@@ -79,11 +79,11 @@ def test_a_base_among_others_has_the_keys_of_a_study_of_its_own(
 ) -> None:
     path, _ = several
     whole = graph(path)
-    alone = graph(path, base="pocket", recipe={"batch_size": 16, "learning_rate": 1e-3}, name="several-large")
-    first = graph(path, base=bases["small"], name="several-small")
-    assert first.final.key == whole.parts["small"].result.key, "to the last step"
+    alone = graph(path, base="pocket", recipe={"batch_size": 16, "learning_rate": 1e-3}, name="several-whole")
+    first = graph(path, base=bases["little"], name="several-little")
+    assert first.final.key == whole.parts["little"].result.key, "to the last step"
     rows = [run for run in alone.parts[""].runs if run.arm == "random"]
-    others = [run for run in whole.parts["large"].runs if run.arm == "random"]
+    others = [run for run in whole.parts["whole"].runs if run.arm == "random"]
     assert [run.answer.key for run in rows] == [run.answer.key for run in others]
 
 
@@ -97,8 +97,8 @@ def test_the_first_base_chooses_the_data_of_all(several: Several, bases: dict[st
     order = next(run for run in large.runs if run.arm == "hard").branch
     assert order is not None
     scores = order.inputs["order"].inputs["scores"]
-    assert scores.config["base"] == base_digest(resolve_base(bases["small"]))
-    assert result.scored_by == "small"
+    assert scores.config["base"] == base_digest(resolve_base(bases["little"]))
+    assert result.scored_by == "little"
 
 
 def test_losses_per_token_are_compared_only_where_tokens_are_the_same(
@@ -144,7 +144,7 @@ def test_the_question_is_asked_of_every_type_at_its_price(several: Several) -> N
         ]
         for base in result.bases
     }  # fmt: skip
-    lead = sum(measured["small"]) / 2 - sum(measured["large"]) / 2
+    lead = sum(measured["little"]) / 2 - sum(measured["whole"]) / 2
     assert row.model.gain == pytest.approx(lead, abs=0.5 * (row.model.high - row.model.low))
     assert row.absolute.value == pytest.approx(row.model.gain - row.data.gain)
     assert row.absolute.word == "model", "a random model of 600 pieces is far behind"
@@ -167,11 +167,11 @@ def test_the_error_over_items_is_that_of_paired_differences(several: Several) ->
 
     context: Any = Context()
     context.inputs = inputs
-    runs: dict[str, list[MeasuredRun]] = {"small": [], "large": []}
+    runs: dict[str, list[MeasuredRun]] = {"little": [], "whole": []}
     for index, row in enumerate(final.config["runs"]):
         runs[row["base"]].append(MeasuredRun(context, index, row))
     items = list(data.Dataset(inputs["evaluation"] / "dataset"))
-    small, large = (_cells(runs[name])["random", 64] for name in ("small", "large"))
+    small, large = (_cells(runs[name])["random", 64] for name in ("little", "whole"))
     found = dict(_paired_se(small, large, items))
     tables = [[run.judgements for run in side] for side in (small, large)]
     own, other = (
@@ -202,7 +202,7 @@ def test_reports_stand_beside_each_other_and_can_be_written_again(several: Sever
         assert (out / base.page).is_file()
         assert (out / base.name / "models.json").is_file()
     points = polars.read_csv(out / "points.csv")
-    assert points["base"].unique().sort().to_list() == ["large", "small"]
+    assert points["base"].unique().sort().to_list() == ["little", "whole"]
     assert len(points) == sum(len(base.result.points) for base in result.bases)
     report.write_report(result, tmp_path)
     for name in ("report.html", "report.md", "result.json", "points.csv"):
@@ -223,7 +223,7 @@ def test_again_everything_is_cached(several: Several) -> None:
 def test_what_knows_nothing_of_bases_takes_the_first(several: Several, bases: dict[str, Any]) -> None:
     path, _ = several
     config = study.load(path)
-    assert (config.base, config.recipe) == (bases["small"], config.bases["small"].recipe)
+    assert (config.base, config.recipe) == (bases["little"], config.bases["little"].recipe)
     alone = study.load(path, [f"base={json.dumps(bases['small'])}"])
     assert alone.bases == {}
     assert alone.recipe == config.recipe
@@ -234,7 +234,7 @@ def test_what_knows_nothing_of_bases_takes_the_first(several: Several, bases: di
 
 def test_settings_from_the_command_line_reach_a_base(several: Several) -> None:
     path, _ = several
-    changes = ["base.small.recipe.learning_rate=2e-3", "base.large.recipe.epochs=2"]
+    changes = ["base.little.recipe.learning_rate=2e-3", "base.whole.recipe.epochs=2"]
     config = study.load(path, changes)
     assert [b.recipe.learning_rate for b in config.bases.values()] == [2e-3, 1e-3]
     assert [b.recipe.epochs for b in config.bases.values()] == [1, 2]

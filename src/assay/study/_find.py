@@ -75,7 +75,7 @@ class StudyModels:
 
     def place(self, model: StudyModel) -> ModelPlace:
         """Return where a model lies; raise :class:`AssayError` where it is not in the store."""
-        label = f"{self.folder.name}:{model.name}"
+        label = f"{study_name(self.folder)}:{model.name}"
         if model.key is None:
             return ModelPlace(model.base, None, label, self.folder)
         if not self.trained(model):
@@ -131,17 +131,31 @@ def _row(row: Mapping[str, Any]) -> StudyModel:
 
 
 def study_folders(runs: Path = Path("runs")) -> list[Path]:
-    """Return the folders in ``runs`` that hold a study's report or models, by name."""
+    """Return the folders in ``runs`` that hold a study's report or models, by name.
+
+    Of a study over several bases they are those of its bases, a level below.
+    """
     marks = (MODELS, "result.json")
     folders = sorted(p for p in runs.iterdir() if p.is_dir()) if runs.is_dir() else []
-    return [folder for folder in folders if any((folder / mark).is_file() for mark in marks)]
+    found = []
+    for folder in folders:
+        bases = sorted(path.parent for path in folder.glob(f"*/{MODELS}"))
+        found += bases or ([folder] if any((folder / mark).is_file() for mark in marks) else [])
+    return found
+
+
+def study_name(folder: Path) -> str:
+    """Return the name of a study's folder: ``study``, or ``study/base`` where it is that of a base."""
+    several = (folder.parent / "result.json").is_file()
+    return f"{folder.parent.name}/{folder.name}" if several else folder.name
 
 
 def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:
     """Return where the model ``name`` lies.
 
     ``name`` is ``pocket``, a folder, a Hugging Face id, or a model of a study in ``runs``:
-    ``study:arm/rung`` (the first seed), ``study:arm/rung/seed2``, ``study:arm/full``, ``study:base``.
+    ``study:arm/rung`` (the first seed), ``study:arm/rung/seed2``, ``study:arm/full``, ``study:base``; of
+    several bases one is named after the study, ``study/large:arm/rung``.
     Raises :class:`AssayError`, with the nearest names, for what is not there.
     """
     folder = Path(name).expanduser()
@@ -163,7 +177,7 @@ def _below(folder: Path) -> Path:
 
 
 def _of_study(name: str, runs: Path) -> ModelPlace:
-    studies = {folder.name: folder for folder in study_folders(runs)}
+    studies = {study_name(folder): folder for folder in study_folders(runs)}
     own = [study for study in studies if name.startswith(f"{study}:")]
     if not own:
         _missing("no such study", name, str(runs), name.partition(":")[0], studies)
