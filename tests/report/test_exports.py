@@ -52,7 +52,7 @@ def page_of(language: str = "en", model: str = "demo:random/6400/seed0") -> Expo
 @pytest.fixture
 def card(result: StudyResult) -> ExportCard:
     run = result.runs[-1]
-    return ExportCard("owner/base", "cc-by-sa-4.0", None, "0.1.0", page_of(), result, run)
+    return ExportCard("owner/base", "owner/base", "cc-by-sa-4.0", None, "0.1.0", page_of(), result, run)
 
 
 def front_matter(text: str) -> dict[str, Any]:
@@ -157,11 +157,11 @@ def test_cards_in_chinese_and_from_hostile_data(chinese: StudyResult, nasty: Stu
 
     page = page_of("zh", NASTY)
     for study in (chinese, nasty):
-        card = ExportCard(NASTY, NASTY, None, "0.1.0", page, study, study.runs[0])
+        card = ExportCard(NASTY, None, NASTY, None, "0.1.0", page, study, study.runs[0])
         text = model_card(card, page.files[2])
         assert "base_model" not in front_matter(text), "no name of the Hub, no link"
         assert "<script" not in text and r"{{7\*7}}" in text
-    card = ExportCard("owner/base", None, None, "0.1.0", page, chinese, chinese.runs[0])
+    card = ExportCard("owner/base", None, None, None, "0.1.0", page, chinese, chinese.runs[0])
     assert "## 许可" in model_card(card, page.files[2]) and "gptq4 在数学上损失" in model_card(
         card, page.files[2]
     )
@@ -173,7 +173,7 @@ def test_cards_in_chinese_and_from_hostile_data(chinese: StudyResult, nasty: Stu
 
 def test_a_model_without_a_study_has_a_card_too() -> None:
     page = dataclasses.replace(page_of(), items=0, files=(dataclasses.replace(page_of().files[0], drops=()),))
-    text = model_card(ExportCard("pocket", "cc-by-sa-4.0", None, "0.1.0", page), page.files[0])
+    text = model_card(ExportCard("pocket", None, "cc-by-sa-4.0", None, "0.1.0", page), page.files[0])
     assert (
         "The exported file was not measured." in text and front_matter(text)["library_name"] == "transformers"
     )

@@ -111,3 +111,17 @@ def test_a_model_without_a_study(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(AssayError, match="HF_TOKEN"):
         verbs.export("pocket", Path("bare"), push="me/model", pool="inline")
+
+
+def test_gguf_is_measured_by_llama_cpp(exported: Exported, runs: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    settings = ExportSettings(("gguf-f16", "gguf-q8_0"), license="cc-by-sa-4.0")
+    made = study.export("small:random/128/seed1", None, settings, pool="inline", runs=runs, quiet=True)
+    whole, small = made.proof.files
+    assert whole.backend == small.backend == "llama.cpp" and whole.bytes > small.bytes
+    assert whole.same_answers is not None and whole.same_answers >= 0.9
+    for drop in whole.drops:
+        assert drop.cost == pytest.approx(0, abs=0.01 if drop.metric == "loss" else 0.2)
+    folder = Path(made.folder)
+    assert (folder / whole.path).is_file() and (folder / "gguf-f16" / "Modelfile").is_file()
+    assert "ollama create" in (folder / "gguf-f16" / "README.md").read_text()

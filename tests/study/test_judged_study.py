@@ -73,6 +73,13 @@ def test_a_judge_scores_from_pool_to_report(judged: Callable[..., Path], server:
     study.run(judged(budget="1 USD"), quiet=True)
     assert len(server.log()) == asked, "a budget is not identity, and nothing is asked twice"
 
+    with pytest.raises(AssayError, match="a chat model judged"):
+        study.export("report:random/64", None, study.ExportSettings(), pool="inline", runs=tmp_path)
+    settings = study.ExportSettings(dtype="fp32", study=file)
+    proof = study.export("report:random/64", None, settings, pool="inline", runs=tmp_path, quiet=True).proof
+    assert "scripted/judge" in proof.scored_by and {drop.cost for drop in proof.files[0].drops} == {0}
+    assert len(server.log()) == asked, "answers that are known are not judged again"
+
 
 def test_a_budget_ends_a_study_and_a_larger_one_goes_on(
     judged: Callable[..., Path], server: Any, tmp_path: Path

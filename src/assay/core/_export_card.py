@@ -12,10 +12,12 @@ from assay.core._points import RunRow, StudyResult
 class ExportCard:
     """What a model's card says: its base, its licences (None: nobody stated one), its export, its study.
 
-    ``run`` is the fine-tuning of a study that made the model; ``version`` that of this package.
+    ``base_id`` names the base on the Hub (None where it is not from there), ``run`` is the fine-tuning of a
+    study that made the model, ``version`` that of this package.
     """
 
     base: str
+    base_id: str | None
     base_license: str | None
     license: str | None
     version: str

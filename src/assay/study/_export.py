@@ -21,7 +21,7 @@ from assay.core import (
     StudyResult,
     canonical_json,
 )
-from assay.model import base_digest
+from assay.model import POCKET, base_digest, base_name
 from assay.plan import Estimate, Step, Store
 from assay.study._config import MeasureConfig, read_config
 from assay.study._export_proof import loss_drops, losses, same_answers, score_drops
@@ -94,6 +94,12 @@ class _Origin:
     judge: Mapping[str, Any] | None
     result: StudyResult | None
 
+    @property
+    def label(self) -> str:
+        """Return the model's name as it may be published: of a folder its end, not where it lies."""
+        name = self.place.label
+        return "/".join(Path(name).parts[-2:]) if Path(name).expanduser().is_dir() else name
+
 
 def export(
     name: str,
@@ -123,7 +129,7 @@ def export(
     steps |= {kind: _made(kind, origin, settings, steps[""]) for kind in dict.fromkeys(settings.to)}
     measured = {kind: _measured(kind, step, origin, settings) for kind, step in steps.items()}
     wanted = [*steps.values(), *(step for pair in measured.values() for step in pair if step is not None)]
-    origin.store.register(f"export {folder.name}", wanted)
+    origin.store.register(f"export {origin.label.replace('/', '-')}", wanted)
     with planning.parse_pool(pool) as workers:
         planning.run(wanted, origin.store, workers, quiet=quiet)
     page = _page(origin, settings, steps, measured)
@@ -207,7 +213,8 @@ def _made(kind: str, origin: _Origin, settings: ExportSettings, source: Step) ->
         return Step("export-gguf", 1, f"{_STEPS}:gguf", {"kind": variant}, inputs, label=label)
     by, bits = kind[:-1], int(kind[-1])
     config = {"bits": bits, "by": by, "max_tokens": settings.calibration_tokens, "shard": settings.shard}
-    where = {"device": settings.device, "threads": origin.measure["threads"]}
+    config |= {"threads": origin.measure["threads"]}
+    where = {"device": settings.device}
     inputs["calibration"] = _calibration(origin, settings)
     return Step("export-gptq", 1, f"{_STEPS}:gptq", config, inputs, where=where, label=label,
                 estimate=Estimate(seconds=30))  # fmt: skip
@@ -279,7 +286,9 @@ def _page(
     store = origin.store
     found = {k: _Measured(store, a, j) for k, (a, j) in measured.items() if a is not None}
     before = found.get("")
-    items = [] if origin.evaluation is None else list(_items(store, origin.evaluation))
+    items: list[Sample] = []
+    if origin.evaluation is not None:
+        items = list(data.Dataset(store.path(origin.evaluation.key) / "dataset"))
     smallest = _SMALLEST if origin.result is None else origin.result.question["smallest_gain"] or _SMALLEST
     methods = sorted({row.method for row in before.judgements}) if before is not None else []
     files = tuple(
@@ -289,11 +298,11 @@ def _page(
     )
     language = settings.language or ("en" if origin.result is None else origin.result.language)
     return ExportPage(
-        model=origin.place.label,
+        model=origin.label,
         language=language,
         items=len(items),
         scored_by=", ".join(methods),
-        calibration=settings.samples if any(kind.startswith("gptq") for kind in steps) else 0,
+        calibration=_calibrated(store, steps),
         device="cpu" if before is None else str(before.speed["device"]),
         threads=int(origin.measure["threads"]),
         bytes=_weights(store.path(steps[""].key) / MODEL),
@@ -302,8 +311,12 @@ def _page(
     )
 
 
-def _items(store: Store, evaluation: Step) -> data.Dataset:
-    return data.Dataset(store.path(evaluation.key) / "dataset")
+def _calibrated(store: Store, steps: Mapping[str, Step]) -> int:
+    """Return how many samples GPTQ was calibrated on; 0 where nothing was."""
+    made = [
+        store.path(step.key) / "quantized.json" for kind, step in steps.items() if kind.startswith("gptq")
+    ]
+    return max((int(json.loads(path.read_text("utf-8"))["samples"]) for path in made), default=0)
 
 
 def _file(
@@ -320,7 +333,8 @@ def _file(
         if before.judgements:
             drops += score_drops(before.judgements, after.judgements, smallest)
             same = same_answers(before.table["answer"], after.table["answer"])
-        drops += loss_drops(items, losses(before.table), losses(after.table))
+        if any(losses(before.table)):
+            drops += loss_drops(items, losses(before.table), losses(after.table))
         speed = after.speed["tokens_per_second"]
     gguf = sorted(folder.glob(f"{MODEL}/*.gguf"))
     path = f"{kind}/{gguf[0].name}" if gguf else kind
@@ -363,13 +377,21 @@ def _card(origin: _Origin, settings: ExportSettings, page: ExportPage) -> Export
     """Return what is known of the model for its card; a licence that is not stated is None."""
     place, result, model = origin.place, origin.result, origin.model
     base = place.base or (place.folder if model is None else model.base)
-    name = place.label if result is None else str(result.base["name"])
+    known = base_name(base)
     run = None
     if result is not None and model is not None:
         wanted = (model.arm, model.n_train, model.seed)
         run = next((row for row in result.runs if (row.arm, row.n_train, row.seed) == wanted), None)
-    stated = report.stated_license(base)
-    return ExportCard(name, stated, settings.license, __version__, page, result, run)
+    return ExportCard(
+        base=known or base.name,
+        base_id=known if known != POCKET else None,
+        base_license=report.stated_license(base),
+        license=settings.license,
+        version=__version__,
+        page=page,
+        study=result,
+        run=run,
+    )
 
 
 def _check_hub(repo: str) -> None:

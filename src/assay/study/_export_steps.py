@@ -50,7 +50,7 @@ def calibration(context: StepContext) -> None:
 def gptq(context: StepContext) -> None:
     """Quantize the whole model by GPTQ."""
     config = context.config
-    model.set_threads(context.where["threads"])
+    model.set_threads(config["threads"])
     settings = {"max_tokens": config["max_tokens"]}
     source = context.inputs["source"] / MODEL
     samples = list(data.Dataset(context.inputs["calibration"] / "dataset"))
