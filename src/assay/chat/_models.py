@@ -1,0 +1,131 @@
+"""The models that are talked to: opened at first use, a few kept, each answering one question at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assay.core import AssayError, Message
+
+if TYPE_CHECKING:
+    from assay.model import ChatModel, Decoding, Piece
+
+KEPT = 2
+"""Models kept in memory: two are compared side by side."""
+QUEUE = 8
+"""Questions that may wait for one model."""
+
+Opener = Callable[[str], "ChatModel"]
+
+
+class BusyError(Exception):
+    """Too many questions wait for a model."""
+
+
+def printable(text: str) -> str:
+    """Return text without control characters, with which a model could steer a terminal or a page."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+
+
+@dataclass
+class _Seat:
+    """One name's model, its lock, and how many wait for it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+    model: ChatModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """An answer under way: tokens of the question, old turns left out of it, and the pieces to come."""
+
+    tokens: int
+    dropped: int
+    pieces: AsyncIterator[Piece]
+
+
+class Models:
+    """Models by name for a server: one question at a time each, others wait in a queue of :data:`QUEUE`."""
+
+    def __init__(self, opener: Opener) -> None:
+        """Open models by ``opener``, in a thread."""
+        self._open = opener
+        self._seats: dict[str, _Seat] = {}
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        name: str,
+        messages: Sequence[Message],
+        decoding: Decoding,
+        stop: Sequence[str] = (),
+        *,
+        drop: bool = False,
+    ) -> AsyncIterator[Answering]:
+        """Hold a model for one answer; leaving the block early stops it.
+
+        Raises :class:`BusyError` where too many wait, and :class:`AssayError` where the model cannot be had
+        or the question is too long.
+        """
+        from anyio import to_thread
+
+        async with self._held(name) as model:
+            prompt = await to_thread.run_sync(
+                lambda: model.prompt(messages, decoding.max_new_tokens, drop=drop)
+            )
+            stream = model.stream(prompt, decoding, stop)
+            try:
+                yield Answering(len(prompt.ids), prompt.dropped, _in_threads(stream))
+            finally:
+                stream.close()
+
+    @asynccontextmanager
+    async def _held(self, name: str) -> AsyncIterator[ChatModel]:
+        from anyio import to_thread
+
+        seat = self._seats.setdefault(name, _Seat())
+        if seat.waiting > QUEUE:
+            raise BusyError
+        seat.waiting += 1
+        try:
+            async with seat.lock:
+                self._seats[name] = self._seats.pop(name, seat)  # the most recently used is last
+                if seat.model is None:
+                    self._make_room()
+                    seat.model = await to_thread.run_sync(self._open, name)
+                yield seat.model
+        finally:
+            seat.waiting -= 1
+            if seat.model is None and not seat.waiting:
+                self._seats.pop(name, None)
+
+    def _make_room(self) -> None:
+        """Let go of models that nobody waits for, the least recently used first."""
+        loaded = [name for name, seat in self._seats.items() if seat.model is not None]
+        idle = [name for name in loaded if not self._seats[name].waiting]
+        for name in idle[: max(0, len(loaded) - KEPT + 1)]:
+            del self._seats[name]
+
+
+async def _in_threads(pieces: Iterator[Piece]) -> AsyncIterator[Piece]:
+    """Yield pieces, each made in a thread; a thread under way is always waited for."""
+    from anyio import to_thread
+
+    while (piece := await to_thread.run_sync(next, pieces, None)) is not None:
+        yield piece
+
+
+def unknown(name: str, known: Sequence[str]) -> AssayError:
+    """Return the error for a model that is not served."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 1)
+    return AssayError(
+        "no such model here", place="model", value=name, expected="one of /v1/models",
+        hint=f"did you mean `{near[0]}`?" if near else None,
+    )  # fmt: skip
