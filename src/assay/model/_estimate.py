@@ -166,9 +166,9 @@ class _Count:
         table = 4 * shape.table if self.full else 0
         capped = self.capped_logits() if shape.capped else 0
         # Where blocks are computed again, their bf16 copies of weights go with the autocast of the pass.
-        forward = saved + copies + hidden + capped
+        forward = saved + copies + hidden + capped + self.dora_norm()
         head = saved + (0 if again else copies) + hidden + (capped or self.head())
-        block = self.block() + copies / shape.layers + self.slopes()
+        block = self.block() + copies / shape.layers + self.slopes() + self.dora_norm()
         backward = saved + again * block + shape.tied * table
         last = table * (2 if shape.tied else 1)
         return max(forward, head, backward, last) + self.gathered()
@@ -187,12 +187,16 @@ class _Count:
         shape, b = self.shape, self.product
         per_token = self.norms() + sum(map(self.input, shape.linears)) + self.attention()
         per_token += (3 if shape.family.gated else 1) * shape.inner * b
-        fixed = 0
         if self.recipe.adapter == "dora":
-            # What the norm of the adapted weights is computed through, and the two parts that it weighs.
-            fixed = sum(b * t.d_in**2 for t in self.targets)
+            # The products of base and adapter, apart, as the learned magnitude weighs them.
             per_token += sum(2 * b * t.d_out for t in self.targets)
-        return self.tokens * per_token + fixed
+        return self.tokens * per_token
+
+    def dora_norm(self) -> float:
+        """Return what the norm of one matrix takes, which peft computes through a unit matrix."""
+        if self.recipe.adapter != "dora":
+            return 0
+        return max((4 + self.product) * t.d_in**2 + 8 * t.d_in * t.d_out for t in self.targets)
 
     def norms(self) -> float:
         """Return bytes a token that the norms of a block save."""
@@ -245,10 +249,13 @@ class _Count:
     def head(self) -> float:
         """Return what the loss holds beside hidden states and their slopes: a chunk of logits, slopes."""
         shape, chunk = self.shape, min(_CHUNK, self.tokens)
-        logits = chunk * shape.vocabulary * (6 if self.bf16 else 4)
+        logits = chunk * shape.vocabulary
         weight = 2 * shape.table if self.autocast else 0
-        slopes = (4 + self.product) * shape.table if self.full else 0
-        return logits + weight + slopes + self.tokens * shape.width * self.stream
+        slopes, product = (4 * shape.table, self.product * shape.table) if self.full else (0, 0)
+        # Twice in fp32 for their sum, beside those of the chunk before; then their slopes, and their product.
+        own = 6 if self.bf16 else 4
+        most = max((8 + (self.tokens > _CHUNK) * own) * logits, own * logits + product)
+        return most + weight + slopes + self.tokens * shape.width * self.stream
 
     def capped_logits(self) -> float:
         """Return what logits take that pass a soft cap: all are held, their slopes too."""

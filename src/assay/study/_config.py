@@ -203,6 +203,8 @@ class WhereConfig:
     device: str = "auto"
     out: str | None = None
     launch: Launch = field(default_factory=Launch)
+    vllm: str | None = None
+    """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -400,8 +400,8 @@ class Ladder:
         tokens = self.sizes.items * (60 + (measure.max_new_tokens if measure.answers else 0))
         estimate = Estimate(seconds=2 + 2 * self.sizes.parameters * tokens / 3e9)
         step = Step(
-            "answer", 1, f"{_STEPS}:answer", settings, inputs, where=self.where, label=label,
-            estimate=estimate,
+            "answer", 1, f"{_STEPS}:answer", settings, inputs,
+            where={**self.where, "vllm": self.config.where.vllm}, label=label, estimate=estimate,
         )  # fmt: skip
         judged = self._judged(step, label) if measure.answers else None
         return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -175,9 +176,21 @@ def _claim(out: Path, identity: str) -> None:
 
 
 def answer_once(
-    name: str, place: str, out: Path, *, max_new_tokens: int, temperature: float, seed: int, quiet: bool
+    name: str,
+    place: str,
+    out: Path,
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+    quiet: bool,
+    vllm: str | None = None,
 ) -> Answered:
-    """Answer, measure and score the items of ``place`` with one model, and write them as JSONL."""
+    """Answer, measure and score the items of ``place`` with one model, and write them as JSONL.
+
+    ``vllm`` names the python of vLLM's environment, which answers where there is one.
+    """
+    python = model.vllm_python(vllm)
     folder = model.resolve_base(name)
     items = list(samples(place))
     network, tokenizer = model.load_model(folder, model.pick_device()), model.load_tokenizer(folder)
@@ -185,7 +198,12 @@ def answer_once(
     with progress_bar("loss", quiet=quiet) as advance:
         losses = model.reference_loss(network, tokenizer, items, advance=advance)
     with progress_bar("answers", quiet=quiet) as advance:
-        answers = model.answer(network, tokenizer, items, decoding, advance=advance)
+        if python is None:
+            answers = model.answer(network, tokenizer, items, decoding, advance=advance)
+        else:
+            del network  # vLLM wants the GPU for itself
+            with TemporaryDirectory() as scratch:
+                answers = model.vllm_answer(python, folder, items, decoding, Path(scratch), advance=advance)
     judged = [judge.judge(item, a.text, None) for item, a in zip(items, answers, strict=True)]
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8") as lines:

@@ -398,7 +398,21 @@ def answer(context: StepContext) -> None:
         decoding = model.Decoding(
             config["max_new_tokens"], config["temperature"], config["top_p"], config["seed"]
         )
-        answers = model.answer(network, tokenizer, items, decoding, advance=context.progress)
+        python = model.vllm_python(context.where.get("vllm"))
+        if python is None:
+            answers = model.answer(network, tokenizer, items, decoding, advance=context.progress)
+        else:
+            del network  # vLLM wants the GPU for itself
+            answers = model.vllm_answer(
+                python,
+                folder,
+                items,
+                decoding,
+                context.out / "scratch" / "vllm",
+                base=base,
+                template=config["template"],
+                advance=context.progress,
+            )
         table["answer"] = [a.text for a in answers]
         table["answer_tokens"] = [a.tokens for a in answers]
         table["ended"] = [a.ended for a in answers]

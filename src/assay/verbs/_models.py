@@ -66,7 +66,14 @@ def train(
 
 
 def answer(
-    model: str, place: str, out: Path, *, max_new_tokens: int = 128, temperature: float = 0.0, seed: int = 0
+    model: str,
+    place: str,
+    out: Path,
+    *,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    seed: int = 0,
+    vllm: str | None = None,
 ) -> Any:
     """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
 
@@ -86,6 +93,8 @@ def answer(
         0 is greedy.
     seed
         Fixes sampling.
+    vllm
+        The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
     """
     from assay import study
 
@@ -97,6 +106,7 @@ def answer(
         temperature=temperature,
         seed=seed,
         quiet=progress.quiet,
+        vllm=vllm,
     )
 
 
