@@ -41,9 +41,7 @@ def rows(names: tuple[str, ...], metrics: tuple[str, ...] = ("score", "bits_per_
                 for k, kind in enumerate((OVERALL, *TASK_TYPES)):
                     word = WORDS[k % len(WORDS)]
                     other = WORDS[(k + 1) % len(WORDS)]
-                    settled = NextUpgrade(
-                        (BaseRuns(small, 2 * RUNGS[-1], 6), BaseRuns(large, 3000, 1)), 4, 0.72
-                    )
+                    runs = (BaseRuns(small, 2 * RUNGS[-1], 6), BaseRuns(large, 3000, 1))
                     yield Upgrade(
                         small, large, arm, kind, metric, RUNGS[-1], 3, measured=False,
                         data=Gain(RUNGS[-1], 2 * RUNGS[-1], 0.021, 0.004, 0.043),
