@@ -211,6 +211,18 @@ def test_reports_stand_beside_each_other_and_can_be_written_again(several: Sever
         report.load_result(out / "result.json")
 
 
+def test_a_model_of_one_of_the_bases_is_found_by_name(several: Several, bases: dict[str, Any]) -> None:
+    from assay.study import find_model
+
+    path, _ = several
+    place = find_model("report/little:random/16", runs=path.parent)
+    assert place.label == "report/little:random/16/seed0"
+    assert (place.folder / "config.json").is_file()
+    assert find_model("report/little:base", runs=path.parent).folder == Path(bases["little"])
+    with pytest.raises(AssayError, match="report/whole"):
+        find_model("report:random/16", runs=path.parent)
+
+
 def test_again_everything_is_cached(several: Several) -> None:
     path, result = several
     plan = study.plan(path)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -30,6 +29,7 @@ from assay.report._html import GLYPHS, environment, part, policy
 from assay.report._index import METRICS, Index, ladder, ordered
 from assay.report._markdown import escape, table
 from assay.report._panel import Panel, domain, draw, symbols
+from assay.report._says import study_notes
 from assay.report._svg import Svg
 from assay.report._words import Words, words
 
@@ -254,8 +254,10 @@ def notes(result: BasesResult, w: Words) -> list[str]:
     general.append(w("bases.notes.scored", base=result.scored_by))
     if "loss" not in result.comparable and any(p.metric == "loss" for p in result.bases[0].result.points):
         general.append(w("bases.notes.loss"))
-    own = [f"{base.name}: {note}" for base in result.bases for note in base.result.notes]
-    return [*own, *general]
+    said = {base.name: study_notes(base.result, w) for base in result.bases}
+    common = [note for note in said[result.bases[0].name] if all(note in own for own in said.values())]
+    own = [f"{name}: {note}" for name, found in said.items() for note in found if note not in common]
+    return [*common, *own, *general]
 
 
 def render_bases_markdown(result: BasesResult) -> str:
@@ -273,7 +275,7 @@ def render_bases_markdown(result: BasesResult) -> str:
         lines += [f"## {escape(block.heading)}", "", escape(block.intro), ""]
         lines += table([escape(cell) for cell in block.head], rows)
     lines += [f"## {w('bases.reports')}", ""]
-    lines += [f"- [{escape(base.name)}]({quote(base.page).replace('.html', '.md')})" for base in result.bases]
+    lines += [f"- [{escape(base.name)}]({quote(base.name)}/report.md)" for base in result.bases]
     lines += ["", f"## {w('notes.heading')}", "", *(f"- {escape(note)}" for note in notes(result, w)), ""]
     return "\n".join([*lines, w("page.footer", version=escape(result.assay_version))]).rstrip() + "\n"
 
@@ -282,51 +284,39 @@ def render_bases_html(result: BasesResult) -> str:
     """Return the page as one HTML file; all text from data is escaped, as in the report of one base."""
     css, js = part("report.css") + part("bases.css"), part("report.js")
     template = environment().get_template("bases.html.jinja")
-    names = _View(result).names()
-    return _format.clean(template.render(names, css=Svg(css), js=Svg(js), policy=policy(css, js)))
+    return _format.clean(template.render(_names(result), css=Svg(css), js=Svg(js), policy=policy(css, js)))
 
 
-class _View:
-    """What the template may name."""
-
-    def __init__(self, result: BasesResult) -> None:
-        self.result = result
-        self.w = words(result.language)
-
-    @cached_property
-    def sides(self) -> Sequence[_Side]:
-        return sides(self.result)
-
-    def names(self) -> dict[str, Any]:
-        """Return everything by the name that the template uses."""
-        result, w = self.result, self.w
-        first = result.bases[0].result
-        return {
-            "result": result,
-            "w": w,
-            "f": _format,
-            "found": self.sides[0].found,
-            "sides": self.sides,
-            "glyphs": {**GLYPHS, **_OWN_GLYPHS},
-            "symbols": symbols(),
-            "answers": answer_parts(result, w),
-            "facts": {
-                "fact.pool": w("fact.samples", n=integer(first.pool.samples)),
-                "fact.evaluation": integer(first.evaluation.samples),
-                "fact.models": integer(sum(len(base.result.runs) for base in result.bases)),
-                "fact.largest": w("fact.samples", n=integer(max(n for arm in first.arms for n in arm.rungs))),
-            },
-            "bases": _bases_block(result, w),
-            "notes": notes(result, w),
-            "whisker": whisker,
-            "quote": quote,
-            "pairs": lambda arm, metric: pairs(result, arm, metric),
-            "reach": lambda rows: max(abs(v) for r in rows for v in (r.absolute.low, r.absolute.high)),
-            "ladder": ladder,
-            **{f.__name__: f for f in (pair_text, next_text, cost_text)},
-            "gain": _gain,
-            "contrast": _contrast,
-        }
+def _names(result: BasesResult) -> dict[str, Any]:
+    """Return everything by the name that the template uses."""
+    w = words(result.language)
+    beside, first = sides(result), result.bases[0].result
+    return {
+        "result": result,
+        "w": w,
+        "f": _format,
+        "found": beside[0].found,
+        "sides": beside,
+        "glyphs": {**GLYPHS, **_OWN_GLYPHS},
+        "symbols": symbols(),
+        "answers": answer_parts(result, w),
+        "facts": {
+            "fact.pool": w("fact.samples", n=integer(first.pool.samples)),
+            "fact.evaluation": integer(first.evaluation.samples),
+            "fact.models": integer(sum(len(base.result.runs) for base in result.bases)),
+            "fact.largest": w("fact.samples", n=integer(max(n for arm in first.arms for n in arm.rungs))),
+        },
+        "bases": _bases_block(result, w),
+        "notes": notes(result, w),
+        "whisker": whisker,
+        "quote": quote,
+        "pairs": lambda arm, metric: pairs(result, arm, metric),
+        "reach": lambda rows: max(abs(v) for r in rows for v in (r.absolute.low, r.absolute.high)),
+        "ladder": ladder,
+        **{f.__name__: f for f in (pair_text, next_text, cost_text)},
+        "gain": _gain,
+        "contrast": _contrast,
+    }
 
 
 def print_bases(result: BasesResult, console: Console, folder: Path | None = None) -> None:

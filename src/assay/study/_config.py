@@ -484,11 +484,15 @@ def _check(config: StudyConfig) -> None:
         raise AssayError("the judge has no answers", place="measure.answers", expected="true beside a judge")
 
 
+_TAKEN = (BASE_ARM, "random", "balanced", "judgements", "exports", "rule", "search")
+"""Names that bases cannot have: of arms that are always there, and of folders beside a report."""
+
+
 def _check_bases(config: StudyConfig) -> None:
     for name in config.bases:
         if not name.strip() or any(c in name for c in "/\\\0:") or name.startswith("."):
             _wrong(f"base.{name}", name, "a name usable as a folder's name, without a colon")
-        if name in (BASE_ARM, "random", "balanced", "judgements"):
+        if name in _TAKEN:
             raise AssayError(
                 "the name means something else", place=f"base.{name}", hint="choose another name"
             )
