@@ -51,9 +51,13 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class _Pair:
-    """One type, arm and metric on both bases; ``correlation`` of one seed's errors on both."""
+    """One type, arm and metric on both bases; ``correlation`` of one seed's errors on both.
+
+    ``parts``: the curves of all types, where this is their unweighted mean.
+    """
 
     small: Curve
+    parts: tuple[Curve, ...]
     large: Ladder
     sd: float
     freedom: float
@@ -106,11 +110,15 @@ def _fitted(neighbours: Neighbours) -> list[_Pair]:
         correlation = seed_correlation(group, large[metric])
         others = {(x.type, x.arm): x for x in large[metric]}
         # The items are the same on both bases: what they have in common cancels in every difference.
-        for curve in fit_group(group, common_items=False):
-            partner = others.get((curve.ladder.type, curve.ladder.arm))
+        curves = fit_group(group, common_items=False)
+        for curve in curves:
+            kind, arm = curve.ladder.type, curve.ladder.arm
+            partner = others.get((kind, arm))
             noise = moderated_noise(partner, large[metric]) if partner is not None else None
             if partner is not None and noise is not None:
-                found.append(_Pair(curve, partner, *noise, correlation))
+                types = [c for c in curves if c.ladder.arm == arm and c.ladder.type != OVERALL]
+                parts = tuple(types) if kind == OVERALL else ()
+                found.append(_Pair(curve, parts, partner, *noise, correlation))
     return found
 
 
@@ -180,7 +188,7 @@ def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
     """
     curve, own, large = pair.small, pair.small.ladder, pair.large
     i, j = int(np.searchsorted(own.n, n)), int(np.searchsorted(large.n, n))
-    drawn = curve.draw(np.array([n, 2 * n], float))
+    drawn = _drawn(pair, n)
     rng = np.random.default_rng(0)
     small_sd = curve.run_sd * math.sqrt(float(own.factor[i]))
     large_sd = pair.sd * math.sqrt(float(large.factor[j]))
@@ -203,6 +211,27 @@ def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
         items=items**2 + fading * own.own_share * float(own.item_se[i]) ** 2,
         seeds=seeds,
     )
+
+
+def _drawn(pair: _Pair, n: int) -> Array:
+    """Return draws [draws, 2] of the smaller base at n and 2 n.
+
+    Where 2 n is predicted, the mean over types is read in two ways with equal weight: by its own curve, which
+    does not know that single types reach their ceiling, and as the mean of the types' curves, whose gains are
+    taken to err all alike, quantile by quantile.
+    """
+    sizes = np.array([n, 2 * n], float)
+    own = pair.small.draw(sizes)
+    if not pair.parts or 2 * n in pair.small.ladder.n:
+        return own
+    mean = np.mean([_by_gain(part.draw(sizes)) for part in pair.parts], axis=0)
+    rng = np.random.default_rng(1)
+    mixed: Array = np.where(rng.permutation(len(own))[:, None] % 2, own, rng.permutation(mean))
+    return mixed
+
+
+def _by_gain(draws: Array) -> Array:
+    return draws[np.argsort(draws[:, 1] - draws[:, 0])]
 
 
 def _gain(draws: Array, n_from: int, n_to: int) -> Gain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,23 +84,23 @@ def _beside(result: BasesResult, arm: str) -> Index:
     )
 
 
-def headline_rows(result: BasesResult) -> list[Upgrade]:
-    """Return, for each pair of bases, the row of the headline metric over all types at the largest size."""
+def headline_rows(result: BasesResult) -> list[list[Upgrade]]:
+    """Return, for each pair of bases, the rows of the headline metric over all types, largest size first."""
     metric = next((m for m in METRICS if m in result.comparable), None)
-    found: dict[tuple[str, str], Upgrade] = {}
     kinds = {row.type for row in result.upgrades}
+    found: dict[tuple[str, str], list[Upgrade]] = {}
     for row in result.upgrades:
         if row.metric == metric and (row.type == OVERALL or len(kinds) == 1):
-            best = found.setdefault((row.small, row.large), row)
-            if row.arm == best.arm and row.n_train > best.n_train:
-                found[row.small, row.large] = row
-    return list(found.values())
+            own = found.setdefault((row.small, row.large), [])
+            if not own or own[0].arm == row.arm:
+                own.append(row)
+    return [sorted(rows, key=lambda row: -row.n_train) for rows in found.values()]
 
 
 def answer_parts(result: BasesResult, w: Words) -> list[tuple[str, str]]:
     """Return for each pair of bases what to double, then what it costs and what is not known yet."""
-    rows = headline_rows(result)
-    return [(_answer(row, w), _details(row, w)) for row in rows] or [(w("bases.says.nothing"), "")]
+    found = headline_rows(result)
+    return [(_answer(rows[0], w), _details(rows, w)) for rows in found] or [(w("bases.says.nothing"), "")]
 
 
 def _answer(row: Upgrade, w: Words) -> str:
@@ -116,12 +116,17 @@ def _answer(row: Upgrade, w: Words) -> str:
     )
 
 
-def _details(row: Upgrade, w: Words) -> str:
-    parts = [cost_text(row.cost, row.large, w)]
-    if row.per_cost is not None and row.per_cost.word != row.absolute.word:
-        parts.append(w(f"bases.per_cost.{row.per_cost.word}", small=row.small, large=row.large))
-    if row.next_runs:
-        parts.append(w("bases.run", next=next_text(row, w)))
+def _details(rows: Sequence[Upgrade], w: Words) -> str:
+    first, *others = rows
+    parts = [cost_text(first.cost, first.large, w)]
+    if first.per_cost is not None:
+        parts.append(w(f"bases.per_cost.{first.per_cost.word}", small=first.small, large=first.large))
+    for row in others:
+        per_cost = w.verdict(row.per_cost.word) if row.per_cost else DASH
+        word = w.verdict(row.absolute.word)
+        parts.append(w("bases.checked", n=integer(row.n_train), word=word, per_cost=per_cost))
+    if first.next_runs:
+        parts.append(w("bases.run", next=next_text(first, w)))
     return w("says.space").join(parts)
 
 

@@ -598,6 +598,7 @@ EN: Mapping[str, str] = {
     "bases.per_cost.either": "Per training compute both buy the same.",
     "bases.per_cost.neither": "Per training compute neither is worth it.",
     "bases.per_cost.undecided": "Per training compute it is undecided.",
+    "bases.checked": "From {n} samples, where the doubling was measured: {word}; per training compute: {per_cost}.",
     "bases.run": "Run next: {next}.",
     "bases.next": "{runs} (settles it: {chance})",
     "bases.next.runs": "{seeds} × {base} on {n}",

@@ -571,6 +571,7 @@ ZH: Mapping[str, str] = {
     "bases.per_cost.either": "按训练算力，两者相同。",
     "bases.per_cost.neither": "按训练算力，都不值得。",
     "bases.per_cost.undecided": "按训练算力，尚无定论。",
+    "bases.checked": "从 {n} 条样本起（加倍已实测）：{word}；按训练算力：{per_cost}。",
     "bases.run": "接下来运行：{next}。",
     "bases.next": "{runs}（能定论的概率：{chance}）",
     "bases.next.runs": "{seeds} × {base}，{n} 条",
