@@ -204,9 +204,9 @@ def test_weights_held_elsewhere_are_written_alike(adapter: str, base: Path, tmp_
     """Where devices share the model, its weights are gathered by name and given to the writer."""
     engine = LocalEngine(base, small(adapter=adapter), 3, "cpu")
     engine.write_model(tmp_path / "held")
-    weights = {name: p.detach().clone() for name, p in trained(engine.loss.model)}
+    weights = {name: p.detach().clone() for name, p in trained(engine.model)}
     with torch.no_grad():
-        for _, parameter in trained(engine.loss.model):
+        for _, parameter in trained(engine.model):
             parameter.zero_()
     write_trained(engine.model, base, engine.recipe, tmp_path / "given", weights)
     name = "adapter_model.safetensors"

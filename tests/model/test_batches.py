@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.model import TokenTable, load_model
-from assay.model._batches import PASS_OVERHEAD, bucketed, packed, partition
+from assay.model._batches import PASS_OVERHEAD, bucketed, micro_batches, packed, partition
 from assay.model._loss import Loss, linear_cross_entropy
 
 
@@ -85,3 +85,31 @@ def test_buckets_hold_little_padding(table: TokenTable) -> None:
     padded = sum(b.ids.numel() for b in bucketed(table, rows, 2048, 0))
     assert real / padded > 0.85
     assert real / (len(rows) * table.lengths[rows].max()) < 0.7
+
+
+@given(st.integers(1, 90), st.integers(1, 5), st.integers(1, 600), st.booleans())
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_processes_share_a_batch_in_equal_rounds(
+    table: TokenTable, n: int, world: int, limit: int, packing: bool
+) -> None:
+    rows = np.arange(n)
+    shares = [
+        micro_batches(table, rows, limit, pad=0, packing=packing, rank=rank, world=world)
+        for rank in range(world)
+    ]
+    assert len({len(share) for share in shares}) == 1
+    learned = sum(int(batch.learned[:, 1:].sum()) for share in shares for batch in share)
+    assert learned == sum(int(table.row(row)[1][1:].sum()) for row in rows)
+    work = [sum(batch.ids.numel() for batch in share) for share in shares]
+    assert max(work) <= 2 * min(work) + table.lengths[rows].max() + 2 * len(shares[0]) or n < 2 * world
+
+
+def test_an_empty_micro_batch_learns_nothing_and_still_runs(base: Path, table: TokenTable) -> None:
+    loss = Loss(load_model(base), "fp32")
+    for packing in (False, True):
+        *_, empty = micro_batches(table, np.arange(1), 300, pad=0, packing=packing, rank=1, world=2)
+        found = loss(empty)
+        found.backward()
+        assert found.item() == 0.0
+    assert all(p.grad is None or not p.grad.any() for p in loss.parameters())
+    assert any(p.grad is not None for p in loss.parameters())

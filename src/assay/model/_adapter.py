@@ -96,14 +96,10 @@ def load_frozen(base: Path, frozen: Frozen, device: str) -> Any:
 def write_adapter(
     model: Any, base: Path, recipe: Recipe, folder: Path, weights: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write the adapter of a peft model alone.
-
-    ``weights`` by their names in the causal model itself, where the model does not hold them.
-    """
-    named = weights and {f"base_model.model.{name}": tensor for name, tensor in weights.items()}
+    """Write the adapter of a peft model alone; ``weights`` by name where the model does not hold them."""
     model.active_peft_config.base_model_name_or_path = base_name(base) or ""
     # peft would look the base up, on the hub if need be, to see whether its embeddings were resized.
-    model.save_pretrained(folder, state_dict=named, save_embedding_layers=False)
+    model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     frozen = Frozen(recipe.dtype, "nf4" if recipe.adapter == "qlora" else None)
     with replacing_text(folder / FROZEN) as file:

@@ -62,8 +62,8 @@ def finish_state(folder: Path, step: int, notes: Mapping[str, Any], *, world: in
     shards = sorted(path.name for path in folder.glob(f"{step:08}-*of{world:05}-*.safetensors"))
     with replacing_text(folder / INDEX) as file:
         file.write(json.dumps({"step": step, "shards": shards, "notes": dict(notes)}))
-    for path in folder.glob("*.safetensors"):
-        if path.name not in shards:
+    for path in folder.iterdir():
+        if path.name not in (INDEX, *shards):
             path.unlink()
 
 

@@ -1,0 +1,144 @@
+"""Memory that really runs out, in a process of its own; activations kept off the device."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from assay.core import AssayError, Sample
+from assay.model import Segment, TokenTable, load_model, load_tokenizer, preset, resolve_base, write_tokens
+from assay.model._batches import bucketed, micro_batches
+from assay.model._engine import LocalEngine, use_packing
+from assay.model._memory import offloaded, out_of_memory
+from assay.model._train import train_segment
+
+# Trains one step of all samples with so much memory left (MiB); prints the report, or the error.
+SCRIPT = """
+import dataclasses, json, resource, sys
+from pathlib import Path
+import numpy as np
+from assay.core import AssayError
+from assay.model import Segment, TokenTable, preset, resolve_base
+from assay.model._engine import LocalEngine
+from assay.model._train import train_segment
+
+table, out, room = TokenTable(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
+recipe = preset("pocket", batch_size=len(table), warmup_steps=0, max_tokens=512, micro_tokens=65536)
+segment = Segment(recipe, 0, len(table), 0, 1)
+engine = LocalEngine(resolve_base("pocket"), recipe, 0, "cpu")
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + room * 2**20, -1))
+try:
+    report = train_segment(engine, segment, state=None, table=table, order=np.arange(len(table)), out=out)
+    print(json.dumps(dataclasses.asdict(report)))
+except AssayError as error:
+    print(json.dumps({"problem": error.problem, "hint": error.hint}))
+"""
+
+
+@pytest.fixture(scope="module")
+def long(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tokens of 48 samples of some 370 tokens each."""
+    random = np.random.default_rng(0)
+    words = ["apple", "river", "seven", "数据", "模型", "blue", "because", "质量", "the", "一"]
+    texts = [" ".join(random.choice(words, size=200)) for _ in range(48)]
+    folder = tmp_path_factory.mktemp("long")
+    write_tokens(tokenizer, [Sample.single(f"Task {i}: 重复", t) for i, t in enumerate(texts)], folder, 512)
+    return folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+def test_memory_that_runs_out_halves_the_micro_batches(long: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(long)]
+    runs = [
+        subprocess.Popen([*command, str(tmp_path / room), room], stdout=subprocess.PIPE, text=True)
+        for room in ("160", "2")
+    ]
+    squeezed, refused = (json.loads(run.communicate()[0].splitlines()[-1]) for run in runs)
+    assert squeezed["micro_tokens"] < 65536 / 2
+    assert "out of memory at step 0" in squeezed["notes"][0]
+    assert refused["problem"] == "a single sample does not fit into memory"
+    assert "gradient_checkpointing" in refused["hint"]
+    table = TokenTable(long)
+    for micro, tolerance in ((squeezed["micro_tokens"], 1e-6), (65536, 1e-5)):
+        recipe = preset("pocket", batch_size=len(table), warmup_steps=0, max_tokens=512, micro_tokens=micro)
+        out = tmp_path / str(micro)
+        engine = LocalEngine(resolve_base("pocket"), recipe, 0, "cpu")
+        segment = Segment(recipe, 0, len(table), 0, 1)
+        roomy = train_segment(engine, segment, state=None, table=table, order=np.arange(len(table)), out=out)
+        assert roomy.notes == () and roomy.micro_tokens == micro
+        assert squeezed["trace"][0][1] == pytest.approx(roomy.trace[0][1], rel=tolerance)
+        trained = [load_model(place / "model").state_dict() for place in (out, tmp_path / "160")]
+        assert all(torch.allclose(trained[0][n], trained[1][n], atol=1e-6) for n in trained[0])
+
+
+def test_only_failed_allocations_count_as_out_of_memory() -> None:
+    with pytest.raises(RuntimeError) as failed:
+        torch.empty(2**50, dtype=torch.uint8)
+    assert out_of_memory(failed.value)
+    with pytest.raises(RuntimeError) as other:
+        torch.ones(2) @ torch.ones(3)
+    assert not out_of_memory(other.value)
+
+
+def test_parameters_are_not_moved_with_the_activations() -> None:
+    weight = torch.nn.Parameter(torch.randn(256, 256))
+    inputs = torch.randn(512, 256, requires_grad=True)
+    with offloaded():
+        out: Any = torch.nn.functional.linear(inputs, weight)
+    assert out.grad_fn._saved_mat2.data_ptr() == weight.data_ptr()
+    assert out.grad_fn._saved_self.data_ptr() != inputs.data_ptr()
+    assert torch.equal(out.grad_fn._saved_self, inputs)
+
+
+@pytest.mark.parametrize("change", [{"offload_activations": True}, {"gradient_checkpointing": True}])
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_savings_of_memory_change_no_gradient(
+    change: dict[str, bool], adapter: str, base: Path, long: Path
+) -> None:
+    table = TokenTable(long)
+    (batch,) = bucketed(table, np.arange(2), 65536, 0)
+    found = []
+    for changes in ({}, change):
+        engine = LocalEngine(base, preset("pocket", adapter=adapter, **changes), 0, "cpu")
+        engine.backward(batch, 100, last=True)
+        found.append({n: p.grad for n, p in engine.loss.named_parameters() if p.requires_grad})
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_rows_are_packed_only_where_the_model_keeps_them_apart(tiny: Callable[..., Path]) -> None:
+    """BLOOM biases attention by distance and reads no positions: packed rows would see one another."""
+    recipe = preset("pocket", batching="packed")
+    bloom = load_model(tiny("bloom"))
+    with pytest.raises(AssayError, match="does not keep packed rows apart") as caught:
+        use_packing(recipe, "cpu", bloom)
+    assert caught.value.place == "recipe.batching"
+    assert not use_packing(dataclasses.replace(recipe, batching="auto"), "cuda", bloom)
+
+
+@pytest.mark.parametrize("family", ["llama", "llama3", "qwen", "mistral", "neox", "gemma"])
+def test_packed_rows_of_every_other_family_have_the_loss_of_rows_alone(
+    family: str, tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = tiny(family)
+    texts = ["The capital is Paris.", "北京是中国的首都。", "1 2 3", "Rain falls.", "春天来了，花开满园。"]
+    samples = [Sample.single(f"Say: {text}", text) for text in texts]
+    write_tokens(load_tokenizer(base), samples, tmp_path, 256)
+    table = TokenTable(tmp_path)
+    rows, recipe = np.arange(len(table)), preset("pocket", batching="packed")
+    engine = LocalEngine(base, recipe, 0, "cpu")
+    assert engine.packing
+    (batch,) = micro_batches(table, rows, 4096, pad=engine.pad, packing=True)
+    alone = [engine.loss(one).item() for row in rows for one in bucketed(table, rows[row : row + 1], 1, 0)]
+    assert len(alone) == len(texts)
+    assert engine.loss(batch).item() == pytest.approx(sum(alone), rel=1e-5)
