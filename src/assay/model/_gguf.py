@@ -141,8 +141,9 @@ def _fallbacks(tensors: dict[str, int]) -> list[str]:
 
 def _write_f16(folder: Path, tokenizer: Any, out: Path, advance: Advance) -> list[str]:
     """Write the f16 file and return notes."""
-    import gguf
     from transformers import AutoConfig
+
+    import gguf
 
     config = AutoConfig.from_pretrained(folder)
     _refuse(config, folder)
@@ -306,8 +307,9 @@ def _rope(config: Any) -> dict[str, Any]:
 @contextmanager
 def _tensors(folder: Path, config: Any, architecture: Any) -> Iterator[list[_Tensor]]:
     """Give the tensors to write, each to be read from its safetensors file when its turn comes."""
-    import gguf
     from safetensors import safe_open
+
+    import gguf
 
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
     tensors = _rope_factors(config)
@@ -334,7 +336,11 @@ def _shards(folder: Path) -> list[Path]:
     if index.exists():
         files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         # A name from the index never leads out of the folder.
-        return [folder / Path(name).name for name in files]
+        paths = [folder / Path(name).name for name in files]
+        missing = [path.name for path in paths if not path.exists()]
+        if missing:
+            raise AssayError("a shard is missing", place=str(folder), value=missing[0], expected=index.name)
+        return paths
     if (folder / "model.safetensors").exists():
         return [folder / "model.safetensors"]
     adapter = (folder / "adapter_config.json").exists()
@@ -349,18 +355,17 @@ def _shards(folder: Path) -> list[Path]:
 def _arranged(weights: torch.Tensor, source: str, config: Any) -> torch.Tensor:
     """Return ``weights`` in the order that llama.cpp reads."""
     kind, name = config.model_type, source.rsplit(".", 1)[0]
+    arranged: torch.Tensor = weights
     if kind in ("llama", "mistral") and name.endswith(("q_proj", "k_proj")):
         # Rotary pairs (i, i + half) of transformers become neighbours.
         heads = config.num_attention_heads if name.endswith("q_proj") else config.num_key_value_heads
-        return weights.unflatten(0, (heads, 2, -1)).transpose(1, 2).reshape(weights.shape)
-    if kind in ("bloom", "gpt_neox") and name.endswith("query_key_value"):
+        arranged = weights.unflatten(0, (heads, 2, -1)).transpose(1, 2)
+    elif kind in ("bloom", "gpt_neox") and name.endswith("query_key_value"):
         # Query, key and value of each head in turn become all queries, all keys, all values.
-        return (
-            weights.unflatten(0, (config.num_attention_heads, 3, -1)).transpose(0, 1).reshape(weights.shape)
-        )
-    if kind in ("gemma", "gemma2", "gemma3_text") and name.endswith("norm"):
-        return weights + 1
-    return weights
+        arranged = weights.unflatten(0, (config.num_attention_heads, 3, -1)).transpose(0, 1)
+    elif kind.startswith("gemma") and name.endswith("norm"):
+        arranged = weights + 1
+    return arranged.reshape(weights.shape)
 
 
 def _rope_factors(config: Any) -> list[_Tensor]:
