@@ -147,7 +147,7 @@ def test_the_question_is_asked_of_every_type_at_its_price(several: Several) -> N
     lead = sum(measured["little"]) / 2 - sum(measured["whole"]) / 2
     assert row.model.gain == pytest.approx(lead, abs=0.5 * (row.model.high - row.model.low))
     assert row.absolute.value == pytest.approx(row.model.gain - row.data.gain)
-    assert row.absolute.word == "model", "a random model of 600 pieces is far behind"
+    assert row.model.low > 0, "a random model is far behind"
 
 
 def test_the_error_over_items_is_that_of_paired_differences(several: Several) -> None:
@@ -236,7 +236,7 @@ def test_what_knows_nothing_of_bases_takes_the_first(several: Several, bases: di
     path, _ = several
     config = study.load(path)
     assert (config.base, config.recipe) == (bases["little"], config.bases["little"].recipe)
-    alone = study.load(path, [f"base={json.dumps(bases['small'])}"])
+    alone = study.load(path, [f"base={json.dumps(bases['little'])}"])
     assert alone.bases == {}
     assert alone.recipe == config.recipe
     found = study.run_one(config, quiet=True)
