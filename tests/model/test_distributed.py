@@ -174,14 +174,14 @@ def test_zero3_goes_on_from_a_trunk_on_one_process(
     assert names[0] == names[1]
 
 
-def test_fsdp_trains_an_adapter_with_checkpointing(
+def test_fsdp_trains_an_adapter_with_checkpointing_and_offload(
     tiny: Callable[..., Path], table_of: Callable[[str], TokenTable], tmp_path: Path
 ) -> None:
     pytest.importorskip("peft", reason="peft is not installed")
     base, table = tiny("bloom"), table_of("bloom")
     recipe = replace(CLIPPED, adapter="lora", rank=4, gradient_checkpointing=True)
     run(base, table, tmp_path / "alone", recipe=recipe)
-    run(base, table, tmp_path / "both", recipe=recipe, launch=Launch(2))
+    run(base, table, tmp_path / "both", recipe=recipe, launch=Launch(2, offload=True))
     assert same(tmp_path / "alone", tmp_path / "both", base)
 
 

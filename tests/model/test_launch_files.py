@@ -12,7 +12,7 @@ import pytest
 
 from assay.core import AssayError
 from assay.model import Launch, Segment, preset
-from assay.model._launch import ACCELERATE, DEEPSPEED, command, layer_classes, write_job
+from assay.model._launch import ACCELERATE, DEEPSPEED, command, layer_classes, smaller, write_job
 
 ACCELERATE_MISSING = "accelerate is not installed"
 
@@ -79,3 +79,16 @@ def test_a_launch_that_cannot_be_started_is_refused(wrong: dict[str, int]) -> No
     with pytest.raises(AssayError) as caught:
         Launch(**{"processes": 4, **wrong})  # type: ignore[arg-type]
     assert str(caught.value.place).startswith("where.launch")
+
+
+def test_memory_that_runs_out_halves_the_micro_batches_down_to_one_sample() -> None:
+    segment = Segment(preset("belle", micro_tokens=2048), 0, 100, 0, 4)
+    sizes = []
+    for _ in range(3):
+        segment, note = smaller(segment, longest=300, rank=1)
+        sizes.append(segment.recipe.micro_tokens)
+        assert str(sizes[-1]) in note
+    assert sizes == [1024, 512, 300]
+    with pytest.raises(AssayError, match="single sample") as caught:
+        smaller(segment, longest=300, rank=1)
+    assert caught.value.place == "process 1"

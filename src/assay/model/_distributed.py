@@ -194,11 +194,12 @@ def _shard(loss: Loss, mesh: Any, config: Mapping[str, Any]) -> None:
 
     settings = config["fsdp_config"]
     bf16 = config["mixed_precision"] == "bf16"
+    on_cpu = CPUOffloadPolicy(pin_memory=mesh.device_type != "cpu")
     policies = {
         "mesh": mesh,
         # Sums of gradients stay in fp32.
         "mp_policy": MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy(),
-        "offload_policy": CPUOffloadPolicy() if settings["fsdp_offload_params"] else OffloadPolicy(),
+        "offload_policy": on_cpu if settings["fsdp_offload_params"] else OffloadPolicy(),
     }
     layers = settings["fsdp_transformer_layer_cls_to_wrap"].split(",")
     for module in [m for m in loss.modules() if type(m).__name__ in layers]:

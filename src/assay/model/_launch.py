@@ -224,21 +224,30 @@ def train_launched(
             out=str(out.resolve()),
             device=device,
         )
-        with _started(folder, launch) as group:
-            while group.running():
-                _show(folder, advance)
-                time.sleep(_POLL_SECONDS)
-        _show(folder, advance)
-        if (folder / "report.json").exists():
-            break
-        error = first_error(folder) if group.killed is None else None
-        if error is None or not error["memory"]:
-            raise failure(folder, launch, error, group.killed)
-        segment, note = _smaller(segment, int(table.lengths.max()), error["rank"])
+        found = _attempt(folder, launch, advance)
+        if isinstance(found, TrainReport):
+            return replace(found, notes=(*found.notes, *notes))
+        segment, note = smaller(segment, int(table.lengths.max()), found)
         notes.append(note)
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    report["trace"] = tuple((int(s), float(v)) for s, v in report["trace"])
-    return TrainReport(**{**report, "notes": (*report["notes"], *notes)})
+
+
+def _attempt(folder: Path, launch: Launch, advance: Advance) -> TrainReport | int:
+    """Run a job; return its report, or the rank of the process that ran out of memory."""
+    from assay.model._train import TrainReport
+
+    with _started(folder, launch) as group:
+        while group.running():
+            _show(folder, advance)
+            time.sleep(_POLL_SECONDS)
+    _show(folder, advance)
+    if (folder / "report.json").exists():
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        trace = tuple((int(s), float(v)) for s, v in report["trace"])
+        return TrainReport(**{**report, "trace": trace, "notes": tuple(report["notes"])})
+    error = first_error(folder) if group.killed is None else None
+    if error is None or not error["memory"]:
+        raise failure(folder, launch, error, group.killed)
+    return int(error["rank"])
 
 
 def _need_accelerate() -> None:
@@ -251,7 +260,7 @@ def _need_accelerate() -> None:
         )
 
 
-def _smaller(segment: Segment, longest: int, rank: int) -> tuple[Segment, str]:
+def smaller(segment: Segment, longest: int, rank: int) -> tuple[Segment, str]:
     """Halve the micro-batches after one did not fit; raise where each is a single sample already."""
     before = segment.recipe.micro_tokens
     if before <= longest:
