@@ -270,6 +270,9 @@ def _write_model(family: str, rules: Family, vocabulary: dict[str, int], folder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = getattr(transformers, f"{rules.architecture}ForCausalLM")(config)
+        if family == "bloom":
+            # Else its normed, tied embeddings repeat the last token for ever.
+            model.transformer.ln_f.weight.data.normal_()
     stops: Sequence[int] = [vocabulary[mark] for mark in (rules.eos, *rules.stops)]
     model.generation_config = transformers.GenerationConfig(
         **{**marks, "eos_token_id": list(stops) if len(stops) > 1 else stops[0]}

@@ -195,7 +195,8 @@ def _new_characters(vocabulary: dict[str, int], texts: Iterable[str], size: int)
     for text in texts:
         counts.update(text)
     new = {c: n for c, n in counts.items() if c not in vocabulary and not c.isspace() and c.isprintable()}
-    enough, covered, chosen = _COVERAGE * sum(new.values()), 0, []
+    enough, covered = _COVERAGE * sum(new.values()), 0
+    chosen: list[str] = []
     for character in sorted(new, key=lambda c: (-new[c], c)):
         if covered >= enough or len(chosen) == size:
             break
