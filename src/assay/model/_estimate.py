@@ -8,6 +8,7 @@ operations a weight and token (Kaplan et al. 2020) at an assumed share of a devi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,7 +121,8 @@ class _Count:
         self.autocast = self.bf16 and self.full and not self.sharded
         self.stream = 2 if self.bf16 and not self.autocast else 4
         self.targets = () if self.full else shape.targets(recipe.targets)
-        self.tokens = max(recipe.micro_tokens, recipe.max_tokens)
+        rows = math.ceil(recipe.batch_size / launch.processes)
+        self.tokens = min(max(recipe.micro_tokens, recipe.max_tokens), rows * recipe.max_tokens)
         self.row = min(recipe.max_tokens, self.tokens)
 
     @property
@@ -159,17 +161,20 @@ class _Count:
     def activations(self) -> float:
         """Return the most that a micro-batch adds, over the moments of a step that can be its peak."""
         shape, tokens = self.shape, self.tokens
-        again = self.recipe.gradient_checkpointing
         copies = self.copies()
         hidden = tokens * shape.width * self.stream
         saved = 0 if self.recipe.offload_activations else shape.layers * self.per_layer() + self.edges()
         table = 4 * shape.table if self.full else 0
-        capped = self.capped_logits() if shape.capped else 0
-        # Where blocks are computed again, their bf16 copies of weights go with the autocast of the pass.
-        forward = saved + copies + hidden + capped + self.dora_norm()
-        head = saved + (0 if again else copies) + hidden + (capped or self.head())
+        # Logits that pass a soft cap are all held: twice in the products' type, then thrice in fp32 as well.
+        capped = shape.capped * tokens * shape.vocabulary
+        # Blocks that are computed again, or fetched from the CPU, are whole on the device one at a time, and
+        # so are their bf16 copies of weights once the pass is over.
+        apart = self.recipe.gradient_checkpointing or self.recipe.offload_activations
+        forward = saved + copies + hidden + 2 * self.product * capped + self.dora_norm()
+        loss = (2 * self.product + 12) * capped or self.head()
+        head = saved + (0 if apart else copies) + hidden + loss
         block = self.block() + copies / shape.layers + self.slopes() + self.dora_norm()
-        backward = saved + again * block + shape.tied * table
+        backward = saved + apart * block + shape.tied * table
         last = table * (2 if shape.tied else 1)
         return max(forward, head, backward, last) + self.gathered()
 
@@ -256,10 +261,6 @@ class _Count:
         own = 6 if self.bf16 else 4
         most = max((8 + (self.tokens > _CHUNK) * own) * logits, own * logits + product)
         return most + weight + slopes + self.tokens * shape.width * self.stream
-
-    def capped_logits(self) -> float:
-        """Return what logits take that pass a soft cap: all are held, their slopes too."""
-        return self.tokens * self.shape.vocabulary * (self.product + 4 + 4 + 4)
 
     def slopes(self) -> float:
         """Return the slopes under way in the backward pass of one block."""

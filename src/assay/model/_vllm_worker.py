@@ -11,6 +11,7 @@ write]) and ``answers``, the file to which a line {"number", "ids"} is added as 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from pathlib import Path
 def main(place: str) -> int:
     """Answer all prompts of the job."""
     job = json.loads(Path(place).read_text(encoding="utf-8"))
+    # The engine in this process: one of its own would outlive a kill, with the GPU.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     try:
         from vllm import EngineArgs, LLMEngine, SamplingParams  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:

@@ -1,0 +1,51 @@
+"""Estimates where a user meets them: the verb, and the plan of a study."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from assay import study, verbs
+from assay.core import AssayError
+
+BLOOM = {"model_type": "bloom", "hidden_size": 4096, "n_layer": 30, "n_head": 32, "vocab_size": 250880}
+
+
+@pytest.fixture
+def bloom(tmp_path: Path) -> str:
+    (tmp_path / "config.json").write_text(json.dumps(BLOOM), encoding="utf-8")
+    return str(tmp_path)
+
+
+def test_the_verb_needs_a_configuration_alone(bloom: str) -> None:
+    found = verbs.estimate(bloom, set=["dtype=bf16"], samples=2_000_000, devices=8, memory=80)
+    assert found.fits and found.device == "a100-80" and found.devices == 8
+    assert str(found).startswith("7.1B full, 8×80 GB: fits (")
+    smaller = verbs.estimate(bloom, set=["dtype=bf16", "adapter=qlora"], gpu="4090")
+    assert smaller.method == "QLoRA" and smaller.needs.trained < 0.01 * smaller.needs.parameters
+
+
+def test_without_a_device_it_is_the_smallest_that_fits(bloom: str) -> None:
+    found = verbs.estimate(bloom, set=["dtype=bf16", "adapter=lora", "gradient_checkpointing=true"])
+    assert found.fits and found.devices == 1
+    less = verbs.estimate(bloom, set=["dtype=bf16", "adapter=lora"], memory=(found.memory or 0) / 2)
+    assert not less.fits and less.change is not None
+
+
+def test_what_cannot_be_estimated_says_why(bloom: str) -> None:
+    with pytest.raises(AssayError, match="no such device"):
+        verbs.estimate(bloom, gpu="a101")
+    with pytest.raises(AssayError) as caught:
+        verbs.estimate(bloom, set=["adaptor=lora"])
+    assert caught.value.hint == "did you mean `adapter`?"
+
+
+def test_a_plan_says_what_the_largest_run_takes(tmp_path: Path) -> None:
+    config = study.read_config(Path(str(files("assay.study") / "demo.yaml")))
+    where = replace(config.where, device="cpu", store=str(tmp_path))
+    (note,) = [n for n in study.plan(replace(config, where=where)).notes if n.startswith("largest run")]
+    assert note.startswith("largest run: 1.3M full, cpu: ") and note.endswith("min")
