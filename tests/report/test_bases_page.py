@@ -29,8 +29,10 @@ from assay.core import (
 )
 from assay.report import load_study, print_value, render_html, write_report
 from assay.report._bases import flops, render_bases_html, render_bases_markdown
-from conftest import ARMS, NASTY, RUNGS
 
+ARMS = ("random", "balanced")
+RUNGS = (100, 300, 1000, 3000, 10000, 30000)
+NASTY = "<script>alert('x')</script>\"&{{7*7}}"
 WORDS: tuple[UpgradeWord, ...] = ("undecided", "model", "data", "either", "neither")
 
 

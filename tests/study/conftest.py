@@ -34,6 +34,12 @@ def write_study(folder: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def writer() -> Callable[..., Path]:
+    """``writer(folder, **changes)``: the small study with changes, for fixtures that outlive a test."""
+    return write_study
+
+
 @pytest.fixture
 def study_file(tmp_path: Path) -> Callable[..., Path]:
     return lambda **changes: write_study(tmp_path, **changes)

@@ -19,9 +19,9 @@ from assay.plan import Store
 from assay.study._bases import StudyGraph, study_graph
 from assay.study._graph import input_steps
 from assay.study._run import read_summary
-from conftest import write_study
 
 Several = tuple[Path, BasesResult]
+Writer = Callable[..., Path]
 
 SETTINGS: dict[str, Any] = {
     "name": "several",
@@ -45,8 +45,8 @@ def bases(tiny: Callable[..., Path]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def several(folder: Path, bases: dict[str, Any]) -> Several:
-    path = write_study(folder, **SETTINGS, base=bases)
+def several(folder: Path, bases: dict[str, Any], writer: Writer) -> Several:
+    path = writer(folder, **SETTINGS, base=bases)
     found = study.run(path, quiet=True)
     assert isinstance(found, BasesResult)
     return path, found
@@ -102,7 +102,7 @@ def test_the_first_base_chooses_the_data_of_all(several: Several, bases: dict[st
 
 
 def test_losses_per_token_are_compared_only_where_tokens_are_the_same(
-    several: Several, tmp_path: Path
+    several: Several, tmp_path: Path, writer: Writer
 ) -> None:
     _, result = several
     assert result.comparable == ("score", "bits_per_byte")
@@ -111,7 +111,7 @@ def test_losses_per_token_are_compared_only_where_tokens_are_the_same(
     shutil.copytree(resolve_base("pocket"), twin)
     config = json.loads((twin / "generation_config.json").read_text())
     (twin / "generation_config.json").write_text(json.dumps({**config, "max_length": 99}))
-    path = write_study(
+    path = writer(
         tmp_path, base={"one": "pocket", "other": {"model": str(twin), "recipe": {"learning_rate": 1e-4}}},
         ladder={"rungs": [16, 32, 64], "seeds": 2}, measure={"answers": False},
     )  # fmt: skip
@@ -267,9 +267,9 @@ def test_settings_from_the_command_line_reach_a_base(several: Several) -> None:
     ],
 )
 def test_wrong_bases_name_their_place_and_the_mend(
-    several: Several, tmp_path: Path, base: Any, place: str, word: str
+    several: Several, tmp_path: Path, writer: Writer, base: Any, place: str, word: str
 ) -> None:
-    path = write_study(tmp_path, **SETTINGS, base=base, where={"store": str(several[0].parent / "store")})
+    path = writer(tmp_path, **SETTINGS, base=base, where={"store": str(several[0].parent / "store")})
     with pytest.raises(AssayError) as caught:
         study.plan(path)
     assert place in (caught.value.place or ""), caught.value
