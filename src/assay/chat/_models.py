@@ -26,6 +26,10 @@ class BusyError(Exception):
     """Too many questions wait for a model."""
 
 
+class NotServedError(Exception):
+    """A model that cannot be had."""
+
+
 def printable(text: str) -> str:
     """Return text without control characters, with which a model could steer a terminal or a page."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
@@ -69,8 +73,8 @@ class Models:
     ) -> AsyncIterator[Answering]:
         """Hold a model for one answer; leaving the block early stops it.
 
-        Raises :class:`BusyError` where too many wait, and :class:`AssayError` where the model cannot be had
-        or the question is too long.
+        Raises :class:`BusyError` where too many wait, :class:`NotServedError` where the model cannot be had,
+        and :class:`AssayError` where the model cannot take the conversation.
         """
         from anyio import to_thread
 
@@ -97,7 +101,10 @@ class Models:
                 self._seats[name] = self._seats.pop(name, seat)  # the most recently used is last
                 if seat.model is None:
                     self._make_room()
-                    seat.model = await to_thread.run_sync(self._open, name)
+                    try:
+                        seat.model = await to_thread.run_sync(self._open, name)
+                    except AssayError as error:
+                        raise NotServedError(str(error)) from error
                 yield seat.model
         finally:
             seat.waiting -= 1
@@ -120,7 +127,7 @@ async def _in_threads(pieces: Iterator[Piece]) -> AsyncIterator[Piece]:
         yield piece
 
 
-def unknown(name: str, known: Sequence[str]) -> AssayError:
+def unknown_model(name: str, known: Sequence[str]) -> AssayError:
     """Return the error for a model that is not served."""
     import difflib
 

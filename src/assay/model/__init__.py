@@ -15,6 +15,7 @@ from assay.model._base import (
     load_model,
     load_tokenizer,
     model_folder,
+    name_base,
     pick_device,
     resolve_base,
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from assay.model._llama_cpp import GgufModel, tokenizer_agreement
     from assay.model._merge import ExportDtype, load_exported, merge
     from assay.model._modelfile import write_modelfile
-    from assay.model._stream import ChatModel, Piece, Prompt, open_chat
+    from assay.model._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
     from assay.model._train import Segment, Trainer, TrainReport, train_full, trainer
     from assay.model._vocabulary import ExtensionReport, extend_vocabulary
 
@@ -78,6 +79,7 @@ _LAZY = {
     "ChatModel": "_stream",
     "Piece": "_stream",
     "Prompt": "_stream",
+    "TooLongError": "_stream",
     "open_chat": "_stream",
     "Segment": "_train",
     "TrainReport": "_train",
@@ -119,6 +121,7 @@ __all__ = [
     "Segment",
     "Shape",
     "TokenTable",
+    "TooLongError",
     "TrainReport",
     "Trainer",
     "TrainingEstimate",
@@ -141,6 +144,7 @@ __all__ = [
     "load_tokenizer",
     "merge",
     "model_folder",
+    "name_base",
     "open_chat",
     "pick_device",
     "preset",

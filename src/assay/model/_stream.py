@@ -18,6 +18,10 @@ from assay.model._tokens import encode_prompts
 _BROKEN = "\ufffd"
 
 
+class TooLongError(AssayError):
+    """A conversation that leaves no room for an answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """Tokens after which a model is to answer; ``dropped`` old turns were left out to make room."""
@@ -59,7 +63,7 @@ class ChatModel:
         """Return the tokens of a conversation.
 
         With ``drop`` the oldest turns are left out until an answer of ``max_new_tokens`` (at most half of the
-        context) fits.  Raises :class:`AssayError` where no room is left for an answer.
+        context) fits.  Raises :class:`TooLongError` where no room is left for an answer.
         """
 
         def encode(turns: Sequence[Message]) -> Sequence[int]:
@@ -148,7 +152,7 @@ def fit(
         dropped, turns = dropped + later, turns[later:]
         ids = encode([*system, *turns])
     if len(ids) >= context:
-        raise AssayError(
+        raise TooLongError(
             "the conversation is longer than the model's context", value=f"{len(ids):,} tokens",
             expected=f"fewer than {context:,} tokens", hint="ask a shorter question",
         )  # fmt: skip

@@ -12,12 +12,14 @@ from assay.report._markdown import render_markdown
 from assay.report._plots import write_plot
 from assay.report._pool import render_pool, write_page
 from assay.report._rule import render_rule, render_search, said, write_rule_page, write_search_page
+from assay.report._says import headline
 from assay.report._terminal import print_summary, print_value, sparkline
 
 __all__ = [
     "HTML",
     "data_card",
     "export_summary",
+    "headline",
     "load_result",
     "load_study",
     "model_card",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from assay.core import Answer, NextRuns, StudyResult, Verdict
 from assay.report._format import duration, integer, interval, number, percent, probability, signed
-from assay.report._words import Words
+from assay.report._words import Words, words
 
 _OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
 
@@ -31,6 +31,11 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
         if types:
             parts.append(w(f"says.{key}", types=_listed(types, w)))
     return _overall(answer, w), w("says.space").join(parts)
+
+
+def headline(result: StudyResult, language: str) -> str:
+    """Return the recommendation in one sentence."""
+    return answer_text(result, words(language))[0]
 
 
 def _overall(answer: Answer, w: Words) -> str:

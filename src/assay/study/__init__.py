@@ -1,6 +1,6 @@
 """Studies: config, step graph, run and plan.  ``assay.study.run("study.yaml")`` is the main job."""
 
-from assay.study._chat import chat_in_terminal, open_place
+from assay.study._chat import chat_in_terminal, open_place, serve_models
 from assay.study._config import (
     ArmConfig,
     LadderConfig,
@@ -96,6 +96,7 @@ __all__ = [
     "score_pool",
     "search",
     "select_pool",
+    "serve_models",
     "show_exports",
     "show_tokens",
     "study_folders",

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from assay import chat, model
+from assay import chat, model, report
 from assay.core import AssayError
-from assay.study._find import ModelPlace, find_model
+from assay.study._find import (
+    MODELS,
+    ModelPlace,
+    find_model,
+    find_study_model,
+    read_models,
+    study_folders,
+    study_name,
+)
 
 
 def open_place(place: ModelPlace, device: str = "auto") -> model.ChatModel:
@@ -45,3 +55,68 @@ def chat_in_terminal(
         chat.converse(voices, system, decoding, Console(highlight=False))
     else:
         chat.answer_piped(voices, question, system, decoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The models that a server has: those named, and every trained one of the studies in ``runs``."""
+
+    runs: Path
+    given: tuple[str, ...]
+    device: str = "auto"
+
+    def studies(self, language: str) -> list[chat.StudyRow]:
+        """Return the studies with their models, as they are at this moment."""
+        return [_study(folder, self.runs, language) for folder in study_folders(self.runs)]
+
+    def open(self, name: str) -> model.ChatModel:
+        """Load a model that was named, or one of a study: no other folder, and nothing from the hub."""
+        if name in self.given:
+            return open_place(find_model(name, runs=self.runs), self.device)
+        if ":" in name:
+            return open_place(find_study_model(name, self.runs), self.device)
+        known = [*self.given, *(name for row in self.studies("en") for name in row.models)]
+        raise chat.unknown_model(name, known)
+
+
+def _study(folder: Path, runs: Path, language: str) -> chat.StudyRow:
+    name, listed, made = study_name(folder), folder / MODELS, folder / "result.json"
+    models = read_models(folder) if listed.is_file() else None
+    above = [folder.parent] if folder.parent != runs else []
+    pages = [page for place in (folder, *above) if (page := place / "report.html").is_file()]
+    # A study lists its models before it trains them, and its result comes last.
+    finished = made.is_file() and (models is None or made.stat().st_mtime >= listed.stat().st_mtime)
+    return chat.StudyRow(
+        name=name,
+        finished=finished,
+        models=tuple(f"{name}:{m.name}" for m in models.models if models.trained(m)) if models else (),
+        planned=len(models.models) if models else 0,
+        says=_says(made, made.stat().st_mtime_ns, language) if made.is_file() else None,
+        reports=tuple(str(page.relative_to(runs)) for page in pages),
+    )
+
+
+@lru_cache(maxsize=256)
+def _says(result: Path, written: int, language: str) -> str | None:
+    """Return what a study found, in a sentence; None where its result is not of this version."""
+    try:
+        return report.headline(report.load_result(result), language)
+    except AssayError:
+        return None
+
+
+def serve_models(
+    names: Sequence[str],
+    *,
+    runs: Path,
+    device: str,
+    host: str,
+    port: int,
+    language: str | None,
+    open_browser: bool,
+) -> None:
+    """Serve the named models, ``pocket`` without any, and the studies in ``runs`` until Ctrl-C."""
+    given = tuple(dict.fromkeys(names)) or (model.POCKET,)
+    for name in given:
+        find_model(name, runs=runs)
+    chat.serve(Shelf(runs, given, device), host=host, port=port, language=language, open_browser=open_browser)

@@ -160,7 +160,7 @@ def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:
     """
     folder = Path(name).expanduser()
     if name != POCKET and not folder.is_dir() and ":" in name:
-        return _of_study(name, runs)
+        return find_study_model(name, runs)
     if _is_adapter(folder):
         return ModelPlace(folder, _below(folder), name)
     return ModelPlace(resolve_base(name), None, name)
@@ -176,7 +176,8 @@ def _below(folder: Path) -> Path:
     return resolve_base(str(config.get("base_model_name_or_path") or ""))
 
 
-def _of_study(name: str, runs: Path) -> ModelPlace:
+def find_study_model(name: str, runs: Path) -> ModelPlace:
+    """Return where a study's model lies; ``name`` is never taken for a folder or a hub id."""
     studies = {study_name(folder): folder for folder in study_folders(runs)}
     own = [study for study in studies if name.startswith(f"{study}:")]
     if not own:

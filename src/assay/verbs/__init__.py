@@ -27,7 +27,7 @@ from assay.verbs._models import answer, curve, curve_power, train
 from assay.verbs._pools import ModelOptions, clean, explain, score, select
 from assay.verbs._rules import rule_check, rule_design, rule_fit, rule_run, search
 from assay.verbs._studies import demo, gc, status, study_plan, study_report, study_run
-from assay.verbs._talk import chat
+from assay.verbs._talk import chat, serve
 from assay.verbs._vocabulary import vocabulary_extend
 
 VERBS: Mapping[str, Callable[..., Any]] = {
@@ -67,6 +67,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "train": train,
     "answer": answer,
     "chat": chat,
+    "serve": serve,
     "export": export,
     "curve": curve,
     "curve power": curve_power,
@@ -114,6 +115,7 @@ __all__ = [
     "score",
     "search",
     "select",
+    "serve",
     "status",
     "study_plan",
     "study_report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 
 def chat(
@@ -49,4 +50,54 @@ def chat(
     study.chat_in_terminal(
         [model] if other is None else [model, other], system=system, temperature=temperature, top_p=top_p,
         max_new_tokens=max_new_tokens, seed=seed, device=device, runs=runs,
+    )  # fmt: skip
+
+
+def serve(
+    *models: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    language: Literal["auto", "en", "zh"] = "auto",
+    device: str = "auto",
+    runs: Path = Path("runs"),
+    open_browser: bool = False,
+) -> None:
+    """Serve models by OpenAI's protocol, and pages of studies, reports and chat; Ctrl-C ends.
+
+    Example: `assay serve pocket --port 8100`
+
+    The link and the key that are printed open it; ASSAY_TOKEN sets the key. Models of the studies in `runs`
+    are served too.
+
+    Parameters
+    ----------
+    models
+        `pocket` (the default), folders, Hugging Face ids, or models of studies (`study:arm/rung`).
+    host
+        The address to listen on; any but this machine's own is warned about, for nothing is encrypted.
+    port
+        0 takes a free one.
+    language
+        Language of the pages; auto is that of each browser. It can be changed on the page.
+    device
+        auto, cpu or cuda.
+    runs
+        Folder of the studies' reports.
+    open_browser
+        Open the page in a browser.
+    """
+    from importlib.util import find_spec
+
+    from assay import study
+    from assay.core import AssayError
+
+    missing = [name for name in ("fastapi", "python_multipart", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise AssayError(
+            "serving needs packages that are not installed", value=", ".join(missing),
+            hint="pip install 'instruct-assay[ui]'",
+        )  # fmt: skip
+    study.serve_models(
+        models, runs=runs, device=device, host=host, port=port,
+        language=None if language == "auto" else language, open_browser=open_browser,
     )  # fmt: skip
