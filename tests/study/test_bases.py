@@ -18,7 +18,7 @@ from assay.model import base_digest, resolve_base
 from assay.plan import Store
 from assay.study._bases import StudyGraph, study_graph
 from assay.study._graph import input_steps
-from assay.study._run import read_summary
+from assay.study._run import read_summary, run_one
 
 Several = tuple[Path, BasesResult]
 Writer = Callable[..., Path]
@@ -239,7 +239,7 @@ def test_what_knows_nothing_of_bases_takes_the_first(several: Several, bases: di
     alone = study.load(path, [f"base={json.dumps(bases['little'])}"])
     assert alone.bases == {}
     assert alone.recipe == config.recipe
-    found = study.run_one(config, quiet=True)
+    found = run_one(config, quiet=True)
     assert isinstance(found, StudyResult)
     assert found.points == several[1].bases[0].result.points
 

@@ -92,7 +92,6 @@ __all__ = [
     "rule_fit",
     "rule_run",
     "run",
-    "run_one",
     "score_pool",
     "search",
     "select_pool",
