@@ -118,7 +118,9 @@ def test_the_terminal_shows_sizes_speeds_and_costs() -> None:
     console = Console(width=80, file=StringIO())
     console.print(export_summary(page_of(), Path("runs/demo/exports/x")))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "1.51 MB" in text and "28 %" in text and "214" in text and "97.5 %" in text
+    for part in ("gguf-q4_k ", "1.51 MB (28 %)", "214", "97.5 %", "0.0012 ± 0.0004"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 80
     assert "gptq4 costs 0.012 ± 0.004 in math" in text
 
 

@@ -119,3 +119,12 @@ def test_scores_are_paired_and_oriented() -> None:
 def test_answers_that_stayed() -> None:
     assert same_answers(["a", "b", None], ["a", "c", "d"]) == 0.5
     assert same_answers([], []) is None
+
+
+def test_what_matters_is_measured_by_the_overall_loss_where_a_type_has_none() -> None:
+    items, before, _ = measured(4, 0.0)
+    known = [Loss(0.001, row.tokens) if i % 3 == 0 else row for i, row in enumerate(before)]
+    after = [Loss(row.nats + 1e-4 * (1 + i % 5), row.tokens) for i, row in enumerate(known)]
+    drops = {drop.type: drop for drop in loss_drops(items, known, after)}
+    assert drops["math"].threshold == drops[OVERALL].threshold < drops["code"].threshold
+    assert {drop.word for drop in drops.values()} == {"as good"}

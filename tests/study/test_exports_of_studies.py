@@ -65,7 +65,8 @@ def test_before_export_is_what_the_study_measured(
         for drop in file.drops:
             assert drop.before == pytest.approx(own[drop.type, drop.metric], abs=1e-6)
             assert drop.cost is not None and drop.left_out == 0
-            assert drop.threshold == (0.02 if drop.metric == "score" else pytest.approx(0.005 * drop.before))
+            least = 0.02 if drop.metric == "score" else 0.005 * drop.before
+            assert drop.threshold >= pytest.approx(least)
         assert file.tokens_per_second and file.same_answers is not None
     page = exported.proof
     assert (page.items, page.calibration, page.scored_by) == (16, 16, "checker-v1")

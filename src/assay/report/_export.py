@@ -48,16 +48,15 @@ def export_summary(page: ExportPage, folder: Path, pushed: Sequence[str] = ()) -
     from rich.text import Text
 
     w = words(page.language)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("format", "size", "share", "speed", "same", "score", "loss"):
-        left = name == "format"
-        table.add_column(
-            w(f"export.col.{name}"), justify="left" if left else "right", no_wrap=name in ("score", "loss")
-        )
-    before = [w("export.before"), size(page.bytes), "", speed(page.tokens_per_second), "", "", ""]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in ("format", "size", "speed", "same", "score", "loss"):
+        heading = w(f"export.col.{name}").replace(" ", "\n")
+        table.add_column(heading, justify="left" if name == "format" else "right", no_wrap=True)
+    before = [w("export.before").replace(" ", "\n"), size(page.bytes), speed(page.tokens_per_second), "", "", ""]
     table.add_row(*before, end_section=True)
     for file in page.files:
-        cells = [size(file.bytes), _format.percent(file.bytes, page.bytes), speed(file.tokens_per_second)]
+        weights = f"{size(file.bytes)} ({_format.percent(file.bytes, page.bytes)})"
+        cells = [weights, speed(file.tokens_per_second)]
         costs = [cost_text(drop_of(file, metric)) for metric in ("score", "loss")]
         table.add_row(Text(file.format), *cells, share(file.same_answers), *costs)
     lines: list[Any] = [Text(headline(page, w), style="bold"), table]

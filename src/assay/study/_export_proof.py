@@ -68,6 +68,9 @@ def loss_drops(
 ) -> list[ExportDrop]:
     """Return what is added to the nats per token, by type and overall (the unweighted mean of types).
 
+    What matters is 0.5 % of a type's loss, or of the overall loss where that is larger: types that the model
+    knows by heart have a loss of nearly nothing.
+
     A ratio of sums over the same items; both are spread over the tokens before export, so that a backend
     that cuts text differently is held to the same unit.  Standard error of the ratio (Cochran 1977, section
     6.4) over clusters, corrected for few clusters; Student's t.
@@ -90,8 +93,13 @@ def loss_drops(
     rows = [_loss_drop(kind, found, left[kind]) for kind, found in parts.items()]
     tested = [i for i, (_, p) in enumerate(rows) if p is not None]
     adjusted = dict(zip(tested, holm([rows[i][1] or 0.0 for i in tested]), strict=True))
+    whole = max((drop.before or 0.0 for drop, _ in rows[-1:]), default=0.0)
     drops = [
-        replace(drop, p_adjusted=float(adjusted[i]) if i in adjusted else None)
+        replace(
+            drop,
+            p_adjusted=float(adjusted[i]) if i in adjusted else None,
+            threshold=RELATIVE_LOSS * max(whole, drop.before or 0.0),
+        )
         for i, (drop, _) in enumerate(rows)
     ]
     return [replace(drop, word=_word(drop)) for drop in drops]
@@ -100,9 +108,7 @@ def loss_drops(
 def _loss_drop(kind: str, parts: Sequence[list[_Paired]], left: int) -> tuple[ExportDrop, float | None]:
     """Return the mean over parts of the added loss, and its p before correction."""
     if not parts:
-        empty = ExportDrop(
-            kind, "loss", None, None, None, None, None, None, None, 0, left, RELATIVE_LOSS, "undecided"
-        )
+        empty = ExportDrop(kind, "loss", None, None, None, None, None, None, None, 0, left, 0.0, "undecided")
         return empty, None
     sums: dict[str, float] = defaultdict(float)
     before = cost = 0.0
@@ -120,10 +126,8 @@ def _loss_drop(kind: str, parts: Sequence[list[_Paired]], left: int) -> tuple[Ex
         low, high = cost - reach, cost + reach
         p = 2 * float(student.sf(abs(cost) / se, clusters - 1)) if se else float(cost == 0)
     n = sum(map(len, parts))
-    threshold = RELATIVE_LOSS * before
-    drop = ExportDrop(
-        kind, "loss", before, before + cost, cost, se, low, high, None, n, left, threshold, "undecided"
-    )
+    after = before + cost
+    drop = ExportDrop(kind, "loss", before, after, cost, se, low, high, None, n, left, 0.0, "undecided")
     return drop, p
 
 
