@@ -52,8 +52,8 @@ def export_summary(page: ExportPage, folder: Path, pushed: Sequence[str] = ()) -
     for name in ("format", "size", "speed", "same", "score", "loss"):
         heading = w(f"export.col.{name}").replace(" ", "\n")
         table.add_column(heading, justify="left" if name == "format" else "right", no_wrap=True)
-    before = [w("export.before").replace(" ", "\n"), size(page.bytes), speed(page.tokens_per_second), "", "", ""]
-    table.add_row(*before, end_section=True)
+    whole = w("export.before").replace(" ", "\n")
+    table.add_row(whole, size(page.bytes), speed(page.tokens_per_second), end_section=True)
     for file in page.files:
         weights = f"{size(file.bytes)} ({_format.percent(file.bytes, page.bytes)})"
         cells = [weights, speed(file.tokens_per_second)]
