@@ -25,22 +25,26 @@ from assay.model._gguf_vocabulary import gguf_vocabulary, probes, write_vocabula
 Advance = Callable[[float, float, str], None]
 GgufKind = Literal["f16", "q8_0", "q4_k"]
 
-# llama.cpp's name of each architecture, and the activation it computes there.
+# llama.cpp's name of each architecture.
 _FAMILIES = {
-    "llama": ("LLAMA", "silu"),
-    "mistral": ("LLAMA", "silu"),
-    "qwen2": ("QWEN2", "silu"),
-    "qwen3": ("QWEN3", "silu"),
-    "bloom": ("BLOOM", None),
-    "gpt_neox": ("GPTNEOX", "gelu"),
-    "gemma": ("GEMMA", "gelu_pytorch_tanh"),
-    "gemma2": ("GEMMA2", "gelu_pytorch_tanh"),
-    "gemma3_text": ("GEMMA3", "gelu_pytorch_tanh"),
+    "llama": "LLAMA",
+    "mistral": "LLAMA",
+    "qwen2": "QWEN2",
+    "qwen3": "QWEN3",
+    "bloom": "BLOOM",
+    "gpt_neox": "GPTNEOX",
+    "gemma": "GEMMA",
+    "gemma2": "GEMMA2",
+    "gemma3_text": "GEMMA3",
 }
+# What a kind stores matrices as where the length of their rows is a multiple of the number given.
+_STORED = {"q8_0": (("q8_0",), 32), "q4_k": (("q4_k", "q6_k"), 256)}
 # Of every how many layers one attends to the whole text: fixed in llama.cpp.
 _WINDOWED = {"gemma2": 2, "gemma3_text": 6}
 _BUFFERS = (".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 _BLOOM_CONTEXT = 2048
+# llama.cpp always caps the logits of Gemma 2; none comes near this.
+_NO_CAP = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,7 @@ def write_gguf(
                 notes = _write_f16(folder, tokenizer, whole, advance)
                 quantize_gguf(whole, partial, kind)
     tensors = _types(out)
-    if kind == "q4_k":
-        notes += _fallbacks(tensors)
+    notes += _fallbacks(kind, tensors)
     share = _agreement(out, tokenizer)
     if share is not None and share < 1:
         notes.append(f"llama.cpp's tokenizer encodes {share:.1%} of the prompts as the original does")
@@ -127,15 +130,16 @@ def _types(path: Path) -> dict[str, int]:
     return dict(sorted(kinds.items()))
 
 
-def _fallbacks(tensors: dict[str, int]) -> list[str]:
-    """Say which matrices llama.cpp stored otherwise, as their rows are no multiple of 256."""
-    others = {name: n for name, n in tensors.items() if name not in ("f32", "q4_k", "q6_k")}
+def _fallbacks(kind: str, tensors: dict[str, int]) -> list[str]:
+    """Say which matrices llama.cpp stored otherwise, as their rows do not fill its blocks."""
+    usual, block = _STORED.get(kind, (("f16",), 1))
+    others = [f"{n} as {name}" for name, n in tensors.items() if name not in ("f32", *usual)]
     if not others:
         return []
-    listed = ", ".join(f"{n} as {name}" for name, n in others.items())
+    count = sum(tensors.get(name, 0) for name in usual)
     return [
-        f"rows that are no multiple of 256 have no q4_k: llama.cpp stored {listed}, "
-        f"{tensors.get('q4_k', 0) + tensors.get('q6_k', 0)} as q4_k or q6_k"
+        f"{kind} needs rows of a multiple of {block}: {count} matrices have such, "
+        f"llama.cpp stored {', '.join(others)}"
     ]
 
 
@@ -147,7 +151,7 @@ def _write_f16(folder: Path, tokenizer: Any, out: Path, advance: Advance) -> lis
 
     config = AutoConfig.from_pretrained(folder)
     _refuse(config, folder)
-    architecture = gguf.MODEL_ARCH[_FAMILIES[config.model_type][0]]
+    architecture = gguf.MODEL_ARCH[_FAMILIES[config.model_type]]
     with _tensors(folder, config, architecture) as tensors:
         rows = next(t.shape[0] for t in tensors if t.name == "token_embd.weight")
         vocabulary = gguf_vocabulary(tokenizer, rows)
@@ -200,40 +204,46 @@ def _refuse(config: Any, folder: Path) -> None:
             expected="weights in bf16, f16 or f32",
             hint="give the folder that was quantized",
         )
-    for name, wanted in _computed(config).items():
+    for name, allowed in _computed(config).items():
         found = getattr(config, name, None)
-        if found != wanted and found is not None:
+        if found is not None and found not in allowed:
             raise AssayError(
                 "llama.cpp computes this otherwise",
                 place=f"{folder / 'config.json'}: {name}",
                 value=found,
-                expected=str(wanted),
+                expected=" or ".join(map(str, allowed)) or "none",
             )
 
 
-def _computed(config: Any) -> dict[str, Any]:
-    """Return the settings that llama.cpp takes for granted in this architecture."""
+def _computed(config: Any) -> dict[str, list[Any]]:
+    """Return the values that llama.cpp takes for granted in this architecture, by setting."""
     kind = config.model_type
-    layers = getattr(config, "num_hidden_layers", 0)
-    fixed: dict[str, Any] = {"apply_residual_connection_post_layernorm": False, "use_sliding_window": False}
-    fixed["hidden_activation" if kind.startswith("gemma") else "hidden_act"] = _FAMILIES[kind][1]
-    if kind == "bloom":
-        del fixed["hidden_act"]
-    if kind == "gpt_neox":
-        fixed |= {"attention_bias": True, "tie_word_embeddings": False}
+    fixed: dict[str, list[Any]] = {"use_sliding_window": [False], "use_bidirectional_attention": [False]}
+    if kind in ("llama", "mistral", "qwen2", "qwen3"):
+        fixed["hidden_act"] = ["silu"]
     if kind == "qwen2":
-        fixed["head_dim"] = config.hidden_size // config.num_attention_heads
+        fixed["head_dim"] = [config.hidden_size // config.num_attention_heads]
+    if kind == "bloom":
+        fixed["apply_residual_connection_post_layernorm"] = [False]
+    if kind == "gpt_neox":
+        fixed |= {"attention_bias": [True], "tie_word_embeddings": [False]}
+        fixed["hidden_act"] = ["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]
     if kind in ("gemma", "gemma2"):
-        fixed["tie_word_embeddings"] = True
+        fixed["tie_word_embeddings"] = [True]
     if kind in _WINDOWED:
-        every = _WINDOWED[kind]
+        every, layers = _WINDOWED[kind], config.num_hidden_layers
         names = ("full_attention", "sliding_attention")
-        fixed["layer_types"] = [names[(layer + 1) % every != 0] for layer in range(layers)]
         # llama.cpp knows the 27B models, which divide otherwise, by their depth.
         large = layers == {"gemma2": 46, "gemma3_text": 62}[kind]
-        fixed["query_pre_attn_scalar"] = (
-            config.hidden_size // config.num_attention_heads if large else config.head_dim
-        )
+        fixed |= {
+            "hidden_activation": ["gelu_pytorch_tanh"],
+            "layer_types": [[names[(layer + 1) % every != 0] for layer in range(layers)]],
+            "query_pre_attn_scalar": [
+                config.hidden_size // config.num_attention_heads if large else config.head_dim
+            ],
+        }
+    if kind == "gemma3_text":
+        fixed["attn_logit_softcapping"] = []
     return fixed
 
 
@@ -267,10 +277,11 @@ def _write_shape(writer: Any, config: Any) -> None:
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     if config.model_type in _WINDOWED:
         writer.add_sliding_window(config.sliding_window)
-        if config.attn_logit_softcapping is not None:
-            writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
-        if config.final_logit_softcapping is not None:
-            writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if config.model_type == "gemma2":
+        writer.add_attn_logit_softcapping(config.attn_logit_softcapping or _NO_CAP)
+        writer.add_final_logit_softcapping(config.final_logit_softcapping or _NO_CAP)
+    elif getattr(config, "final_logit_softcapping", None):
+        writer.add_final_logit_softcapping(config.final_logit_softcapping)
     _write_rope(writer, config, head)
 
 

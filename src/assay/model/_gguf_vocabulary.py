@@ -86,7 +86,7 @@ def gguf_vocabulary(tokenizer: Any, rows: int) -> GgufVocabulary:
             value=model.get("type", type(tokenizer).__name__),
             expected="byte-level BPE, or SentencePiece's BPE with byte fallback (tokenizer.json)",
         )
-    pieces, types = _pieces(state, rows, byte_level)
+    pieces, types = _pieces(state, rows, byte_level, tokenizer.unk_token)
     merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
     if byte_level:
         pre, notes = _split_rule(tokenizer, state)
@@ -139,7 +139,9 @@ def _parts(pre_tokenizer: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
         yield pre_tokenizer
 
 
-def _pieces(state: dict[str, Any], rows: int, byte_level: bool) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _pieces(
+    state: dict[str, Any], rows: int, byte_level: bool, unknown: str | None
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
     from gguf import TokenType
 
     found: dict[int, tuple[str, TokenType]] = {}
@@ -149,8 +151,8 @@ def _pieces(state: dict[str, Any], rows: int, byte_level: bool) -> tuple[tuple[s
     for added in state["added_tokens"]:
         text = added["content"]
         if added["special"]:
-            unknown = text == state["model"].get("unk_token") or text == "<unk>"
-            found[added["id"]] = text, TokenType.UNKNOWN if unknown and not byte_level else TokenType.CONTROL
+            is_unknown = text == unknown and not byte_level
+            found[added["id"]] = text, TokenType.UNKNOWN if is_unknown else TokenType.CONTROL
         else:
             # llama.cpp looks for these in the text as it came.
             found[added["id"]] = text if byte_level else text.replace("▁", " "), TokenType.USER_DEFINED
