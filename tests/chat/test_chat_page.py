@@ -23,7 +23,7 @@ class Page:
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
         self.page.goto(f"{server.base}/login?token={server.token}")
-        self.page.keyboard.press("Enter")
+        self.page.click("button.main")
         self.page.wait_for_selector(".studies")
         self.base = server.base
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -21,6 +22,8 @@ from assay.core import AssayError, Message, Sample
 
 openai = pytest.importorskip("openai", reason="OpenAI's client is not installed")
 ASKED = [{"role": "user", "content": "法国的首都是哪里？"}]
+# The pocket model goes round in circles here.
+ENDLESS = [{"role": "user", "content": "Name a fruit"}]
 TRAINED = f"{NAME}:random/16/seed1"
 
 
@@ -147,7 +150,7 @@ def test_broken_bodies_and_texts(raw: httpx.Client) -> None:
 def test_old_turns_go_only_where_that_is_asked_for(raw: httpx.Client) -> None:
     messages = [{"role": "system", "content": "s"}]
     for _ in range(12):
-        messages += [{"role": "user", "content": "word " * 60}, {"role": "assistant", "content": "yes"}]
+        messages += [{"role": "user", "content": "word " * 150}, {"role": "assistant", "content": "yes"}]
     messages.append({"role": "user", "content": "And now?"})
     body = {"model": "pocket", "messages": messages, "max_tokens": 4}
     assert raw.post("/v1/chat/completions", json=body).status_code == 400
@@ -216,7 +219,7 @@ def test_files_of_runs_and_no_others(page: httpx.Client, runs: Path) -> None:
         "/etc/passwd", f"{NAME}/out.json", f"{NAME}/nothing.html", NAME, "", "%00", "..\\secret.json",
     ):  # fmt: skip
         request = page.build_request("GET", "/runs/x")
-        request.url = request.url.copy_with(raw_path=b"/runs/" + path.encode())
+        request.url = request.url.copy_with(raw_path=b"/runs/" + quote(path, safe="/%.").encode())
         assert page.send(request).status_code == 404, path
     hidden = runs / NAME / ".hidden.json"
     hidden.write_text("{}")
@@ -226,25 +229,24 @@ def test_files_of_runs_and_no_others(page: httpx.Client, runs: Path) -> None:
     assert find_file(runs, f"{NAME}/result.json") == (runs / NAME / "result.json").resolve()
 
 
-def test_a_client_that_goes_away_stops_its_answer(server: Server, raw: httpx.Client) -> None:
-    long = {"model": "pocket", "messages": ASKED, "max_tokens": 900, "temperature": 1.5, "stop": ["\0"]}
+def test_a_client_that_goes_away_stops_its_answer(raw: httpx.Client) -> None:
+    long = {"model": "pocket", "messages": ENDLESS, "max_tokens": 900, "temperature": 0}
     began = time.monotonic()
+    whole = raw.post("/v1/chat/completions", json=long).json()
+    took = time.monotonic() - began
+    assert whole["choices"][0]["finish_reason"] == "length"
     for _ in range(4):
         with raw.stream("POST", "/v1/chat/completions", json={**long, "stream": True}) as reply:
-            next(lines := reply.iter_lines())
-            assert "data: " in next(line for line in lines if line)
+            assert next(reply.iter_lines()).startswith("data: {")
         with pytest.raises(httpx.ReadTimeout):
-            raw.post("/v1/chat/completions", json=long, timeout=httpx.Timeout(10, read=0.3))
-    left = time.monotonic() - began
-    raw.post("/v1/chat/completions", json={**long, "max_tokens": 1})
-    waited = time.monotonic() - began - left
+            raw.post("/v1/chat/completions", json=long, timeout=httpx.Timeout(10, read=0.1))
     began = time.monotonic()
-    raw.post("/v1/chat/completions", json={**long, "seed": 1})
-    assert waited < 0.5 * (time.monotonic() - began) * 8  # eight whole answers were not made
+    raw.post("/v1/chat/completions", json={**long, "max_tokens": 1})
+    assert time.monotonic() - began < took  # none of the eight was made to its end
 
 
 def test_too_many_questions_at_once_are_refused(server: Server) -> None:
-    body = {"model": "pocket", "messages": ASKED, "max_tokens": 60, "temperature": 1.5}
+    body = {"model": "pocket", "messages": ENDLESS, "max_tokens": 150, "temperature": 0}
     statuses: list[int] = []
 
     def ask() -> None:

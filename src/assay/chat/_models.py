@@ -60,6 +60,8 @@ class Models:
         """Open models by ``opener``, in a thread."""
         self._open = opener
         self._seats: dict[str, _Seat] = {}
+        # Models load one after another: libraries that import their parts on demand do not like two at once.
+        self._loading = asyncio.Lock()
 
     @asynccontextmanager
     async def answer(
@@ -90,7 +92,6 @@ class Models:
 
     @asynccontextmanager
     async def _held(self, name: str) -> AsyncIterator[ChatModel]:
-        from anyio import to_thread
 
         seat = self._seats.setdefault(name, _Seat())
         if seat.waiting > QUEUE:
@@ -100,16 +101,22 @@ class Models:
             async with seat.lock:
                 self._seats[name] = self._seats.pop(name, seat)  # the most recently used is last
                 if seat.model is None:
-                    self._make_room()
-                    try:
-                        seat.model = await to_thread.run_sync(self._open, name)
-                    except AssayError as error:
-                        raise NotServedError(str(error)) from error
+                    seat.model = await self._load(name)
                 yield seat.model
         finally:
             seat.waiting -= 1
             if seat.model is None and not seat.waiting:
                 self._seats.pop(name, None)
+
+    async def _load(self, name: str) -> ChatModel:
+        from anyio import to_thread
+
+        async with self._loading:
+            self._make_room()
+            try:
+                return await to_thread.run_sync(self._open, name)
+            except AssayError as error:
+                raise NotServedError(str(error)) from error
 
     def _make_room(self) -> None:
         """Let go of models that nobody waits for, the least recently used first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from assay.core import AssayError, Message
 from assay.model._base import load_model, load_tokenizer, pick_device
 from assay.model._evaluate import Decoding
+from assay.model._merge import load_exported
 from assay.model._templates import stop_ids
 from assay.model._tokens import encode_prompts
 
@@ -123,10 +125,20 @@ class _TorchNetwork:
 
 
 def open_chat(folder: Path, *, base: Path | None = None, device: str = "auto") -> ChatModel:
-    """Load a model for conversation; ``base`` is the one below an adapter."""
-    model, tokenizer = load_model(folder, pick_device(device), base=base), load_tokenizer(folder)
+    """Load a model for conversation; ``base`` is the one below an adapter.
+
+    On the CPU in fp32, as studies measure it; quantized ones, and any on a GPU, in the type of their weights.
+    """
+    device = pick_device(device)
+    as_it_is = base is None and (device != "cpu" or _quantized(folder))
+    model = load_exported(folder, device) if as_it_is else load_model(folder, device, base=base)
+    tokenizer = load_tokenizer(folder)
     ends = {*stop_ids(tokenizer), *_ids(model.generation_config.eos_token_id)}
     return ChatModel(_TorchNetwork(model), tokenizer, ends)
+
+
+def _quantized(folder: Path) -> bool:
+    return "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
 def fit(

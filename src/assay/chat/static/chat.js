@@ -4,7 +4,7 @@
   const main = $("#main"), log = $("#log"), question = $("#question"), keys = $("#keys");
   const words = JSON.parse(main.dataset.words);
   const MEMORY = "assay-chat";
-  // A turn: {question, answers: [{by, text, notes: [...], whole}]}; an answer of each model that was asked.
+  // A turn: {question, answers: [{by, text, notes: [...], whole, failed}]}; an answer of each model that was asked.
   let turns = [];
   let answered = 0;      // answers so far: each takes the next seed
   let stopper = null;    // ends the answers under way
@@ -21,11 +21,12 @@
   // What is shown: text only ever enters by textContent.
   const card = (answer) => {
     const element = made("section", "answer");
-    const said = made("p", "said", answer.text), notes = made("p", "notes", answer.notes.join(" · "));
+    const said = made("p", "said"), notes = made("p", "notes");
     element.append(made("h3", "by", answer.by), said, notes);
     element.show = () => {
       said.textContent = answer.text;
       notes.textContent = answer.notes.join(" · ");
+      notes.classList.toggle("problem", Boolean(answer.failed));
       element.setAttribute("aria-busy", String(!answer.whole));
     };
     element.show();
@@ -72,7 +73,7 @@
       for (const part of parts) if (part.startsWith("data: {")) yield JSON.parse(part.slice(6));
     }
   };
-  const fail = (answer, problem) => answer.notes.push(word("failed", { problem }));
+  const fail = (answer, problem) => { answer.failed = true; answer.notes.push(word("failed", { problem })); };
   const take = (answer, event) => {
     if (event.error) { fail(answer, event.error.message); return; }
     if (event.dropped_turns) answer.notes.push(word("dropped", { n: event.dropped_turns }));
