@@ -16,8 +16,8 @@ from assay.core import BasesResult, DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
 from assay.study._config import StudyConfig, TestbedConfig, read_config
-from assay.study._export import show_exports
 from assay.study._estimate import estimate_ladder
+from assay.study._export import show_exports
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
 from assay.study._judged import LOG
