@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny_models
@@ -51,6 +52,20 @@ def test_every_family_streams_its_greedy_answer(family: str, tiny: Callable[...,
         assert all(a == b or b == "\ufffd" for a, b in zip(text(pieces), expected, strict=True))
         assert text(pieces) == expected or "\ufffd" in expected
         assert (pieces[-1].tokens, pieces[-1].ended == "stop") == (answer.tokens, answer.ended)
+
+
+def test_an_adapter_talks_on_its_base(base: Path, table: model.TokenTable, tmp_path: Path) -> None:
+    recipe = model.preset("pocket", adapter="lora", batch_size=8, learning_rate=2e-2, warmup_steps=0)
+    segment = model.Segment(recipe, 0, 32, 0, recipe.steps(32))
+    model.train_full(
+        segment, base=base, state=None, table=table, order=np.arange(len(table)), out=tmp_path, device="cpu"
+    )
+    folder = tmp_path / "model"
+    network, tokenizer = model.load_model(folder, base=base), model.load_tokenizer(folder)
+    (expected,) = model.answer(network, tokenizer, [Sample.single(ASKED[0], None)], model.Decoding(12))
+    found = text(streamed(model.open_chat(folder, base=base), ASKED[0], model.Decoding(12)))
+    assert found == expected.text.rstrip("\ufffd").rstrip()
+    assert found != text(streamed(model.open_chat(base), ASKED[0], model.Decoding(12)))
 
 
 def test_a_seed_fixes_a_drawn_answer(pocket: model.ChatModel) -> None:

@@ -120,6 +120,15 @@ class GgufModel:
                 advance(len(results), len(items), "answer")
         return results
 
+    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+        """Yield the tokens that follow ``ids``, without end; the same seed gives the same tokens."""
+        rng = np.random.default_rng(decoding.seed)
+        with self._session(min(self.context, len(ids) + decoding.max_new_tokens)) as session:
+            logits = next(session.read(ids, {len(ids) - 1}))
+            while True:
+                yield (token := _choose(logits, decoding, rng))
+                logits = session.next(token)
+
     @contextmanager
     def _session(self, length: int) -> Iterator[_Session]:
         session = _Session(self._lib, self._model, self._lib.llama_vocab_n_tokens(self._vocab), length)

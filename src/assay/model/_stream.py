@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ import torch
 from assay.core import AssayError, Message
 from assay.model._base import load_model, load_tokenizer, pick_device
 from assay.model._evaluate import Decoding
+from assay.model._llama_cpp import GgufModel
 from assay.model._merge import load_exported
 from assay.model._templates import stop_ids
 from assay.model._tokens import encode_prompts
 
+GGUF = ".gguf"
 _BROKEN = "\ufffd"
 
 
@@ -49,7 +52,7 @@ class Network(Protocol):
         """Tokens that fit, question and answer; None where the model has no limit of its own."""
         ...
 
-    def tokens(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
         """Yield the tokens that follow ``ids``, without end; the same seed gives the same tokens."""
         ...
 
@@ -85,7 +88,7 @@ class ChatModel:
         if context is not None:
             room = min(room, context - len(prompt.ids))
         said, made = Said(stop), list[int]()
-        for token in self._network.tokens(prompt.ids, decoding):
+        for token in self._network.follow(prompt.ids, decoding):
             ended = token in self._ends
             if not ended:
                 made.append(token)
@@ -111,7 +114,7 @@ class _TorchNetwork:
         return getattr(config, "max_position_embeddings", None) or getattr(config, "seq_length", None)
 
     @torch.no_grad()
-    def tokens(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
         """Only the new token is read again: the past is in the cache."""
         device = next(self._model.parameters()).device
         generator = torch.Generator(device).manual_seed(decoding.seed)
@@ -124,15 +127,33 @@ class _TorchNetwork:
             read = torch.tensor([[token]], device=device)
 
 
+class _GgufNetwork:
+    """A GGUF file under llama.cpp, which is let go of with this."""
+
+    def __init__(self, model: GgufModel) -> None:
+        self._model = model.__enter__()
+        weakref.finalize(self, model.__exit__, None, None, None)
+
+    @property
+    def context(self) -> int:
+        return self._model.context
+
+    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+        return self._model.follow(ids, decoding)
+
+
 def open_chat(folder: Path, *, base: Path | None = None, device: str = "auto") -> ChatModel:
     """Load a model for conversation; ``base`` is the one below an adapter.
 
     On the CPU in fp32, as studies measure it; quantized ones, and any on a GPU, in the type of their weights.
+    A GGUF file is opened by llama.cpp; the tokenizer's files lie beside it.
     """
-    device = pick_device(device)
+    if folder.suffix == GGUF:
+        tokenizer = load_tokenizer(folder.parent)
+        return ChatModel(_GgufNetwork(GgufModel(folder, tokenizer)), tokenizer, stop_ids(tokenizer))
+    tokenizer, device = load_tokenizer(folder), pick_device(device)
     as_it_is = base is None and (device != "cpu" or _quantized(folder))
     model = load_exported(folder, device) if as_it_is else load_model(folder, device, base=base)
-    tokenizer = load_tokenizer(folder)
     ends = {*stop_ids(tokenizer), *_ids(model.generation_config.eos_token_id)}
     return ChatModel(_TorchNetwork(model), tokenizer, ends)
 

@@ -153,7 +153,7 @@ def study_name(folder: Path) -> str:
 def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:
     """Return where the model ``name`` lies.
 
-    ``name`` is ``pocket``, a folder, a Hugging Face id, or a model of a study in ``runs``:
+    ``name`` is ``pocket``, a folder, a GGUF file, a Hugging Face id, or a model of a study in ``runs``:
     ``study:arm/rung`` (the first seed), ``study:arm/rung/seed2``, ``study:arm/full``, ``study:base``; of
     several bases one is named after the study, ``study/large:arm/rung``.
     Raises :class:`AssayError`, with the nearest names, for what is not there.
@@ -163,6 +163,8 @@ def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:
         return find_study_model(name, runs)
     if _is_adapter(folder):
         return ModelPlace(folder, _below(folder), name)
+    if folder.suffix == ".gguf" and folder.is_file():
+        return ModelPlace(folder, None, name)
     return ModelPlace(resolve_base(name), None, name)
 
 
@@ -172,8 +174,14 @@ def _is_adapter(folder: Path) -> bool:
 
 def _below(folder: Path) -> Path:
     """Return the base model that an adapter names."""
-    config = json.loads((folder / _ADAPTER).read_text(encoding="utf-8"))
-    return resolve_base(str(config.get("base_model_name_or_path") or ""))
+    path = folder / _ADAPTER
+    base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise AssayError(
+            "the adapter does not name its base", place=str(path), expected="base_model_name_or_path",
+            hint="write the base's folder or Hugging Face id there",
+        )  # fmt: skip
+    return resolve_base(str(base))
 
 
 def find_study_model(name: str, runs: Path) -> ModelPlace:
