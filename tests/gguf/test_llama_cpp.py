@@ -157,7 +157,8 @@ def test_pocket_answers_as_in_transformers(tmp_path: Path) -> None:
     items = [planted.sample for planted in generate(240, seed=5, split="eval")]
     assert {item.language for item in items} == {"en", "zh"}
     made = write_gguf(folder, tmp_path / "pocket.gguf")
-    assert made.agreement is not None and made.agreement >= 0.99
+    assert made.agreement is not None and 0.99 <= made.agreement < 1
+    assert any(f"encodes {made.agreement:.1%} of the prompts" in note for note in made.notes)
     tokenizer, decoding = load_tokenizer(folder), Decoding(max_new_tokens=24)
     with GgufModel(made.path, tokenizer) as model:
         found = model.answer(items, decoding)

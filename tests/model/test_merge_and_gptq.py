@@ -20,6 +20,7 @@ from assay.model import (
     load_model,
     load_tokenizer,
     merge,
+    open_chat,
     quantize_gptq,
     quantize_gptqmodel,
     reference_loss,
@@ -133,6 +134,9 @@ def test_gptq_reloads_and_stays_near(
     assert loss(network, tmp_path / "q", items) == pytest.approx(before, abs=0.02 if bits == 8 else 0.1)
     answers = answer(network, tokenizer, items[:4], Decoding(max_new_tokens=4))
     assert len(answers) == 4 and all(row.tokens for row in answers)
+    chat = open_chat(tmp_path / "q")
+    pieces = list(chat.stream(chat.prompt(items[0].prompt, 4), Decoding(max_new_tokens=4)))
+    assert pieces[-1].ended and pieces[-1].tokens <= 4
     whole, small = (sum(p.stat().st_size for p in f.glob("*.safetensors")) for f in (folder, tmp_path / "q"))
     assert small < whole / 2
     assert as_others(tokenizer) == render(load_tokenizer(folder), TALK, generation_prompt=True)
