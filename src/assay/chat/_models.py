@@ -92,7 +92,6 @@ class Models:
 
     @asynccontextmanager
     async def _held(self, name: str) -> AsyncIterator[ChatModel]:
-
         seat = self._seats.setdefault(name, _Seat())
         if seat.waiting > QUEUE:
             raise BusyError
