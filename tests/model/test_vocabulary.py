@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.resources import files
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from assay.core import AssayError, Sample
 from assay.data import read, testbed
@@ -30,6 +32,7 @@ from assay.model import (
     write_tokens,
 )
 from assay.model._vocabulary import extended, learn_tokens
+from assay.verbs import vocabulary_extend
 from tiny_models import FAMILIES
 
 PROBES = (
@@ -289,3 +292,14 @@ def bits(folder: Path, items: list[Sample]) -> float:
     found = reference_loss(load_model(folder), load_tokenizer(folder), items)
     losses = [loss for loss in found if loss is not None]
     return sum(loss.nats for loss in losses) / math.log(2) / sum(loss.n_bytes for loss in losses)
+
+
+def test_verb_writes_the_model_and_says_what_texts_cost(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(texts()), encoding="utf-8")
+    done = vocabulary_extend(str(tiny("llama")), str(tmp_path / "texts.txt"), tmp_path / "out", size=50)
+    assert done.report.new_tokens == 50
+    assert len(load_tokenizer(tmp_path / "out")) == 650
+    screen = Console(file=StringIO(), width=100)
+    screen.print(done)
+    assert "tokens per Chinese character" in screen.file.getvalue()  # type: ignore[attr-defined]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "texts.txt"]
