@@ -32,7 +32,7 @@ _SPLITS: dict[str, tuple[str, ...]] = {
     "starcoder": (r"\p{N}", _GPT2),
 }
 # Stand-ins for a rule that llama.cpp lacks.  It splits by code of its own here; by the others it does through
-# std::regex, which dies of words of some 10,000 letters.
+# std::regex, which dies of words of tens of thousands of letters.
 _STAND_INS = ("qwen2", "llama-bpe", "gpt-2")
 # With this rule llama.cpp takes a word that is a piece whole, before any merge.
 _IGNORES_MERGES = "llama-bpe"

@@ -30,6 +30,7 @@ Logits = npt.NDArray[np.float32]
 _FILE_TYPES = {"q8_0": "LLAMA_FTYPE_MOSTLY_Q8_0", "q4_k": "LLAMA_FTYPE_MOSTLY_Q4_K_M"}
 _BATCH = 256
 _said: deque[str] = deque(maxlen=8)
+_kept: list[Any] = []
 
 
 class GgufModel:
@@ -42,11 +43,7 @@ class GgufModel:
         """Open ``path``; raises :class:`AssayError` for a file that llama.cpp cannot read."""
         self._lib = _library()
         self._tokenizer = tokenizer
-        self._model = self._lib.llama_model_load_from_file(
-            str(path).encode(), self._lib.llama_model_default_params()
-        )
-        if not self._model:
-            raise AssayError("llama.cpp cannot read the file", place=str(path), hint=_last_words())
+        self._model = _load(self._lib, path)
         self._vocab = self._lib.llama_model_get_vocab(self._model)
 
     def __enter__(self) -> GgufModel:
@@ -193,11 +190,7 @@ class _Session:
 def tokenizer_agreement(path: Path, tokenizer: Any, prompts: Sequence[Sequence[Message]]) -> float:
     """Return the share of prompts which the tokenizer in the GGUF file encodes as ``tokenizer`` does."""
     lib = _library()
-    settings = lib.llama_model_default_params()
-    settings.vocab_only = True
-    model = lib.llama_model_load_from_file(str(path).encode(), settings)
-    if not model:
-        raise AssayError("llama.cpp cannot read the file", place=str(path), hint=_last_words())
+    model = _load(lib, path, vocab_only=True)
     try:
         vocab = lib.llama_model_get_vocab(model)
         found = [_tokens(lib, vocab, render(tokenizer, p, generation_prompt=True)) for p in prompts]
@@ -215,6 +208,15 @@ def quantize_gguf(path: Path, out: Path, kind: str) -> None:
     settings.nthread = torch.get_num_threads()
     if lib.llama_model_quantize(str(path).encode(), str(out).encode(), ctypes.byref(settings)) != 0:
         raise AssayError("llama.cpp could not quantize the file", place=str(path), hint=_last_words())
+
+
+def _load(lib: Any, path: Path, *, vocab_only: bool = False) -> Any:
+    settings = lib.llama_model_default_params()
+    settings.vocab_only = vocab_only
+    model = lib.llama_model_load_from_file(str(path).encode(), settings)
+    if not model:
+        raise AssayError("llama.cpp cannot read the file", place=str(path), hint=_last_words())
+    return model
 
 
 def _tokens(lib: Any, vocab: Any, text: str) -> list[int]:
@@ -255,15 +257,11 @@ def _library() -> Any:
         raise AssayError(
             "llama-cpp-python is not installed", place="gguf", hint='pip install "instruct-assay[gguf]"'
         ) from None
-    global _listener
-    _listener = lib.llama_log_callback(_listen)
-    lib.llama_log_set(_listener, ctypes.c_void_p(0))
+    # llama.cpp calls it as long as it lives.
+    _kept.append(lib.llama_log_callback(_listen))
+    lib.llama_log_set(_kept[-1], ctypes.c_void_p(0))
     lib.llama_backend_init()
     return lib
-
-
-# llama.cpp calls it as long as it lives.
-_listener: Any = None
 
 
 def _listen(level: int, text: bytes, data: object) -> None:
