@@ -16,6 +16,7 @@ from assay.model import (
     end_mark,
     load_tokenizer,
     render,
+    resolve_base,
     stop_ids,
 )
 from tiny_models import FAMILIES
@@ -164,3 +165,18 @@ def test_recipes_name_templates_that_there_are() -> None:
     assert Recipe(template="belle").template == "belle"
     with pytest.raises(AssayError, match="template"):
         Recipe(template="vicuna")
+
+
+@pytest.mark.parametrize("answer", ["\n\nindented", "\n好"])
+def test_no_token_lies_across_the_beginning_of_an_answer(answer: str) -> None:
+    """Of the plain template's last line end and the answer's first the tokenizer would make one token."""
+    tokenizer = load_tokenizer(resolve_base("pocket"), "plain")
+    sample = talk("Say it.", answer, "再说。", answer)
+    whole = tokenizer(render(tokenizer, sample.messages), add_special_tokens=False)["input_ids"]
+    row = encode(tokenizer, [sample], 1000)[0]
+    assert list(row.ids) != whole
+    assert tokenizer.decode(row.ids) == tokenizer.decode(whole)
+    firsts = [i for i, keep in enumerate(row.learned) if keep and not row.learned[i - 1]]
+    prompts = encode_prompts(tokenizer, [sample.messages[:1], sample.messages[:3]])
+    assert [list(row.ids[:first]) for first in firsts] == prompts
+    assert learned(tokenizer, sample) == [answer + "<|end|>"] * 2
