@@ -21,7 +21,7 @@ from assay.model._engine import LocalEngine, use_packing
 from assay.model._memory import offloaded, out_of_memory
 from assay.model._train import train_segment
 
-# Trains one step of all samples with so much memory left (MiB), each time; prints the report, or the error.
+# Trains one step on each of two sets of tokens with so much memory left (MiB); prints reports and errors.
 SCRIPT = """
 import dataclasses, json, resource, sys
 from pathlib import Path
@@ -31,51 +31,63 @@ from assay.model import Segment, TokenTable, preset, resolve_base
 from assay.model._engine import LocalEngine
 from assay.model._train import train_segment
 
-table, out = TokenTable(Path(sys.argv[1])), Path(sys.argv[2])
-recipe = preset("pocket", batch_size=len(table), warmup_steps=0, max_tokens=512, micro_tokens=65536)
-segment = Segment(recipe, 0, len(table), 0, 1)
-engine = LocalEngine(resolve_base("pocket"), recipe, 0, "cpu")
-engine.write_model(out / "before")  # loads what saving needs
-for room in map(int, sys.argv[3:]):
+out = Path(sys.argv[1])
+for tokens, room in (sys.argv[2:4], sys.argv[4:]):
+    table = TokenTable(Path(tokens))
+    recipe = preset("pocket", batch_size=len(table), warmup_steps=0, micro_tokens=65536)
+    segment = Segment(recipe, 0, len(table), 0, 1)
+    engine = LocalEngine(resolve_base("pocket"), recipe, 0, "cpu")
+    engine.write_model(out / "before")  # loads what saving needs
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + room * 2**20, -1))
+    resource.setrlimit(resource.RLIMIT_AS, (held + int(room) * 2**20, -1))
     try:
         report = train_segment(engine, segment, state=None, table=table, order=np.arange(len(table)), out=out)
         print(json.dumps(dataclasses.asdict(report)))
     except AssayError as error:
         print(json.dumps({"problem": error.problem, "hint": error.hint}))
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
 """
 
 
 @pytest.fixture(scope="module")
 def long(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tokens of 24 samples of some 370 tokens each."""
+    return write_long(tokenizer, tmp_path_factory.mktemp("long"), samples=24, words=200)
+
+
+def write_long(tokenizer: Any, folder: Path, *, samples: int, words: int) -> Path:
     random = np.random.default_rng(0)
-    words = ["apple", "river", "seven", "数据", "模型", "blue", "because", "质量", "the", "一"]
-    texts = [" ".join(random.choice(words, size=200)) for _ in range(24)]
-    folder = tmp_path_factory.mktemp("long")
-    write_tokens(tokenizer, [Sample.single(f"Task {i}: 重复", t) for i, t in enumerate(texts)], folder, 512)
+    known = ["apple", "river", "seven", "数据", "模型", "blue", "because", "质量", "the", "一"]
+    texts = [" ".join(random.choice(known, size=words)) for _ in range(samples)]
+    rows = [Sample.single(f"Task {i}: 重复", text) for i, text in enumerate(texts)]
+    write_tokens(tokenizer, rows, folder, 2**16)
     return folder
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
-def test_memory_that_runs_out_halves_the_micro_batches(long: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SCRIPT, str(long), str(tmp_path / "squeezed"), "2", "120"]
-    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    refused, squeezed = (json.loads(line) for line in found.splitlines() if line.startswith("{"))
-    assert squeezed["micro_tokens"] < 65536 / 2
-    assert "out of memory at step 0" in squeezed["notes"][0]
+def test_memory_that_runs_out_halves_the_micro_batches(tokenizer: Any, long: Path, tmp_path: Path) -> None:
+    huge, squeezed_out = tmp_path / "huge", tmp_path / "squeezed"
+    huge.mkdir()
+    write_long(tokenizer, huge, samples=2, words=8000)
+    places = [str(squeezed_out), str(huge), "32", str(long), "120"]
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *places], stdout=subprocess.PIPE, text=True, check=True
+    )
+    lines = found.stdout.splitlines()
+    refused, squeezed = (json.loads(line) for line in lines if line.startswith("{"))
     assert refused["problem"] == "a single sample does not fit into memory"
     assert "gradient_checkpointing" in refused["hint"]
+    assert squeezed["micro_tokens"] < 65536 / 2
+    assert "out of memory at step 0" in squeezed["notes"][0]
     table, micro = TokenTable(long), squeezed["micro_tokens"]
-    recipe = preset("pocket", batch_size=len(table), warmup_steps=0, max_tokens=512, micro_tokens=micro)
+    recipe = preset("pocket", batch_size=len(table), warmup_steps=0, micro_tokens=micro)
     engine = LocalEngine(resolve_base("pocket"), recipe, 0, "cpu")
     segment, rows = Segment(recipe, 0, len(table), 0, 1), np.arange(len(table))
     roomy = train_segment(engine, segment, state=None, table=table, order=rows, out=tmp_path / "roomy")
     assert roomy.notes == () and roomy.micro_tokens == micro
     assert squeezed["trace"][0][1] == pytest.approx(roomy.trace[0][1], rel=1e-6)
     assert squeezed["padded_tokens"] == roomy.padded_tokens
-    own, other = (load_model(tmp_path / run / "model").state_dict() for run in ("squeezed", "roomy"))
+    own, other = (load_model(out / "model").state_dict() for out in (squeezed_out, tmp_path / "roomy"))
     # Adam's first step is the rate times the gradient's sign: where that is within rounding, twice the rate.
     apart = sum(int((own[name] - other[name]).abs().gt(1e-6).sum()) for name in own)
     assert apart <= 1e-4 * sum(own[name].numel() for name in own)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from assay.core import AssayError, digest, file_digest
+from assay.data import replacing_text
 from assay.model._templates import chat_template
 
 POCKET = "pocket"
@@ -102,6 +105,14 @@ def base_name(folder: Path) -> str | None:
     return cached and cached.removeprefix("models--").replace("--", "/", 1)
 
 
+def name_base(folder: Path, name: str) -> None:
+    """Write into an adapter's folder by which name its base is found."""
+    path = folder / ADAPTER
+    config = json.loads(path.read_text(encoding="utf-8"))
+    with replacing_text(path) as file:
+        file.write(json.dumps({**config, "base_model_name_or_path": name}, indent=2) + "\n")
+
+
 def load_model(
     folder: Path, device: str = "cpu", attention: str | None = None, *, base: Path | None = None
 ) -> Any:
@@ -123,6 +134,9 @@ def load_whole(
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    if not torch.cuda.is_available():
+        # DeepSpeed, which transformers imports where it is installed, would warn of that on standard output.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if attention is not None:
         extra["attn_implementation"] = attention
     if "quantization_config" in extra:

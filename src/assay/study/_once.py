@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -18,6 +18,8 @@ from assay import curve, data, judge, model, report
 from assay.core import AssayError, Point, Reading, Sample, digest, task_type
 from assay.data import testbed
 from assay.plan import progress_bar
+from assay.study._config import recipe_of
+from assay.study._find import find_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,14 @@ def train_once(
     device: str,
     quiet: bool,
     launch: model.Launch | None = None,
+    changes: Sequence[str] = (),
 ) -> Any:
-    """Fine-tune ``base`` on all usable samples of ``place``; resumes where an earlier call was killed."""
+    """Fine-tune ``base`` on all usable samples of ``place``; resumes where an earlier call was killed.
+
+    ``changes`` are ``key=value`` settings laid over the preset ``recipe``.
+    """
     folder = model.resolve_base(base)
-    chosen = model.preset(recipe or ("pocket" if base == model.POCKET else "belle"))
+    chosen = recipe_of(recipe or ("pocket" if base == model.POCKET else "belle"), changes)
     tokens = out / "tokens"
     identity = digest([base, model.base_digest(folder), dataclasses.asdict(chosen), seed, place])
     _claim(out, identity)
@@ -157,6 +163,8 @@ def train_once(
             device=device,
             advance=advance,
         )
+    if chosen.adapter != "none" and base != model.POCKET:
+        model.name_base(out / "model", str(folder.resolve()) if Path(base).expanduser().is_dir() else base)
     (out / "train.json").write_text(json.dumps(dataclasses.asdict(report)), encoding="utf-8")
     return report
 
@@ -191,9 +199,11 @@ def answer_once(
     ``vllm`` names the python of vLLM's environment, which answers where there is one.
     """
     python = model.vllm_python(vllm)
-    folder = model.resolve_base(name)
+    found_at = find_model(name)
+    folder, base = found_at.folder, found_at.base
     items = list(samples(place))
-    network, tokenizer = model.load_model(folder, model.pick_device()), model.load_tokenizer(folder)
+    network = model.load_model(folder, model.pick_device(), base=base)
+    tokenizer = model.load_tokenizer(folder)
     decoding = model.Decoding(max_new_tokens, temperature, seed=seed)
     with progress_bar("loss", quiet=quiet) as advance:
         losses = model.reference_loss(network, tokenizer, items, advance=advance)
@@ -203,7 +213,9 @@ def answer_once(
         else:
             del network  # vLLM wants the GPU for itself
             with TemporaryDirectory() as scratch:
-                answers = model.vllm_answer(python, folder, items, decoding, Path(scratch), advance=advance)
+                answers = model.vllm_answer(
+                    python, folder, items, decoding, Path(scratch), base=base, advance=advance
+                )
     judged = [judge.judge(item, a.text, None) for item, a in zip(items, answers, strict=True)]
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8") as lines:

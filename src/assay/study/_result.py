@@ -82,7 +82,7 @@ def assemble(context: StepContext) -> StudyResult:
         answers=tuple(_sheets(runs, items)),
         answer=curve.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
-        notes=tuple(config["notes"]),
+        notes=(*config["notes"], *(note for run in runs for note in run.notes)),
     )
 
 
@@ -108,6 +108,13 @@ class MeasuredRun:
         )
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
+
+    @property
+    def notes(self) -> list[str]:
+        """What training did otherwise than the recipe says; a shared trunk is the first rung's to tell."""
+        own = self.reports[-1:] if self.shared else self.reports[-2:]
+        name = f"{self.arm} {self.n_train} seed {self.seed}"
+        return [f"{name}: {note}" for report in own for note in report["notes"]]
 
     def points(self, items: Sequence[Sample]) -> list[Point]:
         """Return one point per type and metric."""

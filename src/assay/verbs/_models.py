@@ -18,6 +18,7 @@ def train(
     *,
     base: str = "pocket",
     recipe: str | None = None,
+    set: list[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     processes: int = 1,
@@ -39,7 +40,9 @@ def train(
     base
         `pocket`, a folder, or a Hugging Face id.
     recipe
-        A preset: pocket or belle (the default is the one that fits the base).
+        A preset: pocket, belle or belle-lora (the default is the one that fits the base).
+    set
+        A setting laid over the preset, `key=value` (adapter=qlora); may be repeated.
     seed
         Fixes order and dropout.
     device
@@ -60,7 +63,15 @@ def train(
 
     launch = Launch(processes, strategy, offload, machines, address)
     report: TrainReport = study.train_once(
-        place, out, base=base, recipe=recipe, seed=seed, device=device, launch=launch, quiet=progress.quiet
+        place,
+        out,
+        base=base,
+        recipe=recipe,
+        changes=set or (),
+        seed=seed,
+        device=device,
+        launch=launch,
+        quiet=progress.quiet,
     )
     return report
 
@@ -82,7 +93,7 @@ def answer(
     Parameters
     ----------
     model
-        `pocket`, a folder, or a Hugging Face id.
+        `pocket`, a folder, a Hugging Face id, or a model of a study (study:arm/rung).
     place
         The evaluation set.
     out
