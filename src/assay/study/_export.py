@@ -210,7 +210,7 @@ def _made(kind: str, origin: _Origin, settings: ExportSettings, source: Step) ->
     inputs, label = {"source": source}, f"{origin.place.label} {kind}"
     family, _, variant = kind.partition("-")
     if family == "gguf":
-        return Step("export-gguf", 1, f"{_STEPS}:gguf", {"kind": variant}, inputs, label=label)
+        return Step("export-gguf", 2, f"{_STEPS}:gguf", {"kind": variant}, inputs, label=label)
     by, bits = kind[:-1], int(kind[-1])
     config = {"bits": bits, "by": by, "max_tokens": settings.calibration_tokens, "shard": settings.shard}
     config |= {"threads": origin.measure["threads"]}
@@ -240,8 +240,6 @@ def _measured(
         return None, None
     label = f"{origin.place.label} {kind or 'before export'}"
     inputs = {"export": step, "evaluation": origin.evaluation}
-    if kind.startswith("gguf"):
-        inputs["source"] = step.inputs["source"]
     config = {name: origin.measure[name] for name in _MEASURE}
     where = {"device": settings.device}
     answers = Step("export-measure", 1, f"{_STEPS}:measure", config, inputs, where=where, label=label)

@@ -66,7 +66,7 @@ def gptq(context: StepContext) -> None:
 
 
 def gguf(context: StepContext) -> None:
-    """Write the whole model as a GGUF file, with a Modelfile for Ollama."""
+    """Write the whole model as a GGUF file; with it a Modelfile for Ollama, the tokenizer for `assay chat`."""
     source, folder = context.inputs["source"] / MODEL, context.out / MODEL
     folder.mkdir(exist_ok=True)
     made = model.write_gguf(
@@ -74,6 +74,7 @@ def gguf(context: StepContext) -> None:
     )
     write_json(context.out / "gguf.json", {"agreement": made.agreement, "notes": made.notes})
     model.write_modelfile(source, made.path)
+    model.load_tokenizer(source).save_pretrained(folder)
 
 
 def measure(context: StepContext) -> None:
@@ -120,13 +121,13 @@ class _Opened:
 def _opened(context: StepContext) -> Iterator[_Opened]:
     """Open what an export wrote as others will: a folder in transformers, a GGUF file in llama.cpp."""
     folder = context.inputs["export"] / MODEL
+    tokenizer = model.load_tokenizer(folder)
     if gguf := sorted(folder.glob("*.gguf")):
-        tokenizer = model.load_tokenizer(context.inputs["source"] / MODEL)
         with model.GgufModel(gguf[0], tokenizer) as opened:
             yield _Opened("llama.cpp", "cpu", opened.reference_loss, opened.answer)
         return
     device = model.pick_device(context.where["device"])
-    network, tokenizer = model.load_exported(folder, device), model.load_tokenizer(folder)
+    network = model.load_exported(folder, device)
     loss, answer = (
         partial(model.reference_loss, network, tokenizer),
         partial(model.answer, network, tokenizer),
