@@ -191,8 +191,7 @@ def _split_rule(tokenizer: Any, state: dict[str, Any]) -> tuple[str, tuple[str, 
         found = _encoded(_with_splits(state, name), texts)
         shares[name] = sum(a == b for a, b in zip(found, expected, strict=True)) / len(texts)
     best = max(shares, key=lambda name: shares[name])
-    alike = f"`{best}` encodes {shares[best]:.1%} of prompts alike"
-    return best, (f"llama.cpp lacks the tokenizer's split rule: {alike}",)
+    return best, (f"llama.cpp lacks the tokenizer's split rule: `{best}` stands in",)
 
 
 def _encoded(backend: Any, texts: Sequence[str]) -> list[list[int]]:
