@@ -66,7 +66,7 @@ def gptq(context: StepContext) -> None:
 
 
 def gguf(context: StepContext) -> None:
-    """Write the whole model as a GGUF file; with it a Modelfile for Ollama, the tokenizer for `assay chat`."""
+    """Write the whole model as a GGUF file, with a Modelfile for Ollama and the tokenizer for the chat."""
     source, folder = context.inputs["source"] / MODEL, context.out / MODEL
     folder.mkdir(exist_ok=True)
     made = model.write_gguf(
