@@ -20,6 +20,7 @@ from torch import Tensor
 from assay.core import AssayError
 from assay.data import replacing_text
 from assay.model._base import ADAPTER, base_name, load_whole
+from assay.model._merge import quiet
 from assay.model._recipe import Recipe
 
 FROZEN = "frozen.json"
@@ -33,6 +34,7 @@ class Frozen:
     quantized: Literal["nf4"] | None = None
 
 
+@quiet()
 def adapted(base: Path, recipe: Recipe, seed: int, device: str) -> Any:
     """Return a peft model: the base frozen, and adapters drawn from ``seed``."""
     _need("peft", recipe.adapter)
@@ -106,6 +108,7 @@ def write_adapter(
         file.write(json.dumps(asdict(frozen)) + "\n")
 
 
+@quiet()
 def load_merged(folder: Path, base: Path | None, device: str, attention: str | None = None) -> Any:
     """Load an adapter and add it into the weights of its base, in fp32."""
     if base is None:

@@ -32,6 +32,11 @@ Advance = Callable[[float, float, str], None]
 
 SAVE_EVERY_SECONDS = 20.0
 
+_LESS_TO_HOLD = (
+    "recipe.gradient_checkpointing or offload_activations, a smaller recipe.max_tokens, "
+    "adapter: lora or qlora, or several GPUs (where.launch)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -136,8 +141,7 @@ class _Run:
                 place=f"step {step}, device {self.engine.device}",
                 value=f"{int(self.table.lengths[rows].max())} tokens",
                 expected="more memory, or less to hold",
-                hint="recipe.gradient_checkpointing or offload_activations, a smaller recipe.max_tokens, "
-                "adapter: lora or qlora, or several GPUs (where.launch)",
+                hint=_LESS_TO_HOLD,
             )
         before, largest = self.micro_tokens, max(batch.ids.numel() for batch in batches)
         self.micro_tokens = min(before, largest) // 2
@@ -251,8 +255,19 @@ def train_full(
     advance: Advance = lambda done, total, unit: None,
 ) -> TrainReport:
     """Fine-tune on one device; see :class:`Trainer`."""
-    engine = LocalEngine(base, segment.recipe, segment.seed, pick_device(device))
-    return train_segment(engine, segment, state=state, table=table, order=order, out=out, advance=advance)
+    device = pick_device(device)
+    try:
+        engine = LocalEngine(base, segment.recipe, segment.seed, device)
+        return train_segment(engine, segment, state=state, table=table, order=order, out=out, advance=advance)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise AssayError(
+            "model and optimizer do not fit into memory",
+            place=f"device {device}",
+            expected="more memory, or less to hold",
+            hint=_LESS_TO_HOLD,
+        ) from error
 
 
 def trainer(name: str, launch: Launch | None = None) -> Trainer:
