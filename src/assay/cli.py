@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,7 +14,7 @@ from assay import __version__, verbs
 from assay.core import AssayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 HELP = """How much instruction data does a model need, which of it, and what would the next thousand buy?
 
@@ -63,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     tokens = [t for t in tokens if t not in ("--json", "--quiet")]
     verbs.progress.quiet = quiet or as_json
     try:
-        result = build()(tokens, exit_on_error=False, print_error=True)
+        with _apart(as_json):
+            result = build()(tokens, exit_on_error=False, print_error=True)
         show(result, as_json=as_json)
     except AssayError as error:
         _fail(str(error), as_json=as_json, error=error)
@@ -75,6 +78,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         raise SystemExit(0) from None
     raise SystemExit(0)
+
+
+@contextmanager
+def _apart(as_json: bool) -> Iterator[None]:
+    """Send what libraries and workers print to standard error, where standard output is to be JSON alone."""
+    if not as_json:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def show(result: Any, *, as_json: bool) -> None:

@@ -145,9 +145,8 @@ def _fallbacks(kind: str, tensors: dict[str, int]) -> list[str]:
 
 def _write_f16(folder: Path, tokenizer: Any, out: Path, advance: Advance) -> list[str]:
     """Write the f16 file and return notes."""
-    from transformers import AutoConfig
-
     import gguf
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
     _refuse(config, folder)
@@ -318,9 +317,8 @@ def _rope(config: Any) -> dict[str, Any]:
 @contextmanager
 def _tensors(folder: Path, config: Any, architecture: Any) -> Iterator[list[_Tensor]]:
     """Give the tensors to write, each to be read from its safetensors file when its turn comes."""
-    from safetensors import safe_open
-
     import gguf
+    from safetensors import safe_open
 
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
     tensors = _rope_factors(config)
