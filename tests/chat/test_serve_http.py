@@ -252,7 +252,9 @@ def test_too_many_questions_at_once_are_refused(server: Server) -> None:
     def ask() -> None:
         headers = {"authorization": f"Bearer {server.token}"}
         statuses.append(
-            httpx.post(f"{server.base}/v1/chat/completions", json=body, headers=headers).status_code
+            httpx.post(
+                f"{server.base}/v1/chat/completions", json=body, headers=headers, timeout=120
+            ).status_code
         )
 
     threads = [threading.Thread(target=ask) for _ in range(16)]
