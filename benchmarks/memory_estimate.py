@@ -18,6 +18,7 @@ import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -87,16 +88,19 @@ def measured(config: dict[str, Any], recipe: Recipe) -> dict[str, float]:
     from torch.distributed._tools.mem_tracker import MemTracker
     from transformers import AutoConfig, AutoModelForCausalLM, masking_utils
 
-    # With fake tensors transformers cannot see that rows are not packed, and would build masks.
-    masking_utils.find_packed_sequence_indices = lambda position_ids: None
-    torch.logsumexp = _logsumexp
     made = AutoConfig.for_model(**{"use_cache": False, "tie_word_embeddings": False} | _defaults(config))
     held = torch.bfloat16 if recipe.adapter != "none" and recipe.dtype == "bf16" else torch.float32
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(made, dtype=held)
         if recipe.adapter != "none":
             _adapt(model, recipe)
-    with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
+    with (
+        # With fake tensors transformers cannot see that rows are not packed, and would build masks.
+        patch.object(masking_utils, "find_packed_sequence_indices", lambda position_ids: None),
+        patch.object(torch, "logsumexp", _logsumexp),
+        FakeTensorMode(allow_non_fake_inputs=True),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         _materialise(model)
         if recipe.gradient_checkpointing:
