@@ -432,6 +432,8 @@ def _gigabytes(size: float) -> str:
 
 def _span(low: float, high: float) -> str:
     """Return a range of hours in the unit that reads best."""
+    if high < 1 / 60:
+        return "under a minute"
     unit, size = next(((u, h) for u, h in (("days", 24.0), ("h", 1.0)) if high >= 2 * h), ("min", 1 / 60))
     return (
         "–".join(f"{v / size:.0f}" if v >= 9.5 * size else f"{v / size:.1f}" for v in (low, high))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -66,6 +67,21 @@ class TrainReport:
     trace: tuple[tuple[int, float], ...]
     micro_tokens: int
     notes: tuple[str, ...] = ()
+
+    def __rich__(self) -> str:
+        """Return it in a few lines: the trace in ten parts of the run, each with its mean loss."""
+        from rich.markup import escape
+
+        lines = [
+            f"{self.steps:,} steps, {self.samples:,} samples, {self.tokens:,} tokens on {self.device}, "
+            f"{self.seconds:,.0f} s"
+        ]
+        losses = [loss for _, loss in self.trace]
+        if losses:
+            edges = [len(losses) * part // 10 for part in range(11)]
+            means = [sum(losses[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
+            lines.append("loss in nats a learned token: " + " → ".join(f"{mean:.3f}" for mean in means))
+        return escape("\n".join([*lines, *self.notes]))
 
 
 class Trainer(Protocol):

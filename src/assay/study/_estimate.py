@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from assay import model
 from assay.core import AssayError
@@ -60,6 +61,18 @@ def _smallest(
     if launch.processes > 1:
         return model.DEVICES["a100-80"], launch
     return model.smallest_machine(shape, recipe) or (model.DEVICES["h200"], launch)
+
+
+def estimate_here(
+    base: Path, recipe: model.Recipe, tokens: float, device: str, launch: model.Launch | None
+) -> model.TrainingEstimate | None:
+    """Estimate a training on ``tokens`` on this machine; None for a base whose family has no estimate."""
+    try:
+        shape = model.read_shape(base)
+    except AssayError:
+        return None
+    found = (None if device == "cpu" else model.this_gpu()) or model.DEVICES["cpu"]
+    return model.estimate_training(shape, recipe, found, launch=launch or model.Launch(), tokens=tokens)
 
 
 def estimate_ladder(ladder: Ladder) -> model.TrainingEstimate | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -19,6 +20,7 @@ from assay.core import AssayError, Point, Reading, Sample, digest, task_type
 from assay.data import testbed
 from assay.plan import progress_bar
 from assay.study._config import recipe_of
+from assay.study._estimate import estimate_here
 from assay.study._find import find_model
 
 
@@ -152,6 +154,9 @@ def train_once(
         raise AssayError("no usable sample", place=place, hint="`assay data inspect` shows why")
     order = np.random.default_rng(seed).permutation(len(table))
     segment = model.Segment(chosen, seed, len(table), 0, chosen.steps(len(table)))
+    estimate = estimate_here(folder, chosen, chosen.epochs * int(table.lengths.sum()), device, launch)
+    if estimate is not None and not quiet:
+        print(estimate, file=sys.stderr)
     with progress_bar("train", quiet=quiet) as advance:
         report = model.trainer(chosen.trainer, launch)(
             segment,
