@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import Any, Literal
 
 from assay.core import AssayError, Sample
@@ -92,9 +93,12 @@ def group_size(columns: Iterator[int] | Sequence[int]) -> int:
     return next((size for size in _GROUPS if shared % size == 0), -1)
 
 
+@quiet()
 def _llmcompressor() -> tuple[Any, Any]:
     os.environ.setdefault("LLM_COMPRESSOR_LOG_LEVEL", "CRITICAL")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Its bars would hold a lock between processes, which a worker that ends leaves behind with a warning.
+    import_module("tqdm").tqdm.set_lock(RLock())
     try:
         oneshot: Any = import_module("llmcompressor").oneshot
         modifier: Any = import_module("llmcompressor.modifiers.gptq").GPTQModifier
