@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from assay.web import LANGUAGES
+from assay import web
 
-_TEXTS: Mapping[str, tuple[str, str]] = {
+_TEXTS: Mapping[str, tuple[str, str]] = web.TEXTS | {
     # types of use
     "type.math": ("math", "数学"),
     "type.code": ("code", "代码"),
@@ -25,16 +24,9 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     # every page
     "page.eyebrow": ("annotation", "标注"),
     "page.skip": ("To the work", "跳到正文"),
-    "page.language": ("中文", "English"),
-    "page.theme.auto": ("Colours: as the system", "配色：跟随系统"),
-    "page.theme.dark": ("Colours: dark", "配色：深色"),
-    "page.theme.light": ("Colours: light", "配色：浅色"),
     "page.help": ("Keys", "快捷键"),
-    "page.leave": ("Log out", "退出"),
     "page.overview": ("Overview", "总览"),
     # login
-    "login.title": ("Log in", "登录"),
-    "login.token": ("Token from the terminal", "终端中显示的令牌"),
     "login.name": ("Your name", "您的名字"),
     "login.name.help": (
         "Your labels will carry this name. It cannot be changed later.",
@@ -42,14 +34,8 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "login.as": ("Go on as {name}", "以 {name} 的身份继续"),
     "login.begin": ("Begin", "开始"),
-    "login.go": ("Continue", "继续"),
-    "login.bad": ("This token is not valid.", "令牌无效。"),
     "login.taken": ("Another annotator has this name.", "已有其他标注者使用这个名字。"),
     "login.empty": ("A name has 1 to 40 visible characters.", "名字须为 1 到 40 个可见字符。"),
-    "login.lead": (
-        "Open the link that the terminal showed, or paste its token here.",
-        "请打开终端中显示的链接，或在此粘贴其中的令牌。",
-    ),
     # overview
     "overview.title": ("{done} of {n} items labelled", "已标注 {done} / {n} 题"),
     "overview.next": ("Go to the next open item", "前往下一道未标注的题"),
@@ -147,7 +133,6 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "said.restored": ("An earlier version was restored.", "已恢复较早的版本。"),
     "said.finished": ("All your items are labelled.", "您的题目已全部标注。"),
     # errors
-    "error.title": ("That did not work", "操作未成功"),
     "error.401": ("You are not logged in.", "您尚未登录。"),
     "error.403": ("The request came from elsewhere and was refused.", "请求来自别处，已被拒绝。"),
     "error.404": ("There is no such page.", "没有这个页面。"),
@@ -155,7 +140,6 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "error.422": ("The form is not whole.", "表单不完整。"),
     "error.503": ("The database does not answer. Try again.", "数据库没有应答，请重试。"),
     # keys
-    "keys.title": ("Keys", "快捷键"),
     "keys.help": ("show or hide this list", "显示或隐藏此列表"),
     "keys.next": ("next item, previous item", "下一题、上一题"),
     "keys.score": ("score from 0 to 1", "从 0 到 1 打分"),
@@ -171,20 +155,13 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "keys.stay": ("save and stay", "保存并留在本题"),
     "keys.overview": ("overview", "总览"),
     "keys.leave": ("leave a field", "离开输入框"),
-    "keys.close": ("Close", "关闭"),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Interface text in one language."""
+class Words(web.Words):
+    """Interface text of these pages in one language."""
 
-    language: str
-
-    def __call__(self, key: str, **parts: object) -> str:
-        """Return the text of ``key`` with ``{parts}`` filled in; raises ``KeyError`` for an unknown key."""
-        text = _TEXTS[key][LANGUAGES[self.language]]
-        return text.format(**parts) if parts else text
+    texts = _TEXTS
 
     def type(self, name: str | None) -> str:
         """Return the shown name of a type of use; a user's own type is shown as it is."""

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from assay.web import LANGUAGES
+from assay import web
 
-_TEXTS: Mapping[str, tuple[str, str]] = {
+_TEXTS: Mapping[str, tuple[str, str]] = web.TEXTS | {
     "page.eyebrow": ("studies and models", "实验与模型"),
     "page.skip": ("To the content", "跳到正文"),
     "page.studies": ("Studies", "实验"),
     "page.chat": ("Chat", "对话"),
-    "page.language": ("中文", "English"),
-    "page.theme.auto": ("Colours: as the system", "配色：跟随系统"),
-    "page.theme.dark": ("Colours: dark", "配色：深色"),
-    "page.theme.light": ("Colours: light", "配色：浅色"),
     "page.keys": ("Keys", "快捷键"),
-    "page.leave": ("Log out", "退出"),
     # login
-    "login.title": ("Log in", "登录"),
-    "login.lead": (
-        "Open the link that the terminal showed, or paste its token here.",
-        "请打开终端中显示的链接，或在此粘贴其中的令牌。",
-    ),
-    "login.token": ("Token from the terminal", "终端中显示的令牌"),
-    "login.go": ("Continue", "继续"),
-    "login.bad": ("This token is not valid.", "令牌无效。"),
     # studies
     "studies.title": ("Studies", "实验"),
     "studies.none": (
@@ -85,7 +71,6 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "chat.failed": ("The answer failed: {problem}", "回答失败：{problem}"),
     "chat.unreachable": ("The server does not answer.", "服务器没有响应。"),
     # keys
-    "keys.title": ("Keys", "快捷键"),
     "keys.send": ("ask", "发送"),
     "keys.line": ("new line", "换行"),
     "keys.stop": ("stop the answer, leave the field", "停止回答、离开输入框"),
@@ -97,9 +82,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "keys.model": ("choose the model", "选择模型"),
     "keys.beside": ("choose the one beside it", "选择并排的模型"),
     "keys.help": ("show the keys", "显示快捷键"),
-    "keys.close": ("Close", "关闭"),
     # errors
-    "error.title": ("That did not work", "操作未成功"),
     "error.401": ("Please log in again.", "请重新登录。"),
     "error.403": ("The request does not come from this page. Load it again.", "请求不是来自本页面，请刷新。"),
     "error.404": ("There is nothing here.", "这里没有内容。"),
@@ -111,16 +94,10 @@ SCRIPTED = ("you", "waiting", "stopped", "cut", "dropped", "tokens", "failed", "
 """Texts that the script of the chat page shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Interface text in one language."""
+class Words(web.Words):
+    """Interface text of these pages in one language."""
 
-    language: str
-
-    def __call__(self, key: str, **parts: object) -> str:
-        """Return the text of ``key`` with ``{parts}`` filled in; raises ``KeyError`` for an unknown key."""
-        text = _TEXTS[key][LANGUAGES[self.language]]
-        return text.format(**parts) if parts else text
+    texts = _TEXTS
 
     @property
     def scripted(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What servers of pages share: who may come in, where they listen, in which language they speak."""
 
 from assay.web._guard import HEADERS, MAX_BYTES, Guard, allowed_hosts, is_loopback
-from assay.web._languages import LANGUAGES, preferred
+from assay.web._languages import LANGUAGES, TEXTS, Words, preferred
 from assay.web._serve import address, bind, local, run, warn
 from assay.web._static import static
 
@@ -9,7 +9,9 @@ __all__ = [
     "HEADERS",
     "LANGUAGES",
     "MAX_BYTES",
+    "TEXTS",
     "Guard",
+    "Words",
     "address",
     "allowed_hosts",
     "bind",
