@@ -316,7 +316,7 @@ class Bench:
 
 
 def ladder(base: Path, size: Size, device: str, work: Path) -> list[dict[str, Any]]:
-    """Run a study of the larger sibling on the testbed; return its points with the time of each training."""
+    """Run a study of the larger sibling on the testbed; return its points."""
     from assay import study
 
     config = study.parse_config(
@@ -379,13 +379,14 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=["llama", "bloom"], choices=["llama", "bloom"])
     parser.add_argument("--no-ladder", action="store_true")
     parser.add_argument("--quick", action="store_true", help="the same as --device cpu --tiny")
-    parser.add_argument("--out", type=Path, default=Path("runs/gpu_training.json"))
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     tiny, device = arguments.tiny or arguments.quick, "cpu" if arguments.quick else arguments.device
     if device == "cuda" and not torch.cuda.is_available():
         print("skipped: no GPU here; --device cpu --tiny runs the same on tiny shapes")
         return
     size = SMALL if tiny else Size()
+    written = arguments.out or Path("runs") / f"gpu_training{'-tiny' if tiny else ''}.json"
     rows: list[Row] = []
     points: list[dict[str, Any]] = []
     found: dict[str, Any] = {"machine": machine(device), "size": asdict(size)}
@@ -395,8 +396,8 @@ def main() -> None:
         def write() -> None:
             found["rows"] = [{**asdict(row), "off": row.off} for row in rows]
             found["ladder"] = points
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            arguments.out.write_text(json.dumps(found, indent=1))
+            written.parent.mkdir(parents=True, exist_ok=True)
+            written.write_text(json.dumps(found, indent=1))
 
         for name in arguments.models:
             shape = SHAPES[name] | (TINY[name] if tiny else {})

@@ -96,11 +96,15 @@ def known(values: Sequence[float | None]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--belle", required=True)
+    parser.add_argument("--belle")
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--answers", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/local-judge"))
     parser.add_argument("--lessons", type=int, default=6000)
     given = parser.parse_args()
+    if given.belle is None:
+        print("skipped: give BELLE's evaluation set by --belle")
+        return
     given.out.mkdir(parents=True, exist_ok=True)
     rubrics = given.out / "rubrics.toml"
     rubrics.write_text(GENERAL + "".join(RUBRIC.format(kind=kind) for kind in TASK_TYPES), "utf-8")

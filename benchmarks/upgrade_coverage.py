@@ -68,7 +68,9 @@ def main() -> None:
     """Print one row a truth and correlation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=100)
-    worlds = parser.parse_args().worlds
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    worlds = 4 if given.quick else given.worlds
     print(f"{'truth':12} {'rho':>4}  " + "  ".join(f"{n:,} {what:8}" for n in (8000, 4000) for what in
           ("data", "model", "contrast", "per cost")))  # fmt: skip
     for rho in (0.0, 0.7):

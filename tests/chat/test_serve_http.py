@@ -246,16 +246,17 @@ def test_a_client_that_goes_away_stops_its_answer(raw: httpx.Client) -> None:
 
 
 def test_too_many_questions_at_once_are_refused(server: Server) -> None:
-    body = {"model": "pocket", "messages": ENDLESS, "max_tokens": 150, "temperature": 0}
+    body = {"model": "pocket", "messages": ENDLESS, "max_tokens": 300, "temperature": 0}
     statuses: list[int] = []
+    gate = threading.Barrier(16)
+    headers = {"authorization": f"Bearer {server.token}"}
+    client = httpx.Client(
+        base_url=server.base, headers=headers, timeout=120, limits=httpx.Limits(max_connections=None)
+    )
 
     def ask() -> None:
-        headers = {"authorization": f"Bearer {server.token}"}
-        statuses.append(
-            httpx.post(
-                f"{server.base}/v1/chat/completions", json=body, headers=headers, timeout=120
-            ).status_code
-        )
+        gate.wait()
+        statuses.append(client.post("/v1/chat/completions", json=body).status_code)
 
     threads = [threading.Thread(target=ask) for _ in range(16)]
     for thread in threads:

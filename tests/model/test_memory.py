@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,8 +72,9 @@ def test_memory_that_runs_out_halves_the_micro_batches(tokenizer: Any, long: Pat
     write_long(tokenizer, huge, samples=2, words=8000)
     places = [str(squeezed_out), str(huge), "32", str(long), "120"]
     found = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *places], stdout=subprocess.PIPE, text=True, check=True
-    )
+        [sys.executable, "-c", SCRIPT, *places], stdout=subprocess.PIPE, text=True, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+    )  # fmt: skip
     lines = found.stdout.splitlines()
     refused, squeezed = (json.loads(line) for line in lines if line.startswith("{"))
     assert refused["problem"] == "a single sample does not fit into memory"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from hostile import NASTY
 
 from assay.core import (
     BASE_ARM,
@@ -43,7 +44,6 @@ RUNGS = (100, 300, 1000, 3000, 10000, 30000)
 SEEDS = (0, 1, 2)
 METRICS = ("score", "loss", "bits_per_byte")
 REFUSED = ("translation", "balanced")
-NASTY = "<script>alert('x')</script>\"&{{7*7}}"
 
 _ANSWERS = {
     "en": ("The answer is 42.", "Two plus two makes four.", "", "I cannot say, but 17 seems close.\nSo: 17."),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import NASTY
 from rich.console import Console
 
 from assay.core import (
@@ -32,7 +33,6 @@ from assay.report._bases import flops, render_bases_html, render_bases_markdown
 
 ARMS = ("random", "balanced")
 RUNGS = (100, 300, 1000, 3000, 10000, 30000)
-NASTY = "<script>alert('x')</script>\"&{{7*7}}"
 WORDS: tuple[UpgradeWord, ...] = ("undecided", "model", "data", "either", "neither")
 
 

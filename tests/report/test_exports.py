@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import NASTY
 from rich.console import Console
 
 from assay.core import OVERALL, ExportCard, ExportDrop, ExportedFile, ExportPage, StudyResult
@@ -23,7 +24,6 @@ from assay.report import (
 )
 from assay.report._export_words import cost_text, headline, sentence
 from assay.report._words import words
-from conftest import NASTY  # type: ignore[import-not-found]
 
 
 def drop(kind: str, metric: Any, cost: float, reach: float, word: Any) -> ExportDrop:

@@ -72,6 +72,8 @@ def micro_batches(
     Rows are dealt by length, so that all have about as much to do; a process with fewer micro-batches ends
     with empty ones, which learn nothing and still run, as the others wait for it.
     """
+    if world == 1:
+        return packed(table, rows, limit) if packing else bucketed(table, rows, limit, pad)
     lengths = table.lengths[rows]
     by_length = np.lexsort((np.arange(len(rows)), lengths))
     shares = [np.sort(by_length[place::world]) for place in range(world)]

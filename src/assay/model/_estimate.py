@@ -59,7 +59,10 @@ its Ampere GA102 and Ada white papers (3090, 4090: bf16 with fp32 sums); one thr
 
 
 def this_gpu() -> Device | None:
-    """Return this machine's first GPU with its own memory, as fast as its namesake; None without one."""
+    """Return this machine's first GPU with its own memory, as fast as its namesake; None without one.
+
+    One that is not known is taken to be as slow as a T4.
+    """
     import torch
 
     if not torch.cuda.is_available():

@@ -87,10 +87,10 @@ def write_gguf(
     """Write the model of ``folder`` to the file ``out`` and return what was written.
 
     The folder holds safetensors (sharded or not) of Llama, Mistral, Qwen 2 or 3, BLOOM, GPT-NeoX or Gemma 1
-    to 3, and its tokenizer; an adapter is merged first.  One tensor is in memory at a time.  ``q8_0`` and
-    ``q4_k`` (llama.cpp's Q4_K_M) go through an f16 file beside ``out``.  Raises :class:`AssayError` for an
-    architecture, a setting or a tokenizer that llama.cpp would compute differently or not at all, and
-    where the extra ``gguf`` is not installed.
+    to 3, and its tokenizer; merge an adapter first (:func:`assay.model.merge`).  One tensor is in memory at
+    a time.  ``q8_0`` and ``q4_k`` (llama.cpp's Q4_K_M) go through an f16 file beside ``out``.  Raises
+    :class:`AssayError` for an architecture, a setting or a tokenizer that llama.cpp would compute differently
+    or not at all, and where the extra ``gguf`` is not installed.
     """
     if kind not in get_args(GgufKind):
         raise AssayError("unknown kind", place="gguf", value=kind, expected=", ".join(get_args(GgufKind)))

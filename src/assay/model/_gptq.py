@@ -22,7 +22,7 @@ from assay.core import AssayError, Sample
 from assay.data import replacing_text
 from assay.model._base import load_model, load_tokenizer
 from assay.model._merge import SHARD, dress, quiet, save
-from assay.model._tokens import encode
+from assay.model._tokens import Encoded, encode
 
 Advance = Callable[[float, float, str], None]
 GPTQMODEL_PYTHON = "ASSAY_GPTQMODEL_PYTHON"
@@ -66,9 +66,7 @@ def quantize_gptq(
 
     compressor, modifier = _llmcompressor()
     network, tokenizer = load_model(folder, device), load_tokenizer(folder)
-    rows = [row for row in encode(tokenizer, samples, max_tokens) if len(row.ids) > 1]
-    if not rows:
-        raise AssayError("no sample to calibrate on", place="calibration", expected="a data set of samples")
+    rows = _calibration(tokenizer, samples, max_tokens)
     layers, head = _linear(network)
     group = group_size(columns for _, columns in layers)
     weights: dict[str, Any] = {"num_bits": bits, "type": "int", "symmetric": True}
@@ -85,6 +83,14 @@ def quantize_gptq(
         save(network, folder, out, torch.bfloat16, shard, save_compressed=True)
     _name_head(out / "config.json", head)
     return Quantized(bits, group, len(layers), (head,), len(rows), sum(len(row.ids) for row in rows))
+
+
+def _calibration(tokenizer: Any, samples: Sequence[Sample], max_tokens: int) -> list[Encoded]:
+    """Return the samples as the model reads them; raise where there is none to measure an error on."""
+    rows = [row for row in encode(tokenizer, samples, max_tokens) if len(row.ids) > 1]
+    if not rows:
+        raise AssayError("no sample to calibrate on", place="calibration", expected="a data set of samples")
+    return rows
 
 
 def group_size(columns: Iterator[int] | Sequence[int]) -> int:
@@ -189,7 +195,7 @@ def quantize_gptqmodel(
             hint="--to gptq8 and gptq4 need none: they are written by llmcompressor",
         )  # fmt: skip
     network, tokenizer = load_model(folder), load_tokenizer(folder)
-    rows = [list(row.ids) for row in encode(tokenizer, samples, max_tokens) if len(row.ids) > 1]
+    rows = [list(row.ids) for row in _calibration(tokenizer, samples, max_tokens)]
     layers, head = _linear(network)
     made = Quantized(
         bits, group_size(c for _, c in layers), len(layers), (head,), len(rows), sum(map(len, rows))
@@ -203,7 +209,7 @@ def quantize_gptqmodel(
         )
     if done.returncode:
         raise AssayError(
-            "gptqmodel failed", place=python, value=done.stderr.strip().splitlines()[-1:],
+            "gptqmodel failed", place=python, value="".join(done.stderr.strip().splitlines()[-1:]),
             hint=f"{python} -c 'import gptqmodel' shows whether it is installed",
         )  # fmt: skip
     dress(network, folder).save_pretrained(out)

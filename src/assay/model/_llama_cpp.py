@@ -59,10 +59,6 @@ class GgufModel:
         """Tokens that the model was made for, question and answer."""
         return int(self._lib.llama_model_n_ctx_train(self._model))
 
-    def tokens(self, text: str) -> list[int]:
-        """Return the ids that llama.cpp's own tokenizer gives for a rendered conversation."""
-        return _tokens(self._lib, self._vocab, text)
-
     def logits(self, ids: Sequence[int], places: Sequence[int]) -> Logits:
         """Return the logits [places, vocabulary] after the tokens at ``places`` of one text."""
         with self._session(len(ids)) as session:
@@ -265,8 +261,8 @@ def _library() -> Any:
 
 
 def _listen(level: int, text: bytes, data: object) -> None:
-    # 2 and 3 are warnings and errors.
-    if level in (2, 3):
+    # 3 and 4 are warnings and errors (ggml.h).
+    if level in (3, 4):
         _said.append(text.decode("utf-8", "replace").strip())
 
 

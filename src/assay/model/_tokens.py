@@ -161,14 +161,11 @@ class TokenTable:
         self._ids: npt.NDArray[np.uint32] = np.load(folder / "ids.npy", mmap_mode="r")
         self._learned: npt.NDArray[np.bool_] = np.load(folder / "learned.npy", mmap_mode="r")
         self._offsets: npt.NDArray[np.int64] = np.load(folder / "offsets.npy")
+        self.lengths: npt.NDArray[np.int64] = np.diff(self._offsets)
+        """Tokens of each row [rows]."""
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row [rows]."""
-        return np.diff(self._offsets)
 
     def row(self, index: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return ids [n] and loss mask [n] of one row."""

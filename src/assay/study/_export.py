@@ -359,7 +359,7 @@ def _publish(
             text.write(report.model_card(card, file_))
     if card.study is not None:
         with data.replacing_text(folder / "data_card.md") as text:
-            text.write(report.data_card(card.study))
+            text.write(report.data_card(replace(card.study, language=page.language)))
     report.write_export_page(page, folder / PAGE)
 
 

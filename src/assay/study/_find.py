@@ -92,8 +92,13 @@ class StudyModels:
         return Store(self.store, create=False)
 
 
-def write_models(folder: Path, store: Store, ladder: Ladder, runs: Iterable[RunSteps]) -> None:
-    """Write down which models a study has and where, before they are trained."""
+def write_models(
+    folder: Path, store: Store, ladder: Ladder, runs: Iterable[RunSteps], *, of_several: bool
+) -> None:
+    """Write down which models a study has and where, before they are trained.
+
+    ``of_several``: the folder is that of one base among others, a level below its study's.
+    """
     rows = [
         {"arm": run.arm, "n_train": run.n_train, "seed": run.seed}
         | {"key": run.branch and run.branch.key, "base": str(Path(run.answer.where["base"]).resolve())}
@@ -102,7 +107,7 @@ def write_models(folder: Path, store: Store, ladder: Ladder, runs: Iterable[RunS
     write_json(
         folder / MODELS,
         {"store": str(store.root.resolve()), "evaluation": ladder.evaluation.key}
-        | {"pool_samples": ladder.summary.samples, "models": rows},
+        | {"pool_samples": ladder.summary.samples, "of_several": of_several, "models": rows},
     )
 
 
@@ -146,8 +151,17 @@ def study_folders(runs: Path = Path("runs")) -> list[Path]:
 
 def study_name(folder: Path) -> str:
     """Return the name of a study's folder: ``study``, or ``study/base`` where it is that of a base."""
-    several = (folder.parent / "result.json").is_file()
+    several = (folder.parent / "result.json").is_file() or _is_one_of_several(folder / MODELS)
     return f"{folder.parent.name}/{folder.name}" if several else folder.name
+
+
+def _is_one_of_several(listed: Path) -> bool:
+    """Say whether a list of models, which is there before any result, is that of one base among others."""
+    try:
+        found: dict[str, Any] = json.loads(listed.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(found.get("of_several", False))
 
 
 def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:

@@ -18,11 +18,11 @@ _Manifest: TypeAlias = Mapping[str, Any]
 class Kept:
     """``evaluation`` and ``pool`` as steps that are done; ``measure`` and ``judge`` as settings of theirs.
 
-    ``judge`` is None where nothing was judged.
+    ``judge`` is None where nothing was judged, ``pool`` where no model was trained on it yet.
     """
 
     evaluation: Step
-    pool: Step
+    pool: Step | None
     measure: Mapping[str, Any]
     judge: Mapping[str, Any] | None
 
@@ -44,10 +44,11 @@ def kept(models: StudyModels, model: StudyModel) -> Kept:
             "the study has not measured the model yet", place=str(models.folder), value=model.name,
             hint="`assay study run` with its file goes on where it stopped",
         )  # fmt: skip
+    pool = _pool(manifests, models)
     judged = _latest(manifests, "judge", lambda manifest: manifest["inputs"].get("answers") == answered)
     return Kept(
         evaluation=_done(manifests, models.evaluation),
-        pool=_done(manifests, _pool(manifests, models)),
+        pool=None if pool is None else _done(manifests, pool),
         measure=manifests[answered]["config"],
         judge=None if judged is None else manifests[judged]["config"],
     )
@@ -59,9 +60,11 @@ def _latest(manifests: Mapping[str, _Manifest], name: str, wanted: Callable[[_Ma
     return max(found, key=lambda key: str(manifests[key]["started"]), default=None)
 
 
-def _pool(manifests: Mapping[str, _Manifest], models: StudyModels) -> str:
-    """Return the key of the pool that the study's models were trained on."""
-    trained = next(model.key for model in models.models if model.key in manifests)
+def _pool(manifests: Mapping[str, _Manifest], models: StudyModels) -> str | None:
+    """Return the key of the pool that the study's models were trained on; None where there is none."""
+    trained = next((model.key for model in models.models if model.key in manifests), None)
+    if trained is None:
+        return None
     return str(manifests[manifests[str(trained)]["inputs"]["tokens"]]["inputs"]["pool"])
 
 

@@ -206,6 +206,11 @@ def answer_once(
     python = model.vllm_python(vllm)
     found_at = find_model(name)
     folder, base = found_at.folder, found_at.base
+    if folder.suffix == ".gguf":
+        raise AssayError(
+            "a GGUF file answers in chat only", place=name, expected="a model's folder",
+            hint="`assay chat`, or name the folder that it was made from",
+        )  # fmt: skip
     items = list(samples(place))
     network = model.load_model(folder, model.pick_device(), base=base)
     tokenizer = model.load_tokenizer(folder)

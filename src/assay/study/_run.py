@@ -89,7 +89,7 @@ def run(
         planning.run([evaluation, samples], store, workers, quiet=quiet)
         graph = study_graph(study, evaluation, samples, read_summary(store, samples))
         for name, part in graph.parts.items():
-            write_models(target / name, store, part.ladder, part.runs)
+            write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
         store.register(study.name, [graph.final])
         planning.run([graph.final], store, workers, quiet=quiet)
     for name, part in graph.parts.items():

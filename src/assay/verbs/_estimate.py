@@ -45,7 +45,7 @@ def estimate(
     gpu
         A well-known one: t4, v100-16, v100-32, 3090, 4090, a100-40, l40s, a100-80, h100, h200; or cpu.
     memory
-        Of one device, in GB; without it and --gpu, the smallest well-known machine that fits.
+        Of one device, in GiB; without it and --gpu, the smallest well-known machine that fits.
     strategy
         How devices share it: fsdp, or DeepSpeed's zero2 or zero3.
     offload
