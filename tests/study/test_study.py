@@ -20,7 +20,7 @@ from assay import data, study
 from assay.core import BASE_ARM, OVERALL, AssayError, Sample, StudyResult
 from assay.data import testbed
 from assay.plan import Store
-from assay.study._steps import _shuffled
+from assay.study.steps._order import _shuffled
 
 Small = tuple[Path, StudyResult]
 
