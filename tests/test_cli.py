@@ -188,7 +188,7 @@ def test_the_testbed_can_be_written_inspected_converted_and_shown(tmp_path: Path
     assert learned
     assert "<|assistant|>" not in learned
     text = assay("data", "show", "pool.jsonl", "--row", "3", cwd=tmp_path).stdout
-    assert "the loss counts" in text
+    assert "of them in the loss" in text
 
 
 def test_training_and_answering_once(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from assay.generation import (
 )
 from assay.selection import holding, prompt_of
 from assay.verbs._evalset import evalset_sample, evalset_split
+from assay.view import print_value, said
 
 PASSAGES = (
     "The harbour master keeps a log of every ship that enters the bay between dusk and dawn each winter.",
@@ -202,7 +203,7 @@ def test_too_small_a_pool_is_said_and_losses_are_named(tmp_path: Path) -> None:
         [write(tmp_path / "p.jsonl", rows)], out=tmp_path / "e.jsonl", train=tmp_path / "t.jsonl", n=100
     )
     assert found.items == 60 and found.short == 40
-    assert any("type closed_qa lost 30 training samples (100%)" in text for text in found.alarms)
+    assert any("type closed QA lost 30 training samples (100 %)" in said(text) for text in found.alarms)
 
 
 @pytest.mark.parametrize(
@@ -265,10 +266,10 @@ def test_a_small_type_says_what_it_can_show(tmp_path: Path) -> None:
     small = by_type["translation"]
     assert small.taken == 50 and small.detectable == pytest.approx(0.0713, abs=1e-4)
     assert found.untyped == 1 and found.repeated == 1 and found.items == 333
-    assert any(note.startswith("translation: 50 of 283 items, which show 0.071") for note in found.notes)
+    assert any(said(n).startswith("translation: 50 of 283 items, which detect 0.071") for n in found.notes)
     taken = samples_of(out)
     assert Counter(s.language for s in taken if s.type == "open_qa") == {"en": 142, "zh": 141}
-    assert "you need 283 items" in found.headline
+    assert "you need 283 items per type" in said(found.headline)
 
 
 def test_holm_caps_and_sds_change_sizes(tmp_path: Path) -> None:
@@ -318,5 +319,5 @@ def test_the_verbs_are_commands(pool: str, tmp_path: Path, capsys: pytest.Captur
     sampled = app(["sample", out, "--out", str(tmp_path / "s.jsonl"), "--wanted", "0.03", "--most", "3"])
     for result, words in ((split, "48 evaluation items"), (sampled, "assay annotate")):
         assert json.loads(json.dumps(to_json(result)))
-        Console(width=140).print(result)
+        print_value(result, Console(width=140))
         assert words in capsys.readouterr().out

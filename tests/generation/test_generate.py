@@ -25,6 +25,7 @@ from assay.data import language_of, read, testbed, write
 from assay.generation import FilterRules, GenerateConfig, GenerateReport
 from assay.jobs._generate import GenerateFiles, generate_file, quotas_of
 from assay.llm import Budget, Chat, ChatConfig, Sampling
+from assay.view import print_value
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "llm"))
@@ -339,7 +340,7 @@ def test_the_verb(tmp_path: Path, server: Running) -> None:
     finally:
         _progress.quiet = quiet
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
-    console.print(report)
+    print_value(report, console)
     assert "8 of 8 wanted (enough)" in console.export_text()
 
 

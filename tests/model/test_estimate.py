@@ -21,6 +21,7 @@ from assay.model import (
     smallest_machine,
     training_memory,
 )
+from assay.view import said
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -182,14 +183,15 @@ def test_the_sentence_says_what_fits_and_what_would(tmp_path: Path) -> None:
     recipe = Recipe(dtype="bf16")
     fits = estimate_training(shape, recipe, DEVICES["a100-80"], launch=Launch(8), tokens=2e9)
     assert fits.fits and fits.change is None
-    assert str(fits).startswith("7.1B full, 8×80 GB: fits (") and str(fits).endswith(" h")
+    assert said(fits.said()).startswith("7.1B full, 8×80 GB: fits (") and said(fits.said()).endswith(" h")
     alone = estimate_training(shape, recipe, DEVICES["a100-80"])
     assert not alone.fits and alone.hours is None
-    assert "does not fit" in str(alone) and "devices (fsdp)" in str(alone) and "adapter lora" in str(alone)
+    for part in ("does not fit", "devices (fsdp)", "adapter lora"):
+        assert part in said(alone.said())
     larger = estimate_training(shape, recipe, DEVICES["h200"])
-    assert str(larger).endswith("use gradient checkpointing")
+    assert said(larger.said()).endswith("use gradient checkpointing")
     nothing = replace(DEVICES["t4"], memory=0.5)
-    assert "no change" in str(estimate_training(shape, replace(recipe, adapter="qlora"), nothing))
+    assert "no change" in said(estimate_training(shape, replace(recipe, adapter="qlora"), nothing).said())
 
 
 def test_what_is_said_to_fit_does_fit(tmp_path: Path) -> None:

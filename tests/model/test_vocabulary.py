@@ -33,6 +33,7 @@ from assay.model import (
 )
 from assay.model._vocabulary import extended, learn_tokens
 from assay.verbs import vocabulary_extend
+from assay.view import print_value
 from tiny_models import FAMILIES
 
 PROBES = (
@@ -300,6 +301,6 @@ def test_verb_writes_the_model_and_says_what_texts_cost(tiny: Callable[..., Path
     assert done.report.new_tokens == 50
     assert len(load_tokenizer(tmp_path / "out")) == 650
     screen = Console(file=StringIO(), width=100)
-    screen.print(done)
+    print_value(done, screen)
     assert "tokens per Chinese character" in screen.file.getvalue()  # type: ignore[attr-defined]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "texts.txt"]

@@ -197,7 +197,7 @@ def test_only_a_token_opens(server: Server, page: httpx.Client) -> None:
 def test_pages_show_studies_and_load_nothing_from_elsewhere(page: httpx.Client) -> None:
     text = page.get("/", headers={"accept-language": "zh-CN"}).text
     assert "小实验 &amp; &lt;b&gt;x" in text and "<b>x" not in text
-    assert "可对话的模型：5 / 5" in text and "已完成" in text and "重新运行该实验" in text
+    assert "可对话的模型：5 / 5" in text and "已完成" in text and "重新运行该研究" in text
     for path in ("/", "/chat", "/login", "/nothing", "/static/chat.js"):
         reply = page.get(path)
         policy = reply.headers["content-security-policy"]

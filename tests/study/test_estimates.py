@@ -11,6 +11,7 @@ import pytest
 
 from assay import study, verbs
 from assay.core import AssayError
+from assay.view import said, value_markdown
 
 BLOOM = {"model_type": "bloom", "hidden_size": 4096, "n_layer": 30, "n_head": 32, "vocab_size": 250880}
 
@@ -24,7 +25,7 @@ def bloom(tmp_path: Path) -> str:
 def test_the_verb_needs_a_configuration_alone(bloom: str) -> None:
     found = verbs.estimate(bloom, set=["dtype=bf16"], samples=2_000_000, devices=8, memory=80)
     assert found.fits and found.device == "a100-80" and found.devices == 8
-    assert str(found).startswith("7.1B full, 8×80 GB: fits (")
+    assert said(found.said()).startswith("7.1B full, 8×80 GB: fits (")
     smaller = verbs.estimate(bloom, set=["dtype=bf16", "adapter=qlora"], gpu="4090")
     assert smaller.method == "QLoRA" and smaller.needs.trained < 0.01 * smaller.needs.parameters
 
@@ -47,5 +48,7 @@ def test_what_cannot_be_estimated_says_why(bloom: str) -> None:
 def test_a_plan_says_what_the_largest_run_takes(tmp_path: Path) -> None:
     config = study.read_config(Path(str(files("assay.study") / "demo.yaml")))
     where = replace(config.where, device="cpu", store=str(tmp_path))
-    (note,) = [n for n in study.plan(replace(config, where=where)).notes if n.startswith("largest run")]
-    assert note.startswith("largest run: 1.3M full, cpu: ") and note.endswith("min")
+    found = study.plan(replace(config, where=where))
+    (largest,) = found.largest
+    assert said(largest.said()).startswith("1.3M full, cpu: ") and said(largest.said()).endswith("min")
+    assert not found.pool_read and "Largest run: 1.3M full" in value_markdown(found)

@@ -13,6 +13,7 @@ from assay import verbs
 from assay.core import AssayError
 from assay.data import testbed
 from assay.verbs import ModelOptions
+from assay.view import said
 
 EVIL = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>'
 
@@ -86,7 +87,7 @@ def test_selections_stand_beside_their_baselines(rule: str, pool: str, tmp_path:
     for file in found.files:
         assert len(Path(file.path).read_text().splitlines()) == 40 == file.rows
     page = (tmp_path / "b.html").read_text()
-    assert "What the selection shifted" in page and "<img src=x" not in page
+    assert "What the selection changed" in page and "<img src=x" not in page
 
 
 def test_a_quota_of_lengths_keeps_the_length_of_the_pool(pool: str, tmp_path: Path) -> None:
@@ -121,11 +122,11 @@ def test_one_sample_is_explained(pool: str, tmp_path: Path) -> None:
         "selected": [str(tmp_path / "c.jsonl")],
     }
     by_place = verbs.explain(copy, [pool], **options)
-    assert "removed by the rule exact, for pool.jsonl:1" in by_place.fate
+    assert said(by_place.fate[0]).startswith("removed by the rule exact copy in favour of pool.jsonl:1")
     assert [s.name for s in by_place.scores] == ["len_out", "mtld"]
     assert by_place.scores[0].percentile is not None and 0 < by_place.scores[0].percentile <= 1
     kept = verbs.explain("pool.jsonl:300", [pool], **options)
-    assert kept.fate.startswith("kept by cleaning") and "selected in" in kept.fate
+    assert [said(fate).split(" ")[0] for fate in kept.fate] == ["kept", "selected"]
     assert len(kept.neighbours) == 5
     assert [n.similarity for n in kept.neighbours] == sorted(
         (n.similarity for n in kept.neighbours), reverse=True

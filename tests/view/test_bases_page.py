@@ -28,8 +28,15 @@ from assay.core import (
     UpgradeCost,
     UpgradeWord,
 )
-from assay.view import load_study, print_value, render_html, write_report
-from assay.view._bases import flops, render_bases_html, render_bases_markdown
+from assay.view import (
+    load_study,
+    print_value,
+    render_bases_html,
+    render_bases_markdown,
+    render_html,
+    write_report,
+)
+from assay.view._bases import flops
 
 ARMS = ("random", "balanced")
 RUNGS = (100, 300, 1000, 3000, 10000, 30000)

@@ -12,18 +12,29 @@ import pytest
 from hostile import NASTY
 from rich.console import Console
 
-from assay.core import OVERALL, ExportCard, ExportDrop, ExportedFile, ExportPage, StudyResult
+from assay.core import OVERALL, ExportCard, ExportDrop, ExportedFile, ExportPage, Page, StudyResult
 from assay.view import (
     data_card,
+    export_page,
     export_summary,
     model_card,
-    render_export,
+    page_html,
+    page_markdown,
+    print_page,
     render_html,
-    render_markdown,
+    report,
     stated_license,
 )
-from assay.view._export_words import cost_text, headline, sentence
+from assay.view._export import cost_text, headline, sentence
 from assay.view._words import words
+
+
+def render_export(page: ExportPage) -> str:
+    return page_html(export_page(page))
+
+
+def render_markdown(result: StudyResult) -> str:
+    return page_markdown(report(result))
 
 
 def drop(kind: str, metric: Any, cost: float, reach: float, word: Any) -> ExportDrop:
@@ -116,7 +127,7 @@ def test_the_report_has_a_section_only_where_there_are_exports(
 
 def test_the_terminal_shows_sizes_speeds_and_costs() -> None:
     console = Console(width=80, file=StringIO())
-    console.print(export_summary(page_of(), Path("runs/demo/exports/x")))
+    print_page(Page(tuple(export_summary(page_of()))), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for part in ("gguf-q4_k ", "1.51 MB (28 %)", "214", "97.5 %", "0.0012 ± 0.0004"):
         assert part in text

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from assay.core import (
-    PoolChange,
-    PoolColumn,
-    PoolExample,
-    PoolLoss,
-    PoolPage,
-    PoolRemoval,
+    Beside,
+    Column,
+    Example,
+    Facts,
+    Fold,
+    Heading,
+    Histogram,
+    Items,
+    Marked,
+    Page,
+    Paragraph,
+    Scatter,
+    Smoothed,
     StudyResult,
+    Table,
+    say,
 )
-from assay.view import render_html, render_pool
+from assay.view import page_html, page_markdown, print_page, render_html, value_html, value_json, write_page
 
 
 @pytest.fixture
@@ -117,31 +130,55 @@ def test_the_printed_page_holds_the_charts(browser: Any, pages: dict[str, str]) 
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script> \u202egnihtemos ' + "长" * 300 + "x" * 300
 
 
-def pool_page(kind: str) -> PoolPage:
-    """Return a page of one kind with hostile text wherever text comes from data."""
-    shown = PoolExample("0" * 32, f"{EVIL}:1", EVIL, EVIL, -0.001, 1234)
-    column = PoolColumn(
-        "mtld", "words", 1, EVIL, 90, 10, EVIL, (1.0, 2.0, 3.0), tuple(float(i) for i in range(41)),
-        tuple(range(40)), tuple(reversed(range(40))) if kind == "select" else (), (shown,), (shown,),
-    )  # fmt: skip
-    removal = PoolRemoval("near", shown, shown, EVIL, 0.9, EVIL)
-    empty = PoolColumn(EVIL, "", 0, "", 0, 100, "", ())
-    return PoolPage(
-        kind, EVIL, 100, 40, (column, empty),
-        (PoolChange("length", "median", 1.0, 2.0), PoolChange("source", EVIL, 0.5, 0.9)),
-        {"near": 3, "rejected": 0}, (PoolLoss("source", EVIL, 3, 20, "near"),), (removal,),
+def hostile_page(language: str) -> Page:
+    """Return every kind of block with hostile text wherever text comes from data."""
+    shown = Example("0" * 32, f"{EVIL}:1", EVIL, EVIL, -0.001, 1234)
+    counts = tuple(range(40))
+    said = say("pool.undefined.why", n=3, why=EVIL)
+    grid = tuple(100.0 * 1.1**i for i in range(41))
+    return Page(
+        (
+            Heading(EVIL, 1), Paragraph(said), Paragraph(EVIL, "warning"), Items((EVIL, said), "warning"),
+            Table(
+                tuple(map(Column, (EVIL, "n", "", "word", "90 %"), ("@type", ",", "bar", "@word", "gain"))),
+                ((EVIL, 3, 3, "rising", (0.1, 0.2)), (None,) * 5, ("", 0, 0, EVIL, (None, None))),
+                EVIL, EVIL, (0,),
+            ),
+            Heading(EVIL),
+            Facts(((EVIL, EVIL), (said, None), ("counts", {EVIL: 3}), ("names", (EVIL, said)))),
+            Marked(((EVIL, True), ("", False), (EVIL, False))),
+            Fold(EVIL, (Beside(((shown,), (shown, shown))),)),
+            Histogram(EVIL, tuple(float(i) for i in range(41)), counts, tuple(reversed(counts))),
+            Scatter((0.1, 0.2, 0.4), (0.1, 0.25, 0.3), (False, True, False), EVIL, EVIL),
+            Scatter((0.1, 0.2, 0.4), (0.1, -0.25, 0.3), (False, True, False), EVIL, EVIL, residuals=True),
+            Smoothed(EVIL, grid, grid, grid, grid, (200.0,), (300.0,), (150.0, 200.0, 300.0), EVIL, EVIL),
+        ),
+        language, EVIL, EVIL, EVIL,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["score", "clean", "select"])
 @pytest.mark.parametrize(("language", "width", "scheme"), [("en", 360, "dark"), ("zh", 1280, "light")])
-def test_pages_about_pools_fit_and_run_nothing(
-    browser: Any, tmp_path: Path, kind: str, language: str, width: int, scheme: str
+def test_pages_of_blocks_fit_and_run_nothing(
+    browser: Any, tmp_path: Path, language: str, width: int, scheme: str
 ) -> None:
-    path = tmp_path / "pool.html"
-    path.write_text(render_pool(pool_page(kind), language), encoding="utf-8")
+    path = write_page(hostile_page(language), tmp_path / "page.html")
     page, troubles = visit(browser, path.as_uri(), width, scheme)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert troubles == [] and page.locator("img").count() == 0
+    assert page.locator("svg.chart").count() == 4 and page.locator(".sample").count() == 3
     page.close()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_form_shows_every_block_and_escapes_it(language: str) -> None:
+    page = hostile_page(language)
+    for made in (page_html(page), page_markdown(page), value_html(page)):
+        assert "<img" not in made and "onerror" in made
+    out = io.StringIO()
+    print_page(page, Console(file=out, width=80))
+    assert "onerror" in out.getvalue() and max(map(cell_len, out.getvalue().splitlines())) <= 80
+    data = json.loads(json.dumps(value_json(page)))
+    assert [b["kind"] for b in data["blocks"]] == [type(b).__name__.lower() for b in page.blocks]
+    table = data["blocks"][4]
+    assert table["rows"][1] == [None] * 5, "missing stays missing"

@@ -13,10 +13,14 @@ import pytest
 from rich.console import Console
 
 from assay.core import TASK_TYPES, CurvePower, DoubleDescent, Reading, StudyResult
-from assay.view import print_summary, print_value, render_html, render_markdown, sparkline
+from assay.view import page_markdown, print_page, print_value, render_html, report, sparkline, summary
 from assay.view._words import CATALOGUES
 
 SOURCES = Path(__file__).resolve().parents[2] / "src/assay/view"
+
+
+def render_markdown(result: StudyResult) -> str:
+    return page_markdown(report(result))
 
 
 def printed(value: object, width: int = 80) -> str:
@@ -132,14 +136,14 @@ def test_the_summary_fits_the_terminal(result: StudyResult, chinese: StudyResult
 
 def test_the_summary_names_the_report(result: StudyResult, tmp_path: Path) -> None:
     out = io.StringIO()
-    print_summary(result, Console(file=out, width=300), tmp_path)
+    print_page(summary(result, tmp_path), Console(file=out, width=300))
     assert str(tmp_path / "report.html") in out.getvalue()
 
 
 def test_next_runs_and_reasons_are_worded(result: StudyResult, chinese: StudyResult) -> None:
-    assert "3 more seeds at 30,000 (settles it: 0.72)" in render_html(result)
+    assert "3 more seeds at 30,000 (72 % chance to settle it)" in render_html(result)
     assert "3 seeds at 60,000" in render_html(result)
-    assert "在 30,000 条再加 3 个种子（可定论的概率 0.72）" in render_html(chinese)
+    assert "在 30,000 条再加 3 个种子（得出结论的概率 72 %）" in render_html(chinese)
 
 
 def test_curves_of_a_table_are_printed_with_verdicts(result: StudyResult) -> None:

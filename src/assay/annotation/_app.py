@@ -17,8 +17,8 @@ from assay.annotation._pages import Pages, Scale, neighbour, parse_label
 from assay.annotation._store import Login, Store
 from assay.annotation._tokens import Tokens
 from assay.annotation._values import Conflict, Form, Item, Label, Standing
-from assay.annotation._words import Words
 from assay.core import AssayError
+from assay.view import Words
 
 _STATIC = ("annotate.css", "annotate.js", "htmx.min.js", "LICENSES")
 _THEMES = ("auto", "dark", "light")
@@ -59,7 +59,7 @@ class Site:
     def words(self, request: Request, login: Login | None) -> Words:
         """Return the interface text: as chosen, as the server was told, or as the browser prefers."""
         chosen = (login and login.language) or self.language
-        return Words(chosen or web.preferred(request.headers.get("accept-language", "")))
+        return web.site_words(chosen or web.preferred(request.headers.get("accept-language", "")), "annotate")
 
     def find(self, position: int) -> Item:
         """Return the item at a position, or refuse."""
@@ -293,7 +293,7 @@ _DEEDS: dict[str, Callable[[_Turn, int], Response]] = {
 
 def _errors(app: FastAPI, site: Site) -> None:
     def answer(request: Request, status: int) -> Response:
-        words = Words(site.language or web.preferred(request.headers.get("accept-language", "")))
+        words = site.words(request, None)
         code = status if status in (401, 403, 404, 413, 503) else 422
         page = site.pages.render("error.jinja", words, None, text=words(f"error.{code}"))
         return HTMLResponse(page, status)

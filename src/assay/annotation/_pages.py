@@ -12,8 +12,8 @@ from assay.annotation._diff import difference
 from assay.annotation._export import agreement
 from assay.annotation._store import Login, Store
 from assay.annotation._values import Form, Item, Label, Standing, Task
-from assay.annotation._words import Words
 from assay.core import TASK_TYPES, AssayError, task_type
+from assay.view import Words
 
 if TYPE_CHECKING:
     from jinja2 import Environment

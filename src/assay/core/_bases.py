@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from assay.core._page import Shown
 from assay.core._points import Gain, StudyResult
 
 UpgradeWord: TypeAlias = Literal["data", "model", "either", "neither", "undecided"]
@@ -125,7 +126,7 @@ class BaseResult:
 
 
 @dataclass(frozen=True, slots=True)
-class BasesResult:
+class BasesResult(Shown):
     """A study over several base models, smallest first."""
 
     name: str

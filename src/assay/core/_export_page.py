@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from assay.core._page import Shown
+
 
 @dataclass(frozen=True, slots=True)
 class ExportDrop:
@@ -56,7 +58,7 @@ class ExportedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportPage:
+class ExportPage(Shown):
     """An export: the model before it, and every file with what it costs.
 
     ``items`` of the evaluation set, ``scored_by``: how answers were scored; ``calibration``: samples that

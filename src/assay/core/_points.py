@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from assay.core._export_page import ExportPage
+from assay.core._page import Shown
 
 Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
 Refusal: TypeAlias = Literal["few_rungs"]
@@ -197,7 +198,7 @@ class DoubleDescent:
 
 
 @dataclass(frozen=True, slots=True)
-class CurvePower:
+class CurvePower(Shown):
     """What a planned ladder can show, in units of the score."""
 
     detectable: float
@@ -298,7 +299,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Shown):
     """All that a table of points says."""
 
     curves: tuple[CurveResult, ...]
@@ -448,7 +449,7 @@ class JudgeSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class StudyResult:
+class StudyResult(Shown):
     """Everything a report shows; it computes nothing of its own."""
 
     name: str

@@ -1,19 +1,12 @@
-"""What the pages of a quality rule and of a search show."""
+"""What a quality rule says, and the page that says it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from assay.core._page import Beside, Block, Column, Heading, Items, Page, Paragraph, Say, Scatter, Table, say
 from assay.core._points import ArmComparison
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Something to be said in the reader's language: a kind, and what is filled in."""
-
-    kind: str
-    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +32,7 @@ class RuleSlope:
 
 @dataclass(frozen=True, slots=True)
 class RulePage:
-    """A fitted rule: what it says, how it holds, and what the trial said of it.
+    """A fitted rule: what it says, how well it fits, and what the trial said of it.
 
     ``predicted`` and ``measured`` are log losses by subset, ``doubled`` marks those at twice the tilt, which
     served only to see whether the line is straight.
@@ -57,34 +50,59 @@ class RulePage:
     predicted: tuple[float, ...]
     measured: tuple[float, ...]
     doubled: tuple[bool, ...]
-    warnings: tuple[Remark, ...] = ()
-    verdict: Remark | None = None
+    warnings: tuple[Say, ...] = ()
+    verdict: Say | None = None
     trial: tuple[ArmComparison, ...] = ()
 
+    def as_page(self) -> Page:
+        """Return the verdict, the caveats, the slopes, how well they fit, and the trial."""
+        fitted = say(
+            "rule.lead", runs=self.doubled.count(False), n=self.n, base=self.base, rank=self.rank,
+            error=self.error, r2=self.r2, length=self.length_r2,
+        )  # fmt: skip
+        blocks: list[Block] = [Heading(self.verdict or say("rule.headline.untried"), 1), Paragraph(fitted)]
+        if self.noise is not None:
+            blocks.append(Paragraph(say("rule.lead.noise", noise=self.noise)))
+        if self.warnings:
+            blocks += [Heading(say("rule.warnings")), Items(self.warnings, "warning")]
+        blocks += [Heading(say("rule.slopes")), Paragraph(say("rule.slopes.lead"), "quiet"), self._table()]
+        blocks += [Heading(say("rule.holds")), Paragraph(say("rule.holds.lead"), "quiet")]
+        if any(self.doubled):
+            blocks.append(Paragraph(say("rule.holds.doubled"), "quiet"))
+        blocks.append(Beside(tuple((chart,) for chart in self._charts())))
+        if self.trial:
+            blocks += [Heading(say("rule.trial")), Paragraph(say("rule.trial.lead"), "quiet")]
+            blocks.append(trial_table(self.trial))
+        return Page(tuple(blocks), None, say("rule.title", name=self.name), say("rule.eyebrow"), self.name)
 
-@dataclass(frozen=True, slots=True)
-class SearchPage:
-    """A search for the best size: runs (``sizes``, ``losses``), the smoothed curve, and the choice.
+    def _table(self) -> Table:
+        heads = (
+            Column(say("rule.col.indicator"), "@pool.indicator"), Column(say("rule.col.slope"), "+.4f"),
+            Column("90 %", "+.4f"), Column(say("rule.col.sign"), "percent"),
+            Column(say("rule.col.ols"), "+.4f"),
+            Column("p", ".3f"), Column("VIF", ".1f"), Column(say("rule.col.between"), "+.3g"),
+            Column(say("rule.col.within"), "+.3g"),
+        )  # fmt: skip
+        rows = (
+            (s.name, s.slope, (s.low, s.high), s.sign, s.ols, s.p, s.inflation, s.between, s.within)
+            for s in self.slopes
+        )
+        return Table(heads, tuple(rows))
 
-    ``curve_sizes``, ``mean``, ``below`` and ``above`` are the posterior of the loss (90 %); the best size
-    lies between ``low`` and ``high`` (90 %); ``reported`` and ``random`` are mean losses on the study's set.
-    """
+    def _charts(self) -> tuple[Scatter, Scatter]:
+        across, up = say("rule.axis.predicted"), say("rule.axis.measured")
+        left = tuple(m - p for p, m in zip(self.predicted, self.measured, strict=True))
+        residual = say("rule.axis.residual")
+        return (
+            Scatter(self.predicted, self.measured, self.doubled, across, up),
+            Scatter(self.predicted, left, self.doubled, across, residual, residuals=True),
+        )
 
-    name: str
-    arm: str
-    method: str
-    size: int
-    low: int
-    high: int
-    samples: int
-    sizes: tuple[int, ...]
-    losses: tuple[float, ...]
-    curve_sizes: tuple[float, ...]
-    mean: tuple[float, ...]
-    below: tuple[float, ...]
-    above: tuple[float, ...]
-    reported: float
-    random: float
-    seeds: int
-    end: str | None = None
-    """``low`` or ``high`` where the choice stands at that end of the range: the best may lie beyond."""
+
+def trial_table(rows: Sequence[ArmComparison]) -> Table:
+    """Return the comparisons of a rule's selections with random samples."""
+    heads = (
+        Column(say("col.arm"), "@rule.arm"), Column(say("col.n"), ","), Column(say("col.verdict"), "@word"),
+        Column(say("col.difference"), "gain"), Column("90 %", "gain"), Column(say("col.seeds"), "d"),
+    )  # fmt: skip
+    return Table(heads, tuple((c.a, c.n_train, c.word, c.difference, (c.low, c.high), c.seeds) for c in rows))

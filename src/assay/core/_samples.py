@@ -14,6 +14,12 @@ Role: TypeAlias = Literal["system", "user", "assistant"]
 
 ROLES: tuple[str, ...] = get_args(Role)
 
+SelectionRule: TypeAlias = Literal[
+    "top", "bottom", "random", "balanced", "quota", "clusters", "deita", "k_center", "facility", "qdit",
+    "target", "tags",
+]  # fmt: skip
+"""Ways to select, as :func:`assay.selection.pick` explains them."""
+
 # BELLE, section 3.1: the twelve types of use, in the paper's order.
 TASK_TYPES: tuple[str, ...] = (
     "math",

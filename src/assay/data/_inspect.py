@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from assay.core import Sample, SourceRow
+from assay.core import Block, Cell, Column, Page, Paragraph, Sample, Shown, SourceRow, Table, page, say
 from assay.data._read import Rejected, Watch, read
 
 SHOWN_REJECTED = 20
 _BINS_PER_DOUBLING = 2
+_GROUPS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class LengthCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Shown):
     """What a data set holds."""
 
     sources: tuple[SourceRow, ...]
@@ -50,6 +51,58 @@ class Inspection:
     rejected: int
     rejected_by_reason: Mapping[str, int]
     rejected_first: tuple[Rejected, ...]
+
+    def as_page(self) -> Page:
+        """Return what was detected, counts, lengths drawn, and rejected rows."""
+        names = ("file", "detected", "rows", "kept", "rejected")
+        forms = ("", "", ",", ",", ",")
+        columns = tuple(Column(say(f"inspect.{name}"), form) for name, form in zip(names, forms, strict=True))
+        sources = tuple((r.place, r.detected, r.rows, r.kept, r.rejected) for r in self.sources)
+        counts = {"n": self.samples, "duplicates": self.duplicates, "open": self.items_without_answer}
+        blocks: list[Block] = [
+            Table(columns, sources),
+            Paragraph(say("inspect.counts", **counts, rejected=self.rejected)),
+            _counts("type", self.by_type),
+            _counts("language", self.by_language),
+            _counts("source", self.by_source),
+            _counts("turns", self.turns),
+        ]
+        for kind, lengths in (("prompt", self.prompt_characters), ("answer", self.answer_characters)):
+            blocks += [] if lengths is None else [_lengths(kind, lengths)]
+        return page(*blocks, *(_rejected(self) if self.rejected else ()))
+
+
+def _counts(kind: str, counts: Mapping[str, int]) -> Table:
+    """Return the largest groups with their shares; the others are one row."""
+    total = sum(counts.values())
+    rows = [(str(name), n, n / total, n) for name, n in sorted(counts.items(), key=lambda row: -row[1])]
+    shown: list[tuple[Cell, ...]] = [*rows[:_GROUPS]]
+    if len(rows) > _GROUPS:
+        rest = sum(row[1] for row in rows[_GROUPS:])
+        shown.append((say("inspect.more", n=len(rows) - _GROUPS), rest, rest / total, rest))
+    columns = (
+        Column(say(f"inspect.by.{kind}"), "@type" if kind == "type" else ""),
+        Column(say("inspect.samples"), ","),
+        Column(say("inspect.share"), "percent"), Column("", "bar"),
+    )  # fmt: skip
+    return Table(columns, tuple(shown))
+
+
+def _lengths(kind: str, lengths: LengthCounts) -> Table:
+    columns = (
+        Column(say(f"inspect.length.{kind}")), Column(say("inspect.samples"), ","), Column("", "bar"),
+    )  # fmt: skip
+    rows = tuple((say("inspect.up_to", n=edge), count, count) for edge, count in lengths.bins)
+    note = say("inspect.length.note", median=lengths.p50, p90=lengths.p90, longest=lengths.longest)
+    return Table(columns, rows, note=note)
+
+
+def _rejected(found: Inspection) -> tuple[Table, Table]:
+    reasons = (Column(say("inspect.reason")), Column(say("inspect.rows"), ","))
+    heads = (Column(say("inspect.place")), Column(say("inspect.line"), ","), Column(say("inspect.why")),
+             Column(say("inspect.excerpt")))  # fmt: skip
+    rows = tuple((row.place, row.line, row.reason, row.excerpt or "") for row in found.rejected_first)
+    return Table(reasons, tuple(found.rejected_by_reason.items())), Table(heads, rows)
 
 
 class _Lengths:

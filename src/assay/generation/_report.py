@@ -8,17 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from assay.core import Cell, Facts, Items, Page, Say, Shown, page, say
 from assay.data import hashed, words
 from assay.generation._journal import Asked, Entry, Round
 from assay.generation._tasks import Task
 from assay.selection import NoveltyIndex
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 Quantiles = tuple[float, float, float]
 
@@ -53,7 +51,7 @@ class Diversity:
 
 
 @dataclass(frozen=True, slots=True)
-class GenerateReport:
+class GenerateReport(Shown):
     """What a generation brought, over all of its runs.
 
     ``kept`` of ``wanted``; ``stopped``: enough, budget, failed, or dry.  ``tasks`` were in the ``replies`` to
@@ -108,73 +106,55 @@ class GenerateReport:
         """Money for each task kept; None where no price is known."""
         return None if self.money is None or not self.kept else self.money / self.kept
 
-    def __rich__(self) -> RenderableType:
-        """Return the report for a terminal."""
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
-        table.add_column()
-        table.add_column(overflow="fold")
-        for name, value in self._lines():
-            table.add_row(name, Text(value))
-        parts: list[RenderableType] = [table]
-        parts += [Text(note, style="yellow") for note in self.notes]
-        return Group(*parts)
-
-    def _lines(self) -> list[tuple[str, str]]:
-        cost = "" if self.money_per_kept is None else f", {self.money_per_kept:.3g} {self.currency} each"
-        tokens = "" if self.tokens_per_kept is None else f"{self.tokens_per_kept:,.0f} tokens each"
-        lines = [
-            ("kept", f"{self.kept:,} of {self.wanted:,} wanted ({_WHY.get(self.stopped, self.stopped)})"),
+    def as_page(self) -> Page:
+        """Return counts, yield, rejections, cost and diversity."""
+        cost: Say = say("generate.cost.unknown")
+        if self.tokens_per_kept is not None:
+            cost = say("generate.cost.tokens", tokens=self.tokens_per_kept)
+        if self.money_per_kept is not None:
+            key = "generate.cost" if self.tokens_per_kept is not None else "generate.cost.money"
+            cost = say(key, tokens=self.tokens_per_kept, money=self.money_per_kept, currency=self.currency)
+        why = say(f"generate.stopped.{self.stopped}")
+        rows: list[tuple[str, Cell]] = [
+            ("kept", say("generate.kept.of", kept=self.kept, wanted=self.wanted, why=why)),
             ("file", self.out),
             ("receipts", self.receipts),
-            (
-                "yield",
-                f"{self.kept_per_request:.2f} a request, {self.kept_per_task:.0%} of {self.tasks:,} tasks in"
-                f" {self.replies:,} replies; {self.unparsed:,} replies without a task,"
-                f" {self.failed:,} requests without a reply",
-            ),
-            ("rejected", _counts(self.rejected) or "none"),
-            ("types", _counts(self.types)),
-            ("cost", (tokens + cost) or "unknown: the server does not count tokens"),
-        ]
+            ("yield", say(
+                "generate.yield.of", per_request=self.kept_per_request, share=self.kept_per_task,
+                tasks=self.tasks, replies=self.replies, unparsed=self.unparsed, failed=self.failed,
+            )),
+            ("rejected", self.rejected or say("generate.none")),
+            ("types", say("generate.counts", counts=self.types)),
+            ("cost", cost),
+        ]  # fmt: skip
         if self.evolved:
-            lines.append(("evolved", f"{self.evolved:,} of those kept"))
+            rows.append(("evolved", say("generate.evolved.of", n=self.evolved)))
         if self.seeds_lost:
-            lines.append(("seeds", f"{self.seeds:,}; {self.seeds_lost:,} lost in localisation"))
+            rows.append(("seeds", say("generate.seeds.lost", n=self.seeds, lost=self.seeds_lost)))
         if self.diversity is not None:
-            lines += _varied(self.diversity)
-        return lines
+            rows += _varied(self.diversity)
+        facts = Facts(tuple((say(f"generate.{name}"), value) for name, value in rows))
+        return page(facts, Items(self.notes, "warning"))
 
 
-_WHY = {
-    "enough": "enough",
-    "budget": "the budget is spent",
-    "failed": "no request of the last round got a reply",
-    "dry": "the last rounds brought nothing new",
-}
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def _varied(found: Diversity) -> list[tuple[str, str]]:
+def _varied(found: Diversity) -> list[tuple[str, Cell]]:
     low, middle, high = found.novelty
-    lengths = "; ".join(f"{name} {a:g}-{b:g}-{c:g}" for name, (a, b, c) in found.lengths.items())
+    lengths = tuple(
+        say("generate.length", name=say(f"generate.part.{name}"), low=a, mid=b, high=c)
+        for name, (a, b, c) in found.lengths.items()
+    )
     return [
         (
             "diversity",
-            f"distinct-1 {found.distinct_1:.3f}, distinct-2 {found.distinct_2:.3f},"
-            f" {found.vocabulary:,} words in {found.tasks:,} instructions",
+            say(
+                "generate.diversity.of", one=found.distinct_1, two=found.distinct_2, words=found.vocabulary,
+                tasks=found.tasks,
+            ),
         ),
-        ("novelty", f"{low:.2f} - {middle:.2f} - {high:.2f} (10th, 50th, 90th percentile)"),
-        ("lengths", f"{lengths} words"),
-        ("verbs", f"{found.n_verbs:,}: {_counts(found.verbs)}"),
-    ]
+        ("novelty", say("generate.novelty.of", low=low, mid=middle, high=high)),
+        ("lengths", lengths),
+        ("verbs", say("generate.verbs.of", n=found.n_verbs, counts=found.verbs)),
+    ]  # fmt: skip
 
 
 @dataclass

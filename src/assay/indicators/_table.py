@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Sample
+from assay.core import Column, Facts, Heading, Page, Sample, Shown, Table, page, say
 from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._ready import INDICATORS, ready
 from assay.indicators._tools import DEFAULT, Models
@@ -41,31 +41,38 @@ class IndicatorSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(Shown):
     """What was written."""
 
     out: str
     samples: int
     indicators: tuple[IndicatorSummary, ...]
     page: str = ""
+    language: str = "en"
 
-    def __rich__(self) -> Any:
-        """Return one row an indicator: how many have a value, its quantiles, why others have none."""
-        from rich import box
-        from rich.table import Table
-
-        title = f"{self.out}: {self.samples:,} samples"
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="")
-        table.add_column("indicator", no_wrap=True)
-        table.add_column("better", no_wrap=True)
-        for name in ("defined", "5 %", "median", "95 %"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("why not")
-        for i in self.indicators:
-            share = f"{i.defined / self.samples:.1%}" if self.samples else "–"
-            numbers = ("–" if q is None else f"{q:.3g}" for q in (i.p05, i.p50, i.p95))
-            table.add_row(i.name, ("less", "–", "more")[i.direction + 1], share, *numbers, i.why)
-        return table
+    def as_page(self) -> Page:
+        """Return one row per indicator: how many have a value, its quantiles, why others have none."""
+        columns = (
+            Column(say("rule.col.indicator"), "@"),
+            Column(say("score.better"), "@score.direction"),
+            Column(say("score.defined"), ".1%"), Column("5 %", ".3g"), Column(say("quantile.p50"), ".3g"),
+            Column("95 %", ".3g"), Column(say("explain.why_not")),
+        )  # fmt: skip
+        rows = tuple(
+            (
+                i.name,
+                str(i.direction),
+                i.defined / self.samples if self.samples else None,
+                i.p05,
+                i.p50,
+                i.p95,
+                i.why,
+            )
+            for i in self.indicators
+        )
+        files = Facts(((say("file.table"), self.out), (say("file.page"), self.page)))
+        head = Heading(say("pool.headline.score", n=self.samples), 1)
+        return page(head, Table(columns, rows), files, language=self.language)
 
 
 def score(

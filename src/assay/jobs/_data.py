@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from assay import data, model
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Marked, Page, Paragraph, Sample, Shown, page, say
 from assay.data import testbed
 
 
@@ -24,7 +24,7 @@ class ShownToken:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownSample:
+class ShownSample(Shown):
     """A sample as the model sees it: its tokens, and its text in runs that the loss counts or not."""
 
     origin: str
@@ -32,16 +32,12 @@ class ShownSample:
     runs: tuple[tuple[str, bool], ...]
     cut: bool
 
-    def __rich__(self) -> Any:
-        """Return the text, what the loss counts set off in colour and brackets."""
-        from rich.text import Text
-
+    def as_page(self) -> Page:
+        """Return the text, what the loss counts set off."""
         counted = sum(token.learned for token in self.tokens)
-        head = f"{self.origin}: {len(self.tokens)} tokens, the loss counts {counted}"
-        text = Text(f"{head}{', cut at the end' if self.cut else ''}\n\n")
-        for run, learned in self.runs:
-            text.append(f"⟦{run}⟧" if learned else run, style="bold green" if learned else "dim")
-        return text
+        key = "sample.shown.cut" if self.cut else "sample.shown"
+        head = say(key, origin=self.origin, tokens=len(self.tokens), counted=counted)
+        return page(Paragraph(head), Marked(self.runs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from assay import indicators, selection
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Column, Items, Page, Paragraph, Sample, Say, Shown, Table, page, say
 from assay.jobs._pools import PoolFiles
 
 _BATCH = 4096
@@ -43,7 +42,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Shown):
     """What is known of one sample."""
 
     id: str
@@ -54,44 +53,29 @@ class Explanation:
     prompt: str
     answer: str | None
     scores: tuple[ScoreRow, ...]
-    fate: str
+    fate: tuple[Say, ...]
     neighbours: tuple[Neighbour, ...]
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return the sample, then its fate, scores and neighbours."""
-        from rich import box
-        from rich.console import Group
-        from rich.markup import escape
-        from rich.table import Table
-        from rich.text import Text
-
         facts = " · ".join(t for t in (self.id, self.origin, self.source, self.type, self.language) if t)
-        parts: list[Any] = [
-            Text(facts, style="dim"),
-            Text(self.prompt, style="bold"),
-            Text(self.answer or ""),
-        ]
-        if self.fate:
-            parts.append(Text(f"\n{self.fate}"))
-        if self.scores:
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-            for name in ("indicator", "value", "percentile", "why not"):
-                table.add_column(name, justify="right" if name in ("value", "percentile") else "left")
-            for row in self.scores:
-                shown = "–" if row.value is None else f"{row.value:.4g}"
-                place = "–" if row.percentile is None else f"{row.percentile:.0%}"
-                table.add_row(row.name, shown, place, row.why)
-            parts.append(table)
-        if self.neighbours:
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="most like it", title_justify="left")
-            table.add_column("cosine", justify="right", no_wrap=True)
-            table.add_column("sample")
-            for near in self.neighbours:
-                table.add_row(
-                    f"{near.similarity:.3f}", escape(f"{near.id[:12]}  {near.prompt} → {near.answer}")
-                )
-            parts.append(table)
-        return Group(*parts)
+        scores = Table(
+            (
+                Column(say("rule.col.indicator"), "@"), Column(say("col.value"), ".4g"),
+                Column(say("explain.percentile"), "percent"), Column(say("explain.why_not")),
+            ),
+            tuple((row.name, row.value, row.percentile, row.why) for row in self.scores),
+        )  # fmt: skip
+        near = Table(
+            (Column(say("explain.cosine"), ".3f"), Column("id", "@"), Column(say("explain.sample"))),
+            tuple((n.similarity, n.id[:12], f"{n.prompt} → {n.answer}") for n in self.neighbours),
+            title=say("explain.near"),
+        )
+        return page(
+            Paragraph(facts, "quiet"), Paragraph(self.prompt, "strong"), Paragraph(self.answer or ""),
+            Items(self.fate), scores if self.scores else None,
+            near if self.neighbours else None,
+        )  # fmt: skip
 
 
 def explain_sample(
@@ -120,7 +104,7 @@ def explain_sample(
         prompt=selection.prompt_of(sample),
         answer=sample.answer,
         scores=_scores(sample, scores) if scores else (),
-        fate="; ".join([*_receipts(sample, removed), *_selections(sample, selected)]),
+        fate=(*_receipts(sample, removed), *_selections(sample, selected)),
         neighbours=_neighbours(sample, pool, indicators.Tools(models)),
     )
 
@@ -166,7 +150,7 @@ def _scores(sample: Sample, table: Path) -> tuple[ScoreRow, ...]:
     return tuple(rows)
 
 
-def _receipts(sample: Sample, removed: Path | None) -> list[str]:
+def _receipts(sample: Sample, removed: Path | None) -> list[Say]:
     if removed is None:
         return []
     try:
@@ -176,29 +160,29 @@ def _receipts(sample: Sample, removed: Path | None) -> list[str]:
             f"the receipts cannot be read ({type(error).__name__})", place=str(removed),
             expected="OUT.removed.jsonl of `assay clean`",
         ) from None  # fmt: skip
-    found, stood_for = [], 0
+    found: list[Say] = []
+    stood_for = 0
     for line in lines:
         receipt = json.loads(line)
         if receipt.get("id") == sample.id and receipt["origin"] == sample.origin:
-            score_text = "" if receipt["score"] is None else f" ({receipt['score']})"
-            partner = f", for {receipt['partner']}{score_text}" if receipt["partner"] else ""
-            detail = f": {receipt['detail']}" if receipt["detail"] else ""
-            found.append(f"removed by the rule {receipt['rule']}{partner}{detail}")
+            why = {name: receipt[name] for name in ("rule", "partner", "score", "detail")}
+            key = "explain.removed.score" if receipt["score"] is not None else "explain.removed.for"
+            found.append(say(key if receipt["partner"] else "explain.removed", **why))
         elif receipt.get("partner") in (sample.origin, sample.id):
             stood_for += 1
     if not found:
-        found.append(f"kept by cleaning{f', in place of {stood_for:,} others' if stood_for else ''}")
+        found.append(say("explain.kept.for" if stood_for else "explain.kept", others=stood_for))
     return found
 
 
-def _selections(sample: Sample, selected: Sequence[str]) -> list[str]:
+def _selections(sample: Sample, selected: Sequence[str]) -> list[Say]:
     found = []
     for place in selected:
         rows = [s.id for s in PoolFiles([place])]
         if sample.id in rows:
-            found.append(f"selected in {place}, place {rows.index(sample.id) + 1:,} of {len(rows):,}")
+            found.append(say("explain.selected", file=place, place=rows.index(sample.id) + 1, rows=len(rows)))
         else:
-            found.append(f"not among the {len(rows):,} of {place}")
+            found.append(say("explain.not_selected", file=place, rows=len(rows)))
     return found
 
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay import indicators, selection
-from assay.core import PoolChange, PoolColumn, PoolExample, PoolLoss, PoolPage, PoolRemoval, Sample
+from assay.core import (
+    Beside,
+    Block,
+    Column,
+    Example,
+    Fold,
+    Heading,
+    Histogram,
+    Items,
+    Page,
+    Paragraph,
+    Sample,
+    Say,
+    Table,
+    say,
+)
 
 _BINS = 40
 _ENDS = 3
@@ -19,12 +35,43 @@ _EACH_RULE = 6
 Values = NDArray[np.float64]
 
 
-def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -> PoolPage:
+@dataclass(frozen=True, slots=True)
+class PoolChange:
+    """How a selection differs from its pool: a length quantile (characters), or the share of a group."""
+
+    kind: str
+    name: str
+    pool: float
+    selected: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One indicator over a pool, with the samples at both ends: titles, then samples."""
+
+    name: str
+    unit: str
+    direction: int
+    source: str
+    defined: int
+    undefined: int
+    why: str
+    values: Values
+    chosen: Values | None
+    ends: tuple[tuple[str, tuple[Example, ...]], tuple[str, tuple[Example, ...]]]
+    title: str
+
+
+def _page(kind: str, name: str, blocks: Iterable[Block]) -> Page:
+    title = say(f"pool.title.{kind}", name=name)
+    return Page(tuple(blocks), None, title, say(f"pool.eyebrow.{kind}"), name)
+
+
+def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -> Page:
     """Return the distributions of all indicators of a table, with the samples at both ends of each."""
     import polars
 
     frame = polars.read_parquet(table)
-    ids = frame["id"].to_list()
     ends: dict[str, tuple[list[int], list[int]]] = {}
     values = {i.name: frame[i.name].to_numpy().astype(float) for i in scored.indicators}
     for name, found in values.items():
@@ -33,22 +80,45 @@ def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -
     wanted = {row for both in ends.values() for rows in both for row in rows}
     shown = {row: sample for row, sample in enumerate(pool) if row in wanted}
 
-    def examples(name: str, rows: Sequence[int]) -> tuple[PoolExample, ...]:
+    def examples(name: str, rows: Sequence[int]) -> tuple[Example, ...]:
         return tuple(example(shown[row], float(values[name][row])) for row in rows if row in shown)
 
-    columns = []
-    for summary in scored.indicators:
-        low, high = ends[summary.name]
-        edges, counts, _ = histogram(values[summary.name])
-        quantiles = tuple(q for q in (summary.p05, summary.p50, summary.p95) if q is not None)
-        columns.append(
-            PoolColumn(
-                summary.name, summary.unit, summary.direction, summary.source, summary.defined,
-                summary.undefined, summary.why, quantiles, edges, counts,
-                lowest=examples(summary.name, low), highest=examples(summary.name, high),
+    sections: list[Block] = []
+    for i in scored.indicators:
+        low, high = (examples(i.name, rows) for rows in ends[i.name])
+        both = ("pool.lowest", low), ("pool.highest", high)
+        sections += _indicator(
+            _Shown(
+                i.name, i.unit, i.direction, i.source, i.defined, i.undefined, i.why, values[i.name], None,
+                both,
+                "pool.ends.score",
             )
         )  # fmt: skip
-    return PoolPage("score", table.stem, len(ids), columns=tuple(columns))
+    head = (*scored.as_page().blocks[:1], Paragraph(say("pool.lead.score")), *scored.as_page().blocks[1:2])
+    return _page("score", table.stem, (*head, *sections))
+
+
+def _indicator(shown: _Shown) -> Iterator[Block]:
+    """Yield what is known of one indicator, its histogram, and its examples folded away."""
+    unit = say("pool.unit", unit=shown.unit) if shown.unit else ""
+    yield Heading(say("pool.indicator", name=shown.name, unit=unit))
+    yield Paragraph(say("pool.defined", n=shown.defined))
+    if shown.undefined:
+        key = "pool.undefined.why" if shown.why else "pool.undefined"
+        yield Paragraph(say(key, n=shown.undefined, why=shown.why))
+    yield Paragraph(say(f"pool.direction.{shown.direction}"), "quiet")
+    if shown.source:
+        yield Paragraph(shown.source, "quiet")
+    defined = shown.values[np.isfinite(shown.values)]
+    if not len(defined):
+        return
+    yield histogram(say("pool.indicator", name=shown.name, unit=""), shown.values, shown.chosen)
+    low, mid, high = (float(q) for q in np.quantile(defined, (0.05, 0.5, 0.95)))
+    yield Paragraph(say("pool.quantiles", low=low, mid=mid, high=high), "quiet")
+    if shown.chosen is not None:
+        yield Paragraph(say("pool.line"), "quiet")
+    sides: list[tuple[Block, ...]] = [(Heading(say(title), 3), *some) for title, some in shown.ends]
+    yield Fold(say(shown.title), (Beside(tuple(sides)),))
 
 
 class Gallery:
@@ -56,13 +126,13 @@ class Gallery:
 
     def __init__(self, receipts: Iterable[selection.Receipt]) -> None:
         """Choose some receipts of each rule."""
-        chosen: dict[str, list[selection.Receipt]] = {}
+        self.chosen: dict[str, list[selection.Receipt]] = {}
         for receipt in receipts:
-            if len(chosen.setdefault(receipt.rule, [])) < _EACH_RULE:
-                chosen[receipt.rule].append(receipt)
-        self.receipts = [receipt for some in chosen.values() for receipt in some]
-        self._rows = {r.row for r in self.receipts}
-        self._names = {r.partner for r in self.receipts if r.partner}
+            if len(self.chosen.setdefault(receipt.rule, [])) < _EACH_RULE:
+                self.chosen[receipt.rule].append(receipt)
+        receipts = [receipt for some in self.chosen.values() for receipt in some]
+        self._rows = {r.row for r in receipts}
+        self._names = {r.partner for r in receipts if r.partner}
         self._removed: dict[int, Sample] = {}
         self._partners: dict[str, Sample] = {}
 
@@ -73,36 +143,77 @@ class Gallery:
         elif (sample.origin or sample.id) in self._names:
             self._partners[sample.origin or sample.id] = sample
 
-    def removals(self) -> tuple[PoolRemoval, ...]:
-        """Return the chosen receipts with their samples."""
-        return tuple(
-            PoolRemoval(
-                r.rule,
-                example(self._removed[r.row]),
-                example(self._partners[r.partner]) if r.partner in self._partners else None,
-                r.partner or "",
-                r.score,
-                r.detail,
-            )
-            for r in self.receipts
-            if r.row in self._removed
-        )
+    def blocks(self) -> Iterator[Block]:
+        """Yield the chosen receipts by rule: each sample beside why it went and what stayed instead."""
+        for rule, some in self.chosen.items():
+            pairs = tuple(self._pair(r) for r in some if r.row in self._removed)
+            if pairs:
+                yield Fold(say("cell.rule", rule=rule), pairs)
+
+    def _pair(self, receipt: selection.Receipt) -> Beside:
+        score = "" if receipt.score is None else f"{receipt.score:.4g} "
+        reason = f"{score}{receipt.detail}".strip()
+        why: list[Block] = [Paragraph(reason, "quiet")] if reason else []
+        if receipt.partner in self._partners:
+            why.append(example(self._partners[receipt.partner]))
+        elif receipt.partner:
+            why.append(Paragraph(receipt.partner))
+        return Beside(((example(self._removed[receipt.row]),), tuple(why)))
+
+
+def clean_blocks(
+    rows: int, kept: int, removed: Mapping[str, int], alarms: Iterable[selection.Alarm]
+) -> Iterator[Block]:
+    """Yield how much was kept, what each rule removed, and the groups that lost much."""
+    share = kept / rows if rows else None
+    yield Heading(say("pool.headline.clean", n=rows, kept=kept, share=share), 1)
+    counts = tuple((rule, count, count) for rule, count in removed.items() if count)
+    if counts:
+        columns = (Column(say("pool.rule"), "@pool.rule"), Column(say("col.rows"), ","), Column("", "bar"))
+        yield Heading(say("pool.removed"))
+        yield Table(columns, counts, note=say("pool.removed.caption"))
+    lost = tuple(_alarm(alarm) for alarm in alarms)
+    if lost:
+        yield Heading(say("pool.alarms"), 3)
+        yield Items(lost, "warning")
+
+
+def _alarm(alarm: selection.Alarm) -> Say:
+    return say(
+        "pool.alarm", kind=say(f"pool.kind.{alarm.kind}"), name=alarm.name, lost=alarm.lost,
+        samples=alarm.samples, share=alarm.lost / alarm.samples, rule=alarm.rule,
+    )  # fmt: skip
 
 
 def clean_page(
     title: str, rows: int, found: selection.Cleaned, removed: Mapping[str, int], gallery: Gallery
-) -> PoolPage:
+) -> Page:
     """Return counts, alarms, and some receipts of each rule beside the sample that stayed."""
-    losses = tuple(PoolLoss(a.kind, a.name, a.lost, a.samples, a.rule) for a in found.alarms)
-    return PoolPage(
-        "clean",
-        title,
-        rows,
-        len(found.kept),
-        removed=dict(removed),
-        losses=losses,
-        removals=gallery.removals(),
-    )
+    receipts = tuple(gallery.blocks())
+    if receipts:
+        receipts = (Heading(say("pool.receipts")), Paragraph(say("pool.receipts.lead")), *receipts)
+    return _page("clean", title, (*clean_blocks(rows, len(found.kept), removed, found.alarms), *receipts))
+
+
+def shift_blocks(pool: int, chosen: int, changes: Sequence[PoolChange]) -> Iterator[Block]:
+    """Yield how much was selected, and what that changed."""
+    yield Heading(say("pool.headline.select", n=pool, kept=chosen, share=chosen / pool if pool else None), 1)
+    if changes:
+        yield Heading(say("pool.shift"))
+        yield Paragraph(say("pool.shift.lead"), "quiet")
+        yield Table(
+            (Column(say("pool.what")), Column(say("col.pool"), "@"), Column(say("pool.selected"), "@")),
+            tuple((_what(c), *(_amount(c, v) for v in (c.pool, c.selected))) for c in changes),
+        )
+
+
+def _what(change: PoolChange) -> Say:
+    name = say("cell.length" if change.kind == "length" else "cell.type", name=change.name)
+    return say("pool.change", kind=say(f"pool.kind.{change.kind}"), name=name)
+
+
+def _amount(change: PoolChange, value: float) -> Say:
+    return say("cell.count" if change.kind == "length" else "cell.share", n=value)
 
 
 def select_page(
@@ -111,52 +222,47 @@ def select_page(
     chosen: NDArray[np.int64],
     changes: tuple[PoolChange, ...],
     pool: Iterable[Sample],
-) -> PoolPage:
+) -> Page:
     """Return what a selection shifted, its distributions against the pool's, its first and last samples."""
     first, last = chosen[:_ENDS].tolist(), chosen[-_ENDS:].tolist()
     shown = {row: sample for row, sample in enumerate(pool) if row in {*first, *last}}
-    found = []
+    sections: list[Block] = []
     size = 0
     for name, values in columns.items():
-        size = len(values)
-        defined = values[np.isfinite(values)]
-        edges, counts, selected = histogram(values, values[chosen])
-        quantiles = tuple(float(q) for q in np.quantile(defined, (0.05, 0.5, 0.95))) if len(defined) else ()
+        size, defined = len(values), int(np.isfinite(values).sum())
         known = indicators.INDICATORS.get(name)
-        ends = [tuple(example(shown[r], _shown(values[r])) for r in rows) for rows in (first, last)]
-        found.append(
-            PoolColumn(
+        begun, ended = (tuple(example(shown[r], _value(values[r])) for r in rows) for rows in (first, last))
+        sections += _indicator(
+            _Shown(
                 name, known.unit if known else "", known.direction if known else 0,
-                known.source if known else "", len(defined), size - len(defined), "", quantiles, edges,
-                counts, selected, highest=ends[0], lowest=ends[1],
+                known.source if known else "", defined, size - defined, "", values, values[chosen],
+                (("pool.last", ended), ("pool.first", begun)), "pool.ends.select",
             )
         )  # fmt: skip
-    return PoolPage("select", title, size, len(chosen), columns=tuple(found), changes=changes)
+    return _page("select", title, (*shift_blocks(size, len(chosen), changes), *sections))
 
 
-def _shown(value: float) -> float | None:
+def _value(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def histogram(
-    values: Values, part: Values | None = None
-) -> tuple[tuple[float, ...], tuple[int, ...], tuple[int, ...]]:
-    """Return edges and counts of all defined values, and the counts of a part of them."""
+def histogram(name: Say, values: Values, part: Values | None = None) -> Histogram:
+    """Return the counts of all defined values, and those of a part of them.
+
+    The bins lie between the 0.5 % and 99.5 % quantiles; values beyond stand in the outer bins.
+    """
     defined = values[np.isfinite(values)]
-    if not len(defined):
-        return (), (), ()
     low, high = np.quantile(defined, (0.005, 0.995))
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-    counts = [
-        np.histogram(np.clip(v[np.isfinite(v)], edges[0], edges[-1]), edges)[0]
+    whole, some = (
+        tuple(np.histogram(np.clip(v[np.isfinite(v)], edges[0], edges[-1]), edges)[0].tolist())
         for v in (defined, np.zeros(0) if part is None else part)
-    ]
-    whole, some = (tuple(int(c) for c in found) for found in counts)
-    return tuple(float(e) for e in edges), whole, () if part is None else some
+    )
+    return Histogram(name, tuple(edges.tolist()), whole, () if part is None else some)
 
 
-def example(sample: Sample, value: float | None = None) -> PoolExample:
+def example(sample: Sample, value: float | None = None) -> Example:
     """Return a sample with long texts cut."""
     prompt, answer = selection.prompt_of(sample), sample.answer or ""
     cut = max(0, len(prompt) - _SHOWN) + max(0, len(answer) - _SHOWN)
-    return PoolExample(sample.id, sample.origin, prompt[:_SHOWN], answer[:_SHOWN], value, cut)
+    return Example(sample.id, sample.origin, prompt[:_SHOWN], answer[:_SHOWN], value, cut)

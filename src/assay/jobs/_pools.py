@@ -9,17 +9,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay import data, indicators, selection
-from assay.core import AssayError, PoolChange, Sample
+from assay.core import AssayError, Column, Facts, Page, Paragraph, Sample, Shown, Table, page, say
 from assay.data import Rejected
-from assay.jobs._pages import Gallery, clean_page, score_page, select_page
+from assay.jobs._pages import (
+    Gallery,
+    PoolChange,
+    clean_blocks,
+    clean_page,
+    score_page,
+    select_page,
+    shift_blocks,
+)
 from assay.plan import Advance, progress_bar
-from assay.view import new_table, write_page
+from assay.view import write_page
 
 _BATCH = 1024
 _SHOWN = 12
@@ -28,7 +36,7 @@ GROUPS = ("source", "type", "language", "length")
 
 
 @dataclass(frozen=True, slots=True)
-class CleanReport:
+class CleanReport(Shown):
     """What cleaning kept and removed; every row of the input is in one of the counts."""
 
     out: str
@@ -38,6 +46,14 @@ class CleanReport:
     kept: int
     removed_by: dict[str, int]
     alarms: tuple[selection.Alarm, ...]
+    language: str = "en"
+
+    def as_page(self) -> Page:
+        """Return how much was kept, what each rule removed, alarms, and the files."""
+        names = ("out", "receipts", "page")
+        files = Facts(tuple((say(f"file.{name}"), getattr(self, name)) for name in names))
+        blocks = clean_blocks(self.rows, self.kept, self.removed_by, self.alarms)
+        return page(*blocks, files, language=self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +66,7 @@ class SelectedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class SelectReport:
+class SelectReport(Shown):
     """The files written, the selection first, and what it shifted, the greatest change of a share first."""
 
     files: tuple[SelectedFile, ...]
@@ -58,20 +74,19 @@ class SelectReport:
     pool: int
     without_score: int
     shifts: tuple[PoolChange, ...]
+    language: str = "en"
 
-    def __rich__(self) -> Any:
-        """Return the files, and the shares and lengths that the selection moved most."""
-        from rich.console import Group
-
-        files = new_table("file", "rule", "rows", left=["rule"])
-        for file in self.files:
-            files.add_row(file.path, file.rule, f"{file.rows:,}")
-        moved = new_table("what moved most", "pool", "selection")
-        for c in self.shifts[:_TOLD]:
-            form = ",.0f" if c.kind == "length" else ".1%"
-            moved.add_row(f"{c.kind} {c.name}", f"{c.pool:{form}}", f"{c.selected:{form}}")
-        none = f" {self.without_score:,} have no score and were left out." if self.without_score else ""
-        return Group(f"{self.files[0].rows:,} of {self.pool:,} samples.{none}", files, moved, self.page)
+    def as_page(self) -> Page:
+        """Return how much was selected, the shares and lengths that moved most, and the files."""
+        columns = (
+            Column(say("file.out"), "@"),
+            Column(say("col.rule"), "@selection"),
+            Column(say("col.rows"), ","),
+        )
+        files = Table(columns, tuple((file.path, file.rule, file.rows) for file in self.files))
+        unscored = Paragraph(say("select.unscored", n=self.without_score)) if self.without_score else None
+        shift = shift_blocks(self.pool, self.files[0].rows, self.shifts[:_TOLD])
+        return page(*shift, unscored, files, Facts(((say("file.page"), self.page),)), language=self.language)
 
 
 class PoolFiles:
@@ -134,8 +149,9 @@ def score_pool(
         found = indicators.score(
             PoolFiles(places, advance=advance), out, names, models=models, workers=workers
         )
-    page = score_page(out, found, PoolFiles(places))
-    return dataclasses.replace(found, page=str(write_page(page, out.with_suffix(".html"), language)))
+    shown = score_page(out, found, PoolFiles(places))
+    written = write_page(shown, out.with_suffix(".html"), language)
+    return dataclasses.replace(found, page=str(written), language=language)
 
 
 def clean_pool(
@@ -177,15 +193,16 @@ def clean_pool(
     gallery = Gallery(found.receipts)
     written = data.write(PoolFiles(places).rows(found.kept, gallery.see), out, "samples")
     counts = {"rejected": rejected.count, **found.removed_by}
-    page = clean_page(out.stem, found.samples + rejected.count, found, counts, gallery)
+    shown = clean_page(out.stem, found.samples + rejected.count, found, counts, gallery)
     return CleanReport(
         out=str(out),
         receipts=str(receipts),
-        page=str(write_page(page, out.with_suffix(".html"), language)),
+        page=str(write_page(shown, out.with_suffix(".html"), language)),
         rows=found.samples + rejected.count,
         kept=written,
         removed_by={rule: count for rule, count in counts.items() if count},
         alarms=found.alarms,
+        language=language,
     )
 
 
@@ -242,13 +259,14 @@ def select_pool(
         {} if by is None or values is None else {indicators.find(by).name: values * indicators.direction(by)}
     )
     columns["length"] = np.array(facts.lengths, np.float64)
-    page = select_page(out.stem, columns, order[:n], changes, pool)
+    shown = select_page(out.stem, columns, order[:n], changes, pool)
     return SelectReport(
         files=tuple(files),
-        page=str(write_page(page, out.with_suffix(".html"), language)),
+        page=str(write_page(shown, out.with_suffix(".html"), language)),
         pool=len(facts.ids),
         without_score=0 if values is None else int(np.isnan(values).sum()),
         shifts=changes,
+        language=language,
     )
 
 

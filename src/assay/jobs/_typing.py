@@ -10,11 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, generation, llm, selection
-from assay.core import AssayError, Sample
+from assay.core import (
+    AssayError,
+    Block,
+    Column,
+    Facts,
+    Items,
+    Page,
+    Paragraph,
+    Sample,
+    Say,
+    Shown,
+    Table,
+    page,
+    say,
+)
 from assay.generation import TypeClassifier, TypedText, TypeQuality
 from assay.jobs._pools import PoolFiles
 from assay.plan import progress_bar
-from assay.view import new_table
 
 CHECKED = 200
 
@@ -28,7 +41,7 @@ class Untyped:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifyReport:
+class ClassifyReport(Shown):
     """What was typed and by what; every row is typed before, typed now, untyped for a reason, or rejected.
 
     ``stated`` is the classifier's quality on prompts left out of its fit, ``checked`` that against the types
@@ -53,72 +66,61 @@ class ClassifyReport:
     tokens: int
     money: float | None
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return counts by type, what is known of their accuracy, and what to do next."""
-        from rich.console import Group
-
-        now = sum(self.typed.values())
-        stay = sum(u.items for u in self.untyped)
-        head = (
-            f"{self.rows:,} rows: {self.before:,} had a type, {now:,} have one now, {stay:,} stay without, "
-            f"{self.rejected:,} were no samples. By {self.by}; trained on {self.trained_on}."
-        )
-        table = new_table("type", "typed now")
-        for name, count in self.typed.items():
-            table.add_row(name, f"{count:,}")
-        parts: list[Any] = [head, table] if self.typed else [head]
-        parts += [f"untyped, {u.reason}: {u.items:,}" for u in self.untyped]
+        head = say(
+            "classify.rows", rows=self.rows, before=self.before, now=sum(self.typed.values()),
+            stay=sum(u.items for u in self.untyped), rejected=self.rejected, by=self.by,
+            trained_on=self.trained_on,
+        )  # fmt: skip
+        columns = (Column(say("col.type"), "@type"), Column(say("classify.now"), ","))
+        blocks: list[Block] = [Paragraph(head)]
+        if self.typed:
+            blocks.append(Table(columns, tuple(self.typed.items())))
+        blocks.append(Items(tuple(say("classify.untyped", reason=u.reason, n=u.items) for u in self.untyped)))
         for quality in (self.stated, self.checked):
-            if quality is not None:
-                parts += quality_parts(quality)
-        if self.checked is None:
-            parts.append(
-                "no item had a type before, so nothing is known of the accuracy on these: type some by hand "
-                "(`assay annotate`) and give them with --labels"
-            )
-        if self.overstated:
-            parts.append(f"warning: {self.overstated}")
+            blocks += [] if quality is None else quality_blocks(quality)
+        blocks += [Paragraph(say("classify.unchecked"))] if self.checked is None else []
+        blocks += [Paragraph(self.overstated, "warning")] if self.overstated else []
         if self.calls or self.cached:
-            money = "price unknown" if self.money is None else f"{self.money:.4g}"
-            parts.append(
-                f"{self.calls:,} calls, {self.cached:,} stored, {self.tokens:,} tokens, cost {money}"
+            spent = (
+                say("classify.money.unknown")
+                if self.money is None
+                else say("classify.money", money=self.money)
             )
-        saved = f"; classifier in {self.saved}" if self.saved else ""
-        parts.append(f"{self.out}{saved}; next: `assay evalset sample {self.out}`")
-        return Group(*parts)
+            cost = say("classify.calls", calls=self.calls, cached=self.cached, tokens=self.tokens, cost=spent)
+            blocks.append(Paragraph(cost))
+        saved = [(say("classify.saved"), self.saved)] if self.saved else []
+        blocks.append(Facts(((say("file.out"), self.out), *saved)))
+        return page(*blocks, Paragraph(say("next", command=f"assay evalset sample {self.out}")))
 
     @property
-    def overstated(self) -> str:
-        """What to say where the items do not bear out how sure the classifier was to be, or ""."""
+    def overstated(self) -> Say | None:
+        """What to say where the items do not bear out how sure the classifier was to be."""
         if self.checked is None or self.threshold is None or self.checked.high >= self.sure:
-            return ""
-        return (
-            f"types were to be right in {self.sure:.0%} and are in {self.checked.accuracy:.0%} of the items "
-            "that had one: these are not like what the classifier learnt from; train one with --labels"
-        )
+            return None
+        return say("classify.overstated", sure=self.sure, measured=self.checked.accuracy)
 
 
-def quality_parts(quality: TypeQuality) -> list[Any]:
+def quality_blocks(quality: TypeQuality) -> list[Block]:
     """Return the words and tables of a classifier's quality."""
-    calibration = (
-        "" if quality.calibration_error is None else f", calibration error {quality.calibration_error:.3f}"
+    head = say(
+        "classify.quality", items=quality.items, how=quality.how, accuracy=quality.accuracy,
+        interval=(quality.low, quality.high), f1=quality.macro_f1, calibration=quality.calibration_error,
+        rules=quality.rules, majority=quality.majority,
+    )  # fmt: skip
+    columns = (
+        Column(say("col.type"), "@type"), Column(say("col.items"), ","),
+        Column(say("classify.precision"), ".2f"),
+        Column(say("classify.recall"), ".2f"),
+    )  # fmt: skip
+    rows = tuple((s.type, s.items, s.precision, s.recall) for s in quality.per_type)
+    levels = tuple(
+        say("classify.level", sure=level.sure, share=level.share, accuracy=level.accuracy)
+        for level in quality.levels
+        if level.sure > 0
     )
-    head = (
-        f"Accuracy on {quality.items:,} {quality.how}: {quality.accuracy:.3f} [{quality.low:.3f}, "
-        f"{quality.high:.3f}], macro F1 {quality.macro_f1:.3f}{calibration}; keyword rules "
-        f"{quality.rules:.3f}, the commonest type {quality.majority:.3f}."
-    )
-    table = new_table("type", "items", "precision", "recall")
-    for s in quality.per_type:
-        shown = ("–" if value is None else f"{value:.2f}" for value in (s.precision, s.recall))
-        table.add_row(s.type, f"{s.items:,}", *shown)
-    levels = [level for level in quality.levels if level.sure > 0]
-    told = "; ".join(
-        f"sure {x.sure:g}: {x.share:.0%} typed"
-        + ("" if x.accuracy is None else f", {x.accuracy:.0%} rightly")
-        for x in levels
-    )
-    return [head, table, *([told] if told else [])]
+    return [Paragraph(head), Table(columns, rows), Items(levels)]
 
 
 @dataclass(frozen=True, slots=True)

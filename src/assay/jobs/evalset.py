@@ -12,11 +12,24 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from assay import data, generation, indicators, selection
-from assay.core import AssayError, Sample, task_type
+from assay.core import (
+    AssayError,
+    Column,
+    Facts,
+    Items,
+    Page,
+    Paragraph,
+    Sample,
+    Say,
+    Shown,
+    Table,
+    page,
+    say,
+    task_type,
+)
 from assay.generation import Candidates, Noise, Stratum, TypeSize
 from assay.jobs._pools import PoolFiles, _Rejections
 from assay.plan import progress_bar
-from assay.view import new_table
 
 _ALARM, _ALARM_LEAST = 0.1, 20
 
@@ -35,7 +48,7 @@ class StratumRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitReport:
+class SplitReport(Shown):
     """What was split off; every row of the pool is an item, a training sample, a removal or a rejection.
 
     ``earlier`` items come from earlier evaluation sets, among ``items``.  ``removed_by``: rejected (no
@@ -53,39 +66,33 @@ class SplitReport:
     training: int
     removed_by: dict[str, int]
     short: int
-    alarms: tuple[str, ...]
+    alarms: tuple[Say, ...]
     strata: tuple[StratumRow, ...]
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return the strata and what to do next."""
-        from rich.console import Group
-
-        table = new_table(
-            "type",
-            "source",
-            "language",
-            "samples",
-            "items",
-            "training",
-            "removed",
-            left=["source", "language"],
+        columns = (
+            Column(say("col.type"), "@type"), Column(say("col.source")), Column(say("col.language")),
+            *(Column(say(f"split.{name}"), ",") for name in ("pool", "items", "training", "removed")),
+        )  # fmt: skip
+        rows = tuple(
+            (s.type, s.source, s.language, s.pool, s.items, s.training, s.removed) for s in self.strata
         )
-        for s in self.strata:
-            numbers = (f"{count:,}" for count in (s.pool, s.items, s.training, s.removed))
-            table.add_row(s.type, s.source, s.language, *numbers)
-        removed = ", ".join(f"{count:,} by {rule}" for rule, count in self.removed_by.items()) or "none"
-        kept = f" ({self.earlier:,} of them from earlier sets)" if self.earlier else ""
-        head = (
-            f"{self.rows:,} rows: {self.items:,} evaluation items{kept}, {self.training:,} training samples "
-            f"without them; removed: {removed}."
+        head = say(
+            "split.rows", rows=self.rows, items=self.items, earlier=self.earlier, training=self.training
         )
-        notes = [f"warning: {text}" for text in self.alarms]
+        removed = say("split.removed_by", counts=self.removed_by) if self.removed_by else None
+        warnings = list(self.alarms)
         if self.short:
-            notes.append(f"warning: {self.short:,} items fewer than asked for; the types hold no more")
-        if any(s.type == generation.UNTYPED for s in self.strata):
-            notes.append(f"some samples have no type: `assay evalset classify {self.out}` gives items one")
-        files = f"{self.out}, {self.train}, {self.receipts}; next: `assay evalset sample {self.out}`"
-        return Group(head, table, *notes, files)
+            warnings.append(say("split.short", n=self.short))
+        untyped = any(s.type == generation.UNTYPED for s in self.strata)
+        return page(
+            Paragraph(head), Paragraph(removed) if removed else None, Table(columns, rows),
+            Items(tuple(warnings), "warning"),
+            Paragraph(say("split.untyped", out=self.out)) if untyped else None,
+            Facts(tuple((say(f"file.{name}"), getattr(self, name)) for name in ("out", "train", "receipts"))),
+            Paragraph(say("next", command=f"assay evalset sample {self.out}")),
+        )  # fmt: skip
 
 
 def split_pool(
@@ -249,7 +256,7 @@ def _split_report(
     )
 
 
-def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[str, ...]:
+def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[Say, ...]:
     """Name the types, sources and languages of which more than a tenth of the training samples hold items."""
     found = []
     for kind in ("type", "source", "language"):
@@ -258,12 +265,15 @@ def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[
             lost = sum(held.get((s.type, s.source, s.language), 0) for s in own)
             whole = lost + sum(s.training for s in own)
             if lost >= _ALARM_LEAST and lost > _ALARM * whole:
-                found.append(f"{kind} {name} lost {lost:,} training samples ({lost / whole:.0%}) to items")
+                share = lost / whole
+                found.append(
+                    say("split.alarm", kind=say(f"pool.kind.{kind}"), name=name, lost=lost, share=share)
+                )
     return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
-class SampleReport:
+class SampleReport(Shown):
     """A set sampled to a size, and what each of its types can show.
 
     Differences are of mean scores in [0, 1] between two models on the same items, seen with probability
@@ -281,51 +291,53 @@ class SampleReport:
     rejected: int
     types: tuple[TypeSize, ...]
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return what each type needs, has and can show, and the next command."""
-        from rich.console import Group
-
-        table = new_table(
-            "type", "prompts", "paired sd", "wanted", "wanted (Holm)", "taken", "shows", "shows (Holm)"
+        columns = (
+            Column(say("col.type"), "@type"), Column(say("size.prompts"), ","),
+            Column(say("size.paired_sd"), "g"),
+            Column(say("size.needed"), ","), Column(say("size.needed_holm"), ","),
+            Column(say("size.taken"), ","),
+            Column(say("size.detects"), ".3f"), Column(say("size.detects_holm"), ".3f"),
+        )  # fmt: skip
+        rows = tuple(
+            (t.type, t.pool, t.paired_sd, t.wanted, t.wanted_holm, t.taken, t.detectable, t.detectable_holm)
+            for t in self.types
         )
-        for t in self.types:
-            shown = ("–" if d is None else f"{d:.3f}" for d in (t.detectable, t.detectable_holm))
-            sizes = (f"{t.wanted:,}", f"{t.wanted_holm:,}", f"{t.taken:,}")
-            table.add_row(t.type, f"{t.pool:,}", f"{t.paired_sd:g}", *sizes, *shown)
-        return Group(self.headline, table, *self.notes, f"{self.out}; next: `assay annotate {self.out}`")
+        return page(
+            Paragraph(self.headline), Table(columns, rows), Items(tuple(self.notes)),
+            Facts(((say("file.out"), self.out),)),
+            Paragraph(say("next", command=f"assay annotate {self.out}")),
+        )  # fmt: skip
 
     @property
-    def headline(self) -> str:
+    def headline(self) -> Say:
         """What a type needs to show the effect."""
         needs = [t.wanted_holm if self.holm else t.wanted for t in self.types]
         low, high = (min(needs), max(needs)) if needs else (0, 0)
-        span = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        level = " with all types sharing a level of 0.05" if self.holm else " at a level of 0.05"
-        return (
-            f"To see {self.effect:g} per type{level} (probability {self.power:g}) you need {span} items a "
-            f"type, not counting what seeds add; {self.items:,} of {self.pool:,} samples were taken."
-        )
+        span = say("size.same" if low == high else "size.span", low=low, high=high)
+        return say(
+            "size.headline.holm" if self.holm else "size.headline", effect=self.effect, power=self.power,
+            span=span, items=self.items, pool=self.pool,
+        )  # fmt: skip
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Say]:
         """What falls short."""
         needs = {t.type: t.wanted_holm if self.holm else t.wanted for t in self.types}
         found = [
-            f"{t.type}: {t.taken:,} of {needs[t.type]:,} items, which show {t.detectable:.3f} or more"
+            say("size.few", type=t.type, taken=t.taken, needed=needs[t.type], detects=t.detectable)
             for t in self.types
             if t.taken < needs[t.type] and t.detectable is not None
         ]
         found += [
-            f"{t.type}: the {t.taken:,} items are of {t.clusters:,} groups of alike wording and show less"
+            say("size.alike", type=t.type, taken=t.taken, groups=t.clusters)
             for t in self.types
             if t.clusters < t.taken
         ]
-        if self.untyped:
-            found.append(f"{self.untyped:,} samples without a type were left out: `assay evalset classify`")
-        if self.repeated:
-            found.append(f"{self.repeated:,} samples repeat the prompt of another and were left out")
-        if self.rejected:
-            found.append(f"{self.rejected:,} rows were no samples: `assay data inspect` says why")
+        for name in ("untyped", "repeated", "rejected"):
+            if getattr(self, name):
+                found.append(say(f"size.{name}", n=getattr(self, name)))
         return found
 
 

@@ -5,39 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from assay import data, model
+from assay.core import Column, Page, Shown, Table, page, say
 from assay.plan import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
-class Extended:
+class Extended(Shown):
     """A model folder with a longer vocabulary; see :class:`assay.model.ExtensionReport`."""
 
     report: model.ExtensionReport
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return what was added and what a text costs with it."""
-        from rich.table import Table
-
         r = self.report
-        table = Table(
-            title=f"{r.out}: {r.base_tokens:,} tokens and {r.new_tokens:,} new ones", title_justify="left"
+        rows = [(say("vocabulary.per_character"), *r.per_character)] if r.per_character is not None else []
+        rows.append((say("vocabulary.per_byte"), *r.per_byte))
+        columns = (
+            Column(""),
+            Column(say("vocabulary.before"), ".3f"),
+            Column(say("vocabulary.after"), ".3f"),
         )
-        table.add_column("")
-        table.add_column("before", justify="right")
-        table.add_column("after", justify="right")
-        if r.per_character is not None:
-            table.add_row("tokens per Chinese character", *(f"{value:.3f}" for value in r.per_character))
-        table.add_row("tokens per byte", *(f"{value:.3f}" for value in r.per_byte))
-        head = "one embedding for input and output" if r.tied else "input embedding and output head"
-        table.caption = (
-            f"on {r.held_out:,} lines kept apart; {r.new_characters:,} new single characters; "
-            f"{r.rows:,} rows, {head}; longest: {' '.join(r.longest)}"
-        )
-        table.caption_justify = "left"
-        return table
+        head = say("vocabulary.tied" if r.tied else "vocabulary.untied")
+        note = say(
+            "vocabulary.note", held_out=r.held_out, characters=r.new_characters, rows=r.rows, head=head,
+            longest=" ".join(r.longest),
+        )  # fmt: skip
+        title = say("vocabulary.title", out=r.out, base=r.base_tokens, new=r.new_tokens)
+        return page(Table(columns, tuple(rows), title, note))
 
 
 def extend_vocabulary(base: str, texts: str, out: Path, *, size: int, quiet: bool) -> Extended:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
+from assay.core import Column, Page, Paragraph, Say, Shown, Table, page, say
 from assay.model._launch import Launch
 from assay.model._recipe import Recipe
 from assay.model._shape import Linear, Shape
@@ -287,7 +287,7 @@ class _Count:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingEstimate:
+class TrainingEstimate(Shown):
     """What a training takes on each of ``devices`` devices, and how long.
 
     ``memory`` in GiB of one device (None: not limited); ``hours`` from and to, None where no speed is known.
@@ -304,32 +304,28 @@ class TrainingEstimate:
     hours: tuple[float, float] | None
     change: str | None = None
 
-    def __str__(self) -> str:
+    def said(self) -> Say:
         """Return it in a sentence: "7.1B full, 8×80 GB: fits (48 GB), 24–47 h"."""
         size = self.needs.parameters
         count = f"{size / 1e9:.1f}B" if size >= 1e9 else f"{size / 1e6:.1f}M"
         place = self.device if self.memory is None else f"{self.devices}×{self.memory:g} GB"
-        need = f"{_gigabytes(self.needs.peak)} GB"
+        parts = {"size": count, "method": self.method, "place": place, "need": _gigabytes(self.needs.peak)}
         if not self.fits:
-            found = (
-                f"use {self.change}" if self.change else "no change of recipe or devices was found that does"
+            return say(
+                "estimate.too_big" if self.change else "estimate.no_change", **parts, change=self.change
             )
-            return f"{count} {self.method}, {place}: does not fit ({need}): {found}"
-        text = f"{count} {self.method}, {place}: " + (need if self.memory is None else f"fits ({need})")
-        return text if self.hours is None else f"{text}, {_span(*self.hours)}"
+        key = "estimate.needs" if self.memory is None else "estimate.fits"
+        time = "" if self.hours is None else say("estimate.time", time=_span(*self.hours))
+        return say(key, **parts, time=time)
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return the sentence, and what takes the memory."""
-        from rich.console import Group
-
         needs = self.needs
-        parts = {
-            "weights": needs.weights, "gradients": needs.gradients, "moments": needs.moments,
-            "activations": needs.activations,
-        }  # fmt: skip
-        rows = ", ".join(f"{name} {_gigabytes(value)} GB" for name, value in parts.items())
-        each = "on each device: " if self.devices > 1 else ""
-        return Group(str(self), f"{each}{rows}; {needs.trained:,} of {needs.parameters:,} weights learn")
+        parts = ("weights", "gradients", "moments", "activations")
+        rows = tuple((say(f"estimate.{name}"), getattr(needs, name) / GIB) for name in parts)
+        columns = (Column(say("estimate.memory")), Column(say("estimate.gigabytes"), ".2f"))
+        learn = say("estimate.learn", trained=needs.trained, all=needs.parameters)
+        return page(Paragraph(self.said(), "strong"), Table(columns, rows), Paragraph(learn))
 
 
 def estimate_training(
@@ -433,12 +429,12 @@ def _gigabytes(size: float) -> str:
     return f"{size / GIB:.0f}" if size >= 10 * GIB else f"{size / GIB:.1f}"
 
 
-def _span(low: float, high: float) -> str:
+def _span(low: float, high: float) -> Say:
     """Return a range of hours in the unit that reads best."""
     if high < 1 / 60:
-        return "under a minute"
-    unit, size = next(((u, h) for u, h in (("days", 24.0), ("h", 1.0)) if high >= 2 * h), ("min", 1 / 60))
-    return (
-        "–".join(f"{v / size:.0f}" if v >= 9.5 * size else f"{v / size:.1f}" for v in (low, high))
-        + f" {unit}"
+        return say("estimate.minute")
+    unit, size = next(
+        ((u, h) for u, h in (("days", 24.0), ("hours", 1.0)) if high >= 2 * h), ("minutes", 1 / 60)
     )
+    span = "–".join(f"{v / size:.0f}" if v >= 9.5 * size else f"{v / size:.1f}" for v in (low, high))
+    return say(f"unit.{unit}", n=span)

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import torch
 
-from assay.core import AssayError
+from assay.core import AssayError, Items, Page, Paragraph, Shown, page, say
 from assay.model._base import pick_device
 from assay.model._batches import MicroBatch, micro_batches
 from assay.model._engine import Engine, LocalEngine
@@ -51,7 +51,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainReport:
+class TrainReport(Shown):
     """What a segment did.  ``trace`` holds (step, loss in nats per learned token).
 
     ``micro_tokens`` that fitted at its end; ``notes`` tell what was done otherwise than the recipe says.
@@ -68,20 +68,19 @@ class TrainReport:
     micro_tokens: int
     notes: tuple[str, ...] = ()
 
-    def __rich__(self) -> str:
+    def as_page(self) -> Page:
         """Return it in a few lines: the trace in ten parts of the run, each with its mean loss."""
-        from rich.markup import escape
-
-        lines = [
-            f"{self.steps:,} steps, {self.samples:,} samples, {self.tokens:,} tokens on {self.device}, "
-            f"{self.seconds:,.0f} s"
-        ]
         losses = [loss for _, loss in self.trace]
-        if losses:
-            edges = [len(losses) * part // 10 for part in range(11)]
-            means = [sum(losses[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
-            lines.append("loss in nats a learned token: " + " → ".join(f"{mean:.3f}" for mean in means))
-        return escape("\n".join([*lines, *self.notes]))
+        edges = [len(losses) * part // 10 for part in range(11)]
+        means = [sum(losses[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
+        done = say(
+            "train.done", steps=self.steps, samples=self.samples, tokens=self.tokens, device=self.device,
+            seconds=self.seconds,
+        )  # fmt: skip
+        trace = (
+            Paragraph(say("train.loss", trace=" → ".join(f"{mean:.3f}" for mean in means))) if means else None
+        )
+        return page(Paragraph(done), trace, Items(self.notes, "warning"))
 
 
 class Trainer(Protocol):

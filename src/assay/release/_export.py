@@ -17,9 +17,14 @@ from assay.core import (
     ExportCard,
     ExportedFile,
     ExportPage,
+    Items,
+    Page,
     Sample,
+    Shown,
     StudyResult,
     canonical_json,
+    page,
+    say,
 )
 from assay.model import POCKET, base_digest, base_name
 from assay.plan import Estimate, Step, Store
@@ -67,7 +72,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Shown):
     """Where an export lies: its folder, its page, the page's values, and what was pushed to the Hub."""
 
     folder: str
@@ -75,9 +80,10 @@ class Exported:
     proof: ExportPage
     pushed: tuple[str, ...] = ()
 
-    def __rich__(self) -> Any:
-        """Return the proof as the terminal shows it."""
-        return view.export_summary(self.proof, Path(self.folder), self.pushed)
+    def as_page(self) -> Page:
+        """Return what was written and what each file costs, then where it is."""
+        places = Items((say("export.folder", path=self.folder), *self.pushed))
+        return page(*view.export_summary(self.proof), places, language=self.proof.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +356,7 @@ def _publish(
     if card.study is not None:
         with data.replacing_text(folder / "data_card.md") as text:
             text.write(view.data_card(replace(card.study, language=page.language)))
-    view.write_export_page(page, folder / PAGE)
+    view.write_page(view.export_page(page), folder / PAGE)
 
 
 def _copy_folder(source: Path, target: Path) -> None:

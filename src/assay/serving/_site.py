@@ -17,9 +17,11 @@ from assay.serving._files import HEADERS, KINDS, find_file
 from assay.serving._models import Models
 from assay.serving._protocol import RefusedError
 from assay.serving._values import Library
-from assay.serving._words import Words
+from assay.view import Words
 
 _STATIC = {"base.css": "assay.web", "chat.css": "assay.serving", "chat.js": "assay.serving"}
+_SCRIPTED = ("you", "waiting", "stopped", "cut", "dropped", "tokens", "failed", "unreachable")
+"""Texts that the script of the chat page shows."""
 _THEMES = ("auto", "dark", "light")
 _MONTH = 30 * 86400
 
@@ -45,9 +47,9 @@ class Site:
     def words(self, request: Request) -> Words:
         """Return the interface text: as chosen, as the server was told, or as the browser prefers."""
         chosen = request.cookies.get("assay_language", "")
-        if chosen in web.LANGUAGES:
-            return Words(chosen)
-        return Words(self.language or web.preferred(request.headers.get("accept-language", "")))
+        if chosen not in web.LANGUAGES:
+            chosen = self.language or web.preferred(request.headers.get("accept-language", ""))
+        return web.site_words(chosen, "serve")
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Render a page."""
@@ -161,12 +163,14 @@ def _pages(app: FastAPI, site: Site) -> None:
     def chat(request: Request, model: str = "", beside: str = "") -> Response:
         if (refused := closed(request)) is not None:
             return refused
+        w = site.words(request)
         groups = {row.name: row.models for row in site.library.studies("en") if row.models}
         names = [*site.library.given, *(name for names in groups.values() for name in names)]
         return site.page(
             request, "chat.jinja", given=site.library.given, groups=groups,
             model=model if model in names else next(iter(names), ""),
             beside=beside if beside in names else "",
+            scripted={name: w(f"chat.{name}") for name in _SCRIPTED},
         )  # fmt: skip
 
 

@@ -8,19 +8,34 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay import data, indicators, model, regression, view
-from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, digest, to_json
+from assay.core import (
+    ArmComparison,
+    AssayError,
+    Column,
+    Facts,
+    Page,
+    Paragraph,
+    RulePage,
+    RuleSlope,
+    Say,
+    Shown,
+    Table,
+    digest,
+    page,
+    say,
+    to_json,
+    trial_table,
+)
 from assay.plan import Store
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
 from assay.study._run import run_one
-from assay.view import new_table
 
 Array = NDArray[np.float64]
 
@@ -31,7 +46,7 @@ _LOSSES, _PAGE = "losses.json", "page.json"
 
 
 @dataclass(frozen=True)
-class RuleDesign:
+class RuleDesign(Shown):
     """Subsets that will be trained, and what they can see; ``folder`` holds them."""
 
     folder: str
@@ -43,25 +58,29 @@ class RuleDesign:
     whitened: bool
     passes: int
     power: tuple[regression.Power, ...]
+    language: str = "en"
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return what will be trained, and what each indicator's slope must be to be seen."""
-        from rich.console import Group
-
-        table = new_table("indicator", "spread (sd)", "slope seen from (log loss per sd)")
-        for row in self.power:
-            table.add_row(row.name, f"{row.spread:.2f}", f"{row.detectable:.4f}")
-        head = (
-            f"{self.runs} subsets of {self.n:,} samples ({self.way}"
-            f"{', whitened' if self.whitened else ''}) of {self.usable:,} usable of {self.pool:,}: "
-            f"{self.passes:,} sample passes. Their ids are in {self.folder}. A slope is seen with a chance "
-            "of 80 % at a level of 5 %."
-        )
-        return Group(head, table, "next: `assay rule run` with the same file")
+        columns = (
+            Column(say("rule.col.indicator"), "@pool.indicator"), Column(say("rule.spread"), ".2f"),
+            Column(say("rule.seen_from"), ".4f"),
+        )  # fmt: skip
+        head = say(
+            "rule.design.whitened" if self.whitened else "rule.design", runs=self.runs, n=self.n,
+            way=self.way,
+            usable=self.usable, pool=self.pool, passes=self.passes,
+        )  # fmt: skip
+        rows = tuple((row.name, row.spread, row.detectable) for row in self.power)
+        return page(
+            Paragraph(head), Table(columns, rows),
+            Facts(((say("file.folder"), self.folder),)), Paragraph(say("next", command="assay rule run")),
+            language=self.language,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class RuleRuns:
+class RuleRuns(Shown):
     """What was trained: log losses by subset are in ``path``; ``noise`` is their sd between seeds of one."""
 
     path: str
@@ -70,18 +89,19 @@ class RuleRuns:
     hours: float
     spread: float
     noise: float | None
+    language: str = "en"
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return how much the subsets differ beside what seeds alone do."""
-        noise = "" if self.noise is None else f"; seeds alone move it by {self.noise:.4f}"
-        return (
-            f"{self.runs} runs on {self.subsets} subsets, {self.hours:.2f} hours: log loss has an sd of "
-            f"{self.spread:.4f} between subsets{noise}.\n{self.path}; next: `assay rule fit`"
-        )
+        head = say("rule.runs", runs=self.runs, subsets=self.subsets, hours=self.hours, spread=self.spread)
+        noise = None if self.noise is None else Paragraph(say("rule.lead.noise", noise=self.noise))
+        files = Facts(((say("file.losses"), self.path),))
+        return page(Paragraph(head), noise, files, Paragraph(say("next", command="assay rule fit")),
+                    language=self.language)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class RuleReport:
+class RuleReport(Shown):
     """What was fitted, how it holds, and where the rule is."""
 
     path: str
@@ -98,47 +118,33 @@ class RuleReport:
     """Least squares on the length of the answer alone: the rule has to beat it."""
     warnings: tuple[str, ...]
     page: str
+    fitted: RulePage
+    language: str = "en"
 
-    def __rich__(self) -> Any:
-        """Return the coefficients with what is known of each, and what speaks against the rule."""
-        from rich.console import Group
-
-        table = new_table("indicator", "per sd", "90 %", "sign", "OLS", "p", "VIF")
-        fits = zip(
-            self.ridge.names, self.ridge.coefficients, self.ridge.low, self.ridge.high, self.ridge.signs,
-            self.published.coefficients, self.published.p, self.published.inflation, strict=True,
-        )  # fmt: skip
-        for name, own, low, high, sign, ols, p, vif in fits:
-            band = f"[{low:+.4f}, {high:+.4f}]"
-            table.add_row(name, f"{own:+.4f}", band, f"{sign:.0%}", f"{ols:+.4f}", f"{p:.3f}", f"{vif:.1f}")
-        noise = "" if self.noise is None else f", seeds alone {self.noise:.4f}"
-        head = (
-            f"log loss of {self.runs} subsets: left-out rank correlation {self.ridge.rank:+.2f}, error "
-            f"{self.ridge.error:.4f}{noise}; least squares R2 {self.published.r2:.2f}, length alone "
-            f"{self.length.r2:.2f}; step-wise keeps {', '.join(self.stepwise.names)}."
-        )
-        notes = [f"warning: {text}" for text in self.warnings]
-        return Group(head, table, *notes, self.page, f"{self.path}; next: `assay rule check`")
+    def as_page(self) -> Page:
+        """Return the page of the rule, what step-wise regression keeps, and where the rule is."""
+        kept = say("rule.stepwise", names=self.stepwise.names)
+        files = Facts(((say("file.rule"), self.path), (say("file.page"), self.page)))
+        return page(*self.fitted.as_page().blocks, Paragraph(kept), files,
+                    Paragraph(say("next", command="assay rule check")), language=self.language)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class RuleCheck:
+class RuleCheck(Shown):
     """The selection trial of a rule: it ships with "beats random by ..." or without."""
 
     path: str
     verdict: str
     comparisons: tuple[ArmComparison, ...]
     page: str
+    language: str = "en"
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return the verdict and the comparisons with random."""
-        from rich.console import Group
-
-        table = new_table("arm", "samples", "against random", "90 %", "says")
-        for c in self.comparisons:
-            band = f"[{c.low:+.3f}, {c.high:+.3f}]"
-            table.add_row(c.a, f"{c.n_train:,}", f"{c.difference:+.3f}", band, c.word)
-        return Group(f"{self.verdict} (loss, positive is better)", table, self.page)
+        files = Facts(((say("file.rule"), self.path), (say("file.page"), self.page)))
+        lead = Paragraph(say("rule.trial.lead"), "quiet")
+        return page(Paragraph(self.verdict, "strong"), lead, trial_table(self.comparisons), files,
+                    language=self.language)  # fmt: skip
 
 
 def settings(config: StudyConfig) -> RuleConfig:
@@ -194,6 +200,7 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
     return RuleDesign(
         str(folder), wanted.way, len(made.rows), wanted.n, len(usable), len(dataset), made.whitened,
         runs * wanted.n * config.recipe.epochs, regression.power(made, wanted.sd),
+        config.language,
     )  # fmt: skip
 
 
@@ -262,7 +269,7 @@ def trained(config: StudyConfig, *, quiet: bool = False) -> RuleRuns:
     hours = sum(measured.hours for measured in found.values())
     return RuleRuns(
         str(folder / _LOSSES), len(by_row), len(found), hours, float(np.std(every, ddof=1)),
-        _noise(by_row[rows[0].stem]),
+        _noise(by_row[rows[0].stem]), config.language,
     )  # fmt: skip
 
 
@@ -301,7 +308,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     noise = _noise(by_row[order[0]])
     warnings = _warnings(ridge, slopes, length, noise, target)
     if straight is not None and straight.ratio > _BENT:
-        warnings.append(Remark("warning.bent", {"ratio": f"{straight.ratio:.1f}"}))
+        warnings.append(say("rule.warning.bent", ratio=straight.ratio))
     spread, centre = np.array(facts["spread"]), np.array(facts["centre"])
     weights = np.array(ridge.coefficients) / spread
     text = {
@@ -315,24 +322,25 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         "fit": dataclasses.asdict(ridge),
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "losses": by_row,
-        "warnings": [view.said(remark) for remark in warnings],
+        "warnings": [view.said(warning) for warning in warnings],
         "check": None,
     }
     path = folder / "rule.json"
     data.write_json(path, text)
     published = regression.least_squares(means, target, names)
     predicted = ridge.intercept + np.concatenate([means, ends[0]]) @ np.array(ridge.coefficients)
-    page = RulePage(
+    fitted = RulePage(
         wanted.name or config.name, config.base, wanted.n, _rule_slopes(ridge, published, slopes),
         ridge.rank, ridge.error, noise, published.r2, length.r2, tuple(predicted.tolist()),
         tuple(np.concatenate([target, ends[1]]).tolist()),
         tuple([False] * len(target) + [True] * len(ends[1])), tuple(warnings),
     )  # fmt: skip
-    data.write_json(folder / _PAGE, to_json(page))
-    shown = view.write_rule_page(page, folder / "rule.html", config.language)
+    data.write_json(folder / _PAGE, to_json(fitted))
+    shown = view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     return RuleReport(
         str(path), len(target), noise, ridge, published, regression.stepwise(means, target, names),
         tuple(slopes), straight, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
+        fitted, config.language,
     )  # fmt: skip
 
 
@@ -369,21 +377,21 @@ def _warnings(
     length: regression.LinearFit,
     noise: float | None,
     target: Array,
-) -> list[Remark]:
+) -> list[Say]:
     """Return what speaks against using the rule on single samples."""
-    found = []
+    found: list[Say] = []
     if ridge.rank < 0.3:
-        found.append(Remark("warning.rank", {"rank": f"{ridge.rank:+.2f}"}))
+        found.append(say("rule.warning.rank", rank=ridge.rank))
     unsure = [n for n, s in zip(ridge.names, ridge.signs, strict=True) if s < 0.9]
     if unsure:
-        found.append(Remark("warning.sign", {"names": ", ".join(unsure)}))
-    found += [Remark("warning.slopes", {"name": s.name}) for s in slopes if not s.agree]
+        found.append(say("rule.warning.sign", names=unsure))
+    found += [say("rule.warning.slopes", name=s.name) for s in slopes if not s.agree]
     spread = float(target.std())
     if noise is not None and noise > 0.7 * spread:
-        found.append(Remark("warning.noise", {"noise": f"{noise:.4f}", "spread": f"{spread:.4f}"}))
+        found.append(say("rule.warning.noise", noise=noise, spread=spread))
     explained = 1 - ridge.error**2 / float(target.var() or 1)
     if length.r2 > max(explained, 0):
-        found.append(Remark("warning.length", {"r2": f"{length.r2:.2f}"}))
+        found.append(say("rule.warning.length", r2=length.r2))
     return found
 
 
@@ -421,20 +429,21 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
     text = json.loads(path.read_text(encoding="utf-8"))
     text["check"] = {"verdict": view.said(verdict), "comparisons": [dataclasses.asdict(c) for c in rows]}
     data.write_json(path, text)
-    page = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
-    view.write_rule_page(replace(page, verdict=verdict, trial=rows), folder / "rule.html", config.language)
+    fitted = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
+    fitted = replace(fitted, verdict=verdict, trial=rows)
+    view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     said = view.said(verdict, config.language)
-    return RuleCheck(str(path), said, rows, str(folder / "check" / "report.html"))
+    return RuleCheck(str(path), said, rows, str(folder / "check" / "report.html"), config.language)
 
 
-def _verdict(rows: list[ArmComparison]) -> Remark:
+def _verdict(rows: list[ArmComparison]) -> Say:
     """Return what the trial says of the best of each length against random at equal size and tokens."""
     better = [c for c in rows if c.word == "better"]
     if any(c.word == "worse" for c in rows):
-        return Remark("verdict.worse")
+        return say("rule.verdict.worse")
     if better:
         parts = [f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] ({c.n_train:,})" for c in better]
-        return Remark("verdict.beats", {"parts": ", ".join(parts)})
+        return say("rule.verdict.beats", parts=parts)
     if rows and all(c.word == "as good" for c in rows):
-        return Remark("verdict.equal")
-    return Remark("verdict.undecided")
+        return say("rule.verdict.equal")
+    return say("rule.verdict.undecided")

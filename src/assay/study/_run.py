@@ -8,11 +8,23 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from assay import data, view
+from assay import data, model, view
 from assay import plan as planning
-from assay.core import BasesResult, DataSummary, StudyResult
+from assay.core import (
+    BasesResult,
+    Column,
+    DataSummary,
+    Items,
+    Page,
+    Paragraph,
+    Shown,
+    StudyResult,
+    Table,
+    Text,
+    page,
+    say,
+)
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
 from assay.study._config import StudyConfig, TestbedConfig, read_config
@@ -23,7 +35,7 @@ from assay.study.steps import LOG, SUMMARY, Tally, iterate
 
 
 @dataclass(frozen=True, slots=True)
-class StudyPlan:
+class StudyPlan(Shown):
     """What a study would do: its steps, and sample passes beside those of independent runs."""
 
     name: str
@@ -33,29 +45,35 @@ class StudyPlan:
     trained_samples: int
     independent_samples: int
     notes: tuple[str, ...] = ()
+    largest: tuple[model.TrainingEstimate, ...] = ()
+    pool_read: bool = True
+    language: str = "en"
 
-    def __rich__(self) -> Any:
+    def as_page(self) -> Page:
         """Return a table of the steps, with what the ladder saves."""
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("step", "cached", "to do", "minutes", "tokens", "MB"):
-            table.add_column(name, justify="left" if name == "step" else "right")
-        for row in (*self.plan.rows, self.plan.total):
-            sizes = [(row.seconds, 60), (row.tokens, 1), (row.bytes, 1e6)]
-            cells = ["–" if value is None else f"{value / unit:,.1f}" for value, unit in sizes]
-            cells[1] = cells[1].removesuffix(".0")
-            last = row is self.plan.rows[-1] if self.plan.rows else False
-            table.add_row(row.name, str(row.cached), str(row.to_do), *cells, end_section=last)
-        share = 100 * self.trained_samples / max(self.independent_samples, 1)
-        head = (
-            f"{self.name}: {self.models} models on a pool of {self.pool_samples:,} samples, "
-            f"{self.trained_samples:,} sample passes ({share:.0f} % of {self.independent_samples:,} for "
-            "independent runs). Minutes are rough and for one worker."
+        columns = (
+            Column(say("plan.step"), "@"), Column(say("plan.cached"), ","), Column(say("plan.to_do"), ","),
+            Column(say("plan.minutes"), ",.1f"), Column(say("col.tokens"), ",.0f"), Column("MB", ",.1f"),
+        )  # fmt: skip
+        rows = tuple(
+            (row.name, row.cached, row.to_do, _scaled(row.seconds, 60), row.tokens, _scaled(row.bytes, 1e6))
+            for row in (*self.plan.rows, self.plan.total)
         )
-        return Group(head, table, *self.notes)
+        share = self.trained_samples / self.independent_samples if self.independent_samples else None
+        head = say(
+            "plan.head", name=self.name, models=self.models, pool=self.pool_samples,
+            trained=self.trained_samples, independent=self.independent_samples, share=share,
+        )  # fmt: skip
+        notes: list[Text] = [] if self.pool_read else [say("plan.unread")]
+        notes += [*self.notes, *(say("plan.largest", estimate=found.said()) for found in self.largest)]
+        last = (len(rows) - 2,) if self.plan.rows else ()
+        return page(
+            Paragraph(head), Table(columns, rows, breaks=last), Items(tuple(notes)), language=self.language
+        )
+
+
+def _scaled(value: float | None, unit: float) -> float | None:
+    return None if value is None else value / unit
 
 
 def load(config: Path | StudyConfig, changes: Sequence[str] = (), pool: str | None = None) -> StudyConfig:
@@ -137,12 +155,8 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
     study = load(config, changes, pool)
     store = Store(Path(study.where.store), create=False)
     evaluation, samples = input_steps(study)
-    notes = []
-    if store.has(samples.key):
-        summary = read_summary(store, samples)
-    else:
-        summary = _count(study, samples)
-        notes.append("the pool has not been read yet: its size before decontamination is used")
+    read = store.has(samples.key)
+    summary = read_summary(store, samples) if read else _count(study, samples)
     graph = study_graph(study, evaluation, samples, summary)
     passes: dict[str, int] = {}
     alone = 0
@@ -153,7 +167,6 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
     noted = dict.fromkeys(note for part in graph.parts.values() for note in part.ladder.notes)
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
-    largest = [f"largest run: {estimate}" for estimate in estimates if estimate is not None]
     return StudyPlan(
         name=study.name,
         plan=planning.plan([graph.final], store),
@@ -161,7 +174,10 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         models=sum(len(part.runs) - 1 for part in graph.parts.values()),
         trained_samples=sum(passes.values()),
         independent_samples=alone,
-        notes=(*notes, *noted, *largest),
+        notes=tuple(noted),
+        largest=tuple(found for found in estimates if found is not None),
+        pool_read=read,
+        language=study.language,
     )
 
 

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from assay import data, view
-from assay.core import AssayError, Remark, SearchPage, to_json
+from assay.core import (
+    AssayError,
+    Column,
+    Facts,
+    Heading,
+    Page,
+    Paragraph,
+    Shown,
+    Smoothed,
+    Table,
+    page,
+    say,
+    to_json,
+)
 from assay.optimize import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.plan import Advance, progress_bar
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
 from assay.study._measured import losses
-from assay.view import new_table
 
 _REPORT_SEEDS = 3
 
 
 @dataclass(frozen=True)
-class SearchReport:
+class SearchReport(Shown):
     """What was tried, what was chosen, and what it is worth on the study's own evaluation set.
 
     ``reported`` and ``random`` are mean losses over seeds at the chosen size, of the arm and of random
@@ -35,23 +46,29 @@ class SearchReport:
     seeds: int
     out: str
     page: str
+    name: str
+    smoothed: Smoothed
+    language: str = "en"
 
-    def __rich__(self) -> Any:
-        """Return the choice with its interval, what was tried, and its worth against random samples."""
-        from rich.console import Group
-
-        table = new_table("samples", "loss")
-        for o in self.observations:
-            table.add_row(f"{o.size:,}", f"{o.loss:.4f}")
+    def as_page(self) -> Page:
+        """Return the choice with its interval, the smoothed loss, what was tried, and what it is worth."""
         choice = self.choice
-        head = (
-            f"{self.arm}: {choice.size:,} samples, between {choice.low:,} and {choice.high:,} (90 %), after "
-            f"{choice.runs} runs on {self.samples:,} samples ({self.method}). "
-            f"On the study's own set: {self.reported:.4f}, random samples {self.random:.4f} "
-            f"({self.seeds} seeds)."
-        )
-        end = [view.said(Remark(f"end.{choice.end}"))] if choice.end else []
-        return Group(head, *end, table, self.page)
+        found = say(
+            "search.lead", low=choice.low, high=choice.high, runs=choice.runs, samples=self.samples,
+            method=self.method,
+        )  # fmt: skip
+        own = say("search.lead.own", reported=self.reported, random=self.random, seeds=self.seeds)
+        end = Paragraph(say(f"rule.end.{choice.end}"), "warning") if choice.end else None
+        columns = (Column(say("col.n"), ","), Column(say("metric.loss"), ".4f"))
+        blocks = page(
+            Heading(say("search.headline", n=choice.size, arm=self.arm), 1), Paragraph(found),
+            Paragraph(own), end,
+            self.smoothed, Paragraph(say("search.caption"), "quiet"),
+            Table(columns, tuple((o.size, o.loss) for o in self.observations)),
+            Facts(((say("file.out"), self.out), (say("file.page"), self.page))),
+        ).blocks  # fmt: skip
+        title = say("search.title", name=self.name)
+        return Page(blocks, self.language, title, say("search.eyebrow"), self.name)
 
 
 def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
@@ -78,29 +95,26 @@ def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
     folder = Path(config.where.out or f"runs/{config.name}") / "search"
     folder.mkdir(parents=True, exist_ok=True)
     out, seen = folder / f"{wanted.method}.json", tuple(made.observations)
-    page = _page(config, wanted, choice, seen, mean[wanted.arm], mean["random"])
-    shown = view.write_search_page(page, out.with_suffix(".html"), config.language)
     found = SearchReport(
-        wanted.arm, wanted.method, choice, seen, page.samples, page.reported, page.random, _REPORT_SEEDS,
-        str(out), str(shown),
+        wanted.arm, wanted.method, choice, seen, sum(o.size for o in seen), mean[wanted.arm], mean["random"],
+        _REPORT_SEEDS, str(out), str(out.with_suffix(".html")), config.name, _smoothed(wanted, choice, seen),
+        config.language,
     )  # fmt: skip
+    view.write_page(found.as_page(), out.with_suffix(".html"))
     data.write_json(out, to_json(found))
     return found
 
 
-def _page(
-    config: StudyConfig, wanted: SearchConfig, choice: Choice, seen: tuple[Observation, ...], own: float,
-    random: float,
-) -> SearchPage:  # fmt: skip
-    """Return what the page of the search shows: the runs and the smoothed loss."""
+def _smoothed(wanted: SearchConfig, choice: Choice, seen: tuple[Observation, ...]) -> Smoothed:
+    """Return the smoothed loss over the size with its band, the runs, and the interval of the best size."""
     surface = Surface(wanted.low, wanted.high, seen)
     below, above = surface.band()
     mean = surface.centre + surface.unit * surface.mean
-    return SearchPage(
-        config.name, wanted.arm, wanted.method, choice.size, choice.low, choice.high,
-        sum(o.size for o in seen), tuple(o.size for o in seen), tuple(o.loss for o in seen),
-        tuple(surface.sizes.tolist()), tuple(mean.tolist()), tuple(below.tolist()), tuple(above.tolist()),
-        own, random, _REPORT_SEEDS, choice.end,
+    return Smoothed(
+        say("search.aria", n=choice.size), tuple(surface.sizes.tolist()), tuple(mean.tolist()),
+        tuple(below.tolist()), tuple(above.tolist()), tuple(float(o.size) for o in seen),
+        tuple(o.loss for o in seen), (float(choice.low), float(choice.size), float(choice.high)),
+        say("search.axis.size"), say("search.axis.loss"),
     )  # fmt: skip
 
 

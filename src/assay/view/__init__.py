@@ -1,11 +1,13 @@
-"""A study's result as people read it: one HTML file, Markdown, a terminal summary, tables.
+"""What values look like to people: one description of a page, shown as HTML, Markdown, text and JSON.
 
-Nothing is computed here beyond layout; :class:`assay.core.StudyResult` is the only input.  Heavy
-libraries are imported where they are used.
+Values describe themselves in the blocks of :mod:`assay.core`; those of a study are described here.  Nothing
+is computed beyond layout, and heavy libraries are imported where they are used.
 """
 
+from assay.core import Shown
+from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._cards import data_card, model_card, stated_license
-from assay.view._export import export_summary, render_export, write_export_page
+from assay.view._export import export_page, export_summary
 from assay.view._files import (
     EXPORT_VALUES,
     EXPORTS,
@@ -17,44 +19,55 @@ from assay.view._files import (
     show_exports,
     write_report,
 )
-from assay.view._html import render_html
-from assay.view._markdown import render_markdown
+from assay.view._html import page_html, write_page
+from assay.view._markdown import page_markdown
 from assay.view._plots import write_plot
-from assay.view._pool import render_pool, write_page
-from assay.view._rule import render_rule, render_search, said, write_rule_page, write_search_page
-from assay.view._says import headline
-from assay.view._tables import table as new_table
-from assay.view._terminal import print_summary, print_value, sparkline
+from assay.view._report import render_html
+from assay.view._says import headline, said
+from assay.view._spark import sparkline
+from assay.view._study import report, summary
+from assay.view._terminal import print_page
+from assay.view._values import LANGUAGE, described, print_value, value_html, value_json, value_markdown
+from assay.view._words import CATALOGUES, LANGUAGES, Words, words
+
+Shown.in_notebook = value_html
 
 __all__ = [
+    "CATALOGUES",
     "EXPORTS",
     "EXPORT_VALUES",
     "HTML",
+    "LANGUAGE",
+    "LANGUAGES",
+    "Words",
     "data_card",
+    "described",
+    "export_page",
     "export_summary",
     "headline",
     "load_result",
     "load_study",
     "model_card",
-    "new_table",
+    "page_html",
+    "page_markdown",
     "points_frame",
-    "print_summary",
+    "print_page",
     "print_value",
-    "render_export",
+    "render_bases_html",
+    "render_bases_markdown",
     "render_html",
-    "render_markdown",
-    "render_pool",
-    "render_rule",
-    "render_search",
+    "report",
     "restore",
     "said",
     "show_exports",
     "sparkline",
     "stated_license",
-    "write_export_page",
+    "summary",
+    "value_html",
+    "value_json",
+    "value_markdown",
+    "words",
     "write_page",
     "write_plot",
     "write_report",
-    "write_rule_page",
-    "write_search_page",
 ]

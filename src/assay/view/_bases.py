@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from assay.core import (
@@ -14,27 +14,34 @@ from assay.core import (
     TASK_TYPES,
     BaseResult,
     BasesResult,
+    Block,
+    Cell,
+    Column,
     Contrast,
     CurveResult,
     Gain,
+    Heading,
+    Items,
+    Page,
+    Paragraph,
     Point,
+    Table,
     Upgrade,
     UpgradeCost,
+    say,
 )
 from assay.view import _format
 from assay.view._charts import whisker
-from assay.view._findings import Block
-from assay.view._format import DASH, duration, integer, interval, number, probability, short, signed
-from assay.view._html import GLYPHS, environment, part, policy
+from assay.view._format import DASH, chance, integer, interval, signed
+from assay.view._html import block_html, environment, part, policy
 from assay.view._index import METRICS, Index, ladder, ordered
-from assay.view._markdown import escape, table
+from assay.view._markdown import escape, page_markdown
 from assay.view._panel import Panel, domain, draw, symbols
-from assay.view._says import study_notes
+from assay.view._report import GLYPHS
+from assay.view._says import moved, study_notes
+from assay.view._study import columns, report_place
 from assay.view._svg import Svg
 from assay.view._words import Words, words
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _OWN_GLYPHS = {"data": "2×", "model": "▲", "either": "=", "neither": DASH}
 _UNITS = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
@@ -111,8 +118,8 @@ def _answer(row: Upgrade, w: Words) -> str:
         small=row.small,
         large=row.large,
         metric=w.metric(row.metric),
-        data=_gain(row.data),
-        model=_gain(row.model),
+        data=_moved(row.data, row.metric, w),
+        model=_moved(row.model, row.metric, w),
     )
 
 
@@ -160,7 +167,11 @@ def next_text(row: Upgrade, w: Words) -> str:
     ]
     if row.next_runs.items > 1:
         parts.append(w("bases.next.items", items=row.next_runs.items))
-    return w("bases.next", runs=" + ".join(parts), chance=probability(row.next_runs.chance))
+    return w("bases.next", runs=" + ".join(parts), chance=chance(row.next_runs.chance))
+
+
+def _moved(gain: Gain, metric: str, w: Words) -> str:
+    return moved((gain.gain, gain.low, gain.high), metric, "base", w)
 
 
 def _gain(gain: Gain) -> str:
@@ -192,65 +203,61 @@ def pair_text(row: Upgrade, w: Words) -> str:
     return w(key, small=row.small, large=row.large, n=n, metric=metric, arm=w.arm(row.arm))
 
 
-def _upgrade_blocks(result: BasesResult, arm: str, metric: str, w: Words) -> Iterable[Block]:
-    names = ("type", "answer", "data", "larger", "contrast", "per_cost", "next")
-    head = tuple(w(f"col.{name}") for name in names)
+def _upgrade_blocks(result: BasesResult, arm: str, metric: str, w: Words, *, brief: bool) -> Iterator[Block]:
+    """Yield, for each pair of bases, what both ways cost and one row per type; ``brief`` fits a terminal."""
+    names = ("type", "answer", "data", "larger", *(() if brief else ("contrast", "per_cost", "next")))
+    heads = columns(*names, answer="@word", data="@", larger="@", contrast="@", per_cost="@word")
     for (_, large, _), rows in pairs(result, arm, metric).items():
         cells = tuple(
             (
-                w.type(row.type),
-                w.verdict(row.absolute.word),
+                row.type,
+                row.absolute.word,
                 _gain(row.data),
                 _gain(row.model),
                 _contrast(row.absolute),
-                DASH if row.per_cost is None else w.verdict(row.per_cost.word),
+                None if row.per_cost is None else row.per_cost.word,
                 next_text(row, w),
-            )
+            )[: len(names)]
             for row in rows
         )
-        yield Block("upgrade", pair_text(rows[0], w), cost_text(rows[0].cost, large, w), head, cells)
+        yield Heading(pair_text(rows[0], w))
+        yield Paragraph(cost_text(rows[0].cost, large, w))
+        yield Table(heads, cells)
 
 
-def _short(block: Block) -> Block:
-    """Return a table of answers without the columns that do not fit a terminal."""
-    return replace(block, head=block.head[:4], rows=tuple(row[:4] for row in block.rows))
-
-
-def _verdict_block(result: BasesResult, side: _Side, metric: str, w: Words) -> Block:
+def _verdict_blocks(result: BasesResult, side: _Side, metric: str) -> Iterator[Block]:
     rows = []
     for kind in side.found.types:
-        cells = [w.type(kind)]
+        cells: list[Cell] = [kind]
         for base in result.bases:
             curve = side.found.curves.get((kind, base.name, metric))
             reached = ladder(side.found.points.get((kind, metric), ()), base.name)
             verdict = curve.verdict if curve else None
-            word = w.verdict(verdict.word if verdict else "refused")
+            word = verdict.word if verdict else "refused"
             gain = f" {signed(verdict.gain)}" if verdict else ""
-            cells.append(f"{number(reached[-1][1])} {word}{gain}" if reached else DASH)
+            cells.append(
+                say("bases.reached", value=reached[-1][1], word=word, gain=gain) if reached else None
+            )
         rows.append(tuple(cells))
-    head = (w("col.type"), *(base.name for base in result.bases))
-    heading = w("bases.verdicts.caption", metric=w.metric(metric), arm=w.arm(side.arm))
-    return Block("verdicts", heading, w("bases.verdicts.intro"), head, tuple(rows))
-
-
-def _bases_block(result: BasesResult, w: Words) -> Block:
-    head = tuple(w(f"col.{c}") for c in ("base", "family", "parameters", "models", "tokens", "flops", "time"))
-    return Block(
-        "bases", w("bases.heading"), w("bases.intro"), head, tuple(_base_cells(b, w) for b in result.bases)
+    yield Heading(say("bases.verdicts.caption", metric=metric, arm=side.arm))
+    yield Paragraph(say("bases.verdicts.intro"), "quiet")
+    yield Table(
+        (Column(say("col.type"), "@type"), *(Column(base.name) for base in result.bases)), tuple(rows)
     )
 
 
-def _base_cells(base: BaseResult, w: Words) -> tuple[str, ...]:
-    cost = base.result.cost
-    return (
-        base.name,
-        f"{base.model} ({base.family})",
-        short(base.parameters),
-        integer(len(base.result.runs)),
-        integer(cost.tokens),
-        flops(base.flops),
-        duration(cost.train_seconds, w),
-    )
+def _bases_blocks(result: BasesResult) -> Iterator[Block]:
+    names = ("base", "family", "parameters", "models", "tokens", "flops", "time")
+    yield Heading(say("bases.heading"))
+    yield Paragraph(say("bases.intro"), "quiet")
+    forms = {"base": "@", "parameters": "short", "models": ",", "flops": "@", "time": "time"}
+    yield Table(columns(*names, **forms), tuple(_base_cells(base) for base in result.bases))
+
+
+def _base_cells(base: BaseResult) -> tuple[Cell, ...]:
+    cost, model = base.result.cost, f"{base.model} ({base.family})"
+    runs, work = len(base.result.runs), flops(base.flops)
+    return base.name, model, base.parameters, runs, cost.tokens, work, cost.train_seconds
 
 
 def notes(result: BasesResult, w: Words) -> list[str]:
@@ -265,24 +272,41 @@ def notes(result: BasesResult, w: Words) -> list[str]:
     return [*common, *own, *general]
 
 
-def render_bases_markdown(result: BasesResult) -> str:
-    """Return the page as GitHub-flavoured Markdown, in the result's language."""
+def bases_report(result: BasesResult) -> Page:
+    """Return the whole page, without charts."""
     w = words(result.language)
-    lines = [f"# {escape(result.name)}", ""]
+    blocks: list[Block] = [Heading(result.name, 1)]
     for answer, details in answer_parts(result, w):
-        lines += [f"**{escape(answer)}**", "", escape(details), ""]
-    blocks = [_bases_block(result, w)]
+        blocks += [Paragraph(answer, "strong"), Paragraph(details)]
+    blocks += _bases_blocks(result)
     for side in sides(result):
         for metric in side.found.metrics:
-            blocks += [*_upgrade_blocks(result, side.arm, metric, w), _verdict_block(result, side, metric, w)]
-    for block in blocks:
-        rows = [[escape(cell) for cell in row] for row in block.rows]
-        lines += [f"## {escape(block.heading)}", "", escape(block.intro), ""]
-        lines += table([escape(cell) for cell in block.head], rows)
-    lines += [f"## {w('bases.reports')}", ""]
-    lines += [f"- [{escape(base.name)}]({quote(base.name)}/report.md)" for base in result.bases]
-    lines += ["", f"## {w('notes.heading')}", "", *(f"- {escape(note)}" for note in notes(result, w)), ""]
-    return "\n".join([*lines, w("page.footer", version=escape(result.assay_version))]).rstrip() + "\n"
+            blocks += _upgrade_blocks(result, side.arm, metric, w, brief=False)
+            blocks += _verdict_blocks(result, side, metric)
+    footer = say("page.footer", version=result.assay_version)
+    blocks += [Heading(say("notes.heading")), Items(tuple(notes(result, w))), Paragraph(footer)]
+    return Page(tuple(blocks), result.language, name=result.name)
+
+
+def bases_summary(result: BasesResult, folder: Path | None = None) -> Page:
+    """Return the answer for each pair of bases, the headline tables, and where the report is."""
+    w = words(result.language)
+    blocks: list[Block] = []
+    for answer, details in answer_parts(result, w):
+        blocks += [Paragraph(answer, "strong"), Paragraph(details)]
+    side = sides(result)[0]
+    metric = side.found.headline
+    blocks += _upgrade_blocks(result, side.arm, metric, w, brief=True)
+    blocks += [*_verdict_blocks(result, side, metric), *_bases_blocks(result)]
+    return Page((*blocks, *report_place(result.name, folder)), result.language, name=result.name)
+
+
+def render_bases_markdown(result: BasesResult) -> str:
+    """Return the page as GitHub-flavoured Markdown, in the result's language, with links to each base."""
+    w = words(result.language)
+    links = [f"- [{escape(base.name)}]({quote(base.name)}/report.md)" for base in result.bases]
+    shown = page_markdown(bases_report(result))
+    return "\n".join([shown, f"## {w('bases.reports')}", "", *links]) + "\n"
 
 
 def render_bases_html(result: BasesResult) -> str:
@@ -311,7 +335,7 @@ def _names(result: BasesResult) -> dict[str, Any]:
             "fact.models": integer(sum(len(base.result.runs) for base in result.bases)),
             "fact.largest": w("fact.samples", n=integer(max(n for arm in first.arms for n in arm.rungs))),
         },
-        "bases": _bases_block(result, w),
+        "bases": [block_html(block, w) for block in [*_bases_blocks(result)][2:]],
         "notes": notes(result, w),
         "whisker": whisker,
         "quote": quote,
@@ -322,31 +346,3 @@ def _names(result: BasesResult) -> dict[str, Any]:
         "gain": _gain,
         "contrast": _contrast,
     }
-
-
-def print_bases(result: BasesResult, console: Console, folder: Path | None = None) -> None:
-    """Print the answer for each pair of bases, the headline tables, and where the report is."""
-    from rich import box
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    from assay.view._files import HTML
-
-    w = words(result.language)
-    console.print()
-    for answer, details in answer_parts(result, w):
-        console.print(Padding(Text(answer, style="bold"), (0, 1)))
-        console.print(Padding(Text(details), (0, 1, 1, 1)))
-    side = sides(result)[0]
-    metric = side.found.headline
-    blocks = [*map(_short, _upgrade_blocks(result, side.arm, metric, w))]
-    for block in (*blocks, _verdict_block(result, side, metric, w), _bases_block(result, w)):
-        shown = Table(*block.head, box=box.SIMPLE_HEAD, title=block.heading, title_justify="left",
-                      title_style="", pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
-        for row in block.rows:
-            shown.add_row(*(Text(cell) for cell in row))
-        console.print(shown)
-    page = (folder or Path("runs") / result.name) / HTML
-    if folder is not None or page.is_file():
-        console.print(Padding(Text(w("summary.report", path=page)), (0, 1)))

@@ -15,9 +15,9 @@ from assay.core import (
     Point,
     StudyResult,
 )
-from assay.view._export_words import sentences
+from assay.view._export import export_blocks
 from assay.view._format import DASH, clean, integer, number, plain
-from assay.view._markdown import escape, export_table, table
+from assay.view._markdown import escape, markdown, table
 from assay.view._says import answer_text, next_text
 from assay.view._words import Words, words
 
@@ -61,8 +61,7 @@ def model_card(card: ExportCard, file: ExportedFile) -> str:
         lines += [*_data(card.study, w), *_recipe(card.study, w), *_curves(card.study, w)]
         lines += _evaluation(card, w)
     if file.drops:
-        lines += [f"## {w('card.export')}", "", *export_table(card.page, w)]
-        lines += [f"- {escape(text)}" for text in sentences(card.page, w)] + ["", w("export.reach"), ""]
+        lines += [f"## {w('card.export')}", "", markdown(export_blocks(card.page, w), w)]
     return _page(front, [*lines, *_limits(card, file, w), *_use(card, file, family, w)])
 
 

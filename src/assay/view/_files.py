@@ -77,10 +77,11 @@ def _rendered(result: StudyResult | BasesResult) -> tuple[str, str]:
         from assay.view._bases import render_bases_html, render_bases_markdown
 
         return render_bases_html(result), render_bases_markdown(result)
-    from assay.view._html import render_html
-    from assay.view._markdown import render_markdown
+    from assay.view._markdown import page_markdown
+    from assay.view._report import render_html
+    from assay.view._study import report
 
-    return render_html(result), render_markdown(result)
+    return render_html(result), page_markdown(report(result))
 
 
 def replace_file(path: Path, content: bytes) -> Path:

@@ -1,140 +1,126 @@
-"""Findings beyond the verdicts as tables of words: what 1,000 buy, best sizes, double descent, meetings."""
+"""Findings beyond the verdicts: the next 1,000 samples, best sizes, double descent, balance points."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from assay.core import (
     BalancePoint,
     BestSize,
+    Block,
+    Cell,
+    Column,
     CurveResult,
     DoubleDescent,
+    Heading,
     HeldOut,
+    Paragraph,
     Reading,
     StudyResult,
+    Table,
     Worth,
+    say,
 )
-from assay.view._format import DASH, MINUS, integer, number, probability
-from assay.view._words import Words
+
+_FORMS = {
+    "type": "@type", "arm": "@arm", "verdict": "@word", "n": ",", "value": "value", "thousand": "+.2g",
+    "per_money": "+.2g", "per_hour": "+.2g", "best": ",", "best_range": ",", "p_value": "p",
+    "visible": "value",
+    "meet": ",",
+}  # fmt: skip
+
+Row = tuple[Cell, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One table: heading, one sentence on how to read it, column heads and rows of text."""
-
-    key: str
-    heading: str
-    intro: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def findings(found: StudyResult | Reading, metric: str, w: Words) -> list[Block]:
-    """Return the tables that have rows, for one metric, in reading order."""
+def findings(found: StudyResult | Reading, metric: str, level: int = 2) -> list[Block]:
+    """Return the tables that have rows, for one metric, in reading order, each with its heading."""
     curves = [c for c in found.curves if c.metric == metric and c.best is not None]
-    arms = len({c.arm for c in curves}) > 1
-    blocks = [
-        _worth([x for x in found.worth if x.metric == metric], w, arms=arms),
-        _best(curves, w, arms=arms),
-        _descents([x for x in found.descents if x.metric == metric], w, arms=arms),
-        _balances([x for x in found.balances if x.metric == metric], w),
-        _held_out([x for x in found.held_out if x.metric == metric], w, arms=arms),
-    ]
-    return [block for block in blocks if block.rows]
+    tables = (
+        _worth([x for x in found.worth if x.metric == metric]),
+        _best([(c, c.best) for c in curves if c.best is not None]),
+        _descents([x for x in found.descents if x.metric == metric]),
+        _balances([x for x in found.balances if x.metric == metric]),
+        _held_out([x for x in found.held_out if x.metric == metric]),
+    )
+    return [block for key, columns, rows in tables if rows for block in _blocks(key, columns, rows, level)]
 
 
-def _block(key: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], w: Words) -> Block:
-    head = tuple(w(f"col.{name}") for name in columns)
-    if len(rows) > 1 and len({row[1:] for row in rows}) == 1:
-        rows = [(w("findings.all"), *rows[0][1:])]
-    return Block(key, w(f"{key}.heading"), w(f"{key}.intro"), head, tuple(rows))
+def _blocks(key: str, names: Sequence[str], rows: list[Row], level: int) -> Iterator[Block]:
+    """Yield heading, how to read it, and the table; the column of arms only where there are several."""
+    if "arm" in names and len({row[1] for row in rows}) == 1:
+        names, rows = [n for n in names if n != "arm"], [(row[0], *row[2:]) for row in rows]
+    if len(rows) > 1 and all(row[1:] == rows[0][1:] for row in rows):
+        rows = [(say("findings.all"), *rows[0][1:])]
+    forms = {**_FORMS, "interval": {"worth": "+.2g", "held_out": "value"}.get(key, ",")}
+    columns = tuple(Column(say(f"col.{name}"), forms.get(name, "")) for name in names)
+    yield Heading(say(f"{key}.heading"), level)
+    yield Paragraph(say(f"{key}.intro"), "quiet")
+    yield Table(columns, tuple(rows))
 
 
-def _name(kind: str, arm: str, w: Words, *, arms: bool) -> tuple[str, ...]:
-    return (w.type(kind), w.arm(arm)) if arms else (w.type(kind),)
+def _worth(found: Sequence[Worth]) -> tuple[str, list[str], list[Row]]:
+    names = ["type", "arm", "thousand", "interval"]
+    rows: list[Row] = [(r.type, r.arm, r.gain.gain, (r.gain.low, r.gain.high)) for r in found]
+    for name in ("per_money", "per_hour"):
+        values = [getattr(row, name) for row in found]
+        if any(value is not None for value in values):
+            names.append(name)
+            rows = [(*row, value) for row, value in zip(rows, values, strict=True)]
+    return "worth", names, rows
 
 
-def _columns(*names: str, arms: bool) -> tuple[str, ...]:
-    return ("type", "arm", *names) if arms else ("type", *names)
-
-
-def _worth(rows: Sequence[Worth], w: Words, *, arms: bool) -> Block:
-    money = any(row.per_money is not None for row in rows)
-    hours = any(row.per_hour is not None for row in rows)
-    columns = ["thousand", "interval", *(["per_money"] if money else []), *(["per_hour"] if hours else [])]
-    cells = []
-    for row in rows:
-        gain = row.gain
-        reach = f"[{_rate(gain.low)}, {_rate(gain.high)}]"
-        cell = [*_name(row.type, row.arm, w, arms=arms), _rate(gain.gain), reach]
-        cell += [_rate(row.per_money)] if money else []
-        cell += [_rate(row.per_hour)] if hours else []
-        cells.append(tuple(cell))
-    return _block("worth", _columns(*columns, arms=arms), cells, w)
-
-
-def _rate(value: float | None) -> str:
-    """Return a gain with two significant digits: 1,000 samples beside a million buy little."""
-    if value is None:
-        return DASH
-    return f"{value:+.2g}".replace("-", MINUS) if value else "0"
-
-
-def _best(curves: Sequence[CurveResult], w: Words, *, arms: bool) -> Block:
-    rows = [
-        (*_name(c.type, c.arm, w, arms=arms), *_best_cells(c.best, w)) for c in curves if c.best is not None
-    ]
-    return _block("best", _columns("best", "best_range", "optimum", arms=arms), rows, w)
-
-
-def _best_cells(best: BestSize, w: Words) -> tuple[str, str, str]:
-    enough = DASH if best.n is None else integer(best.n)
-    chance = probability(best.p_interior)
-    return enough, f"{integer(best.low)} – {integer(best.high)}", f"{w.verdict(best.word)} ({chance})"
-
-
-def _descents(rows: Sequence[DoubleDescent], w: Words, *, arms: bool) -> Block:
-    cells = [(*_name(r.type, r.arm, w, arms=arms), *_descent_cells(r, w)) for r in rows]
-    return _block("descent", _columns("verdict", "rise", "p_value", "visible", "next", arms=arms), cells, w)
-
-
-def _descent_cells(row: DoubleDescent, w: Words) -> tuple[str, ...]:
-    word = w.verdict(row.word)
-    if row.reason is not None:
-        word = w("descent.because", word=word, reason=w(f"descent.{row.reason}"))
-    rise = DASH
-    if row.valley is not None and row.peak is not None and row.rise is not None:
-        rise = w("descent.rise", rise=number(row.rise), valley=integer(row.valley), peak=integer(row.peak))
-    wanted = row.fresh_seeds and row.word in ("nominated", "cannot tell") and row.valley is not None
-    runs = w("descent.next", seeds=row.fresh_seeds) if wanted else DASH
-    p = row.p if row.p_fresh is None else row.p_fresh
-    visible = DASH if row.visible_rise is None else number(row.visible_rise)
-    return word, rise, DASH if p is None else probability(p), visible, runs
-
-
-def _balances(rows: Sequence[BalancePoint], w: Words) -> Block:
-    cells = []
-    for row in rows:
-        pair = w("arms.pair", a=w.arm(row.a), b=w.arm(row.b))
-        word = w.verdict("undecided") if row.word == "undecided" else w(f"balance.{row.word}", a=w.arm(row.a))
-        reach = DASH if row.low is None else f"≥ {integer(row.low)}"
-        if row.low is not None and row.high is not None:
-            reach = f"{integer(row.low)} – {integer(row.high)}"
-        trap = w("balance.constructed") if row.by_construction else DASH
-        cells.append((w.type(row.type), pair, word, DASH if row.n is None else integer(row.n), reach, trap))
-    return _block("balance", ("type", "pair", "verdict", "meet", "interval", "note"), cells, w)
-
-
-def _held_out(rows: Sequence[HeldOut], w: Words, *, arms: bool) -> Block:
-    cells = [
+def _best(found: Sequence[tuple[CurveResult, BestSize]]) -> tuple[str, list[str], list[Row]]:
+    rows: list[Row] = [
         (
-            *_name(r.type, r.arm, w, arms=arms),
-            integer(r.n_train),
-            number(r.value),
-            f"[{number(r.low)}, {number(r.high)}]",
-            w("held_out.inside" if r.inside else "held_out.outside"),
+            c.type,
+            c.arm,
+            best.n,
+            (best.low, best.high),
+            say("best.optimum", word=best.word, chance=best.p_interior),
         )
-        for r in rows
+        for c, best in found
     ]
-    return _block("held_out", _columns("n", "value", "interval", "verdict", arms=arms), cells, w)
+    return "best", ["type", "arm", "best", "best_range", "optimum"], rows
+
+
+def _descents(found: Sequence[DoubleDescent]) -> tuple[str, list[str], list[Row]]:
+    rows: list[Row] = [(r.type, r.arm, *_descent(r)) for r in found]
+    return "descent", ["type", "arm", "verdict", "rise", "p_value", "visible", "next"], rows
+
+
+def _descent(row: DoubleDescent) -> Row:
+    word: Cell = row.word
+    if row.reason is not None:
+        word = say("descent.because", word=row.word, reason=say(f"descent.{row.reason}"))
+    seen = None not in (row.valley, row.peak, row.rise)
+    rise = say("descent.rise", rise=row.rise, valley=row.valley, peak=row.peak) if seen else None
+    wanted = row.fresh_seeds and row.word in ("nominated", "cannot tell") and row.valley is not None
+    runs = say("descent.next", seeds=row.fresh_seeds) if wanted else None
+    return word, rise, row.p if row.p_fresh is None else row.p_fresh, row.visible_rise, runs
+
+
+def _balances(found: Sequence[BalancePoint]) -> tuple[str, list[str], list[Row]]:
+    rows: list[Row] = []
+    for row in found:
+        word = "undecided" if row.word == "undecided" else say(f"balance.{row.word}", a=row.a)
+        reach: Cell = None if row.low is None else say("balance.beyond", low=row.low)
+        if row.low is not None and row.high is not None:
+            reach = (row.low, row.high)
+        trap = say("balance.constructed") if row.by_construction else None
+        rows.append((row.type, say("arms.pair", a=row.a, b=row.b), word, row.n, reach, trap))
+    return "balance", ["type", "pair", "verdict", "meet", "interval", "note"], rows
+
+
+def _held_out(found: Sequence[HeldOut]) -> tuple[str, list[str], list[Row]]:
+    rows: list[Row] = [
+        (
+            r.type,
+            r.arm,
+            r.n_train,
+            r.value,
+            (r.low, r.high),
+            say("held_out.inside" if r.inside else "held_out.outside"),
+        )
+        for r in found
+    ]
+    return "held_out", ["type", "arm", "n", "value", "interval", "verdict"], rows

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from assay.view._words import Words
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assay.view._words import Words
 
 MINUS = "\u2212"
 DASH = "–"
@@ -48,9 +52,45 @@ def probability(value: float) -> str:
     return "< 0.01" if value < 0.01 else f"{value:.2f}"
 
 
+def chance(value: float) -> str:
+    """Return a probability in per cent; what rounds to 0 or 100 is shown as a bound."""
+    if value > 0.99:
+        return "> 99 %"
+    return "< 1 %" if value < 0.01 else percent(value, 1)
+
+
 def percent(part: float, whole: float) -> str:
     """Return ``part`` as a percentage of ``whole``, or a dash where there is no whole."""
     return DASH if whole <= 0 else f"{100 * part / whole:.0f} %"
+
+
+def file_size(n_bytes: float) -> str:
+    """Return bytes in the unit that suits them, by thousands."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if n_bytes >= limit:
+            return f"{n_bytes / limit:.3g} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+_FORMS: Mapping[str, Callable[[float], str]] = {
+    "percent": lambda value: percent(value, 1),
+    "size": file_size,
+    "short": short,
+    "chance": chance,
+    ",": integer,
+    "p": probability,
+    "value": number,
+    "gain": signed,
+    "speed": lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
+}
+
+
+def figure(value: float | None, form: str) -> str:
+    """Return a number in a form by name or in Python's format specification, or a dash for None."""
+    if value is None:
+        return DASH
+    named = _FORMS.get(form)
+    return named(value) if named else f"{value:{form}}".replace("-", MINUS).replace("%", " %")
 
 
 def duration(seconds: float, words: Words) -> str:

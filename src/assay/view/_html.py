@@ -1,49 +1,41 @@
-"""The report as one HTML file that needs nothing else: no network, no fonts, no outside scripts."""
+"""Pages as HTML: one file that needs nothing else, or a part of a notebook."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
+from assay.core import (
+    Beside,
+    Block,
+    Cell,
+    Column,
+    Example,
+    Facts,
+    Fold,
+    Heading,
+    Items,
+    Judged,
+    Marked,
+    Page,
+    Paragraph,
+    Table,
+)
 from assay.view import _format
-from assay.view._charts import bar, cost_bars, traces, whisker
-from assay.view._export_words import export_names
-from assay.view._findings import findings
-from assay.view._index import Index, evaluation_only, index, pairs
-from assay.view._panel import Domain, Panel, domain, draw, symbols
-from assay.view._says import answer_text, next_text, reason_text, study_notes
-from assay.view._svg import Svg
-from assay.view._words import CATALOGUES, Words, words
+from assay.view._charts import bar
+from assay.view._figures import figure
+from assay.view._files import replace_file
+from assay.view._svg import Svg, element, join
+from assay.view._words import Words, words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-GLYPHS = {
-    "rising": "↗",
-    "plateau": "→",
-    "falling": "↘",
-    "undecided": "?",
-    "refused": "×",
-    "better": "+",
-    "worse": _format.MINUS,
-    "as good": "=",
-}
-
-
-def render_html(result: StudyResult) -> str:
-    """Return the report as one HTML file, in the result's language.
-
-    All text from data is escaped, and the page's Content-Security-Policy allows only its own style sheet
-    and script, by their digests.
-    """
-    view = _View(result)
-    css, js = part("report.css"), part("report.js")
-    template = environment().get_template("report.html.jinja")
-    return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=policy(css, js)))
+_TONES = {"": "lead", "strong": "strong", "quiet": "muted", "warning": "w-falling"}
 
 
 @lru_cache(maxsize=1)
@@ -77,123 +69,138 @@ def policy(css: str, js: str) -> str:
     )
 
 
-class _View:
-    """What the templates may name: the result, its arrangement, interface text and drawing functions."""
-
-    def __init__(self, result: StudyResult) -> None:
-        self.result = result
-        self.w: Words = words(result.language)
-        self.found: Index = index(result)
-        self.shared = domain(self.found, "score", self.found.types)
-
-    def names(self) -> dict[str, Any]:
-        """Return everything by the name that the templates use."""
-        result = self.result
-        sheets: dict[str, list[Any]] = {}
-        for sheet in result.answers:
-            sheets.setdefault(sheet.type, []).append(sheet)
-        return {
-            "result": result,
-            "w": self.w,
-            "found": self.found,
-            "f": _format,
-            "labels": CATALOGUES[result.language],
-            "glyphs": GLYPHS,
-            "dash_text": _format.DASH,
-            "findings": findings(result, self.found.headline, self.w),
-            "answer": answer_text(result, self.w),
-            "own_notes": study_notes(result, self.w),
-            "largest": max((run.n_train for run in result.runs), default=0),
-            "symbols": symbols(),
-            "sheets_by_type": sheets,
-            "trace_charts": self.trace_charts(),
-            "cost_bars": cost_bars(result.cost.trained_samples, result.cost.independent_samples, self.w),
-            "evaluation_only": evaluation_only(result),
-            **{f.__name__: f for f in (bar, whisker, pairs, keys, difference_reach)},
-            **{
-                f.__name__: f for f in (self.draw, self.panel_exists, self.reach, self.unsatisfied, self.clip)
-            },
-            **export_names(self.w),
-            "point_count": self.point_count,
-            "reason": self.reason,
-            "next_runs": self.next_runs,
-        }
-
-    def draw(self, kind: str, metric: str, width: float, height: float) -> Svg:
-        """Return the panel of one type and metric."""
-        verdicts = []
-        for arm in self.found.arms:
-            curve = self.found.curves.get((kind, arm, metric))
-            if curve:
-                word = curve.verdict.word if curve.verdict else "refused"
-                shown = self.w.verdict(word)
-                verdicts.append(self.w("curves.aria.verdict", arm=self.w.arm(arm), word=shown))
-        label = self.w(
-            "curves.aria", metric=self.w.metric(metric), type=self.w.type(kind), verdicts=" ".join(verdicts)
-        )
-        return draw(Panel(kind, metric, width, height), self._domain(kind, metric), self.found, self.w, label)
-
-    def _domain(self, kind: str, metric: str) -> Domain:
-        """Return the axes: scores share theirs, so that types can be compared; losses do not."""
-        return self.shared if metric == "score" else domain(self.found, metric, (kind,))
-
-    def panel_exists(self, kind: str, metric: str) -> bool:
-        """Say whether anything was measured or fitted."""
-        return bool(self.found.points.get((kind, metric))) or any(
-            (kind, arm, metric) in self.found.curves for arm in self.found.arms
-        )
-
-    def reach(self, arm: str) -> float:
-        """Return the largest absolute gain of an arm's verdicts, for the edge of their whiskers."""
-        curves = (c for (_, a, m), c in self.found.curves.items() if a == arm and m == self.found.headline)
-        ends = (abs(v) for c in curves if c.verdict for v in (c.verdict.gain_low, c.verdict.gain_high))
-        return max(ends, default=1.0) or 1.0
-
-    def unsatisfied(self, curve: CurveResult) -> str:
-        """Return why a curve has no size at which it is satisfied."""
-        if curve.refused is not None:
-            return self.w("missing.refused", reason=self.w.refusal(curve.refused))
-        if self.result.question.get("satisfied_at") is None:
-            return self.w("missing.satisfied_unasked")
-        return self.w("missing.satisfied_never" if curve.metric == "score" else "missing.satisfied_metric")
-
-    def reason(self, curve: CurveResult) -> str:
-        """Return why a verdict was given, or why there is none."""
-        return reason_text(curve.verdict, self.w) if curve.verdict else self.w.refusal(curve.refused)
-
-    def next_runs(self, curve: CurveResult) -> str:
-        """Return what would settle an undecided verdict, or "" where nothing is open."""
-        if curve.verdict is None or curve.verdict.next_runs is None or curve.band is None:
-            return ""
-        return next_text(curve.verdict.next_runs, curve.band.extrapolated_from, self.w)
-
-    def clip(self, text: str, length: int) -> str | Svg:
-        """Return text, long text cut with a note of where all of it is."""
-        from markupsafe import Markup, escape
-
-        if len(text) <= length:
-            return text
-        note = self.w("answers.clipped", n=_format.integer(len(text)))
-        return Svg(escape(text[:length]) + Markup('<span class="cut">') + escape(note) + Markup("</span>"))
-
-    def point_count(self, metric: str) -> int:
-        """Return how many values were measured in a metric."""
-        return sum(len(rows) for (_, m), rows in self.found.points.items() if m == metric)
-
-    def trace_charts(self) -> dict[str, Svg]:
-        """Return one chart of loss traces per arm that has any."""
-        by_arm: dict[str, list[RunRow]] = {}
-        for run in self.result.runs:
-            if run.loss_trace:
-                by_arm.setdefault(run.arm, []).append(run)
-        return {arm: traces(runs, self.found, self.w) for arm, runs in by_arm.items()}
+def page_html(page: Page, language: str = "en") -> str:
+    """Return a page as one HTML file that needs nothing else; all text from data is escaped."""
+    w = words(page.language or language)
+    css, js = part("report.css"), part("report.js")
+    made = environment().get_template("blocks.html.jinja")
+    shown = made.render(
+        page=page, w=w, main=join(_sections(page.blocks, w)), css=Svg(css), js=Svg(js), policy=policy(css, js)
+    )
+    return _format.clean(shown)
 
 
-def keys(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> list[str]:
-    """Return the keys of both mappings in order of appearance."""
-    return list(dict.fromkeys([*first, *(second or ())]))
+def write_page(page: Page, out: Path, language: str = "en") -> Path:
+    """Write the page; it appears whole, by a rename."""
+    return replace_file(out, page_html(page, language).encode())
 
 
-def difference_reach(comparisons: Iterable[ArmComparison]) -> float:
-    """Return the largest absolute end of the intervals, for the edge of their whiskers."""
-    return max((abs(v) for c in comparisons for v in (c.low, c.high)), default=1.0) or 1.0
+def fragment(page: Page, language: str = "en") -> str:
+    """Return a page as a part of another, such as a notebook: no style sheet, no script."""
+    w = words(page.language or language)
+    return _format.clean(element("div", *_sections(page.blocks, w), class_="assay"))
+
+
+def _sections(blocks: Iterable[Block], w: Words) -> list[Svg]:
+    """Return blocks in sections, each begun by a heading of one of the first two levels."""
+    groups: list[list[Block]] = [[]]
+    for block in blocks:
+        if isinstance(block, Heading) and block.level < 3:
+            groups.append([])
+        groups[-1].append(block)
+    return [
+        element("section", *(block_html(b, w) for b in group), class_="answer" if _answers(group) else None)
+        for group in groups
+        if group
+    ]
+
+
+def _answers(group: list[Block]) -> bool:
+    return isinstance(group[0], Heading) and group[0].level == 1
+
+
+def block_html(block: Block, w: Words) -> Svg:
+    """Return one block."""
+    match block:
+        case Heading():
+            return element(f"h{block.level}", w.text(block.text))
+        case Paragraph():
+            return element("p", w.text(block.text), class_=_TONES[block.tone])
+        case Items():
+            tone = _TONES[block.tone] if block.tone else None
+            rows = [element("li", w.text(text), class_=tone) for text in block.texts]
+            return element("ul", *rows)
+        case Table():
+            return _table(block, w)
+        case Facts():
+            rows = [
+                element(
+                    "tr", _head(w.text(name)), element("td", element("bdi", w.show(value)), class_="wrap")
+                )
+                for name, value in block.rows
+            ]
+            return element("table", element("tbody", *rows), class_="settings")
+        case Marked():
+            runs = [element("mark", text) if marked else element("span", text) for text, marked in block.runs]
+            return element("p", *runs, class_="said", dir="auto")
+        case Example():
+            return _example(block, w)
+        case Fold():
+            inner = (block_html(b, w) for b in block.blocks)
+            return element("details", element("summary", w.text(block.title)), *inner)
+        case Beside():
+            sides = (element("div", *(block_html(b, w) for b in side)) for side in block.sides)
+            return element("div", *sides, class_="ends")
+    return element("figure", figure(block, w))
+
+
+def _head(text: str, scope: str = "row", **attributes: str | None) -> Svg:
+    return element("th", element("bdi", text), scope=scope, **attributes)
+
+
+def _table(block: Table, w: Words) -> Svg:
+    title = None if block.title is None else w.text(block.title)
+    heads = [_head(w.text(c.head), "col", class_="num" if numeric(c) else None) for c in block.columns]
+    rows = []
+    for place, row in enumerate(block.rows):
+        cells = [
+            _head(w.show(cell, column.form), class_="nowrap" if column.form else None)
+            if i == 0
+            else _cell(cell, column, largest(block, i), w)
+            for i, (cell, column) in enumerate(zip(row, block.columns, strict=True))
+        ]
+        rows.append(element("tr", *cells, class_="overall" if place == 0 and 0 in block.breaks else None))
+    parts = [element("caption", title)] if title else []
+    made = element("table", *parts, element("thead", element("tr", *heads)), element("tbody", *rows))
+    shown = element("div", made, class_="scroll", role="region", tabindex=0, aria_label=title)
+    note = [] if block.note is None else [element("p", w.text(block.note), class_="muted")]
+    return join([shown, *note])
+
+
+def _cell(cell: Cell, column: Column, most: float, w: Words) -> Svg:
+    text = w.show(cell, column.form)
+    if column.form == "bar" and isinstance(cell, int | float):
+        return element("td", bar(cell, most), class_="tight")
+    if column.form == "@word" and isinstance(cell, str) and cell:
+        return element("td", element("span", text, class_=f"chip w-{cell.split()[0]}"))
+    if isinstance(cell, Judged):
+        return element("td", element("span", text, class_=f"chip w-{cell.word.split()[0]}"), class_="nowrap")
+    if numeric(column):
+        return element("td", text, class_="num nowrap")
+    return element("td", element("bdi", text), class_="wrap" if column.form == "" else "nowrap")
+
+
+def largest(block: Table, place: int) -> float:
+    """Return the largest figure of a column of bars, to which the others are drawn."""
+    if block.columns[place].form != "bar":
+        return 0
+    return max((cell for row in block.rows if isinstance(cell := row[place], int | float)), default=0)
+
+
+def numeric(column: Column) -> bool:
+    """Say whether a column holds figures."""
+    return column.form not in ("", "bar") and not column.form.startswith("@")
+
+
+def _example(block: Example, w: Words) -> Svg:
+    who = [element("span", block.id[: _format.KEY_DIGITS], class_="key")]
+    who += [Svg(" "), element("bdi", block.origin, class_="muted")] if block.origin else []
+    who += [Svg(" "), element("strong", w.show(block.value, ".4g"))] if block.value is not None else []
+    parts = [
+        element("p", *who, class_="who"),
+        element("p", block.prompt, class_="said", dir="auto"),
+        element("p", block.answer, class_="said answer", dir="auto"),
+    ]
+    if block.cut:
+        parts.append(element("p", w("pool.cut", n=block.cut), class_="muted"))
+    return element("div", *parts, class_="sample")

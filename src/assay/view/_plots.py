@@ -126,5 +126,7 @@ def _subtitle(curves: Sequence[CurveResult], w: Words) -> list[str]:
         weights = ", ".join(f"{name} {share:.0%}" for name, share in best)
         lines.append(f"{w.arm(curve.arm)}: {weights}" if len(curves) > 1 else weights)
         reasons = Counter(point.reason for point in curve.excluded)
-        lines += [w("curves.excluded", count=n, reason=w.exclusion(reason)) for reason, n in reasons.items()]
+        lines += [
+            w("curves.excluded", count=n, reason=w.name("exclusion", reason)) for reason, n in reasons.items()
+        ]
     return lines

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.core import Answer, NextRuns, StudyResult, Verdict
-from assay.view._format import duration, integer, interval, number, percent, probability, signed
+from assay.core import Answer, NextRuns, StudyResult, Text, Verdict, higher_is_better
+from assay.view._format import chance, duration, integer, interval, number, percent, probability, signed
 from assay.view._words import Words, words
 
 _OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
@@ -38,21 +38,45 @@ def headline(result: StudyResult, language: str) -> str:
     return answer_text(result, words(language))[0]
 
 
+def said(text: Text, language: str = "en") -> str:
+    """Return a text in words."""
+    return words(language).text(text)
+
+
 def _overall(answer: Answer, w: Words) -> str:
     verdict = answer.overall
     if verdict is None:
         return w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
     mixed = verdict.word == "falling" and bool(answer.rising and answer.falling)
+    gain = verdict.gain, verdict.gain_low, verdict.gain_high
+    sure = verdict.word in ("rising", "falling")
     return w(
         "says.mixed" if mixed else f"says.{_OPENINGS[verdict.word]}",
         rising=_listed(answer.rising, w),
         falling=_listed(answer.falling, w),
         n=integer(answer.n),
         twice=integer(2 * answer.n),
-        gain=signed(verdict.gain),
-        interval=interval(verdict.gain_low, verdict.gain_high),
-        metric=w.metric(answer.metric),
+        move=(moved if sure else changed)(gain, answer.metric, "overall", w),
     )
+
+
+def moved(gain: tuple[float, float, float], metric: str, what: str, w: Words) -> str:
+    """Return in which direction a metric moves and how far, from an oriented gain (mean, low, high).
+
+    "lower the loss by 0.048 [0.016, 0.070]", so that nobody reads a fall of the loss as a loss.
+    """
+    better = gain[0] >= 0
+    mean, *ends = gain if better else (-value for value in gain)
+    reach = f"{number(mean)} [{', '.join(map(number, sorted(ends)))}]"
+    way = "raise" if better == higher_is_better(metric) else "lower"
+    return w(f"says.{what}.{way}", metric=w.metric(metric), gain=reach)
+
+
+def changed(gain: tuple[float, float, float], metric: str, what: str, w: Words) -> str:
+    """Return the change of a metric in its own direction, from an oriented gain that may be none."""
+    mean, *ends = gain if higher_is_better(metric) else (-value for value in gain)
+    reach = f"{signed(mean)} {interval(*sorted(ends))}"
+    return w(f"says.{what}.change", metric=w.metric(metric), gain=reach)
 
 
 def _listed(types: Sequence[str], w: Words) -> str:
@@ -72,9 +96,8 @@ def reason_text(verdict: Verdict, w: Words) -> str:
 
 def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     """Return what to run to settle a verdict, and how likely it is to; ``largest`` is the last rung."""
-    key = "next.seeds" if runs.n_train <= largest else "next.rung"
-    key += ".one" if runs.seeds == 1 else ""
-    text = w(key, seeds=runs.seeds, n=integer(runs.n_train), chance=probability(runs.chance))
+    what, one = "seeds" if runs.n_train <= largest else "rung", ".one" if runs.seeds == 1 else ""
+    text = w(f"next.{what}{one}", seeds=runs.seeds, n=integer(runs.n_train), chance=chance(runs.chance))
     cost = integer(runs.passes) if runs.hours is None else duration(3600 * runs.hours, w)
     return w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
 

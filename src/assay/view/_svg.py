@@ -24,6 +24,9 @@ class Svg(str):
         return self
 
 
+_EMPTY = frozenset(("path", "rect", "circle", "use"))
+
+
 def element(name: str, *children: str, **attributes: str | float | None) -> Svg:
     """Return an element; ``class_`` gives ``class``, other underscores become hyphens, None is left out."""
     texts = []
@@ -34,7 +37,7 @@ def element(name: str, *children: str, **attributes: str | float | None) -> Svg:
             texts.append(f' {"viewBox" if attribute == "viewbox" else attribute}="{shown}"')
     inner = "".join(child if isinstance(child, Svg) else escape(clean(child)) for child in children)
     opening = f"<{name}{''.join(texts)}"
-    return Svg(f"{opening}>{inner}</{name}>" if inner else f"{opening}/>")
+    return Svg(f"{opening}/>" if name in _EMPTY and not inner else f"{opening}>{inner}</{name}>")
 
 
 def join(parts: Iterable[Svg]) -> Svg:

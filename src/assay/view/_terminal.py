@@ -1,303 +1,171 @@
-"""What the terminal shows: the answer, one row a type, the cost, and where the report is."""
+"""Pages on the terminal, and as plain text."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from assay.core import OVERALL, BasesResult, CurvePower, CurveResult, Reading, StudyResult
-from assay.view._files import HTML
-from assay.view._findings import findings
-from assay.view._format import (
-    DASH,
-    duration,
-    integer,
-    interval,
-    plain,
-    probability,
-    short,
-    short_key,
-    signed,
+from assay.core import (
+    Beside,
+    Block,
+    Cell,
+    Column,
+    Example,
+    Facts,
+    Fold,
+    Heading,
+    Histogram,
+    Items,
+    Judged,
+    Marked,
+    Page,
+    Paragraph,
+    Scatter,
+    Smoothed,
+    Table,
 )
-from assay.view._index import Index, index, ladder
-from assay.view._says import answer_text, study_notes
+from assay.view._format import KEY_DIGITS
+from assay.view._html import largest, numeric
+from assay.view._spark import bar_text, chart_text
 from assay.view._words import Words, words
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
-_DIGEST = re.compile("[0-9a-f]{64}")
-_BARS = "▁▂▃▄▅▆▇█"
-_STYLES = {"rising": "green", "plateau": "cyan", "falling": "red", "undecided": "yellow"}
-_ARROWS = {"rising": "↗", "plateau": "→", "falling": "↘", "undecided": "?"}
+_FIRST, _FOLDED = 14, 10
+"""How wide a first column gets where others need the room, and the least of any column that folds."""
+
+_TONES = {"": "", "strong": "bold", "quiet": "dim", "warning": "yellow"}
+_WORDS = {
+    "rising": "green", "plateau": "cyan", "falling": "red", "undecided": "yellow", "better": "green",
+    "worse": "red",
+}  # fmt: skip
+_GLYPHS = {"rising": "↗ ", "plateau": "→ ", "falling": "↘ ", "undecided": "? "}
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """Return values as bars between their smallest and largest; equal values give a level line."""
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    span = (high - low) or 1.0
-    return "".join(_BARS[round((v - low) / span * (len(_BARS) - 1))] for v in values)
+def print_page(page: Page, console: Console, language: str = "en") -> None:
+    """Print a page."""
+    for part in _parts(page.blocks, words(page.language or language), console.width):
+        console.print(part)
 
 
-def print_summary(result: StudyResult, console: Console, folder: Path | None = None) -> None:
-    """Print what a newcomer needs at 80 columns: the answer, the types, the cost, the report's place.
+def _parts(blocks: Iterable[Block], w: Words, width: int) -> Iterator[RenderableType]:
+    for block in blocks:
+        yield from _block(block, w, width)
 
-    ``folder`` is where :func:`write_report` wrote; without it ``runs/<name>`` is named if it is there.
-    """
+
+def _block(block: Block, w: Words, width: int) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    match block:
+        case Heading():
+            yield Text(("\n" if block.level > 1 else "") + w.text(block.text), style="bold")
+        case Paragraph():
+            yield Text(w.text(block.text), style=_TONES[block.tone])
+        case Items():
+            yield from (Text(w.text(text), style=_TONES[block.tone]) for text in block.texts)
+        case Table():
+            yield _table(block, w, width)
+        case Facts():
+            grid = _grid()
+            for name, value in block.rows:
+                grid.add_row(Text(w.text(name), style="dim"), Text(w.show(value)))
+            yield grid
+        case Marked():
+            text = Text()
+            for run, marked in block.runs:
+                text.append(f"⟦{run}⟧" if marked else run, style="bold green" if marked else "dim")
+            yield text
+        case Example():
+            yield from _example(block, w)
+        case Fold():
+            yield Text(w.text(block.title), style="bold")
+            yield from _parts(block.blocks, w, width)
+        case Beside():
+            for side in block.sides:
+                yield from _parts(side, w, width)
+        case Histogram() | Scatter() | Smoothed():
+            yield Text(chart_text(block, w), style="dim")
+
+
+def _grid() -> Any:
+    from rich.table import Table as Grid
+
+    return Grid.grid(padding=(0, 2))
+
+
+def _table(block: Table, w: Words, width: int) -> RenderableType:
+    from rich import box
     from rich.padding import Padding
+    from rich.table import Table as Made
     from rich.text import Text
 
-    w, found = words(result.language), index(result)
-    console.print()
-    headline, details = answer_text(result, w)
-    console.print(Padding(Text(headline, style="bold"), (0, 1)))
-    if details:
-        console.print(Padding(Text(details), (0, 1)))
-    console.print()
-    if found.arms and found.types:
-        console.print(_types_table(found, w))
-        console.print(Text(f" {w('summary.scale')}", style="dim"))
-    for line in _closing(result, found, w, folder):
-        console.print(Padding(Text(line), (0, 1)))
-
-
-def _closing(result: StudyResult, found: Index, w: Words, folder: Path | None) -> list[str]:
-    lines = []
-    if len(found.arms) > 1:
-        lines.append(w("summary.more_arms", arms=", ".join(w.arm(a) for a in found.arms[1:])))
-    lines.append(cost_line(result, w))
-    lines.extend(study_notes(result, w))
-    page = (folder or Path("runs") / result.name) / HTML
-    if folder is not None or page.is_file():
-        lines.append(w("summary.report", path=page))
-    return lines
-
-
-def cost_line(result: StudyResult, w: Words) -> str:
-    """Return the cost of a study in one line."""
-    cost = result.cost
-    return w(
-        "summary.cost",
-        models=len(result.runs),
-        trained=integer(cost.trained_samples),
-        independent=integer(cost.independent_samples),
-        tokens=short(cost.tokens),
-        time=duration(cost.train_seconds + cost.answer_seconds, w),
-        device=cost.device,
-    )
-
-
-def _types_table(found: Index, w: Words) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    arm, metric = found.arms[0], found.headline
-    title = w("summary.table", metric=w.metric(metric), arm=w.arm(arm))
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=title,
-        title_style="",
+    made = Made(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_style="bold",
         title_justify="left",
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    table.add_column(w("col.type"), min_width=14, overflow="fold")
-    table.add_column(w("col.verdict"), no_wrap=True)
-    table.add_column("p", justify="right", no_wrap=True)
-    table.add_column(w("col.gain"), no_wrap=True)
-    table.add_column(w("summary.curve", metric=w.metric(metric)), no_wrap=True)
-    for name in found.types:
-        curve = found.curves.get((name, arm, metric))
-        points = ladder(found.points.get((name, metric), ()), arm)
-        ends = f" {points[0][1]:.2f}→{points[-1][1]:.2f}" if points else ""
-        trace = Text(sparkline([v for _, v in points]) + ends)
-        table.add_row(Text(w.type(name)), *_verdict_cells(curve, w), trace, end_section=name == OVERALL)
-    return table
+        caption_justify="left", title=None if block.title is None else Text(w.text(block.title)),
+        caption=None if block.note is None else Text(w.text(block.note)),
+    )  # fmt: skip
+    bars = [largest(block, i) for i in range(len(block.columns))]
+    cells = [[_cell(*parts, w) for parts in zip(row, block.columns, bars, strict=True)] for row in block.rows]
+    widths, heads = [], []
+    for i, column in enumerate(block.columns):
+        held = _wide([row[i] for row in cells])
+        heads.append(_head(w.text(column.head), held if numeric(column) else None))
+        widths.append(max(held, _wide(heads[i:])))
+    first, fits = _fitted(widths, [c.form == "" for c in block.columns], width)
+    for i, (head, column) in enumerate(zip(heads, block.columns, strict=True)):
+        made.add_column(
+            head, justify="right" if numeric(column) else "left", overflow="fold",
+            no_wrap=fits and i > 0 and column.form != "", min_width=first if i == 0 else None,
+        )  # fmt: skip
+    for place, row in enumerate(cells):
+        made.add_row(*row, end_section=place in block.breaks)
+    return Padding(made, (1, 0))
 
 
-def _verdict_cells(curve: CurveResult | None, w: Words) -> list[Text]:
+def _head(text: str, width: int | None) -> Text:
+    """Return a heading; over figures that are narrower, ``width``, one word per line."""
+    from rich.cells import cell_len
     from rich.text import Text
 
-    if curve is None or curve.verdict is None:
-        return [Text(w.verdict("refused"), style="dim"), Text(DASH), Text(DASH)]
-    verdict = curve.verdict
-    word = Text(f"{_ARROWS[verdict.word]} {w.verdict(verdict.word)}", style=_STYLES[verdict.word])
-    gain = f"{signed(verdict.gain)} {interval(verdict.gain_low, verdict.gain_high)}"
-    return [word, Text(probability(verdict.probability).replace(" ", "")), Text(gain)]
+    return Text(text.replace(" ", "\n") if width is not None and cell_len(text) > width else text)
 
 
-def print_value(value: Any, console: Console) -> None:
-    """Print any verb's result for people: a study's summary, a table of records, fields and values."""
-    from assay.data import Inspection
+def _wide(texts: Iterable[Text]) -> int:
+    from rich.cells import cell_len
 
-    if isinstance(value, StudyResult):
-        print_summary(value, console)
-    elif isinstance(value, BasesResult):
-        from assay.view._bases import print_bases
-
-        print_bases(value, console)
-    elif isinstance(value, Inspection):
-        from assay.view._inspection import inspection_parts
-
-        for part in inspection_parts(value):
-            console.print(part)
-    elif isinstance(value, Reading):
-        print_reading(value, console)
-    elif isinstance(value, CurvePower):
-        print_power(value, console)
-    elif hasattr(value, "__rich__") or hasattr(value, "__rich_console__"):
-        console.print(value)
-    elif isinstance(value, str | int | float | Path):
-        console.print(str(value), markup=False, highlight=False, soft_wrap=True)
-    elif isinstance(value, Mapping) or _is_record(value):
-        _print_fields(_fields(value), console)
-    elif isinstance(value, Sequence):
-        _print_sequence(value, console)
-    else:
-        console.print(str(value), markup=False, highlight=False, soft_wrap=True)
+    return max((cell_len(line) for text in texts for line in text.plain.split("\n")), default=0)
 
 
-def _is_record(value: object) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+def _fitted(widths: Sequence[int], folds: Sequence[bool], width: int) -> tuple[int, bool]:
+    """Return the width of the first column, and whether the others fit beside it without being folded."""
+    rest = zip(widths[1:], folds[1:], strict=True)
+    others = sum(min(wide, _FOLDED) if fold else wide for wide, fold in rest)
+    room = width - others - 2 * (len(widths) - 1)
+    return max(min(widths[0], _FIRST, room), min(widths[0], _FOLDED)), room >= min(widths[0], _FOLDED)
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return {str(key): item for key, item in value.items()}
-    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | bool | int | float | Path)
-
-
-def _shown(value: object) -> str:
-    """Return a cell: digests shortened, so that tables fit."""
-    return short_key(value) if isinstance(value, str) and _DIGEST.fullmatch(value) else plain(value)
-
-
-def _print_fields(fields: Mapping[str, Any], console: Console) -> None:
-    """Print plain fields as two columns, then every nested one under its name."""
-    from rich.table import Table
+def _cell(cell: Cell, column: Column, most: float, w: Words) -> Text:
     from rich.text import Text
 
-    grid = Table.grid(padding=(0, 2))
-    nested = {}
-    for name, value in fields.items():
-        if _is_plain(value):
-            grid.add_row(Text(name.replace("_", " "), style="dim"), Text(plain(value)))
-        elif value:
-            nested[name] = value
-    if grid.row_count:
-        console.print(grid)
-    for name, value in nested.items():
-        console.print(Text(f"\n{name.replace('_', ' ')}", style="bold"))
-        print_value(value, console)
+    if column.form == "bar" and isinstance(cell, int | float):
+        return Text(bar_text(cell, most))
+    text = w.show(cell, column.form).replace(" ", "" if column.form == "p" else " ")
+    if isinstance(cell, Judged):
+        return Text(text, style=_WORDS.get(cell.word, ""))
+    if column.form == "@word" and isinstance(cell, str):
+        return Text(_GLYPHS.get(cell, "") + text, style=_WORDS.get(cell, ""))
+    return Text(text)
 
 
-def _print_sequence(values: Sequence[Any], console: Console) -> None:
-    """Print records of one kind as a table, anything else one a line."""
-    from rich import box
-    from rich.table import Table
+def _example(block: Example, w: Words) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    kinds = {type(value) for value in values}
-    if len(kinds) != 1 or not _is_record(values[0]):
-        for value in values:
-            print_value(value, console)
-        return
-    names = [n for n in _fields(values[0]) if any(_is_plain(getattr(v, n)) for v in values)]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        number = all(isinstance(getattr(v, name), int | float | None) for v in values)
-        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
-    for value in values:
-        table.add_row(*(Text(_shown(getattr(value, name))) for name in names))
-    console.print(table)
-
-
-def print_curves(curves: Sequence[CurveResult], console: Console) -> None:
-    """Print one row a curve: type, arm, metric, verdict, gain of the next doubling, what to run next."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    w = words("en")
-    arms, metrics = {c.arm for c in curves}, {c.metric for c in curves}
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(w("col.type"), min_width=10, overflow="fold")
-    shown = [name for name, kinds in (("arm", arms), ("metric", metrics)) if len(kinds) > 1]
-    for name in shown:
-        table.add_column(w(f"col.{name}"), no_wrap=True)
-    asked = any(c.satisfied_at is not None for c in curves)
-    for name in ("verdict", "probability", "gain", *(["satisfied"] if asked else []), "next"):
-        heading = "p" if name == "probability" else w(f"col.{name}")
-        table.add_column(heading, no_wrap=name in ("verdict", "probability", "gain"))
-    for curve in curves:
-        cells = [Text(w.type(curve.type)), *(Text(getattr(curve, name)) for name in shown)]
-        cells += _verdict_cells(curve, w)
-        if asked:
-            cells.append(Text(DASH if curve.satisfied_at is None else integer(curve.satisfied_at)))
-        table.add_row(*cells, Text(_next(curve, w)))
-    console.print(table)
-    if any(c.verdict and c.verdict.next_runs for c in curves):
-        console.print(Text(w("summary.next"), style="dim"))
-
-
-def print_power(power: CurvePower, console: Console) -> None:
-    """Print what a planned ladder can show, one sentence a line."""
-    from rich.table import Table
-    from rich.text import Text
-
-    w = words("en")
-    grid = Table.grid(padding=(0, 2))
-    for name, value in _fields(power).items():
-        chance = name.startswith("p_")
-        shown = w("power.none") if value is None else probability(value) if chance else plain(value)
-        grid.add_row(Text(shown, justify="right", style="bold"), Text(w(f"power.{name}")))
-    console.print(grid)
-
-
-def print_reading(reading: Reading, console: Console) -> None:
-    """Print the curves of a table and every finding that has rows, metric by metric."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    w = words("en")
-    print_curves(reading.curves, console)
-    metrics = dict.fromkeys(c.metric for c in reading.curves)
-    for metric in metrics:
-        for block in findings(reading, metric, w):
-            title = f"{block.heading}: {w.metric(metric)}" if len(metrics) > 1 else block.heading
-            console.print(Text(f"\n{title}", style="bold"))
-            console.print(Text(block.intro, style="dim"))
-            table = Table(*block.head, box=box.SIMPLE_HEAD, pad_edge=False)
-            for row in block.rows:
-                table.add_row(*(Text(cell) for cell in row))
-            console.print(table)
-    excluded = Counter((c.type, point.reason) for c in reading.curves for point in c.excluded)
-    for (kind, reason), count in excluded.items():
-        left_out = w("curves.excluded", count=count, reason=w.exclusion(reason))
-        console.print(Text(f"{w.type(kind)}: {left_out}", style="yellow"))
-    if reading.comparisons:
-        console.print(Text(f"\n{w('arms.heading')}", style="bold"))
-        _print_sequence(reading.comparisons, console)
-
-
-def _next(curve: CurveResult, w: Words) -> str:
-    if curve.verdict is None or curve.band is None:
-        return w.refusal(curve.refused)
-    runs = curve.verdict.next_runs
-    if runs is None:
-        return DASH
-    return w("next.short", seeds=runs.seeds, n=short(runs.n_train), chance=probability(runs.chance))
+    value = "" if block.value is None else w.show(block.value, ".4g")
+    yield Text(" · ".join(t for t in (block.id[:KEY_DIGITS], block.origin, value) if t), style="dim")
+    yield Text(block.prompt, style="bold")
+    yield Text(block.answer)
+    if block.cut:
+        yield Text(w("pool.cut", n=block.cut), style="dim")

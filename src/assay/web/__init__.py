@@ -1,7 +1,8 @@
 """What servers of pages share: who may come in, where they listen, in which language they speak."""
 
+from assay.view import LANGUAGES
 from assay.web._guard import HEADERS, MAX_BYTES, Guard, allowed_hosts, is_loopback
-from assay.web._languages import LANGUAGES, TEXTS, Words, preferred
+from assay.web._languages import preferred, site_words
 from assay.web._serve import address, bind, local, run, warn
 from assay.web._static import static
 
@@ -9,9 +10,7 @@ __all__ = [
     "HEADERS",
     "LANGUAGES",
     "MAX_BYTES",
-    "TEXTS",
     "Guard",
-    "Words",
     "address",
     "allowed_hosts",
     "bind",
@@ -19,6 +18,7 @@ __all__ = [
     "local",
     "preferred",
     "run",
+    "site_words",
     "static",
     "warn",
 ]

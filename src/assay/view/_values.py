@@ -1,0 +1,240 @@
+"""Any value described: its own page, that of a result of this package, or its fields as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core import (
+    BasesResult,
+    Block,
+    Cell,
+    Column,
+    CurvePower,
+    CurveResult,
+    ExportPage,
+    Facts,
+    Heading,
+    Items,
+    Page,
+    Paragraph,
+    Reading,
+    StudyResult,
+    Table,
+    Text,
+    say,
+)
+from assay.view._bases import bases_summary
+from assay.view._export import export_page
+from assay.view._findings import findings
+from assay.view._format import short_key
+from assay.view._html import fragment
+from assay.view._json import page_json
+from assay.view._markdown import page_markdown
+from assay.view._study import columns, summary, verdict_cells
+from assay.view._terminal import print_page
+from assay.view._words import words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+LANGUAGE = "ASSAY_LANGUAGE"
+"""The environment variable that names the language of what has none of its own."""
+
+
+def described(value: Any) -> Page:
+    """Return any value as a page: the one description that every form is rendered from."""
+    if hasattr(value, "as_page"):
+        own: Page = value.as_page()
+        return own
+    match value:
+        case Page():
+            return value
+        case StudyResult():
+            return summary(value)
+        case BasesResult():
+            return bases_summary(value)
+        case Reading():
+            return Page(tuple(_reading(value)))
+        case CurvePower():
+            return _power(value)
+        case ExportPage():
+            return export_page(value)
+    return Page(tuple(_blocks(value)))
+
+
+def reader_language(language: str | None = None) -> str:
+    """Return the language asked for, else that of ``ASSAY_LANGUAGE``, else English."""
+    return words(language or os.environ.get(LANGUAGE) or "en").language
+
+
+def print_value(value: Any, console: Console, language: str | None = None) -> None:
+    """Print any value for people, in its own language where it has one."""
+    if isinstance(value, str | int | float | Path):
+        console.print(str(value), markup=False, highlight=False, soft_wrap=True)
+    else:
+        print_page(described(value), console, reader_language(language))
+
+
+def value_html(value: Any, language: str | None = None) -> str:
+    """Return any value as a notebook shows it."""
+    return fragment(described(value), reader_language(language))
+
+
+def value_markdown(value: Any, language: str | None = None) -> str:
+    """Return any value as Markdown."""
+    return page_markdown(described(value), reader_language(language))
+
+
+def value_json(value: Any, language: str | None = None) -> dict[str, Any]:
+    """Return the page of any value as JSON data, its texts in words."""
+    return page_json(described(value), reader_language(language))
+
+
+def _blocks(value: Any, level: int = 3) -> Iterator[Block]:
+    """Yield plain fields, then every nested one under its name; records of one kind are a table."""
+    if _is_plain(value):
+        yield Paragraph(_shown(value))
+    elif isinstance(value, Mapping) or _is_record(value):
+        fields = _fields(value)
+        yield Facts(tuple((name, _cell(v)) for name, v in _named(fields) if _is_cell(v)))
+        for name, nested in _named(fields):
+            if nested and not _is_cell(nested):
+                yield Heading(name, level)
+                yield from _blocks(nested, level + 1)
+    elif isinstance(value, Sequence):
+        yield from _sequence(value, level)
+    else:
+        yield Paragraph(str(value))
+
+
+def _sequence(values: Sequence[Any], level: int) -> Iterator[Block]:
+    if len({type(value) for value in values}) != 1 or not _is_record(values[0]):
+        yield from (block for value in values for block in _blocks(value, level))
+        return
+    names = [n for n in _fields(values[0]) if any(_is_cell(getattr(v, n)) for v in values)]
+    heads = tuple(Column(label, _form([getattr(v, name) for v in values])) for label, name in zip(
+        (label for label, _ in _named(dict.fromkeys(names))), names, strict=True))  # fmt: skip
+    yield Table(heads, tuple(tuple(_cell(getattr(value, name)) for name in names) for value in values))
+
+
+def _form(cells: Sequence[Any]) -> str:
+    """Return a form that puts figures to the right and leaves them as they are."""
+    return ".6g" if all(isinstance(cell, int | float | None) for cell in cells) else ""
+
+
+def _named(fields: Mapping[str, Any]) -> Iterator[tuple[Text, Any]]:
+    for name, value in fields.items():
+        yield say("cell.field", name=name), value
+
+
+def _is_record(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | bool | int | float | Path)
+
+
+def _is_interval(value: object) -> bool:
+    return all(hasattr(value, name) for name in ("value", "low", "high"))
+
+
+def _is_cell(value: object) -> bool:
+    return _is_plain(value) or _is_interval(value)
+
+
+def _cell(value: Any) -> Cell:
+    """Return a cell: digests shortened, so that tables fit."""
+    if _is_interval(value):
+        return say("cell.interval", value=value.value, interval=(value.low, value.high))
+    return _shown(value) if isinstance(value, str | Path) else value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return short_key(value) if _DIGEST.fullmatch(value) else value
+    return "" if value is None else str(value)
+
+
+def _reading(reading: Reading) -> Iterator[Block]:
+    """Yield the curves of a table and every finding that has rows, metric by metric."""
+    yield from _curves(reading.curves)
+    metrics = dict.fromkeys(c.metric for c in reading.curves)
+    for metric in metrics:
+        found = findings(reading, metric, 3)
+        yield from ([Heading(say("metric.of", metric=metric))] if found and len(metrics) > 1 else [])
+        yield from found
+    excluded = Counter((c.type, point.reason) for c in reading.curves for point in c.excluded)
+    yield Items(
+        tuple(
+            say("curves.excluded.of", type=kind, count=count, reason=reason)
+            for (kind, reason), count in excluded.items()
+        ),
+        "warning",
+    )
+    if reading.comparisons:
+        yield Heading(say("arms.heading"), 3)
+        yield Table(
+            columns("type", "pair", "metric", "n", "difference", "interval", "verdict", metric="@metric"),
+            tuple(
+                (
+                    c.type,
+                    say("arms.pair", a=c.a, b=c.b),
+                    c.metric,
+                    c.n_train,
+                    c.difference,
+                    (c.low, c.high),
+                    c.word,
+                )
+                for c in reading.comparisons
+            ),
+        )
+
+
+def _curves(curves: Sequence[CurveResult]) -> Iterator[Block]:
+    """Yield one row per curve: type, arm, metric, verdict, gain of the next doubling, what to run next."""
+    apart = [n for n in ("arm", "metric") if len({getattr(c, n) for c in curves}) > 1]
+    asked = ["satisfied"] if any(c.satisfied_at is not None for c in curves) else []
+    heads = columns("type", *apart, "verdict", metric="@metric")
+    tail = columns("gain", *asked, "next", gain="@")
+    rows = tuple(
+        (
+            c.type, *(getattr(c, name) for name in apart), *verdict_cells(c),
+            *([c.satisfied_at] if asked else []), _next(c),
+        )
+        for c in curves
+    )  # fmt: skip
+    yield Table((*heads, Column("p", "p"), *tail), rows)
+    if any(c.verdict and c.verdict.next_runs for c in curves):
+        yield Paragraph(say("summary.next"), "quiet")
+
+
+def _next(curve: CurveResult) -> Cell:
+    if curve.verdict is None or curve.band is None:
+        return say(f"refusal.{curve.refused}") if curve.refused else None
+    runs = curve.verdict.next_runs
+    return say("next.short", seeds=runs.seeds, n=runs.n_train, chance=runs.chance) if runs else None
+
+
+def _power(power: CurvePower) -> Page:
+    """Return what a planned ladder can show, one sentence a line."""
+    rows: list[tuple[Text, Cell]] = []
+    for name, value in _fields(power).items():
+        shown: Cell = say("power.none") if value is None else value
+        if value is not None and name.startswith("p_"):
+            shown = say("cell.chance", chance=value)
+        rows.append((say(f"power.{name}"), shown))
+    return Page((Facts(tuple(rows)),))

@@ -1,0 +1,118 @@
+"""The one catalogue of interface text, by language; whatever comes from data is never looked up by itself."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.core import AssayError, Judged, Say, Text
+from assay.view import _format
+from assay.view._words import _pages, _report, _sites, _values
+
+LANGUAGES = ("en", "zh")
+
+TEXTS: Mapping[str, tuple[str, str]] = {**_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS}
+"""Each text by its key in all languages, so that none lacks one."""
+
+CATALOGUES: Mapping[str, Mapping[str, str]] = {
+    language: {key: texts[i] for key, texts in TEXTS.items()} for i, language in enumerate(LANGUAGES)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Interface text in one language; a key is looked up in the first of ``spaces`` that has it."""
+
+    language: str
+    spaces: tuple[str, ...] = ("",)
+
+    def __call__(self, key: str, **parts: Any) -> str:
+        """Return the text of ``key`` with ``{parts}`` filled in; raises ``KeyError`` for an unknown key."""
+        catalogue = CATALOGUES[self.language]
+        text = catalogue[next((space + key for space in self.spaces if space + key in catalogue), key)]
+        return _Filled(self).vformat(text, (), parts) if parts else text
+
+    def text(self, text: Text) -> str:
+        """Return a text in words; what comes from data stays as it is."""
+        return self(text.key, **text.values) if isinstance(text, Say) else text
+
+    def name(self, group: str, name: str) -> str:
+        """Return the shown name of one of a group; what the catalogue does not have is shown as it is."""
+        return CATALOGUES[self.language].get(f"{group}.{name}", name)
+
+    def show(self, value: Any, form: str = "") -> str:
+        """Return a value in a form of :class:`assay.core.Column`; None is a dash, never zero."""
+        match value:
+            case Say():
+                return self.text(value)
+            case Judged():
+                return self.text(value.text)
+            case str() if form.startswith("@"):
+                return self.name(form[1:], value)
+            case str() | Path():
+                return str(value)
+            case Mapping():
+                return self.listed(f"{self.show(k, form)} {n:,}" for k, n in value.items())
+            case (None, None):
+                return _format.DASH
+            case (int() | float(), int() | float()):
+                return f"[{self.show(value[0], form)}, {self.show(value[1], form)}]"
+            case Sequence():
+                return self.listed(self.show(one, form) for one in value)
+        match form:
+            case "" | "bar":
+                return _format.plain(value)
+            case "time":
+                return _format.DASH if value is None else _format.duration(value, self)
+        return _format.figure(value, form)
+
+    def listed(self, names: Any) -> str:
+        """Return names one after the other."""
+        return self("says.list").join(names)
+
+    def type(self, name: str) -> str:
+        """Return the shown name of a type of use; a user's own type is shown as it is."""
+        return self.name("type", name)
+
+    def metric(self, name: str) -> str:
+        """Return the shown name of a metric."""
+        return self.name("metric", name)
+
+    def metric_note(self, name: str) -> str:
+        """Return the unit and direction of a metric, or "" for an unknown one."""
+        return CATALOGUES[self.language].get(f"metric.{name}.note", "")
+
+    def arm(self, name: str) -> str:
+        """Return the shown name of an arm; a user's own arm is shown as it is."""
+        return self.name("arm", name)
+
+    def verdict(self, word: str) -> str:
+        """Return the shown word of a verdict or a comparison."""
+        return self.name("word", word)
+
+    def refusal(self, code: str | None) -> str:
+        """Return why no curve was fitted, or "" where one was."""
+        return self.name("refusal", code) if code else ""
+
+
+class _Filled(string.Formatter):
+    def __init__(self, w: Words) -> None:
+        self.w = w
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return self.w.show(value, format_spec)
+
+
+def words(language: str) -> Words:
+    """Return the interface text of ``language``; raises :class:`AssayError` for one that is not there."""
+    if language not in CATALOGUES:
+        raise AssayError(
+            "there is no interface text in this language",
+            place="language",
+            value=language,
+            expected=" or ".join(CATALOGUES),
+        )
+    return Words(language)
