@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import string
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,11 +10,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.core import TASK_TYPES, CurvePower, DoubleDescent, Reading, StudyResult
+from assay.core import (
+    TASK_TYPES,
+    AssayError,
+    CurvePower,
+    DoubleDescent,
+    JudgeSummary,
+    Reading,
+    StudyResult,
+)
 from assay.view import page_markdown, print_page, print_value, render_html, report, sparkline, summary
 from assay.view._words import CATALOGUES
-
-SOURCES = Path(__file__).resolve().parents[2] / "src/assay/view"
 
 
 def render_markdown(result: StudyResult) -> str:
@@ -50,21 +54,6 @@ class Page(HTMLParser):
         for key in ("href", "src", "xlink:href", "action"):
             if key in values:
                 (self.links if values[key].startswith("#") else self.outside).append(values[key])
-
-
-def test_catalogues_have_the_same_keys_and_parts() -> None:
-    en, zh = CATALOGUES["en"], CATALOGUES["zh"]
-    assert set(en) == set(zh)
-    for key in en:
-        parts = [{name for _, name, _, _ in string.Formatter().parse(c[key]) if name} for c in (en, zh)]
-        assert parts[0] == parts[1], key
-
-
-def test_every_key_that_is_used_exists() -> None:
-    text = "\n".join(p.read_text() for p in SOURCES.rglob("*") if p.suffix in (".py", ".jinja"))
-    used = set(re.findall(r"""\bw\(["']([a-z_.]+)["'][,)]""", text))
-    assert len(used) > 80
-    assert used <= set(CATALOGUES["en"])
 
 
 def test_every_type_has_a_name_in_both_languages() -> None:
@@ -186,3 +175,27 @@ def test_a_reading_is_printed_in_full_at_80_columns(result: StudyResult) -> None
 def test_power_is_printed_in_sentences() -> None:
     out = printed(CurvePower(0.05, 0.07, 1200, None, None, 0.8, 0.995), width=120)
     assert "never" in out and "> 0.99" in out and "1,200" in out
+
+
+def test_a_value_shows_itself_in_a_notebook_in_its_own_language(
+    result: StudyResult, chinese: StudyResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value, said in ((result, "Keep adding data"), (chinese, "继续增加数据")):
+        shown = value._repr_html_()
+        assert shown is not None and said in shown and "<table>" in shown and "<script" not in shown
+    power = CurvePower(0.05, 0.07, 1200, None, None, 0.8, 0.995)
+    assert "items per type" in str(power._repr_html_())
+    monkeypatch.setenv("ASSAY_LANGUAGE", "zh")
+    assert "所需的每类评测题数" in str(power._repr_html_()) and "评测题数" in printed(power)
+    assert "Keep adding data" in printed(result), "a study keeps its own"
+    monkeypatch.setenv("ASSAY_LANGUAGE", "fr")
+    with pytest.raises(AssayError, match="no interface text"):
+        printed(power)
+
+
+def test_records_without_a_page_show_their_fields_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = JudgeSummary("v1", 20, 1, 0, 0, 20, 12_345, None, "USD", alarm=False)
+    english = printed([found, found])
+    assert "12345" in english and "unparsed" in english
+    monkeypatch.setenv("ASSAY_LANGUAGE", "zh")
+    assert "无法解析" in printed(found) and "–" in printed(found)

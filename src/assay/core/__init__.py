@@ -35,6 +35,8 @@ from assay.core._page import (
     Smoothed,
     Table,
     Text,
+    files,
+    next_command,
     page,
     say,
 )
@@ -150,7 +152,9 @@ __all__ = [
     "canonical_json",
     "digest",
     "file_digest",
+    "files",
     "higher_is_better",
+    "next_command",
     "page",
     "say",
     "task_type",

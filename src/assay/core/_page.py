@@ -200,6 +200,16 @@ def page(*blocks: Block | None, language: str | None = None) -> Page:
     return Page(tuple(block for block in blocks if block is not None), language)
 
 
+def files(**places: str) -> Facts:
+    """Return where things were written, by what they are."""
+    return Facts(tuple((say(f"file.{name}"), place) for name, place in places.items()))
+
+
+def next_command(command: str) -> Paragraph:
+    """Return what to run next."""
+    return Paragraph(say("next", command=command))
+
+
 class Shown:
     """A value that a notebook shows as its page, in HTML.
 

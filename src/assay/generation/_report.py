@@ -114,9 +114,8 @@ class GenerateReport(Shown):
         if self.money_per_kept is not None:
             key = "generate.cost" if self.tokens_per_kept is not None else "generate.cost.money"
             cost = say(key, tokens=self.tokens_per_kept, money=self.money_per_kept, currency=self.currency)
-        why = say(f"generate.stopped.{self.stopped}")
         rows: list[tuple[str, Cell]] = [
-            ("kept", say("generate.kept.of", kept=self.kept, wanted=self.wanted, why=why)),
+            ("kept", say("generate.kept.of", kept=self.kept, wanted=self.wanted, why=self.stopped)),
             ("file", self.out),
             ("receipts", self.receipts),
             ("yield", say(

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Column, Facts, Heading, Page, Sample, Shown, Table, page, say
+from assay import core
+from assay.core import Column, Heading, Page, Sample, Shown, Table, page, say
 from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._ready import INDICATORS, ready
 from assay.indicators._tools import DEFAULT, Models
@@ -70,7 +71,7 @@ class Scored(Shown):
             )
             for i in self.indicators
         )
-        files = Facts(((say("file.table"), self.out), (say("file.page"), self.page)))
+        files = core.files(table=self.out, page=self.page)
         head = Heading(say("pool.headline.score", n=self.samples), 1)
         return page(head, Table(columns, rows), files, language=self.language)
 

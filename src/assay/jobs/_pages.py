@@ -9,23 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay import indicators, selection
-from assay.core import (
-    Beside,
-    Block,
-    Column,
-    Example,
-    Fold,
-    Heading,
-    Histogram,
-    Items,
-    Page,
-    Paragraph,
-    Sample,
-    Say,
-    Table,
-    say,
-)
+from assay import core, indicators, selection
+from assay.core import Sample, Say, say
 
 _BINS = 40
 _ENDS = 3
@@ -58,16 +43,16 @@ class _Shown:
     why: str
     values: Values
     chosen: Values | None
-    ends: tuple[tuple[str, tuple[Example, ...]], tuple[str, tuple[Example, ...]]]
+    ends: tuple[tuple[str, tuple[core.Example, ...]], tuple[str, tuple[core.Example, ...]]]
     title: str
 
 
-def _page(kind: str, name: str, blocks: Iterable[Block]) -> Page:
+def _page(kind: str, name: str, blocks: Iterable[core.Block]) -> core.Page:
     title = say(f"pool.title.{kind}", name=name)
-    return Page(tuple(blocks), None, title, say(f"pool.eyebrow.{kind}"), name)
+    return core.Page(tuple(blocks), None, title, say(f"pool.eyebrow.{kind}"), name)
 
 
-def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -> Page:
+def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -> core.Page:
     """Return the distributions of all indicators of a table, with the samples at both ends of each."""
     import polars
 
@@ -80,10 +65,10 @@ def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -
     wanted = {row for both in ends.values() for rows in both for row in rows}
     shown = {row: sample for row, sample in enumerate(pool) if row in wanted}
 
-    def examples(name: str, rows: Sequence[int]) -> tuple[Example, ...]:
+    def examples(name: str, rows: Sequence[int]) -> tuple[core.Example, ...]:
         return tuple(example(shown[row], float(values[name][row])) for row in rows if row in shown)
 
-    sections: list[Block] = []
+    sections: list[core.Block] = []
     for i in scored.indicators:
         low, high = (examples(i.name, rows) for rows in ends[i.name])
         both = ("pool.lowest", low), ("pool.highest", high)
@@ -94,31 +79,35 @@ def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -
                 "pool.ends.score",
             )
         )  # fmt: skip
-    head = (*scored.as_page().blocks[:1], Paragraph(say("pool.lead.score")), *scored.as_page().blocks[1:2])
+    head = (
+        *scored.as_page().blocks[:1],
+        core.Paragraph(say("pool.lead.score")),
+        *scored.as_page().blocks[1:2],
+    )
     return _page("score", table.stem, (*head, *sections))
 
 
-def _indicator(shown: _Shown) -> Iterator[Block]:
+def _indicator(shown: _Shown) -> Iterator[core.Block]:
     """Yield what is known of one indicator, its histogram, and its examples folded away."""
     unit = say("pool.unit", unit=shown.unit) if shown.unit else ""
-    yield Heading(say("pool.indicator", name=shown.name, unit=unit))
-    yield Paragraph(say("pool.defined", n=shown.defined))
+    yield core.Heading(say("pool.indicator", name=shown.name, unit=unit))
+    yield core.Paragraph(say("pool.defined", n=shown.defined))
     if shown.undefined:
         key = "pool.undefined.why" if shown.why else "pool.undefined"
-        yield Paragraph(say(key, n=shown.undefined, why=shown.why))
-    yield Paragraph(say(f"pool.direction.{shown.direction}"), "quiet")
+        yield core.Paragraph(say(key, n=shown.undefined, why=shown.why))
+    yield core.Paragraph(say(f"pool.direction.{shown.direction}"), "quiet")
     if shown.source:
-        yield Paragraph(shown.source, "quiet")
+        yield core.Paragraph(shown.source, "quiet")
     defined = shown.values[np.isfinite(shown.values)]
     if not len(defined):
         return
     yield histogram(say("pool.indicator", name=shown.name, unit=""), shown.values, shown.chosen)
     low, mid, high = (float(q) for q in np.quantile(defined, (0.05, 0.5, 0.95)))
-    yield Paragraph(say("pool.quantiles", low=low, mid=mid, high=high), "quiet")
+    yield core.Paragraph(say("pool.quantiles", low=low, mid=mid, high=high), "quiet")
     if shown.chosen is not None:
-        yield Paragraph(say("pool.line"), "quiet")
-    sides: list[tuple[Block, ...]] = [(Heading(say(title), 3), *some) for title, some in shown.ends]
-    yield Fold(say(shown.title), (Beside(tuple(sides)),))
+        yield core.Paragraph(say("pool.line"), "quiet")
+    sides: list[tuple[core.Block, ...]] = [(core.Heading(say(title), 3), *some) for title, some in shown.ends]
+    yield core.Fold(say(shown.title), (core.Beside(tuple(sides)),))
 
 
 class Gallery:
@@ -143,39 +132,43 @@ class Gallery:
         elif (sample.origin or sample.id) in self._names:
             self._partners[sample.origin or sample.id] = sample
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[core.Block]:
         """Yield the chosen receipts by rule: each sample beside why it went and what stayed instead."""
         for rule, some in self.chosen.items():
             pairs = tuple(self._pair(r) for r in some if r.row in self._removed)
             if pairs:
-                yield Fold(say("cell.rule", rule=rule), pairs)
+                yield core.Fold(say("cell.rule", rule=rule), pairs)
 
-    def _pair(self, receipt: selection.Receipt) -> Beside:
+    def _pair(self, receipt: selection.Receipt) -> core.Beside:
         score = "" if receipt.score is None else f"{receipt.score:.4g} "
         reason = f"{score}{receipt.detail}".strip()
-        why: list[Block] = [Paragraph(reason, "quiet")] if reason else []
+        why: list[core.Block] = [core.Paragraph(reason, "quiet")] if reason else []
         if receipt.partner in self._partners:
             why.append(example(self._partners[receipt.partner]))
         elif receipt.partner:
-            why.append(Paragraph(receipt.partner))
-        return Beside(((example(self._removed[receipt.row]),), tuple(why)))
+            why.append(core.Paragraph(receipt.partner))
+        return core.Beside(((example(self._removed[receipt.row]),), tuple(why)))
 
 
 def clean_blocks(
     rows: int, kept: int, removed: Mapping[str, int], alarms: Iterable[selection.Alarm]
-) -> Iterator[Block]:
+) -> Iterator[core.Block]:
     """Yield how much was kept, what each rule removed, and the groups that lost much."""
     share = kept / rows if rows else None
-    yield Heading(say("pool.headline.clean", n=rows, kept=kept, share=share), 1)
+    yield core.Heading(say("pool.headline.clean", n=rows, kept=kept, share=share), 1)
     counts = tuple((rule, count, count) for rule, count in removed.items() if count)
     if counts:
-        columns = (Column(say("pool.rule"), "@pool.rule"), Column(say("col.rows"), ","), Column("", "bar"))
-        yield Heading(say("pool.removed"))
-        yield Table(columns, counts, note=say("pool.removed.caption"))
+        columns = (
+            core.Column(say("pool.rule"), "@pool.rule"),
+            core.Column(say("col.rows"), ","),
+            core.Column("", "bar"),
+        )
+        yield core.Heading(say("pool.removed"))
+        yield core.Table(columns, counts, note=say("pool.removed.caption"))
     lost = tuple(_alarm(alarm) for alarm in alarms)
     if lost:
-        yield Heading(say("pool.alarms"), 3)
-        yield Items(lost, "warning")
+        yield core.Heading(say("pool.alarms"), 3)
+        yield core.Items(lost, "warning")
 
 
 def _alarm(alarm: selection.Alarm) -> Say:
@@ -187,22 +180,28 @@ def _alarm(alarm: selection.Alarm) -> Say:
 
 def clean_page(
     title: str, rows: int, found: selection.Cleaned, removed: Mapping[str, int], gallery: Gallery
-) -> Page:
+) -> core.Page:
     """Return counts, alarms, and some receipts of each rule beside the sample that stayed."""
     receipts = tuple(gallery.blocks())
     if receipts:
-        receipts = (Heading(say("pool.receipts")), Paragraph(say("pool.receipts.lead")), *receipts)
+        receipts = (core.Heading(say("pool.receipts")), core.Paragraph(say("pool.receipts.lead")), *receipts)
     return _page("clean", title, (*clean_blocks(rows, len(found.kept), removed, found.alarms), *receipts))
 
 
-def shift_blocks(pool: int, chosen: int, changes: Sequence[PoolChange]) -> Iterator[Block]:
+def shift_blocks(pool: int, chosen: int, changes: Sequence[PoolChange]) -> Iterator[core.Block]:
     """Yield how much was selected, and what that changed."""
-    yield Heading(say("pool.headline.select", n=pool, kept=chosen, share=chosen / pool if pool else None), 1)
+    yield core.Heading(
+        say("pool.headline.select", n=pool, kept=chosen, share=chosen / pool if pool else None), 1
+    )
     if changes:
-        yield Heading(say("pool.shift"))
-        yield Paragraph(say("pool.shift.lead"), "quiet")
-        yield Table(
-            (Column(say("pool.what")), Column(say("col.pool"), "@"), Column(say("pool.selected"), "@")),
+        yield core.Heading(say("pool.shift"))
+        yield core.Paragraph(say("pool.shift.lead"), "quiet")
+        yield core.Table(
+            (
+                core.Column(say("pool.what")),
+                core.Column(say("col.pool"), "@"),
+                core.Column(say("pool.selected"), "@"),
+            ),
             tuple((_what(c), *(_amount(c, v) for v in (c.pool, c.selected))) for c in changes),
         )
 
@@ -222,11 +221,11 @@ def select_page(
     chosen: NDArray[np.int64],
     changes: tuple[PoolChange, ...],
     pool: Iterable[Sample],
-) -> Page:
+) -> core.Page:
     """Return what a selection shifted, its distributions against the pool's, its first and last samples."""
     first, last = chosen[:_ENDS].tolist(), chosen[-_ENDS:].tolist()
     shown = {row: sample for row, sample in enumerate(pool) if row in {*first, *last}}
-    sections: list[Block] = []
+    sections: list[core.Block] = []
     size = 0
     for name, values in columns.items():
         size, defined = len(values), int(np.isfinite(values).sum())
@@ -246,7 +245,7 @@ def _value(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def histogram(name: Say, values: Values, part: Values | None = None) -> Histogram:
+def histogram(name: Say, values: Values, part: Values | None = None) -> core.Histogram:
     """Return the counts of all defined values, and those of a part of them.
 
     The bins lie between the 0.5 % and 99.5 % quantiles; values beyond stand in the outer bins.
@@ -258,11 +257,11 @@ def histogram(name: Say, values: Values, part: Values | None = None) -> Histogra
         tuple(np.histogram(np.clip(v[np.isfinite(v)], edges[0], edges[-1]), edges)[0].tolist())
         for v in (defined, np.zeros(0) if part is None else part)
     )
-    return Histogram(name, tuple(edges.tolist()), whole, () if part is None else some)
+    return core.Histogram(name, tuple(edges.tolist()), whole, () if part is None else some)
 
 
-def example(sample: Sample, value: float | None = None) -> Example:
+def example(sample: Sample, value: float | None = None) -> core.Example:
     """Return a sample with long texts cut."""
     prompt, answer = selection.prompt_of(sample), sample.answer or ""
     cut = max(0, len(prompt) - _SHOWN) + max(0, len(answer) - _SHOWN)
-    return Example(sample.id, sample.origin, prompt[:_SHOWN], answer[:_SHOWN], value, cut)
+    return core.Example(sample.id, sample.origin, prompt[:_SHOWN], answer[:_SHOWN], value, cut)

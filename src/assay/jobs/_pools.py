@@ -14,8 +14,8 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from assay import data, indicators, selection
-from assay.core import AssayError, Column, Facts, Page, Paragraph, Sample, Shown, Table, page, say
+from assay import core, data, indicators, selection
+from assay.core import AssayError, Column, Page, Paragraph, Sample, Shown, Table, page, say
 from assay.data import Rejected
 from assay.jobs._pages import (
     Gallery,
@@ -50,8 +50,7 @@ class CleanReport(Shown):
 
     def as_page(self) -> Page:
         """Return how much was kept, what each rule removed, alarms, and the files."""
-        names = ("out", "receipts", "page")
-        files = Facts(tuple((say(f"file.{name}"), getattr(self, name)) for name in names))
+        files = core.files(out=self.out, receipts=self.receipts, page=self.page)
         blocks = clean_blocks(self.rows, self.kept, self.removed_by, self.alarms)
         return page(*blocks, files, language=self.language)
 
@@ -86,7 +85,7 @@ class SelectReport(Shown):
         files = Table(columns, tuple((file.path, file.rule, file.rows) for file in self.files))
         unscored = Paragraph(say("select.unscored", n=self.without_score)) if self.without_score else None
         shift = shift_blocks(self.pool, self.files[0].rows, self.shifts[:_TOLD])
-        return page(*shift, unscored, files, Facts(((say("file.page"), self.page),)), language=self.language)
+        return page(*shift, unscored, files, core.files(page=self.page), language=self.language)
 
 
 class PoolFiles:

@@ -9,22 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import data, generation, llm, selection
-from assay.core import (
-    AssayError,
-    Block,
-    Column,
-    Facts,
-    Items,
-    Page,
-    Paragraph,
-    Sample,
-    Say,
-    Shown,
-    Table,
-    page,
-    say,
-)
+from assay import core, data, generation, llm, selection
+from assay.core import AssayError, Sample, Say, page, say
 from assay.generation import TypeClassifier, TypedText, TypeQuality
 from assay.jobs._pools import PoolFiles
 from assay.plan import progress_bar
@@ -41,7 +27,7 @@ class Untyped:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifyReport(Shown):
+class ClassifyReport(core.Shown):
     """What was typed and by what; every row is typed before, typed now, untyped for a reason, or rejected.
 
     ``stated`` is the classifier's quality on prompts left out of its fit, ``checked`` that against the types
@@ -66,22 +52,24 @@ class ClassifyReport(Shown):
     tokens: int
     money: float | None
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return counts by type, what is known of their accuracy, and what to do next."""
         head = say(
             "classify.rows", rows=self.rows, before=self.before, now=sum(self.typed.values()),
             stay=sum(u.items for u in self.untyped), rejected=self.rejected, by=self.by,
             trained_on=self.trained_on,
         )  # fmt: skip
-        columns = (Column(say("col.type"), "@type"), Column(say("classify.now"), ","))
-        blocks: list[Block] = [Paragraph(head)]
+        columns = (core.Column(say("col.type"), "@type"), core.Column(say("classify.now"), ","))
+        blocks: list[core.Block] = [core.Paragraph(head)]
         if self.typed:
-            blocks.append(Table(columns, tuple(self.typed.items())))
-        blocks.append(Items(tuple(say("classify.untyped", reason=u.reason, n=u.items) for u in self.untyped)))
+            blocks.append(core.Table(columns, tuple(self.typed.items())))
+        blocks.append(
+            core.Items(tuple(say("classify.untyped", reason=u.reason, n=u.items) for u in self.untyped))
+        )
         for quality in (self.stated, self.checked):
             blocks += [] if quality is None else quality_blocks(quality)
-        blocks += [Paragraph(say("classify.unchecked"))] if self.checked is None else []
-        blocks += [Paragraph(self.overstated, "warning")] if self.overstated else []
+        blocks += [core.Paragraph(say("classify.unchecked"))] if self.checked is None else []
+        blocks += [core.Paragraph(self.overstated, "warning")] if self.overstated else []
         if self.calls or self.cached:
             spent = (
                 say("classify.money.unknown")
@@ -89,10 +77,10 @@ class ClassifyReport(Shown):
                 else say("classify.money", money=self.money)
             )
             cost = say("classify.calls", calls=self.calls, cached=self.cached, tokens=self.tokens, cost=spent)
-            blocks.append(Paragraph(cost))
+            blocks.append(core.Paragraph(cost))
         saved = [(say("classify.saved"), self.saved)] if self.saved else []
-        blocks.append(Facts(((say("file.out"), self.out), *saved)))
-        return page(*blocks, Paragraph(say("next", command=f"assay evalset sample {self.out}")))
+        blocks.append(core.Facts(((say("file.out"), self.out), *saved)))
+        return page(*blocks, core.next_command(f"assay evalset sample {self.out}"))
 
     @property
     def overstated(self) -> Say | None:
@@ -102,7 +90,7 @@ class ClassifyReport(Shown):
         return say("classify.overstated", sure=self.sure, measured=self.checked.accuracy)
 
 
-def quality_blocks(quality: TypeQuality) -> list[Block]:
+def quality_blocks(quality: TypeQuality) -> list[core.Block]:
     """Return the words and tables of a classifier's quality."""
     head = say(
         "classify.quality", items=quality.items, how=quality.how, accuracy=quality.accuracy,
@@ -110,9 +98,9 @@ def quality_blocks(quality: TypeQuality) -> list[Block]:
         rules=quality.rules, majority=quality.majority,
     )  # fmt: skip
     columns = (
-        Column(say("col.type"), "@type"), Column(say("col.items"), ","),
-        Column(say("classify.precision"), ".2f"),
-        Column(say("classify.recall"), ".2f"),
+        core.Column(say("col.type"), "@type"), core.Column(say("col.items"), ","),
+        core.Column(say("classify.precision"), ".2f"),
+        core.Column(say("classify.recall"), ".2f"),
     )  # fmt: skip
     rows = tuple((s.type, s.items, s.precision, s.recall) for s in quality.per_type)
     levels = tuple(
@@ -120,7 +108,7 @@ def quality_blocks(quality: TypeQuality) -> list[Block]:
         for level in quality.levels
         if level.sure > 0
     )
-    return [Paragraph(head), Table(columns, rows), Items(levels)]
+    return [core.Paragraph(head), core.Table(columns, rows), core.Items(levels)]
 
 
 @dataclass(frozen=True, slots=True)

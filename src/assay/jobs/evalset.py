@@ -11,22 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from assay import data, generation, indicators, selection
-from assay.core import (
-    AssayError,
-    Column,
-    Facts,
-    Items,
-    Page,
-    Paragraph,
-    Sample,
-    Say,
-    Shown,
-    Table,
-    page,
-    say,
-    task_type,
-)
+from assay import core, data, generation, indicators, selection
+from assay.core import AssayError, Sample, Say, page, say, task_type
 from assay.generation import Candidates, Noise, Stratum, TypeSize
 from assay.jobs._pools import PoolFiles, _Rejections
 from assay.plan import progress_bar
@@ -48,7 +34,7 @@ class StratumRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitReport(Shown):
+class SplitReport(core.Shown):
     """What was split off; every row of the pool is an item, a training sample, a removal or a rejection.
 
     ``earlier`` items come from earlier evaluation sets, among ``items``.  ``removed_by``: rejected (no
@@ -69,11 +55,12 @@ class SplitReport(Shown):
     alarms: tuple[Say, ...]
     strata: tuple[StratumRow, ...]
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return the strata and what to do next."""
         columns = (
-            Column(say("col.type"), "@type"), Column(say("col.source")), Column(say("col.language")),
-            *(Column(say(f"split.{name}"), ",") for name in ("pool", "items", "training", "removed")),
+            core.Column(say("col.type"), "@type"), core.Column(say("col.source")),
+            core.Column(say("col.language")),
+            *(core.Column(say(f"split.{name}"), ",") for name in ("pool", "items", "training", "removed")),
         )  # fmt: skip
         rows = tuple(
             (s.type, s.source, s.language, s.pool, s.items, s.training, s.removed) for s in self.strata
@@ -87,11 +74,11 @@ class SplitReport(Shown):
             warnings.append(say("split.short", n=self.short))
         untyped = any(s.type == generation.UNTYPED for s in self.strata)
         return page(
-            Paragraph(head), Paragraph(removed) if removed else None, Table(columns, rows),
-            Items(tuple(warnings), "warning"),
-            Paragraph(say("split.untyped", out=self.out)) if untyped else None,
-            Facts(tuple((say(f"file.{name}"), getattr(self, name)) for name in ("out", "train", "receipts"))),
-            Paragraph(say("next", command=f"assay evalset sample {self.out}")),
+            core.Paragraph(head), core.Paragraph(removed) if removed else None, core.Table(columns, rows),
+            core.Items(tuple(warnings), "warning"),
+            core.Paragraph(say("split.untyped", out=self.out)) if untyped else None,
+            core.files(out=self.out, train=self.train, receipts=self.receipts),
+            core.next_command(f"assay evalset sample {self.out}"),
         )  # fmt: skip
 
 
@@ -273,7 +260,7 @@ def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class SampleReport(Shown):
+class SampleReport(core.Shown):
     """A set sampled to a size, and what each of its types can show.
 
     Differences are of mean scores in [0, 1] between two models on the same items, seen with probability
@@ -291,23 +278,23 @@ class SampleReport(Shown):
     rejected: int
     types: tuple[TypeSize, ...]
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return what each type needs, has and can show, and the next command."""
         columns = (
-            Column(say("col.type"), "@type"), Column(say("size.prompts"), ","),
-            Column(say("size.paired_sd"), "g"),
-            Column(say("size.needed"), ","), Column(say("size.needed_holm"), ","),
-            Column(say("size.taken"), ","),
-            Column(say("size.detects"), ".3f"), Column(say("size.detects_holm"), ".3f"),
+            core.Column(say("col.type"), "@type"), core.Column(say("size.prompts"), ","),
+            core.Column(say("size.paired_sd"), "g"),
+            core.Column(say("size.needed"), ","), core.Column(say("size.needed_holm"), ","),
+            core.Column(say("size.taken"), ","),
+            core.Column(say("size.detects"), ".3f"), core.Column(say("size.detects_holm"), ".3f"),
         )  # fmt: skip
         rows = tuple(
             (t.type, t.pool, t.paired_sd, t.wanted, t.wanted_holm, t.taken, t.detectable, t.detectable_holm)
             for t in self.types
         )
         return page(
-            Paragraph(self.headline), Table(columns, rows), Items(tuple(self.notes)),
-            Facts(((say("file.out"), self.out),)),
-            Paragraph(say("next", command=f"assay annotate {self.out}")),
+            core.Paragraph(self.headline), core.Table(columns, rows), core.Items(tuple(self.notes)),
+            core.files(out=self.out),
+            core.next_command(f"assay annotate {self.out}"),
         )  # fmt: skip
 
     @property

@@ -10,17 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from assay import __version__, data, judging, view
+from assay import __version__, core, data, judging, view
 from assay import plan as planning
 from assay.core import (
     AssayError,
     ExportCard,
     ExportedFile,
     ExportPage,
-    Items,
-    Page,
     Sample,
-    Shown,
     StudyResult,
     canonical_json,
     page,
@@ -72,7 +69,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported(Shown):
+class Exported(core.Shown):
     """Where an export lies: its folder, its page, the page's values, and what was pushed to the Hub."""
 
     folder: str
@@ -80,9 +77,9 @@ class Exported(Shown):
     proof: ExportPage
     pushed: tuple[str, ...] = ()
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return what was written and what each file costs, then where it is."""
-        places = Items((say("export.folder", path=self.folder), *self.pushed))
+        places = core.Items((say("export.folder", path=self.folder), *self.pushed))
         return page(*view.export_summary(self.proof), places, language=self.proof.language)
 
 

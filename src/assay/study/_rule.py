@@ -12,19 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay import data, indicators, model, regression, view
+from assay import core, data, indicators, model, regression, view
 from assay.core import (
     ArmComparison,
     AssayError,
-    Column,
-    Facts,
-    Page,
-    Paragraph,
     RulePage,
     RuleSlope,
     Say,
-    Shown,
-    Table,
     digest,
     page,
     say,
@@ -46,7 +40,7 @@ _LOSSES, _PAGE = "losses.json", "page.json"
 
 
 @dataclass(frozen=True)
-class RuleDesign(Shown):
+class RuleDesign(core.Shown):
     """Subsets that will be trained, and what they can see; ``folder`` holds them."""
 
     folder: str
@@ -60,11 +54,11 @@ class RuleDesign(Shown):
     power: tuple[regression.Power, ...]
     language: str = "en"
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return what will be trained, and what each indicator's slope must be to be seen."""
         columns = (
-            Column(say("rule.col.indicator"), "@pool.indicator"), Column(say("rule.spread"), ".2f"),
-            Column(say("rule.seen_from"), ".4f"),
+            core.Column(say("rule.col.indicator"), "@pool.indicator"), core.Column(say("rule.spread"), ".2f"),
+            core.Column(say("rule.seen_from"), ".4f"),
         )  # fmt: skip
         head = say(
             "rule.design.whitened" if self.whitened else "rule.design", runs=self.runs, n=self.n,
@@ -73,14 +67,15 @@ class RuleDesign(Shown):
         )  # fmt: skip
         rows = tuple((row.name, row.spread, row.detectable) for row in self.power)
         return page(
-            Paragraph(head), Table(columns, rows),
-            Facts(((say("file.folder"), self.folder),)), Paragraph(say("next", command="assay rule run")),
+            core.Paragraph(head), core.Table(columns, rows),
+            core.files(folder=self.folder),
+            core.next_command("assay rule run"),
             language=self.language,
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class RuleRuns(Shown):
+class RuleRuns(core.Shown):
     """What was trained: log losses by subset are in ``path``; ``noise`` is their sd between seeds of one."""
 
     path: str
@@ -91,17 +86,17 @@ class RuleRuns(Shown):
     noise: float | None
     language: str = "en"
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return how much the subsets differ beside what seeds alone do."""
         head = say("rule.runs", runs=self.runs, subsets=self.subsets, hours=self.hours, spread=self.spread)
-        noise = None if self.noise is None else Paragraph(say("rule.lead.noise", noise=self.noise))
-        files = Facts(((say("file.losses"), self.path),))
-        return page(Paragraph(head), noise, files, Paragraph(say("next", command="assay rule fit")),
+        noise = None if self.noise is None else core.Paragraph(say("rule.lead.noise", noise=self.noise))
+        files = core.files(losses=self.path)
+        return page(core.Paragraph(head), noise, files, core.next_command("assay rule fit"),
                     language=self.language)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class RuleReport(Shown):
+class RuleReport(core.Shown):
     """What was fitted, how it holds, and where the rule is."""
 
     path: str
@@ -121,16 +116,17 @@ class RuleReport(Shown):
     fitted: RulePage
     language: str = "en"
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return the page of the rule, what step-wise regression keeps, and where the rule is."""
         kept = say("rule.stepwise", names=self.stepwise.names)
-        files = Facts(((say("file.rule"), self.path), (say("file.page"), self.page)))
-        return page(*self.fitted.as_page().blocks, Paragraph(kept), files,
-                    Paragraph(say("next", command="assay rule check")), language=self.language)  # fmt: skip
+        files = core.files(rule=self.path, page=self.page)
+        return page(*self.fitted.as_page().blocks, core.Paragraph(kept), files,
+                    core.next_command("assay rule check"),
+                    language=self.language)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class RuleCheck(Shown):
+class RuleCheck(core.Shown):
     """The selection trial of a rule: it ships with "beats random by ..." or without."""
 
     path: str
@@ -139,11 +135,11 @@ class RuleCheck(Shown):
     page: str
     language: str = "en"
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return the verdict and the comparisons with random."""
-        files = Facts(((say("file.rule"), self.path), (say("file.page"), self.page)))
-        lead = Paragraph(say("rule.trial.lead"), "quiet")
-        return page(Paragraph(self.verdict, "strong"), lead, trial_table(self.comparisons), files,
+        files = core.files(rule=self.path, page=self.page)
+        lead = core.Paragraph(say("rule.trial.lead"), "quiet")
+        return page(core.Paragraph(self.verdict, "strong"), lead, trial_table(self.comparisons), files,
                     language=self.language)  # fmt: skip
 
 

@@ -9,22 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assay import data, model, view
+from assay import core, data, model, view
 from assay import plan as planning
-from assay.core import (
-    BasesResult,
-    Column,
-    DataSummary,
-    Items,
-    Page,
-    Paragraph,
-    Shown,
-    StudyResult,
-    Table,
-    Text,
-    page,
-    say,
-)
+from assay.core import BasesResult, DataSummary, StudyResult, Text, page, say
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
 from assay.study._config import StudyConfig, TestbedConfig, read_config
@@ -35,7 +22,7 @@ from assay.study.steps import LOG, SUMMARY, Tally, iterate
 
 
 @dataclass(frozen=True, slots=True)
-class StudyPlan(Shown):
+class StudyPlan(core.Shown):
     """What a study would do: its steps, and sample passes beside those of independent runs."""
 
     name: str
@@ -49,11 +36,13 @@ class StudyPlan(Shown):
     pool_read: bool = True
     language: str = "en"
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return a table of the steps, with what the ladder saves."""
         columns = (
-            Column(say("plan.step"), "@"), Column(say("plan.cached"), ","), Column(say("plan.to_do"), ","),
-            Column(say("plan.minutes"), ",.1f"), Column(say("col.tokens"), ",.0f"), Column("MB", ",.1f"),
+            core.Column(say("plan.step"), "@"), core.Column(say("plan.cached"), ","),
+            core.Column(say("plan.to_do"), ","),
+            core.Column(say("plan.minutes"), ",.1f"), core.Column(say("col.tokens"), ",.0f"),
+            core.Column("MB", ",.1f"),
         )  # fmt: skip
         rows = tuple(
             (row.name, row.cached, row.to_do, _scaled(row.seconds, 60), row.tokens, _scaled(row.bytes, 1e6))
@@ -68,7 +57,10 @@ class StudyPlan(Shown):
         notes += [*self.notes, *(say("plan.largest", estimate=found.said()) for found in self.largest)]
         last = (len(rows) - 2,) if self.plan.rows else ()
         return page(
-            Paragraph(head), Table(columns, rows, breaks=last), Items(tuple(notes)), language=self.language
+            core.Paragraph(head),
+            core.Table(columns, rows, breaks=last),
+            core.Items(tuple(notes)),
+            language=self.language,
         )
 
 

@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assay import data, view
-from assay.core import (
-    AssayError,
-    Column,
-    Facts,
-    Heading,
-    Page,
-    Paragraph,
-    Shown,
-    Smoothed,
-    Table,
-    page,
-    say,
-    to_json,
-)
+from assay import core, data, view
+from assay.core import AssayError, page, say, to_json
 from assay.optimize import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.plan import Advance, progress_bar
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
@@ -29,7 +16,7 @@ _REPORT_SEEDS = 3
 
 
 @dataclass(frozen=True)
-class SearchReport(Shown):
+class SearchReport(core.Shown):
     """What was tried, what was chosen, and what it is worth on the study's own evaluation set.
 
     ``reported`` and ``random`` are mean losses over seeds at the chosen size, of the arm and of random
@@ -47,10 +34,10 @@ class SearchReport(Shown):
     out: str
     page: str
     name: str
-    smoothed: Smoothed
+    smoothed: core.Smoothed
     language: str = "en"
 
-    def as_page(self) -> Page:
+    def as_page(self) -> core.Page:
         """Return the choice with its interval, the smoothed loss, what was tried, and what it is worth."""
         choice = self.choice
         found = say(
@@ -58,17 +45,17 @@ class SearchReport(Shown):
             method=self.method,
         )  # fmt: skip
         own = say("search.lead.own", reported=self.reported, random=self.random, seeds=self.seeds)
-        end = Paragraph(say(f"rule.end.{choice.end}"), "warning") if choice.end else None
-        columns = (Column(say("col.n"), ","), Column(say("metric.loss"), ".4f"))
+        end = core.Paragraph(say(f"rule.end.{choice.end}"), "warning") if choice.end else None
+        columns = (core.Column(say("col.n"), ","), core.Column(say("metric.loss"), ".4f"))
         blocks = page(
-            Heading(say("search.headline", n=choice.size, arm=self.arm), 1), Paragraph(found),
-            Paragraph(own), end,
-            self.smoothed, Paragraph(say("search.caption"), "quiet"),
-            Table(columns, tuple((o.size, o.loss) for o in self.observations)),
-            Facts(((say("file.out"), self.out), (say("file.page"), self.page))),
+            core.Heading(say("search.headline", n=choice.size, arm=self.arm), 1), core.Paragraph(found),
+            core.Paragraph(own), end,
+            self.smoothed, core.Paragraph(say("search.caption"), "quiet"),
+            core.Table(columns, tuple((o.size, o.loss) for o in self.observations)),
+            core.files(out=self.out, page=self.page),
         ).blocks  # fmt: skip
         title = say("search.title", name=self.name)
-        return Page(blocks, self.language, title, say("search.eyebrow"), self.name)
+        return core.Page(blocks, self.language, title, say("search.eyebrow"), self.name)
 
 
 def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
@@ -105,12 +92,12 @@ def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
     return found
 
 
-def _smoothed(wanted: SearchConfig, choice: Choice, seen: tuple[Observation, ...]) -> Smoothed:
+def _smoothed(wanted: SearchConfig, choice: Choice, seen: tuple[Observation, ...]) -> core.Smoothed:
     """Return the smoothed loss over the size with its band, the runs, and the interval of the best size."""
     surface = Surface(wanted.low, wanted.high, seen)
     below, above = surface.band()
     mean = surface.centre + surface.unit * surface.mean
-    return Smoothed(
+    return core.Smoothed(
         say("search.aria", n=choice.size), tuple(surface.sizes.tolist()), tuple(mean.tolist()),
         tuple(below.tolist()), tuple(above.tolist()), tuple(float(o.size) for o in seen),
         tuple(o.loss for o in seen), (float(choice.low), float(choice.size), float(choice.high)),

@@ -8,24 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from assay import core
 from assay.core import (
     BASE_ARM,
     OVERALL,
     TASK_TYPES,
     BaseResult,
     BasesResult,
-    Block,
-    Cell,
-    Column,
     Contrast,
     CurveResult,
     Gain,
-    Heading,
-    Items,
-    Page,
-    Paragraph,
     Point,
-    Table,
     Upgrade,
     UpgradeCost,
     say,
@@ -203,7 +196,9 @@ def pair_text(row: Upgrade, w: Words) -> str:
     return w(key, small=row.small, large=row.large, n=n, metric=metric, arm=w.arm(row.arm))
 
 
-def _upgrade_blocks(result: BasesResult, arm: str, metric: str, w: Words, *, brief: bool) -> Iterator[Block]:
+def _upgrade_blocks(
+    result: BasesResult, arm: str, metric: str, w: Words, *, brief: bool
+) -> Iterator[core.Block]:
     """Yield, for each pair of bases, what both ways cost and one row per type; ``brief`` fits a terminal."""
     names = ("type", "answer", "data", "larger", *(() if brief else ("contrast", "per_cost", "next")))
     heads = columns(*names, answer="@word", data="@", larger="@", contrast="@", per_cost="@word")
@@ -220,15 +215,15 @@ def _upgrade_blocks(result: BasesResult, arm: str, metric: str, w: Words, *, bri
             )[: len(names)]
             for row in rows
         )
-        yield Heading(pair_text(rows[0], w))
-        yield Paragraph(cost_text(rows[0].cost, large, w))
-        yield Table(heads, cells)
+        yield core.Heading(pair_text(rows[0], w))
+        yield core.Paragraph(cost_text(rows[0].cost, large, w))
+        yield core.Table(heads, cells)
 
 
-def _verdict_blocks(result: BasesResult, side: _Side, metric: str) -> Iterator[Block]:
+def _verdict_blocks(result: BasesResult, side: _Side, metric: str) -> Iterator[core.Block]:
     rows = []
     for kind in side.found.types:
-        cells: list[Cell] = [kind]
+        cells: list[core.Cell] = [kind]
         for base in result.bases:
             curve = side.found.curves.get((kind, base.name, metric))
             reached = ladder(side.found.points.get((kind, metric), ()), base.name)
@@ -239,22 +234,23 @@ def _verdict_blocks(result: BasesResult, side: _Side, metric: str) -> Iterator[B
                 say("bases.reached", value=reached[-1][1], word=word, gain=gain) if reached else None
             )
         rows.append(tuple(cells))
-    yield Heading(say("bases.verdicts.caption", metric=metric, arm=side.arm))
-    yield Paragraph(say("bases.verdicts.intro"), "quiet")
-    yield Table(
-        (Column(say("col.type"), "@type"), *(Column(base.name) for base in result.bases)), tuple(rows)
+    yield core.Heading(say("bases.verdicts.caption", metric=metric, arm=side.arm))
+    yield core.Paragraph(say("bases.verdicts.intro"), "quiet")
+    yield core.Table(
+        (core.Column(say("col.type"), "@type"), *(core.Column(base.name) for base in result.bases)),
+        tuple(rows),
     )
 
 
-def _bases_blocks(result: BasesResult) -> Iterator[Block]:
+def _bases_blocks(result: BasesResult) -> Iterator[core.Block]:
     names = ("base", "family", "parameters", "models", "tokens", "flops", "time")
-    yield Heading(say("bases.heading"))
-    yield Paragraph(say("bases.intro"), "quiet")
+    yield core.Heading(say("bases.heading"))
+    yield core.Paragraph(say("bases.intro"), "quiet")
     forms = {"base": "@", "parameters": "short", "models": ",", "flops": "@", "time": "time"}
-    yield Table(columns(*names, **forms), tuple(_base_cells(base) for base in result.bases))
+    yield core.Table(columns(*names, **forms), tuple(_base_cells(base) for base in result.bases))
 
 
-def _base_cells(base: BaseResult) -> tuple[Cell, ...]:
+def _base_cells(base: BaseResult) -> tuple[core.Cell, ...]:
     cost, model = base.result.cost, f"{base.model} ({base.family})"
     runs, work = len(base.result.runs), flops(base.flops)
     return base.name, model, base.parameters, runs, cost.tokens, work, cost.train_seconds
@@ -272,33 +268,37 @@ def notes(result: BasesResult, w: Words) -> list[str]:
     return [*common, *own, *general]
 
 
-def bases_report(result: BasesResult) -> Page:
+def bases_report(result: BasesResult) -> core.Page:
     """Return the whole page, without charts."""
     w = words(result.language)
-    blocks: list[Block] = [Heading(result.name, 1)]
+    blocks: list[core.Block] = [core.Heading(result.name, 1)]
     for answer, details in answer_parts(result, w):
-        blocks += [Paragraph(answer, "strong"), Paragraph(details)]
+        blocks += [core.Paragraph(answer, "strong"), core.Paragraph(details)]
     blocks += _bases_blocks(result)
     for side in sides(result):
         for metric in side.found.metrics:
             blocks += _upgrade_blocks(result, side.arm, metric, w, brief=False)
             blocks += _verdict_blocks(result, side, metric)
     footer = say("page.footer", version=result.assay_version)
-    blocks += [Heading(say("notes.heading")), Items(tuple(notes(result, w))), Paragraph(footer)]
-    return Page(tuple(blocks), result.language, name=result.name)
+    blocks += [
+        core.Heading(say("notes.heading")),
+        core.Items(tuple(notes(result, w))),
+        core.Paragraph(footer),
+    ]
+    return core.Page(tuple(blocks), result.language, name=result.name)
 
 
-def bases_summary(result: BasesResult, folder: Path | None = None) -> Page:
+def bases_summary(result: BasesResult, folder: Path | None = None) -> core.Page:
     """Return the answer for each pair of bases, the headline tables, and where the report is."""
     w = words(result.language)
-    blocks: list[Block] = []
+    blocks: list[core.Block] = []
     for answer, details in answer_parts(result, w):
-        blocks += [Paragraph(answer, "strong"), Paragraph(details)]
+        blocks += [core.Paragraph(answer, "strong"), core.Paragraph(details)]
     side = sides(result)[0]
     metric = side.found.headline
     blocks += _upgrade_blocks(result, side.arm, metric, w, brief=True)
     blocks += [*_verdict_blocks(result, side, metric), *_bases_blocks(result)]
-    return Page((*blocks, *report_place(result.name, folder)), result.language, name=result.name)
+    return core.Page((*blocks, *report_place(result.name, folder)), result.language, name=result.name)
 
 
 def render_bases_markdown(result: BasesResult) -> str:

@@ -4,24 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from assay.core import (
-    OVERALL,
-    Block,
-    Cell,
-    Column,
-    ExportDrop,
-    ExportedFile,
-    ExportPage,
-    Fold,
-    Heading,
-    Items,
-    Judged,
-    Page,
-    Paragraph,
-    Table,
-    Text,
-    say,
-)
+from assay import core
+from assay.core import OVERALL, ExportDrop, ExportedFile, ExportPage, Text, say
 from assay.view import _format
 from assay.view._words import Words, words
 
@@ -29,7 +13,7 @@ _FINE = 0.0095
 _GLYPHS = {"worse": "▾ ", "better": "▴ ", "as good": "= ", "undecided": "? "}
 
 
-def export_page(page: ExportPage) -> Page:
+def export_page(page: ExportPage) -> core.Page:
     """Return the page of an export: what each file costs, and all figures."""
     w = words(page.language)
     lead = [say("export.unmeasured")]
@@ -39,33 +23,33 @@ def export_page(page: ExportPage) -> Page:
     lead += [say("export.calibrated", n=page.calibration)] if page.calibration else []
     general = [say(f"export.note.{key}") for key in ("weights", "speed", "one_model")]
     blocks = (
-        Heading(headline(page, w), 1),
-        Paragraph(w("says.space").join(map(w.text, lead))),
-        Items(tuple(sentences(page, w))),
-        Heading(say("export.each")),
+        core.Heading(headline(page, w), 1),
+        core.Paragraph(w("says.space").join(map(w.text, lead))),
+        core.Items(tuple(sentences(page, w))),
+        core.Heading(say("export.each")),
         *export_tables(page),
-        *([Fold(say("export.details"), (_details(page),))] if page.items else []),
-        Heading(say("export.notes")),
-        Items((*general, *file_notes(page))),
+        *([core.Fold(say("export.details"), (_details(page),))] if page.items else []),
+        core.Heading(say("export.notes")),
+        core.Items((*general, *file_notes(page))),
     )
     title = say("export.title", name=page.model)
-    return Page(blocks, page.language, title, say("export.eyebrow"), page.model)
+    return core.Page(blocks, page.language, title, say("export.eyebrow"), page.model)
 
 
-def export_blocks(page: ExportPage, w: Words) -> list[Block]:
+def export_blocks(page: ExportPage, w: Words) -> list[core.Block]:
     """Return what a report shows of an export: the headline, the files, and the costs in words."""
-    return [Paragraph(headline(page, w)), Items(tuple(sentences(page, w))), *export_tables(page)]
+    return [core.Paragraph(headline(page, w)), core.Items(tuple(sentences(page, w))), *export_tables(page)]
 
 
-def export_summary(page: ExportPage) -> list[Block]:
+def export_summary(page: ExportPage) -> list[core.Block]:
     """Return what the terminal shows of an export."""
     w = words(page.language)
     rows = tuple(_brief(*row) for row in _rows(page, ("score", "loss"), cost_text))
     texts: list[Text] = [say("export.reach"), *file_notes(page)]
-    notes = [Paragraph(text, "quiet") for text in texts]
+    notes = [core.Paragraph(text, "quiet") for text in texts]
     heads = _columns("format", "size", "speed", "same", "score", "loss")
-    files = Table(heads, rows, breaks=(0,))
-    return [Paragraph(headline(page, w), "strong"), files, Items(tuple(sentences(page, w))), *notes]
+    files = core.Table(heads, rows, breaks=(0,))
+    return [core.Paragraph(headline(page, w), "strong"), files, core.Items(tuple(sentences(page, w))), *notes]
 
 
 def file_notes(page: ExportPage) -> list[str]:
@@ -73,7 +57,7 @@ def file_notes(page: ExportPage) -> list[str]:
     return [f"{file.format}: {note}" for file in page.files for note in file.notes]
 
 
-def _columns(*names: str) -> tuple[Column, ...]:
+def _columns(*names: str) -> tuple[core.Column, ...]:
     forms = {
         "size": "size",
         "share": "percent",
@@ -83,29 +67,34 @@ def _columns(*names: str) -> tuple[Column, ...]:
         "loss": "@",
         "format": "@",
     }
-    return tuple(Column(say(f"export.col.{name}"), forms.get(name, "")) for name in names)
+    return tuple(core.Column(say(f"export.col.{name}"), forms.get(name, "")) for name in names)
 
 
-def export_tables(page: ExportPage) -> Iterator[Block]:
+def export_tables(page: ExportPage) -> Iterator[core.Block]:
     """Yield the files, and for each metric the costs by type."""
     drops = [drop for file in page.files for drop in file.drops]
     metrics = tuple(dict.fromkeys(drop.metric for drop in drops))
     heads = _columns("format", "size", "share", "backend", "speed", "same", *metrics)
-    yield Table(heads, tuple(_rows(page, metrics, _cost)), say("export.files"), breaks=(0,))
+    yield core.Table(heads, tuple(_rows(page, metrics, _cost)), say("export.files"), breaks=(0,))
     if metrics:
-        yield Paragraph(say("export.reach"), "quiet")
-        yield Paragraph(say("export.marks"), "quiet")
+        yield core.Paragraph(say("export.reach"), "quiet")
+        yield core.Paragraph(say("export.marks"), "quiet")
     found = dict.fromkeys(drop.type for drop in drops)
     kinds = sorted(found, key=lambda kind: kind != OVERALL)
     for metric in metrics:
-        heads = (Column(say("col.type"), "@type"), *(Column(file.format, "@") for file in page.files))
+        heads = (
+            core.Column(say("col.type"), "@type"),
+            *(core.Column(file.format, "@") for file in page.files),
+        )
         costs = tuple((kind, *(_cost(drop_of(file, metric, kind)) for file in page.files)) for kind in kinds)
-        yield Table(heads, costs, say(f"export.by_type.{metric}"), breaks=(0,) if OVERALL in kinds else ())
+        yield core.Table(
+            heads, costs, say(f"export.by_type.{metric}"), breaks=(0,) if OVERALL in kinds else ()
+        )
 
 
 def _rows(
-    page: ExportPage, metrics: tuple[str, ...], cost: Callable[[ExportDrop | None], Cell]
-) -> Iterator[tuple[Cell, ...]]:
+    page: ExportPage, metrics: tuple[str, ...], cost: Callable[[ExportDrop | None], core.Cell]
+) -> Iterator[tuple[core.Cell, ...]]:
     """Yield the model before and each file: format, size, share, backend, speed, same answers, costs."""
     blank = ("",) * len(metrics)
     yield say("export.before"), page.bytes, 1.0, "transformers", page.tokens_per_second, "", *blank
@@ -116,19 +105,21 @@ def _rows(
         yield file.format, file.bytes, share, file.backend, speed, file.same_answers, *costs
 
 
-def _brief(name: Cell, size: Cell, share: Cell, backend: Cell, *others: Cell) -> tuple[Cell, ...]:
+def _brief(
+    name: core.Cell, size: core.Cell, share: core.Cell, backend: core.Cell, *others: core.Cell
+) -> tuple[core.Cell, ...]:
     """Return a row that fits a terminal."""
     both = say("export.size", size=size, share=share)
     return name, say("export.size.whole", size=size) if share == 1 else both, *others
 
 
-def _cost(drop: ExportDrop | None) -> Cell:
+def _cost(drop: ExportDrop | None) -> core.Cell:
     if drop is None or drop.cost is None:
         return None
-    return Judged(_GLYPHS[drop.word] + cost_text(drop), drop.word)
+    return core.Judged(_GLYPHS[drop.word] + cost_text(drop), drop.word)
 
 
-def _details(page: ExportPage) -> Table:
+def _details(page: ExportPage) -> core.Table:
     heads: tuple[Text, ...] = (
         say("export.col.format"), say("col.metric"), say("col.type"), say("export.col.was"),
              say("export.col.is"), say("export.col.cost"), "90 %", "p", say("export.col.items"),
@@ -150,7 +141,7 @@ def _details(page: ExportPage) -> Table:
         for file in page.files
         for d in file.drops
     )
-    return Table(tuple(map(Column, heads, forms)), rows)
+    return core.Table(tuple(map(core.Column, heads, forms)), rows)
 
 
 def drop_of(file: ExportedFile, metric: str, kind: str = OVERALL) -> ExportDrop | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.core import Histogram, Scatter, Smoothed
+from assay import core
 from assay.view import _format
 from assay.view._svg import Scale, Svg, element, join, log_ticks, path, ticks
 from assay.view._words import Words
@@ -12,17 +12,17 @@ from assay.view._words import Words
 _WIDTH, _HEIGHT = 520, 300
 
 
-def figure(block: Histogram | Scatter | Smoothed, w: Words) -> Svg:
+def figure(block: core.Histogram | core.Scatter | core.Smoothed, w: Words) -> Svg:
     """Return a chart as SVG."""
     match block:
-        case Histogram():
+        case core.Histogram():
             return _histogram(block, w)
-        case Scatter():
+        case core.Scatter():
             return _scatter(block, w)
     return _smoothed(block, w)
 
 
-def _histogram(block: Histogram, w: Words) -> Svg:
+def _histogram(block: core.Histogram, w: Words) -> Svg:
     """Return the shares of the bins as bars, those of a selection as a line over them."""
     x = Scale(block.edges[0], block.edges[-1], 8, 412)
     bins = list(zip(block.edges, block.edges[1:], strict=False))
@@ -51,7 +51,7 @@ def _histogram(block: Histogram, w: Words) -> Svg:
     )  # fmt: skip
 
 
-def _scatter(block: Scatter, w: Words) -> Svg:
+def _scatter(block: core.Scatter, w: Words) -> Svg:
     """Return points with a line: of equality, or at zero for residuals."""
     both = block.x if block.residuals else (*block.x, *block.y)
     low, high, reach = min(both), max(both), max(map(abs, block.y))
@@ -68,7 +68,7 @@ def _scatter(block: Scatter, w: Words) -> Svg:
     return _chart(across, up, ticks(low, high, 5), [line, *dots], names, f"{names[1]} / {names[0]}")
 
 
-def _smoothed(block: Smoothed, w: Words) -> Svg:
+def _smoothed(block: core.Smoothed, w: Words) -> Svg:
     """Return the mean with its band, the points, and the interval of the best place."""
     values = (*block.below, *block.above, *block.y)
     across = Scale(block.grid[0], block.grid[-1], 62, _WIDTH - 10, log=True)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from assay import core
 from assay.core import (
     BalancePoint,
     BestSize,
-    Block,
-    Cell,
-    Column,
     CurveResult,
     DoubleDescent,
-    Heading,
     HeldOut,
-    Paragraph,
     Reading,
     StudyResult,
-    Table,
     Worth,
     say,
 )
@@ -29,10 +24,10 @@ _FORMS = {
     "meet": ",",
 }  # fmt: skip
 
-Row = tuple[Cell, ...]
+Row = tuple[core.Cell, ...]
 
 
-def findings(found: StudyResult | Reading, metric: str, level: int = 2) -> list[Block]:
+def findings(found: StudyResult | Reading, metric: str, level: int = 2) -> list[core.Block]:
     """Return the tables that have rows, for one metric, in reading order, each with its heading."""
     curves = [c for c in found.curves if c.metric == metric and c.best is not None]
     tables = (
@@ -45,17 +40,17 @@ def findings(found: StudyResult | Reading, metric: str, level: int = 2) -> list[
     return [block for key, columns, rows in tables if rows for block in _blocks(key, columns, rows, level)]
 
 
-def _blocks(key: str, names: Sequence[str], rows: list[Row], level: int) -> Iterator[Block]:
+def _blocks(key: str, names: Sequence[str], rows: list[Row], level: int) -> Iterator[core.Block]:
     """Yield heading, how to read it, and the table; the column of arms only where there are several."""
     if "arm" in names and len({row[1] for row in rows}) == 1:
         names, rows = [n for n in names if n != "arm"], [(row[0], *row[2:]) for row in rows]
     if len(rows) > 1 and all(row[1:] == rows[0][1:] for row in rows):
         rows = [(say("findings.all"), *rows[0][1:])]
     forms = {**_FORMS, "interval": {"worth": "+.2g", "held_out": "value"}.get(key, ",")}
-    columns = tuple(Column(say(f"col.{name}"), forms.get(name, "")) for name in names)
-    yield Heading(say(f"{key}.heading"), level)
-    yield Paragraph(say(f"{key}.intro"), "quiet")
-    yield Table(columns, tuple(rows))
+    columns = tuple(core.Column(say(f"col.{name}"), forms.get(name, "")) for name in names)
+    yield core.Heading(say(f"{key}.heading"), level)
+    yield core.Paragraph(say(f"{key}.intro"), "quiet")
+    yield core.Table(columns, tuple(rows))
 
 
 def _worth(found: Sequence[Worth]) -> tuple[str, list[str], list[Row]]:
@@ -89,7 +84,7 @@ def _descents(found: Sequence[DoubleDescent]) -> tuple[str, list[str], list[Row]
 
 
 def _descent(row: DoubleDescent) -> Row:
-    word: Cell = row.word
+    word: core.Cell = row.word
     if row.reason is not None:
         word = say("descent.because", word=row.word, reason=say(f"descent.{row.reason}"))
     seen = None not in (row.valley, row.peak, row.rise)
@@ -103,7 +98,7 @@ def _balances(found: Sequence[BalancePoint]) -> tuple[str, list[str], list[Row]]
     rows: list[Row] = []
     for row in found:
         word = "undecided" if row.word == "undecided" else say(f"balance.{row.word}", a=row.a)
-        reach: Cell = None if row.low is None else say("balance.beyond", low=row.low)
+        reach: core.Cell = None if row.low is None else say("balance.beyond", low=row.low)
         if row.low is not None and row.high is not None:
             reach = (row.low, row.high)
         trap = say("balance.constructed") if row.by_construction else None

@@ -9,22 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.core import (
-    Beside,
-    Block,
-    Cell,
-    Column,
-    Example,
-    Facts,
-    Fold,
-    Heading,
-    Items,
-    Judged,
-    Marked,
-    Page,
-    Paragraph,
-    Table,
-)
+from assay import core
 from assay.view import _format
 from assay.view._charts import bar
 from assay.view._figures import figure
@@ -69,7 +54,7 @@ def policy(css: str, js: str) -> str:
     )
 
 
-def page_html(page: Page, language: str = "en") -> str:
+def page_html(page: core.Page, language: str = "en") -> str:
     """Return a page as one HTML file that needs nothing else; all text from data is escaped."""
     w = words(page.language or language)
     css, js = part("report.css"), part("report.js")
@@ -80,22 +65,22 @@ def page_html(page: Page, language: str = "en") -> str:
     return _format.clean(shown)
 
 
-def write_page(page: Page, out: Path, language: str = "en") -> Path:
+def write_page(page: core.Page, out: Path, language: str = "en") -> Path:
     """Write the page; it appears whole, by a rename."""
     return replace_file(out, page_html(page, language).encode())
 
 
-def fragment(page: Page, language: str = "en") -> str:
+def fragment(page: core.Page, language: str = "en") -> str:
     """Return a page as a part of another, such as a notebook: no style sheet, no script."""
     w = words(page.language or language)
     return _format.clean(element("div", *_sections(page.blocks, w), class_="assay"))
 
 
-def _sections(blocks: Iterable[Block], w: Words) -> list[Svg]:
+def _sections(blocks: Iterable[core.Block], w: Words) -> list[Svg]:
     """Return blocks in sections, each begun by a heading of one of the first two levels."""
-    groups: list[list[Block]] = [[]]
+    groups: list[list[core.Block]] = [[]]
     for block in blocks:
-        if isinstance(block, Heading) and block.level < 3:
+        if isinstance(block, core.Heading) and block.level < 3:
             groups.append([])
         groups[-1].append(block)
     return [
@@ -105,24 +90,24 @@ def _sections(blocks: Iterable[Block], w: Words) -> list[Svg]:
     ]
 
 
-def _answers(group: list[Block]) -> bool:
-    return isinstance(group[0], Heading) and group[0].level == 1
+def _answers(group: list[core.Block]) -> bool:
+    return isinstance(group[0], core.Heading) and group[0].level == 1
 
 
-def block_html(block: Block, w: Words) -> Svg:
+def block_html(block: core.Block, w: Words) -> Svg:
     """Return one block."""
     match block:
-        case Heading():
+        case core.Heading():
             return element(f"h{block.level}", w.text(block.text))
-        case Paragraph():
+        case core.Paragraph():
             return element("p", w.text(block.text), class_=_TONES[block.tone])
-        case Items():
+        case core.Items():
             tone = _TONES[block.tone] if block.tone else None
             rows = [element("li", w.text(text), class_=tone) for text in block.texts]
             return element("ul", *rows)
-        case Table():
+        case core.Table():
             return _table(block, w)
-        case Facts():
+        case core.Facts():
             rows = [
                 element(
                     "tr", _head(w.text(name)), element("td", element("bdi", w.show(value)), class_="wrap")
@@ -130,15 +115,15 @@ def block_html(block: Block, w: Words) -> Svg:
                 for name, value in block.rows
             ]
             return element("table", element("tbody", *rows), class_="settings")
-        case Marked():
+        case core.Marked():
             runs = [element("mark", text) if marked else element("span", text) for text, marked in block.runs]
             return element("p", *runs, class_="said", dir="auto")
-        case Example():
+        case core.Example():
             return _example(block, w)
-        case Fold():
+        case core.Fold():
             inner = (block_html(b, w) for b in block.blocks)
             return element("details", element("summary", w.text(block.title)), *inner)
-        case Beside():
+        case core.Beside():
             sides = (element("div", *(block_html(b, w) for b in side)) for side in block.sides)
             return element("div", *sides, class_="ends")
     return element("figure", figure(block, w))
@@ -148,7 +133,7 @@ def _head(text: str, scope: str = "row", **attributes: str | None) -> Svg:
     return element("th", element("bdi", text), scope=scope, **attributes)
 
 
-def _table(block: Table, w: Words) -> Svg:
+def _table(block: core.Table, w: Words) -> Svg:
     title = None if block.title is None else w.text(block.title)
     heads = [_head(w.text(c.head), "col", class_="num" if numeric(c) else None) for c in block.columns]
     rows = []
@@ -167,32 +152,32 @@ def _table(block: Table, w: Words) -> Svg:
     return join([shown, *note])
 
 
-def _cell(cell: Cell, column: Column, most: float, w: Words) -> Svg:
+def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Svg:
     text = w.show(cell, column.form)
     if column.form == "bar" and isinstance(cell, int | float):
         return element("td", bar(cell, most), class_="tight")
     if column.form == "@word" and isinstance(cell, str) and cell:
         return element("td", element("span", text, class_=f"chip w-{cell.split()[0]}"))
-    if isinstance(cell, Judged):
+    if isinstance(cell, core.Judged):
         return element("td", element("span", text, class_=f"chip w-{cell.word.split()[0]}"), class_="nowrap")
     if numeric(column):
         return element("td", text, class_="num nowrap")
     return element("td", element("bdi", text), class_="wrap" if column.form == "" else "nowrap")
 
 
-def largest(block: Table, place: int) -> float:
+def largest(block: core.Table, place: int) -> float:
     """Return the largest figure of a column of bars, to which the others are drawn."""
     if block.columns[place].form != "bar":
         return 0
     return max((cell for row in block.rows if isinstance(cell := row[place], int | float)), default=0)
 
 
-def numeric(column: Column) -> bool:
+def numeric(column: core.Column) -> bool:
     """Say whether a column holds figures."""
     return column.form not in ("", "bar") and not column.form.startswith("@")
 
 
-def _example(block: Example, w: Words) -> Svg:
+def _example(block: core.Example, w: Words) -> Svg:
     who = [element("span", block.id[: _format.KEY_DIGITS], class_="key")]
     who += [Svg(" "), element("bdi", block.origin, class_="muted")] if block.origin else []
     who += [Svg(" "), element("strong", w.show(block.value, ".4g"))] if block.value is not None else []

@@ -5,22 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from assay.core import (
-    Beside,
-    Block,
-    Example,
-    Facts,
-    Fold,
-    Heading,
-    Histogram,
-    Items,
-    Marked,
-    Page,
-    Paragraph,
-    Scatter,
-    Smoothed,
-    Table,
-)
+from assay import core
 from assay.view._format import KEY_DIGITS, clean
 from assay.view._spark import chart_text
 from assay.view._words import Words, words
@@ -40,37 +25,37 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
-def page_markdown(page: Page, language: str = "en") -> str:
+def page_markdown(page: core.Page, language: str = "en") -> str:
     """Return a page as GitHub-flavoured Markdown; text from data is escaped."""
     return markdown(page.blocks, words(page.language or language)).rstrip() + "\n"
 
 
-def markdown(blocks: Iterable[Block], w: Words) -> str:
+def markdown(blocks: Iterable[core.Block], w: Words) -> str:
     """Return blocks one below the other."""
     return "\n".join(line for block in blocks for line in _lines(block, w))
 
 
-def _lines(block: Block, w: Words) -> Iterator[str]:
+def _lines(block: core.Block, w: Words) -> Iterator[str]:
     match block:
-        case Heading():
+        case core.Heading():
             yield from (f"{'#' * block.level} {escape(w.text(block.text))}", "")
-        case Paragraph():
+        case core.Paragraph():
             text = escape(w.text(block.text))
             yield from (f"**{text}**" if block.tone == "strong" else text, "")
-        case Items():
+        case core.Items():
             yield from (*(f"- {escape(w.text(text))}" for text in block.texts), "")
-        case Table():
+        case core.Table():
             yield from _table(block, w)
-        case Facts():
+        case core.Facts():
             yield from table(
                 ["", ""], [[escape(w.text(name)), escape(w.show(value))] for name, value in block.rows]
             )
-        case Marked():
+        case core.Marked():
             yield from (
                 "".join(f"**{escape(t)}**" if set_off else escape(t) for t, set_off in block.runs),
                 "",
             )
-        case Example():
+        case core.Example():
             head = " ".join(filter(None, (block.id[:KEY_DIGITS], block.origin)))
             value = "" if block.value is None else f" {w.show(block.value, '.4g')}"
             yield from (
@@ -83,16 +68,16 @@ def _lines(block: Block, w: Words) -> Iterator[str]:
             )
             if block.cut:
                 yield from (w("pool.cut", n=block.cut), "")
-        case Fold():
+        case core.Fold():
             yield from (f"**{escape(w.text(block.title))}**", "", *markdown(block.blocks, w).split("\n"))
-        case Beside():
+        case core.Beside():
             for side in block.sides:
                 yield from markdown(side, w).split("\n")
-        case Histogram() | Scatter() | Smoothed():
+        case core.Histogram() | core.Scatter() | core.Smoothed():
             yield from (escape(chart_text(block, w)), "")
 
 
-def _table(block: Table, w: Words) -> Iterator[str]:
+def _table(block: core.Table, w: Words) -> Iterator[str]:
     if block.title is not None:
         yield from (f"**{escape(w.text(block.title))}**", "")
     shown = [i for i, column in enumerate(block.columns) if column.form != "bar"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.core import Histogram, Scatter, Smoothed
+from assay import core
 from assay.view import _format
 from assay.view._words import Words
 
@@ -29,14 +29,14 @@ def bar_text(value: float, largest: float, width: int = _WIDTH) -> str:
     return "█" * full + (_EIGHTHS[rest] if rest else "")
 
 
-def chart_text(block: Histogram | Scatter | Smoothed, w: Words) -> str:
+def chart_text(block: core.Histogram | core.Scatter | core.Smoothed, w: Words) -> str:
     """Return a chart in one line: bars between the ends of its axis, or the ranges of both axes."""
     match block:
-        case Histogram():
+        case core.Histogram():
             name, ends, bars = block.name, (block.edges[0], block.edges[-1]), sparkline(block.counts)
-        case Smoothed():
+        case core.Smoothed():
             name, ends, bars = block.y_name, (block.grid[0], block.grid[-1]), sparkline(_thinned(block.mean))
-        case Scatter():
+        case core.Scatter():
             y, x = (w.text(t) for t in (block.y_name, block.x_name))
             shown = (f"{t} {w.show((min(v), max(v)), '.4g')}" for t, v in ((y, block.y), (x, block.x)))
             return "; ".join(shown)

@@ -5,25 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from assay.core import (
-    Beside,
-    Block,
-    Cell,
-    Column,
-    Example,
-    Facts,
-    Fold,
-    Heading,
-    Histogram,
-    Items,
-    Judged,
-    Marked,
-    Page,
-    Paragraph,
-    Scatter,
-    Smoothed,
-    Table,
-)
+from assay import core
 from assay.view._format import KEY_DIGITS
 from assay.view._html import largest, numeric
 from assay.view._spark import bar_text, chart_text
@@ -44,48 +26,48 @@ _WORDS = {
 _GLYPHS = {"rising": "↗ ", "plateau": "→ ", "falling": "↘ ", "undecided": "? "}
 
 
-def print_page(page: Page, console: Console, language: str = "en") -> None:
+def print_page(page: core.Page, console: Console, language: str = "en") -> None:
     """Print a page."""
     for part in _parts(page.blocks, words(page.language or language), console.width):
         console.print(part)
 
 
-def _parts(blocks: Iterable[Block], w: Words, width: int) -> Iterator[RenderableType]:
+def _parts(blocks: Iterable[core.Block], w: Words, width: int) -> Iterator[RenderableType]:
     for block in blocks:
         yield from _block(block, w, width)
 
 
-def _block(block: Block, w: Words, width: int) -> Iterator[RenderableType]:
+def _block(block: core.Block, w: Words, width: int) -> Iterator[RenderableType]:
     from rich.text import Text
 
     match block:
-        case Heading():
+        case core.Heading():
             yield Text(("\n" if block.level > 1 else "") + w.text(block.text), style="bold")
-        case Paragraph():
+        case core.Paragraph():
             yield Text(w.text(block.text), style=_TONES[block.tone])
-        case Items():
+        case core.Items():
             yield from (Text(w.text(text), style=_TONES[block.tone]) for text in block.texts)
-        case Table():
+        case core.Table():
             yield _table(block, w, width)
-        case Facts():
+        case core.Facts():
             grid = _grid()
             for name, value in block.rows:
                 grid.add_row(Text(w.text(name), style="dim"), Text(w.show(value)))
             yield grid
-        case Marked():
+        case core.Marked():
             text = Text()
             for run, marked in block.runs:
                 text.append(f"⟦{run}⟧" if marked else run, style="bold green" if marked else "dim")
             yield text
-        case Example():
+        case core.Example():
             yield from _example(block, w)
-        case Fold():
+        case core.Fold():
             yield Text(w.text(block.title), style="bold")
             yield from _parts(block.blocks, w, width)
-        case Beside():
+        case core.Beside():
             for side in block.sides:
                 yield from _parts(side, w, width)
-        case Histogram() | Scatter() | Smoothed():
+        case core.Histogram() | core.Scatter() | core.Smoothed():
             yield Text(chart_text(block, w), style="dim")
 
 
@@ -95,7 +77,7 @@ def _grid() -> Any:
     return Grid.grid(padding=(0, 2))
 
 
-def _table(block: Table, w: Words, width: int) -> RenderableType:
+def _table(block: core.Table, w: Words, width: int) -> RenderableType:
     from rich import box
     from rich.padding import Padding
     from rich.table import Table as Made
@@ -147,20 +129,20 @@ def _fitted(widths: Sequence[int], folds: Sequence[bool], width: int) -> tuple[i
     return max(min(widths[0], _FIRST, room), min(widths[0], _FOLDED)), room >= min(widths[0], _FOLDED)
 
 
-def _cell(cell: Cell, column: Column, most: float, w: Words) -> Text:
+def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Text:
     from rich.text import Text
 
     if column.form == "bar" and isinstance(cell, int | float):
         return Text(bar_text(cell, most))
     text = w.show(cell, column.form).replace(" ", "" if column.form == "p" else " ")
-    if isinstance(cell, Judged):
+    if isinstance(cell, core.Judged):
         return Text(text, style=_WORDS.get(cell.word, ""))
     if column.form == "@word" and isinstance(cell, str):
         return Text(_GLYPHS.get(cell, "") + text, style=_WORDS.get(cell, ""))
     return Text(text)
 
 
-def _example(block: Example, w: Words) -> Iterator[RenderableType]:
+def _example(block: core.Example, w: Words) -> Iterator[RenderableType]:
     from rich.text import Text
 
     value = "" if block.value is None else w.show(block.value, ".4g")

@@ -10,25 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import (
-    BasesResult,
-    Block,
-    Cell,
-    Column,
-    CurvePower,
-    CurveResult,
-    ExportPage,
-    Facts,
-    Heading,
-    Items,
-    Page,
-    Paragraph,
-    Reading,
-    StudyResult,
-    Table,
-    Text,
-    say,
-)
+from assay import core
+from assay.core import BasesResult, CurvePower, CurveResult, ExportPage, Reading, StudyResult, Text, say
 from assay.view._bases import bases_summary
 from assay.view._export import export_page
 from assay.view._findings import findings
@@ -48,25 +31,25 @@ LANGUAGE = "ASSAY_LANGUAGE"
 """The environment variable that names the language of what has none of its own."""
 
 
-def described(value: Any) -> Page:
+def described(value: Any) -> core.Page:
     """Return any value as a page: the one description that every form is rendered from."""
     if hasattr(value, "as_page"):
-        own: Page = value.as_page()
+        own: core.Page = value.as_page()
         return own
     match value:
-        case Page():
+        case core.Page():
             return value
         case StudyResult():
             return summary(value)
         case BasesResult():
             return bases_summary(value)
         case Reading():
-            return Page(tuple(_reading(value)))
+            return core.Page(tuple(_reading(value)))
         case CurvePower():
             return _power(value)
         case ExportPage():
             return export_page(value)
-    return Page(tuple(_blocks(value)))
+    return core.Page(tuple(_blocks(value)))
 
 
 def reader_language(language: str | None = None) -> str:
@@ -97,31 +80,31 @@ def value_json(value: Any, language: str | None = None) -> dict[str, Any]:
     return page_json(described(value), reader_language(language))
 
 
-def _blocks(value: Any, level: int = 3) -> Iterator[Block]:
+def _blocks(value: Any, level: int = 3) -> Iterator[core.Block]:
     """Yield plain fields, then every nested one under its name; records of one kind are a table."""
     if _is_plain(value):
-        yield Paragraph(_shown(value))
+        yield core.Paragraph(_shown(value))
     elif isinstance(value, Mapping) or _is_record(value):
         fields = _fields(value)
-        yield Facts(tuple((name, _cell(v)) for name, v in _named(fields) if _is_cell(v)))
+        yield core.Facts(tuple((name, _cell(v)) for name, v in _named(fields) if _is_cell(v)))
         for name, nested in _named(fields):
             if nested and not _is_cell(nested):
-                yield Heading(name, level)
+                yield core.Heading(name, level)
                 yield from _blocks(nested, level + 1)
     elif isinstance(value, Sequence):
         yield from _sequence(value, level)
     else:
-        yield Paragraph(str(value))
+        yield core.Paragraph(str(value))
 
 
-def _sequence(values: Sequence[Any], level: int) -> Iterator[Block]:
+def _sequence(values: Sequence[Any], level: int) -> Iterator[core.Block]:
     if len({type(value) for value in values}) != 1 or not _is_record(values[0]):
         yield from (block for value in values for block in _blocks(value, level))
         return
     names = [n for n in _fields(values[0]) if any(_is_cell(getattr(v, n)) for v in values)]
-    heads = tuple(Column(label, _form([getattr(v, name) for v in values])) for label, name in zip(
+    heads = tuple(core.Column(label, _form([getattr(v, name) for v in values])) for label, name in zip(
         (label for label, _ in _named(dict.fromkeys(names))), names, strict=True))  # fmt: skip
-    yield Table(heads, tuple(tuple(_cell(getattr(value, name)) for name in names) for value in values))
+    yield core.Table(heads, tuple(tuple(_cell(getattr(value, name)) for name in names) for value in values))
 
 
 def _form(cells: Sequence[Any]) -> str:
@@ -156,7 +139,7 @@ def _is_cell(value: object) -> bool:
     return _is_plain(value) or _is_interval(value)
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any) -> core.Cell:
     """Return a cell: digests shortened, so that tables fit."""
     if _is_interval(value):
         return say("cell.interval", value=value.value, interval=(value.low, value.high))
@@ -169,16 +152,16 @@ def _shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _reading(reading: Reading) -> Iterator[Block]:
+def _reading(reading: Reading) -> Iterator[core.Block]:
     """Yield the curves of a table and every finding that has rows, metric by metric."""
     yield from _curves(reading.curves)
     metrics = dict.fromkeys(c.metric for c in reading.curves)
     for metric in metrics:
         found = findings(reading, metric, 3)
-        yield from ([Heading(say("metric.of", metric=metric))] if found and len(metrics) > 1 else [])
+        yield from ([core.Heading(say("metric.of", metric=metric))] if found and len(metrics) > 1 else [])
         yield from found
     excluded = Counter((c.type, point.reason) for c in reading.curves for point in c.excluded)
-    yield Items(
+    yield core.Items(
         tuple(
             say("curves.excluded.of", type=kind, count=count, reason=reason)
             for (kind, reason), count in excluded.items()
@@ -186,8 +169,8 @@ def _reading(reading: Reading) -> Iterator[Block]:
         "warning",
     )
     if reading.comparisons:
-        yield Heading(say("arms.heading"), 3)
-        yield Table(
+        yield core.Heading(say("arms.heading"), 3)
+        yield core.Table(
             columns("type", "pair", "metric", "n", "difference", "interval", "verdict", metric="@metric"),
             tuple(
                 (
@@ -204,7 +187,7 @@ def _reading(reading: Reading) -> Iterator[Block]:
         )
 
 
-def _curves(curves: Sequence[CurveResult]) -> Iterator[Block]:
+def _curves(curves: Sequence[CurveResult]) -> Iterator[core.Block]:
     """Yield one row per curve: type, arm, metric, verdict, gain of the next doubling, what to run next."""
     apart = [n for n in ("arm", "metric") if len({getattr(c, n) for c in curves}) > 1]
     asked = ["satisfied"] if any(c.satisfied_at is not None for c in curves) else []
@@ -217,24 +200,24 @@ def _curves(curves: Sequence[CurveResult]) -> Iterator[Block]:
         )
         for c in curves
     )  # fmt: skip
-    yield Table((*heads, Column("p", "p"), *tail), rows)
+    yield core.Table((*heads, core.Column("p", "p"), *tail), rows)
     if any(c.verdict and c.verdict.next_runs for c in curves):
-        yield Paragraph(say("summary.next"), "quiet")
+        yield core.Paragraph(say("summary.next"), "quiet")
 
 
-def _next(curve: CurveResult) -> Cell:
+def _next(curve: CurveResult) -> core.Cell:
     if curve.verdict is None or curve.band is None:
         return say(f"refusal.{curve.refused}") if curve.refused else None
     runs = curve.verdict.next_runs
     return say("next.short", seeds=runs.seeds, n=runs.n_train, chance=runs.chance) if runs else None
 
 
-def _power(power: CurvePower) -> Page:
+def _power(power: CurvePower) -> core.Page:
     """Return what a planned ladder can show, one sentence a line."""
-    rows: list[tuple[Text, Cell]] = []
+    rows: list[tuple[Text, core.Cell]] = []
     for name, value in _fields(power).items():
-        shown: Cell = say("power.none") if value is None else value
+        shown: core.Cell = say("power.none") if value is None else value
         if value is not None and name.startswith("p_"):
             shown = say("cell.chance", chance=value)
         rows.append((say(f"power.{name}"), shown))
-    return Page((Facts(tuple(rows)),))
+    return core.Page((core.Facts(tuple(rows)),))

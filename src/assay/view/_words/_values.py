@@ -37,7 +37,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "score.direction.0": ("–", "–"),
     "score.direction.1": ("higher", "更高"),
     "generate.kept": ("kept", "保留"),
-    "generate.kept.of": ("{kept:,} of {wanted:,} wanted ({why})", "目标 {wanted:,} 条，保留 {kept:,} 条（{why}）"),
+    "generate.kept.of": ("{kept:,} of {wanted:,} wanted ({why:@generate.stopped})", "目标 {wanted:,} 条，保留 {kept:,} 条（{why:@generate.stopped}）"),
     "generate.stopped.enough": ("enough", "已足够"),
     "generate.stopped.budget": ("the budget is spent", "预算已用完"),
     "generate.stopped.failed": ("no request of the last round got a reply", "最后一轮没有任何请求得到回复"),
