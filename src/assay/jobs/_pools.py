@@ -79,7 +79,7 @@ class SelectReport(Shown):
         """Return how much was selected, the shares and lengths that moved most, and the files."""
         columns = (
             Column(say("file.out"), "@"),
-            Column(say("col.rule"), "@selection"),
+            Column(say("col.rule"), "@"),
             Column(say("col.rows"), ","),
         )
         files = Table(columns, tuple((file.path, file.rule, file.rows) for file in self.files))

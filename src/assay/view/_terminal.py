@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-_FIRST, _FOLDED = 14, 10
-"""How wide a first column gets where others need the room, and the least of any column that folds."""
+_FIRST, _FOLDED, _SHORT = 14, 10, 6
+"""Widths: of a first column where others need the room, of any column that folds, of a heading kept whole."""
 
 _TONES = {"": "", "strong": "bold", "quiet": "dim", "warning": "yellow"}
 _WORDS = {
@@ -112,7 +112,9 @@ def _head(text: str, width: int | None) -> Text:
     from rich.cells import cell_len
     from rich.text import Text
 
-    return Text(text.replace(" ", "\n") if width is not None and cell_len(text) > width else text)
+    return Text(
+        text.replace(" ", "\n") if width is not None and cell_len(text) > max(width, _SHORT) else text
+    )
 
 
 def _wide(texts: Iterable[Text]) -> int:

@@ -26,7 +26,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "pool.kind.source": ("source", "来源"),
     "pool.kind.language": ("language", "语言"),
     "pool.kind.type": ("type", "类型"),
-    "pool.kind.length": ("answer length,", "回答长度，"),
+    "pool.kind.length": ("answer length,", "回答长度"),
     "pool.length.median": ("median (characters)", "中位数（字符）"),
     "pool.length.p90": ("90th percentile (characters)", "第 90 百分位（字符）"),
     "pool.shift": ("What the selection changed", "选择改变了什么"),
