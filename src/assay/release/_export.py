@@ -344,21 +344,14 @@ def _publish(
         file.write(canonical_json(page) + "\n")
     card = _card(origin, settings, page)
     for file_ in page.files:
-        _copy_folder(origin.store.path(steps[file_.format].key) / MODEL, folder / file_.format)
-        with data.replacing_text(folder / file_.format / "README.md") as text:
-            text.write(view.model_card(card, file_))
+        with data.replacing_folder(folder / file_.format) as partial:
+            made = origin.store.path(steps[file_.format].key) / MODEL
+            shutil.copytree(made, partial, dirs_exist_ok=True)
+            (partial / "README.md").write_text(view.model_card(card, file_), encoding="utf-8")
     if card.study is not None:
         with data.replacing_text(folder / "data_card.md") as text:
             text.write(view.data_card(replace(card.study, language=page.language)))
     view.write_export_page(page, folder / PAGE)
-
-
-def _copy_folder(source: Path, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
 
 
 def _card(origin: _Origin, settings: ExportSettings, page: ExportPage) -> ExportCard:

@@ -138,8 +138,8 @@ def read_pool(context: StepContext) -> None:
     """Read the pool, drop exact duplicates, and drop samples that hold a prompt of an evaluation set."""
     tally = Tally()
     staging = context.out / "scratch" / "pool"
-    samples = _unique(_read(context, tally, split="train"), tally)
-    data.write_dataset(_learnable(samples, context.out / REJECTED), staging)
+    rows = _learnable(_read(context, tally, split="train"), tally, context.out / REJECTED)
+    data.write_dataset(_unique(rows, tally), staging)
     held = _contaminated(context, data.Dataset(staging))
     tally.decontaminated = len(held)
     with (context.out / REJECTED).open("a", encoding="utf-8") as report:
@@ -190,14 +190,22 @@ def _typed(sample: Sample) -> Sample:
     return sample if sample.type else dataclasses.replace(sample, type=sample.source or "untyped")
 
 
-def _learnable(samples: Iterable[Sample], rejected: Path) -> Iterator[Sample]:
+def _learnable(
+    samples: Iterable[tuple[int, Sample]], tally: Tally, rejected: Path
+) -> Iterator[tuple[int, Sample]]:
+    """Reject samples without an answer; they are appended to the rows that could not be read."""
+    lost: list[str] = []
+    for row, sample in samples:
+        if sample.answer:
+            yield row, sample
+        else:
+            counts = tally.rows[row]
+            tally.rows[row] = dataclasses.replace(counts, kept=counts.kept - 1, rejected=counts.rejected + 1)
+            lost.append(sample.origin)
     with rejected.open("a", encoding="utf-8") as report:
-        for sample in samples:
-            if sample.answer:
-                yield sample
-            else:
-                row = {"place": sample.origin, "reason": "no answer to learn from"}
-                report.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for origin in lost:
+            entry = {"place": origin, "reason": "no answer to learn from"}
+            report.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def _counted(samples: Iterable[Sample], tally: Tally) -> Iterator[Sample]:
