@@ -122,7 +122,8 @@ def _run(steps: list[Step], store: Store, *, quiet: bool) -> None:
 def _publish(store: Store, run: Step, pool: Step, out: Path, base: str) -> None:
     """Copy the model out of the store, whole, with the report and a receipt of what it was made from."""
     made, (before, found) = store.path(run.key), _receipt(out)
-    if (before.get("key"), before.get("base"), before.get("files")) == (run.key, base, found):
+    same = (before.get("key"), before.get("base"), before.get("files")) == (run.key, base, found)
+    if same and "replaced" not in before:
         return
     with data.replacing_folder(out / MODEL) as partial:
         shutil.copytree(made / MODEL, partial, dirs_exist_ok=True)

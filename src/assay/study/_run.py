@@ -15,11 +15,12 @@ from assay import plan as planning
 from assay.core import BasesResult, DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
+from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, read_config
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
-from assay.study.steps import LOG, SUMMARY, Tally, iterate
+from assay.study.steps import LOG, SUMMARY, Tally, iterate, sample_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +82,26 @@ def run(
     study = load(config, changes, pool)
     store = Store(Path(study.where.store))
     workers = planning.parse_pool(study.where.pool)
-    target = out or Path(study.where.out or f"runs/{study.name}")
+    target = out or report_folder(study)
     evaluation, samples = input_steps(study)
+    owner = claim(study, samples, target)
     with workers:
         planning.run([evaluation, samples], store, workers, quiet=quiet)
         graph = study_graph(study, evaluation, samples, read_summary(store, samples))
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
-        store.register(study.name, [graph.final])
+        store.register(study.name, [graph.final], owner)
         planning.run([graph.final], store, workers, quiet=quiet)
     for name, part in graph.parts.items():
         _publish_part(part, store, target / name)
     if study.bases:
         _publish(store.path(graph.final.key) / "report", target)
     return view.load_study(target / "result.json")
+
+
+def report_folder(study: StudyConfig) -> Path:
+    """Return the folder of a study's report."""
+    return Path(study.where.out or f"runs/{study.name}")
 
 
 def run_one(config: StudyConfig, *, quiet: bool = False) -> StudyResult:
@@ -138,6 +145,8 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
     store = Store(Path(study.where.store), create=False)
     evaluation, samples = input_steps(study)
     notes = []
+    if (differs := others(identity(study, samples), report_folder(study))) is not None:
+        notes.append(f"{report_folder(study)} holds the report of another study (differs in: {differs})")
     if store.has(samples.key):
         summary = read_summary(store, samples)
     else:
@@ -151,7 +160,7 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         passes |= {step.key: _samples(part.ladder, step) for step in trained}
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
-    noted = dict.fromkeys(note for part in graph.parts.values() for note in part.ladder.notes)
+    noted = dict.fromkeys(note for part in graph.parts.values() for note in _notes(part.ladder, store))
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     largest = [f"largest run: {estimate}" for estimate in estimates if estimate is not None]
     return StudyPlan(
@@ -163,6 +172,13 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         independent_samples=alone,
         notes=(*notes, *noted, *largest),
     )
+
+
+def _notes(ladder: Ladder, store: Store) -> list[str]:
+    """Return what the ladder noted, and what length takes away of the pool once it is tokenized."""
+    tokens = ladder.tokens().key
+    counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
+    return [*ladder.notes, *view.count_notes(counts, "en")]
 
 
 def _samples(ladder: Ladder, step: Step) -> int:

@@ -83,7 +83,7 @@ def answer(context: StepContext) -> None:
             table[name] = [None if loss is None else getattr(loss, name) for loss in losses]
         decoding = measure.decoding(config.get("seed", 0))
         if measure.answers:
-            answers = opened.answer(items, decoding, context.progress)
+            answers = opened.answer(items, decoding, advance=context.progress)
             table["answer"] = [a.text for a in answers]
             table["answer_tokens"] = [a.tokens for a in answers]
             table["ended"] = [a.ended for a in answers]
