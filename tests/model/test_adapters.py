@@ -24,10 +24,10 @@ from assay.model import (
     train_full,
     write_tokens,
 )
-from assay.model._adapter import Frozen, load_frozen
-from assay.model._base import base_name, resolve_base
-from assay.model._engine import LocalEngine, write_trained
-from assay.model._state import State, trained
+from assay.model.base._resolve import base_name, resolve_base
+from assay.model.train._adapters import Frozen, load_frozen
+from assay.model.train._engine import LocalEngine, write_trained
+from assay.model.train._state import State, trained
 from tiny_models import FAMILIES
 
 SAMPLES = [

@@ -27,7 +27,7 @@ from assay.model import (
     render,
     stop_ids,
 )
-from assay.model._gptq import GPTQMODEL_PYTHON, group_size
+from assay.model.export._gptq import GPTQMODEL_PYTHON, group_size
 from tiny_models import FAMILIES
 
 Tiny = Callable[..., Path]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from assay.model import _state as implementation
-from assay.model._state import (
+from assay.model.train import _state as implementation
+from assay.model.train._state import (
     INDEX,
     State,
     finish_state,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from assay.model._base import (
+from assay.model.base._resolve import (
     POCKET,
     base_digest,
     base_name,
@@ -19,8 +19,7 @@ from assay.model._base import (
     pick_device,
     resolve_base,
 )
-from assay.model._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
-from assay.model._estimate import (
+from assay.model.estimate._estimate import (
     DEVICES,
     Device,
     TrainingEstimate,
@@ -29,66 +28,67 @@ from assay.model._estimate import (
     this_gpu,
     training_memory,
 )
-from assay.model._launch import Launch
-from assay.model._recipe import PRESETS, Recipe, preset, read_recipe
-from assay.model._shape import Shape, find_shape, read_shape
-from assay.model._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
-from assay.model._tokens import Encoded, TokenTable, encode, encode_prompts, write_tokens
-from assay.model._vllm import vllm_answer, vllm_python
+from assay.model.estimate._shape import Shape, find_shape, read_shape
+from assay.model.indicators._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
+from assay.model.inference._vllm import vllm_answer, vllm_python
+from assay.model.launch._launch import Launch
+from assay.model.tokens._encode import Encoded, TokenTable, encode, encode_prompts, write_tokens
+from assay.model.tokens._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
+from assay.model.train._recipe import PRESETS, Recipe, preset, read_recipe
 
 if TYPE_CHECKING:
-    from assay.model._critics import DIMENSIONS, boolean_questions, rewarder
-    from assay.model._engine import set_threads
-    from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
-    from assay.model._gguf import GgufFile, GgufKind, write_gguf
-    from assay.model._gptq import Quantized, quantize_gptq, quantize_gptqmodel
-    from assay.model._hidden import hidden_means
-    from assay.model._influence import Influence, InfluenceSettings
-    from assay.model._llama_cpp import GgufModel, tokenizer_agreement
-    from assay.model._merge import ExportDtype, load_exported, merge
-    from assay.model._modelfile import write_modelfile
-    from assay.model._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
-    from assay.model._train import Segment, Trainer, TrainReport, train_full, trainer
-    from assay.model._vocabulary import ExtensionReport, extend_vocabulary
+    from assay.model.base._merge import ExportDtype, load_exported, merge
+    from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
+    from assay.model.export._gguf import GgufFile, GgufKind, write_gguf
+    from assay.model.export._gptq import Quantized, quantize_gptq, quantize_gptqmodel
+    from assay.model.export._modelfile import write_modelfile
+    from assay.model.indicators._critics import DIMENSIONS, boolean_questions, rewarder
+    from assay.model.indicators._hidden import hidden_means
+    from assay.model.indicators._influence import Influence, InfluenceSettings
+    from assay.model.inference._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
+    from assay.model.inference._llama_cpp import GgufModel, tokenizer_agreement
+    from assay.model.inference._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
+    from assay.model.train._engine import set_threads
+    from assay.model.train._train import Segment, Trainer, TrainReport, train_full, trainer
 
 _LAZY = {
-    "DIMENSIONS": "_critics",
-    "boolean_questions": "_critics",
-    "rewarder": "_critics",
-    "GgufFile": "_gguf",
-    "GgufKind": "_gguf",
-    "write_gguf": "_gguf",
-    "GgufModel": "_llama_cpp",
-    "tokenizer_agreement": "_llama_cpp",
-    "Quantized": "_gptq",
-    "quantize_gptq": "_gptq",
-    "quantize_gptqmodel": "_gptq",
-    "hidden_means": "_hidden",
-    "Influence": "_influence",
-    "InfluenceSettings": "_influence",
-    "Answer": "_evaluate",
-    "Decoding": "_evaluate",
-    "ItemLoss": "_evaluate",
-    "answer": "_evaluate",
-    "reference_loss": "_evaluate",
-    "text_loss": "_evaluate",
-    "ExportDtype": "_merge",
-    "load_exported": "_merge",
-    "merge": "_merge",
-    "write_modelfile": "_modelfile",
-    "ChatModel": "_stream",
-    "Piece": "_stream",
-    "Prompt": "_stream",
-    "TooLongError": "_stream",
-    "open_chat": "_stream",
-    "Segment": "_train",
-    "TrainReport": "_train",
-    "Trainer": "_train",
-    "set_threads": "_engine",
-    "train_full": "_train",
-    "trainer": "_train",
-    "ExtensionReport": "_vocabulary",
-    "extend_vocabulary": "_vocabulary",
+    "DIMENSIONS": "indicators._critics",
+    "boolean_questions": "indicators._critics",
+    "rewarder": "indicators._critics",
+    "GgufFile": "export._gguf",
+    "GgufKind": "export._gguf",
+    "write_gguf": "export._gguf",
+    "GgufModel": "inference._llama_cpp",
+    "tokenizer_agreement": "inference._llama_cpp",
+    "Quantized": "export._gptq",
+    "quantize_gptq": "export._gptq",
+    "quantize_gptqmodel": "export._gptq",
+    "hidden_means": "indicators._hidden",
+    "Influence": "indicators._influence",
+    "InfluenceSettings": "indicators._influence",
+    "Answer": "inference._evaluate",
+    "Decoding": "inference._evaluate",
+    "ItemLoss": "inference._evaluate",
+    "answer": "inference._evaluate",
+    "reference_loss": "inference._evaluate",
+    "text_loss": "inference._evaluate",
+    "ExportDtype": "base._merge",
+    "load_exported": "base._merge",
+    "merge": "base._merge",
+    "write_modelfile": "export._modelfile",
+    "ChatModel": "inference._stream",
+    "Piece": "inference._stream",
+    "Prompt": "inference._stream",
+    "TooLongError": "inference._stream",
+    "open_chat": "inference._stream",
+    "Segment": "train._train",
+    "TrainReport": "train._train",
+    "Trainer": "train._train",
+    "set_threads": "train._engine",
+    "train_full": "train._train",
+    "trainer": "train._train",
+    "ExtensionReport": "base._vocabulary",
+    "extend_vocabulary": "base._vocabulary",
 }
 
 __all__ = [

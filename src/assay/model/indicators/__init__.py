@@ -1,0 +1,1 @@
+"""Models that indicators of samples need: embeddings, reward models, hidden states, influence."""

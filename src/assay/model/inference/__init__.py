@@ -1,0 +1,1 @@
+"""Loss on reference answers and answers of a model's own: transformers, vLLM, llama.cpp, chat."""

@@ -1,0 +1,1 @@
+"""One training on several processes: their settings, launchers (accelerate, Ray) and engines."""

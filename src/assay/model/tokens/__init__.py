@@ -1,0 +1,1 @@
+"""Conversations to tokens: chat templates, loss masks, token tables, micro-batches."""

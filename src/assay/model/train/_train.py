@@ -1,0 +1,308 @@
+"""The trainer: fine-tuning of a causal language model over the steps [start, stop) of a run.
+
+A run is fixed by base, order of the data, recipe, size and seed; a segment is a part of it.  Segments
+chain through a saved state, and the chain is equal to the uninterrupted run to the bit (CPU, fp32): the
+batches follow from the step alone, dropout draws from (seed, step), and the state holds all moments.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import entry_points
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from assay.core import AssayError
+from assay.model.base._resolve import pick_device
+from assay.model.launch._launch import Launch, train_launched
+from assay.model.tokens._batches import MicroBatch, micro_batches
+from assay.model.tokens._encode import TokenTable
+from assay.model.train._engine import Engine, LocalEngine
+from assay.model.train._memory import out_of_memory
+from assay.model.train._recipe import Indices, Recipe
+from assay.model.train._state import has_state
+
+Advance = Callable[[float, float, str], None]
+
+SAVE_EVERY_SECONDS = 20.0
+
+_LESS_TO_HOLD = (
+    "recipe.gradient_checkpointing or offload_activations, a smaller recipe.max_tokens, "
+    "adapter: lora or qlora, or several GPUs (where.launch)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The optimizer steps [start, stop) of the run of ``recipe`` on the first ``n_train`` of an order."""
+
+    recipe: Recipe
+    seed: int
+    n_train: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What a segment did.  ``trace`` holds (step, loss in nats per learned token).
+
+    ``micro_tokens`` that fitted at its end; ``notes`` tell what was done otherwise than the recipe says.
+    """
+
+    steps: int
+    samples: int
+    tokens: int
+    learned_tokens: int
+    padded_tokens: int
+    seconds: float
+    device: str
+    trace: tuple[tuple[int, float], ...]
+    micro_tokens: int
+    notes: tuple[str, ...] = ()
+
+    def __rich__(self) -> str:
+        """Return it in a few lines: the trace in ten parts of the run, each with its mean loss."""
+        from rich.markup import escape
+
+        lines = [
+            f"{self.steps:,} steps, {self.samples:,} samples, {self.tokens:,} tokens on {self.device}, "
+            f"{self.seconds:,.0f} s"
+        ]
+        losses = [loss for _, loss in self.trace]
+        if losses:
+            edges = [len(losses) * part // 10 for part in range(11)]
+            means = [sum(losses[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
+            lines.append("loss in nats a learned token: " + " → ".join(f"{mean:.3f}" for mean in means))
+        return escape("\n".join([*lines, *self.notes]))
+
+
+class Trainer(Protocol):
+    """Plugin point: trains a segment from ``base`` or ``state`` and leaves a model or a state in ``out``.
+
+    ``out/model`` is written when the segment ends its run, the folder ``out/state`` otherwise.
+    """
+
+    def __call__(
+        self,
+        segment: Segment,
+        *,
+        base: Path,
+        state: Path | None,
+        table: TokenTable,
+        order: Indices,
+        out: Path,
+        device: str,
+        advance: Advance,
+    ) -> TrainReport:
+        """Train, resuming from ``out/scratch`` where an earlier attempt was killed."""
+
+
+class _Run:
+    """The mutable state of one segment under way."""
+
+    def __init__(self, engine: Engine, segment: Segment, table: TokenTable, order: Indices) -> None:
+        self.engine, self.segment, self.table, self.order = engine, segment, table, order
+        self.tokens = self.learned = self.padded = 0
+        self.micro_tokens = segment.recipe.micro_tokens
+        self.trace: list[tuple[int, float]] = []
+        self.notes: list[str] = []
+
+    def step(self, step: int) -> None:
+        """Take one optimizer step."""
+        engine, segment, recipe = self.engine, self.segment, self.segment.recipe
+        rows = recipe.batch(self.order, segment.n_train, segment.seed, step)
+        learned = sum(int(self.table.row(int(row))[1][1:].sum()) for row in rows)
+        if learned:
+            loss, padded = self._fitting_gradient(rows, learned, step)
+            loss, padded = engine.sum([loss, padded])
+            if not math.isfinite(loss):
+                raise AssayError(
+                    "the training loss is not a number",
+                    place=f"step {step} of a run on {segment.n_train} samples, seed {segment.seed}",
+                    expected="a finite loss",
+                    hint="lower recipe.learning_rate or recipe.clip_norm",
+                )
+            engine.step(recipe.learning_rate_at(step, segment.n_train))
+            self.trace.append((step, loss))
+            self.padded += round(padded)
+        self.tokens += int(self.table.lengths[rows].sum())
+        self.learned += learned
+
+    def _fitting_gradient(self, rows: Indices, learned: int, step: int) -> tuple[float, float]:
+        """Gather the gradient in micro-batches that fit into memory; nothing is stepped before all do."""
+        while True:
+            try:
+                return self._gradient(rows, learned, step)
+            except (RuntimeError, MemoryError) as error:
+                # One of many processes cannot turn back alone: the others wait for it inside the pass.
+                if self.engine.world > 1 or not out_of_memory(error):
+                    raise
+            self.engine.drop()
+            self._shrink(rows, step)
+
+    def _shrink(self, rows: Indices, step: int) -> None:
+        """Halve the micro-batches; raise where each is a single row already."""
+        batches = self._micro_batches(rows)
+        if len(batches) == len(rows):
+            raise AssayError(
+                "a single sample does not fit into memory",
+                place=f"step {step}, device {self.engine.device}",
+                value=f"{int(self.table.lengths[rows].max())} tokens",
+                expected="more memory, or less to hold",
+                hint=_LESS_TO_HOLD,
+            )
+        before, largest = self.micro_tokens, max(batch.ids.numel() for batch in batches)
+        self.micro_tokens = min(before, largest) // 2
+        self.notes.append(
+            f"out of memory at step {step}: micro-batches of {self.micro_tokens} tokens instead of {before} "
+            "from there on; the batch of a step stays the same, its sums are taken in another order"
+        )
+
+    def _micro_batches(self, rows: Indices) -> list[MicroBatch]:
+        engine = self.engine
+        return micro_batches(
+            self.table,
+            rows,
+            self.micro_tokens,
+            pad=engine.pad,
+            packing=engine.packing,
+            rank=engine.rank,
+            world=engine.world,
+        )
+
+    def _gradient(self, rows: Indices, learned: int, step: int) -> tuple[float, float]:
+        """Gather the gradient of this process's share; return its part of the loss, and its padded tokens."""
+        engine, segment = self.engine, self.segment
+        torch.manual_seed(segment.seed * 1_000_003 + step + (engine.rank << 40))
+        batches = self._micro_batches(rows)
+        padded = sum(batch.ids.numel() for batch in batches)
+        if engine.world == 1:
+            batches = [batch for batch in batches if bool(batch.learned[:, 1:].any())]
+        total = 0.0
+        for place, batch in enumerate(batches, 1):
+            total += engine.backward(batch, learned, last=place == len(batches))
+        return total, padded
+
+    def save(self, folder: Path, step: int) -> None:
+        """Write the state with the counts so far."""
+        counts = [self.tokens, self.learned, self.padded, self.trace, self.micro_tokens, self.notes]
+        self.engine.save(folder, step, {"counts": counts})
+
+    def load(self, folder: Path, *, counts: bool) -> int:
+        """Load a state; with ``counts`` it is this segment's own, else that of the one before."""
+        step, notes = self.engine.load(folder)
+        if counts:
+            self.tokens, self.learned, self.padded, trace, fitting, self.notes = notes["counts"]
+            self.micro_tokens = min(fitting, self.micro_tokens)
+            self.trace = [(int(s), float(v)) for s, v in trace]
+        return step
+
+    def begin(self, state: Path | None, scratch: Path) -> int:
+        """Load where there is something to go on from; return the first step to take."""
+        if has_state(scratch):
+            first = self.load(scratch, counts=True)
+        elif state is not None:
+            first = self.load(state, counts=False)
+        else:
+            first = 0
+        if not self.segment.start <= first <= self.segment.stop:
+            raise AssayError("the state does not fit the segment", value=first, expected=str(self.segment))
+        return first
+
+
+def train_segment(
+    engine: Engine,
+    segment: Segment,
+    *,
+    state: Path | None,
+    table: TokenTable,
+    order: Indices,
+    out: Path,
+    advance: Advance = lambda done, total, unit: None,
+) -> TrainReport:
+    """Take the steps of a segment, as one process of those that the engine runs on; see :class:`Trainer`."""
+    run = _Run(engine, segment, table, order)
+    scratch = out / "scratch" / "state"
+    first = run.begin(state, scratch)
+    began = saved = time.monotonic()
+    for step in range(first, segment.stop):
+        run.step(step)
+        advance(step + 1 - segment.start, segment.stop - segment.start, "step")
+        # The first process's clock decides for all.
+        due = engine.rank == 0 and time.monotonic() - saved > SAVE_EVERY_SECONDS
+        if any(engine.sum([due])):
+            run.save(scratch, step + 1)
+            saved = time.monotonic()
+    if segment.stop == segment.recipe.steps(segment.n_train):
+        engine.write_model(out / "model")
+    else:
+        run.save(out / "state", segment.stop)
+    return TrainReport(
+        steps=segment.stop - segment.start,
+        samples=segment.recipe.samples_in(segment.n_train, segment.start, segment.stop),
+        tokens=run.tokens,
+        learned_tokens=run.learned,
+        padded_tokens=run.padded,
+        seconds=time.monotonic() - began,
+        device=engine.device,
+        trace=tuple(run.trace),
+        micro_tokens=run.micro_tokens,
+        notes=tuple(run.notes),
+    )
+
+
+def train_full(
+    segment: Segment,
+    *,
+    base: Path,
+    state: Path | None,
+    table: TokenTable,
+    order: Indices,
+    out: Path,
+    device: str = "auto",
+    advance: Advance = lambda done, total, unit: None,
+) -> TrainReport:
+    """Fine-tune on one device; see :class:`Trainer`."""
+    device = pick_device(device)
+    try:
+        engine = LocalEngine(base, segment.recipe, segment.seed, device)
+        return train_segment(engine, segment, state=state, table=table, order=order, out=out, advance=advance)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise AssayError(
+            "model and optimizer do not fit into memory",
+            place=f"device {device}",
+            expected="more memory, or less to hold",
+            hint=_LESS_TO_HOLD,
+        ) from error
+
+
+def trainer(name: str, launch: Launch | None = None) -> Trainer:
+    """Return the trainer of that name: ``full``, or one from the entry points ``assay.trainers``.
+
+    ``launch`` says on how many processes ``full`` trains; others see to that by themselves.
+    """
+    if name == "full":
+        if launch is not None and launch.processes > 1:
+            return partial(train_launched, launch)
+        return train_full
+    found = {point.name: point for point in entry_points(group="assay.trainers")}
+    if name not in found:
+        raise AssayError(
+            "no such trainer",
+            place="recipe.trainer",
+            value=name,
+            expected=", ".join(["full", *sorted(found)]),
+            hint="install the plugin that registers it under the entry points `assay.trainers`",
+        )
+    loaded: Trainer = found[name].load()
+    return loaded
