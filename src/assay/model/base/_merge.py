@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 from assay.core import AssayError
-from assay.model.base._resolve import load_model, load_tokenizer, load_whole
-from assay.model.tokens._templates import AUTO, stop_ids
+from assay.model.base._load import load_model, load_tokenizer
+from assay.model.tokens import AUTO, stop_ids
 
 ExportDtype = Literal["bf16", "fp16", "fp32"]
 SHARD = "5GB"
@@ -67,26 +63,3 @@ def dress(network: Any, folder: Path, template: str = AUTO) -> Any:
         pad = tokenizer.pad_token_id
         network.generation_config.pad_token_id = stops[0] if pad is None else pad
     return tokenizer
-
-
-def load_exported(folder: Path, device: str = "cpu") -> Any:
-    """Load an exported folder as others will: in the type of its weights, GPTQ through compressed-tensors."""
-    import torch
-
-    with quiet(), torch.no_grad():
-        network = load_whole(folder, device, dtype="auto")
-        # compressed-tensors unpacks the weights at the first call.
-        network(input_ids=torch.zeros((1, 1), dtype=torch.long, device=device))
-    return network
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the libraries' own bars and notes off the terminal: this package shows its progress itself."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with redirect_stderr(StringIO()):
-            yield
-    finally:
-        logging.disable(level)

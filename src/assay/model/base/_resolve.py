@@ -1,16 +1,13 @@
-"""Find and load base models: ``pocket``, a local folder, or a Hugging Face id."""
+"""Find base models by name: ``pocket``, a local folder, or a Hugging Face id."""
 
 from __future__ import annotations
 
 import json
-import os
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from assay.core import AssayError, digest, file_digest
 from assay.data import replacing_text
-from assay.model.tokens._templates import chat_template
 
 POCKET = "pocket"
 ADAPTER = "adapter_config.json"
@@ -78,25 +75,6 @@ def base_digest(folder: Path) -> str:
     return digest({path.name: file_digest(path) for path in paths})
 
 
-def pick_device(wanted: str = "auto") -> str:
-    """Return ``cuda`` or ``cpu``; ``auto`` takes a GPU where there is one."""
-    import torch
-
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def load_tokenizer(folder: Path, template: str | None = None) -> Any:
-    """Load the tokenizer of a model folder; ``template`` names the chat template it is to use and save."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if template is not None:
-        tokenizer.chat_template = chat_template(tokenizer, template)
-    return tokenizer
-
-
 def base_name(folder: Path) -> str | None:
     """Return the name that finds a base again anywhere: ``pocket`` or a hub id; None for a folder."""
     if folder == resolve_base(POCKET):
@@ -111,35 +89,3 @@ def name_base(folder: Path, name: str) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     with replacing_text(path) as file:
         file.write(json.dumps({**config, "base_model_name_or_path": name}, indent=2) + "\n")
-
-
-def load_model(
-    folder: Path, device: str = "cpu", attention: str | None = None, *, base: Path | None = None
-) -> Any:
-    """Load a causal language model in fp32; one whose folder holds an adapter is merged into its ``base``."""
-    if (folder / ADAPTER).exists():
-        from assay.model.train._adapters import load_merged
-
-        return load_merged(folder, base, device, attention)
-    return load_whole(folder, device, attention)
-
-
-def load_whole(
-    folder: Path, device: str = "cpu", attention: str | None = None, dtype: Any = None, **extra: Any
-) -> Any:
-    """Load a model that is no adapter, in fp32 or ``dtype``; ``extra`` goes to transformers."""
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    if not torch.cuda.is_available():
-        # DeepSpeed, which transformers imports where it is installed, would warn of that on standard output.
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    if attention is not None:
-        extra["attn_implementation"] = attention
-    if "quantization_config" in extra:
-        extra["device_map"] = {"": device}
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or torch.float32, **extra)
-    return model.to(device)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core import AssayError
-from assay.model.base._resolve import load_tokenizer
+from assay.model.base._load import load_tokenizer
 
 Texts = Callable[[], Iterable[str]]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.model.estimate._shape import Linear, Shape
-from assay.model.launch._launch import Launch
-from assay.model.train._recipe import Recipe
+from assay.model.launch import Launch
+from assay.model.train import Recipe
 
 GIB = 2**30
 # Of a GPU's memory: the rest goes to CUDA's context, communication buffers and fragmentation.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import AssayError
-from assay.model.base._resolve import POCKET, resolve_base
+from assay.model.base import POCKET, resolve_base
 
 
 @dataclass(frozen=True, slots=True)

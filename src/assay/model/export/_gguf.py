@@ -19,8 +19,9 @@ import torch
 
 from assay.core import AssayError
 from assay.data import replacing
-from assay.model.base._resolve import load_tokenizer
+from assay.model.base import load_tokenizer
 from assay.model.export._gguf_vocabulary import gguf_vocabulary, probes, write_vocabulary
+from assay.model.inference import quantize_gguf, tokenizer_agreement
 
 Advance = Callable[[float, float, str], None]
 GgufKind = Literal["f16", "q8_0", "q4_k"]
@@ -101,8 +102,6 @@ def write_gguf(
         if kind == "f16":
             notes = _write_f16(folder, tokenizer, partial, advance)
         else:
-            from assay.model.inference._llama_cpp import quantize_gguf
-
             with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as work:
                 whole = Path(work) / "f16.gguf"
                 notes = _write_f16(folder, tokenizer, whole, advance)
@@ -118,8 +117,6 @@ def write_gguf(
 def _agreement(path: Path, tokenizer: Any) -> float | None:
     if find_spec("llama_cpp") is None:
         return None
-    from assay.model.inference._llama_cpp import tokenizer_agreement
-
     return tokenizer_agreement(path, tokenizer, probes())
 
 

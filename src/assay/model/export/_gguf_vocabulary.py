@@ -9,8 +9,7 @@ from typing import Any
 
 from assay.core import AssayError, Message
 from assay.data.testbed import generate
-from assay.model.tokens._encode import encode_prompts
-from assay.model.tokens._templates import chat_template, end_mark, render
+from assay.model.tokens import chat_template, encode_prompts, end_mark, render
 
 # Split rules as tokenizers write them, and llama.cpp's name of the same rule.
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

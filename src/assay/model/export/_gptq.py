@@ -20,9 +20,8 @@ from typing import Any, Literal
 
 from assay.core import AssayError, Sample
 from assay.data import replacing_text
-from assay.model.base._merge import SHARD, dress, quiet, save
-from assay.model.base._resolve import load_model, load_tokenizer
-from assay.model.tokens._encode import Encoded, encode
+from assay.model.base import SHARD, dress, load_model, load_tokenizer, quiet, save
+from assay.model.tokens import Encoded, encode
 
 Advance = Callable[[float, float, str], None]
 GPTQMODEL_PYTHON = "ASSAY_GPTQMODEL_PYTHON"

@@ -12,8 +12,8 @@ from typing import Any
 
 from assay.core import Message
 from assay.data import replacing_text
-from assay.model.base._resolve import load_tokenizer
-from assay.model.tokens._templates import end_mark, render
+from assay.model.base import load_tokenizer
+from assay.model.tokens import end_mark, render
 
 _CONTEXT = 8192
 _S, _U = Message("system", "\x01S"), Message("user", "\x01U")

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from assay.core import AssayError, Sample
-from assay.model.base._resolve import load_tokenizer, pick_device
-from assay.model.tokens._batches import partition
-from assay.model.tokens._templates import render
+from assay.model.base import load_tokenizer, pick_device
+from assay.model.tokens import partition, render
 
 _POOLED = "gpt_neox_reward_model"
 

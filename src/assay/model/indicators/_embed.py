@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from assay.core import AssayError, digest
 from assay.data import hashed
-from assay.model.base._resolve import base_digest, pick_device
+from assay.model.base import base_digest, fetch, pick_device
 
 Vectors = npt.NDArray[np.float32]
 
@@ -73,8 +73,6 @@ def _folder(name: str) -> Path:
             value=name,
             expected="`minilm`, `lexical`, a folder, or a Hugging Face id (owner/name)",
         )
-    from assay.model.base._resolve import fetch
-
     return fetch(name, "embedder")
 
 

@@ -10,9 +10,7 @@ import numpy.typing as npt
 import torch
 
 from assay.core import Sample
-from assay.model.inference._evaluate import pad_right
-from assay.model.tokens._batches import partition
-from assay.model.tokens._encode import encode
+from assay.model.tokens import encode, pad_right, partition
 
 
 @torch.no_grad()

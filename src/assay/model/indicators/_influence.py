@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from assay.core import AssayError, Sample
-from assay.model.base._resolve import load_model, load_tokenizer, pick_device
-from assay.model.inference._evaluate import pad_right
-from assay.model.tokens._encode import Encoded, encode
-from assay.model.train._loss import Loss
+from assay.model.base import load_model, load_tokenizer, pick_device
+from assay.model.tokens import Encoded, encode, pad_right
+from assay.model.train import Loss
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 

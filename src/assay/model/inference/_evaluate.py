@@ -9,9 +9,7 @@ from typing import Any
 import torch
 
 from assay.core import Sample
-from assay.model.tokens._batches import MicroBatch, partition
-from assay.model.tokens._encode import Encoded, encode, encode_prompts
-from assay.model.tokens._templates import stop_ids
+from assay.model.tokens import Encoded, MicroBatch, encode, encode_prompts, pad_right, partition, stop_ids
 
 Advance = Callable[[float, float, str], None]
 
@@ -99,14 +97,6 @@ def text_loss(
         for i, (nats, tokens) in zip(picked, _losses(model, batch), strict=True):
             results[i] = ItemLoss(str(i), nats, tokens, len(texts[i].encode("utf-8", "replace")))
     return results
-
-
-def pad_right(rows: Sequence[Any], pad: int) -> MicroBatch:
-    """Return rows of ids and loss masks as one batch, padded at the right."""
-    width = max(len(r.ids) for r in rows)
-    ids = [[*r.ids, *[pad] * (width - len(r.ids))] for r in rows]
-    learned = [[*r.learned, *[False] * (width - len(r.learned))] for r in rows]
-    return MicroBatch(torch.tensor(ids), torch.tensor(learned))
 
 
 def _losses(model: Any, batch: MicroBatch) -> list[tuple[float, int]]:

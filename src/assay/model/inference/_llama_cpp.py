@@ -21,8 +21,7 @@ import torch
 
 from assay.core import AssayError, Message, Sample
 from assay.model.inference._evaluate import Answer, Decoding, ItemLoss, finish
-from assay.model.tokens._encode import encode, encode_prompts
-from assay.model.tokens._templates import render, stop_ids
+from assay.model.tokens import encode, encode_prompts, render, stop_ids
 
 Advance = Callable[[float, float, str], None]
 Logits = npt.NDArray[np.float32]

@@ -12,12 +12,10 @@ from typing import Any, Literal, Protocol
 import torch
 
 from assay.core import AssayError, Message
-from assay.model.base._merge import load_exported
-from assay.model.base._resolve import load_model, load_tokenizer, pick_device
+from assay.model.base import load_exported, load_model, load_tokenizer, pick_device
 from assay.model.inference._evaluate import Decoding
 from assay.model.inference._llama_cpp import GgufModel
-from assay.model.tokens._encode import encode_prompts
-from assay.model.tokens._templates import stop_ids
+from assay.model.tokens import encode_prompts, stop_ids
 
 GGUF = ".gguf"
 _BROKEN = "\ufffd"

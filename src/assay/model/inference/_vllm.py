@@ -18,12 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Sample, end_with_parent
 from assay.data import replacing_text
-from assay.model.base._resolve import ADAPTER, load_tokenizer
-from assay.model.launch._launch import end_with_parent
-from assay.model.tokens._encode import encode_prompts
-from assay.model.tokens._templates import AUTO, stop_ids
+from assay.model.base import ADAPTER, load_tokenizer, merge
+from assay.model.tokens import AUTO, encode_prompts, stop_ids
 
 if TYPE_CHECKING:
     from assay.model.inference._evaluate import Answer, Decoding
@@ -104,8 +102,6 @@ def _whole(folder: Path, base: Path | None, scratch: Path, template: str | None)
     """Return a folder that holds all weights: the model's own, or its adapter merged into its base."""
     if not (folder / ADAPTER).exists():
         return folder
-    from assay.model.base._merge import merge
-
     whole = scratch / "merged"
     if not (whole / "done").exists():
         merge(folder, whole, base=base, template=template or AUTO)

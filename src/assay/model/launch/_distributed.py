@@ -21,23 +21,27 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from assay.core import AssayError
-from assay.model.base._resolve import pick_device
-from assay.model.launch._launch import ACCELERATE, DEEPSPEED
-from assay.model.tokens._batches import MicroBatch
-from assay.model.train._engine import (
+from assay.model.base import pick_device
+from assay.model.launch._job import ACCELERATE, DEEPSPEED
+from assay.model.tokens import MicroBatch
+from assay.model.train import (
+    WEIGHT,
     Engine,
+    Loss,
+    Recipe,
+    Segment,
+    State,
     build_model,
     build_optimizer,
     causal,
+    finish_state,
     set_threads,
+    trained,
     use_kernels,
     use_packing,
+    write_shards,
     write_trained,
 )
-from assay.model.train._loss import Loss
-from assay.model.train._recipe import Recipe
-from assay.model.train._state import WEIGHT, State, finish_state, trained, write_shards
-from assay.model.train._train import Segment
 
 _STEP = "step"
 

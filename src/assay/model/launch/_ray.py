@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from assay.core import AssayError
-from assay.model.launch._launch import JOB, Launch
+from assay.model.launch._job import JOB
+from assay.model.launch._settings import Launch
+from assay.model.launch._worker import work
 
 _PLACE_SECONDS = 600
 _NOTICE_SECONDS = 3
@@ -134,7 +136,5 @@ class _Process:
             return str(address()), int(free.getsockname()[1])
 
     def work(self, job: str, places: dict[str, object]) -> None:
-        from assay.model.launch._worker import work
-
         os.environ.update({name: str(value) for name, value in places.items()})
         work(Path(job))

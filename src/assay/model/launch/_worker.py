@@ -17,18 +17,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError
+from assay.core import AssayError, end_with_parent
 from assay.data import replacing_text
-from assay.model.launch._launch import LAUNCHER, end_with_parent
-from assay.model.tokens._encode import TokenTable
-from assay.model.train._recipe import read_recipe
+from assay.model.launch._accelerate import LAUNCHER
+from assay.model.tokens import TokenTable
+from assay.model.train import Segment, read_recipe
 
 _PROGRESS_SECONDS = 0.3
 
 
 def work(path: Path) -> None:
     """Do this process's share of a job; leave its error beside the job if there is one."""
-    from assay.model.train._memory import out_of_memory
+    from assay.model.train import out_of_memory
 
     rank = int(os.environ["RANK"])
     try:
@@ -43,7 +43,7 @@ def _train(path: Path, job: Mapping[str, Any]) -> None:
     import numpy as np
 
     from assay.model.launch._distributed import open_engine
-    from assay.model.train._train import Segment, train_segment
+    from assay.model.train import train_segment
 
     fields = dict(job["segment"])
     segment = Segment(read_recipe(fields.pop("recipe")), **fields)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from assay.model.tokens._encode import Encoded, TokenTable
+
 if TYPE_CHECKING:
     import torch
-
-    from assay.model.tokens._encode import TokenTable
 
 # What one more forward and backward pass costs, in tokens: launching operators on a small model.
 PASS_OVERHEAD = 48
@@ -111,6 +111,16 @@ def bucketed(table: TokenTable, rows: npt.NDArray[np.int64], limit: int, pad: in
             learned[line, : len(items[i][1])] = items[i][1]
         batches.append(MicroBatch(torch.from_numpy(ids), torch.from_numpy(learned)))
     return batches
+
+
+def pad_right(rows: Sequence[Encoded], pad: int) -> MicroBatch:
+    """Return rows of ids and loss masks as one batch, padded at the right."""
+    import torch
+
+    width = max(len(r.ids) for r in rows)
+    ids = [[*r.ids, *[pad] * (width - len(r.ids))] for r in rows]
+    learned = [[*r.learned, *[False] * (width - len(r.learned))] for r in rows]
+    return MicroBatch(torch.tensor(ids), torch.tensor(learned))
 
 
 def _filled(lengths: Sequence[int], limit: int) -> list[list[int]]:

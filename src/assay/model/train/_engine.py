@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from assay.core import AssayError
-from assay.model.base._resolve import load_tokenizer, load_whole
-from assay.model.tokens._batches import MicroBatch
-from assay.model.tokens._templates import stop_ids
+from assay.model.base import load_tokenizer, load_whole
+from assay.model.tokens import MicroBatch, stop_ids
 from assay.model.train._adapters import adapted, write_adapter
 from assay.model.train._loss import Loss
 from assay.model.train._recipe import Recipe

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from assay.model.tokens._batches import MicroBatch
+from assay.model.tokens import MicroBatch
 from assay.model.train._memory import offloaded
 
 CHUNK = 512

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.core import AssayError
-from assay.model.tokens._templates import AUTO, TEMPLATES
+from assay.model.tokens import AUTO, TEMPLATES
 
 Schedule: TypeAlias = Literal["constant", "wsd", "cosine"]
 Indices: TypeAlias = npt.NDArray[np.int64]

@@ -9,27 +9,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import entry_points
-from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from assay.core import AssayError
-from assay.model.base._resolve import pick_device
-from assay.model.launch._launch import Launch, train_launched
-from assay.model.tokens._batches import MicroBatch, micro_batches
-from assay.model.tokens._encode import TokenTable
+from assay.model.base import pick_device
+from assay.model.tokens import MicroBatch, TokenTable, micro_batches
 from assay.model.train._engine import Engine, LocalEngine
 from assay.model.train._memory import out_of_memory
-from assay.model.train._recipe import Indices, Recipe
+from assay.model.train._recipe import Indices
+from assay.model.train._segment import Advance, Segment, TrainReport
 from assay.model.train._state import has_state
-
-Advance = Callable[[float, float, str], None]
 
 SAVE_EVERY_SECONDS = 20.0
 
@@ -37,72 +28,6 @@ _LESS_TO_HOLD = (
     "recipe.gradient_checkpointing or offload_activations, a smaller recipe.max_tokens, "
     "adapter: lora or qlora, or several GPUs (where.launch)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The optimizer steps [start, stop) of the run of ``recipe`` on the first ``n_train`` of an order."""
-
-    recipe: Recipe
-    seed: int
-    n_train: int
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """What a segment did.  ``trace`` holds (step, loss in nats per learned token).
-
-    ``micro_tokens`` that fitted at its end; ``notes`` tell what was done otherwise than the recipe says.
-    """
-
-    steps: int
-    samples: int
-    tokens: int
-    learned_tokens: int
-    padded_tokens: int
-    seconds: float
-    device: str
-    trace: tuple[tuple[int, float], ...]
-    micro_tokens: int
-    notes: tuple[str, ...] = ()
-
-    def __rich__(self) -> str:
-        """Return it in a few lines: the trace in ten parts of the run, each with its mean loss."""
-        from rich.markup import escape
-
-        lines = [
-            f"{self.steps:,} steps, {self.samples:,} samples, {self.tokens:,} tokens on {self.device}, "
-            f"{self.seconds:,.0f} s"
-        ]
-        losses = [loss for _, loss in self.trace]
-        if losses:
-            edges = [len(losses) * part // 10 for part in range(11)]
-            means = [sum(losses[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
-            lines.append("loss in nats a learned token: " + " → ".join(f"{mean:.3f}" for mean in means))
-        return escape("\n".join([*lines, *self.notes]))
-
-
-class Trainer(Protocol):
-    """Plugin point: trains a segment from ``base`` or ``state`` and leaves a model or a state in ``out``.
-
-    ``out/model`` is written when the segment ends its run, the folder ``out/state`` otherwise.
-    """
-
-    def __call__(
-        self,
-        segment: Segment,
-        *,
-        base: Path,
-        state: Path | None,
-        table: TokenTable,
-        order: Indices,
-        out: Path,
-        device: str,
-        advance: Advance,
-    ) -> TrainReport:
-        """Train, resuming from ``out/scratch`` where an earlier attempt was killed."""
 
 
 class _Run:
@@ -284,25 +209,3 @@ def train_full(
             expected="more memory, or less to hold",
             hint=_LESS_TO_HOLD,
         ) from error
-
-
-def trainer(name: str, launch: Launch | None = None) -> Trainer:
-    """Return the trainer of that name: ``full``, or one from the entry points ``assay.trainers``.
-
-    ``launch`` says on how many processes ``full`` trains; others see to that by themselves.
-    """
-    if name == "full":
-        if launch is not None and launch.processes > 1:
-            return partial(train_launched, launch)
-        return train_full
-    found = {point.name: point for point in entry_points(group="assay.trainers")}
-    if name not in found:
-        raise AssayError(
-            "no such trainer",
-            place="recipe.trainer",
-            value=name,
-            expected=", ".join(["full", *sorted(found)]),
-            hint="install the plugin that registers it under the entry points `assay.trainers`",
-        )
-    loaded: Trainer = found[name].load()
-    return loaded
