@@ -50,9 +50,8 @@ from assay.model import (
     training_memory,
     write_tokens,
 )
-from assay.model.base._resolve import load_whole
-from assay.model.train._engine import LocalEngine
-from assay.model.train._memory import out_of_memory
+from assay.model.base import load_whole
+from assay.model.train import LocalEngine, out_of_memory
 from assay.model.train._train import _Run
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -224,7 +223,7 @@ class Bench:
         """Return the peak that torch's tracker counts of a full micro-batch, gradients and moments held."""
         from torch.distributed._tools.mem_tracker import MemTracker
 
-        from assay.model.tokens._batches import MicroBatch
+        from assay.model.tokens import MicroBatch
 
         width = recipe.max_tokens
         ids = torch.ones(max(1, recipe.micro_tokens // width), width, dtype=torch.long)

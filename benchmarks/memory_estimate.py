@@ -165,7 +165,7 @@ def _materialise(model: torch.nn.Module) -> None:
 
 def _step(model: Any, ids: torch.Tensor, recipe: Recipe) -> None:
     """Take a forward and a backward pass as `Loss` of the trainer does; every token is learned."""
-    from assay.model.train._loss import linear_cross_entropy
+    from assay.model.train import linear_cross_entropy
 
     bf16 = torch.bfloat16 if recipe.dtype == "bf16" else None
     targets = ids[:, 1:].flatten()

@@ -17,17 +17,17 @@ from assay.model import (
     Segment,
     TokenTable,
     TrainReport,
+    base_name,
     load_model,
     load_tokenizer,
     preset,
     reference_loss,
+    resolve_base,
     train_full,
     write_tokens,
 )
-from assay.model.base._resolve import base_name, resolve_base
-from assay.model.train._adapters import Frozen, load_frozen
-from assay.model.train._engine import LocalEngine, write_trained
-from assay.model.train._state import State, trained
+from assay.model.base import Frozen, load_frozen
+from assay.model.train import LocalEngine, State, trained, write_trained
 from tiny_models import FAMILIES
 
 SAMPLES = [

@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 
 from assay.core import AssayError, Sample
 from assay.model import Launch, Recipe, Segment, TokenTable, load_tokenizer, preset, trainer, write_tokens
-from assay.model.launch._launch import failure, first_error, write_job
+from assay.model.launch._job import write_job
+from assay.model.launch._launch import failure, first_error
 from assay.model.launch._worker import work
 from assay.model.train import _train as implementation
 

@@ -146,7 +146,7 @@ def test_saved_for_backward_is_what_autograd_saves(
 ) -> None:
     import torch
 
-    from assay.model.train._engine import build_model, causal
+    from assay.model.train import build_model, causal
 
     recipe = Recipe(adapter=adapter, max_tokens=96, micro_tokens=480, rank=4)
     model = build_model(tiny(family), recipe, 0, "cpu")

@@ -12,7 +12,9 @@ import pytest
 
 from assay.core import AssayError
 from assay.model import Launch, Segment, preset
-from assay.model.launch._launch import ACCELERATE, DEEPSPEED, command, layer_classes, smaller, write_job
+from assay.model.launch._accelerate import command
+from assay.model.launch._job import ACCELERATE, DEEPSPEED, layer_classes, write_job
+from assay.model.launch._launch import smaller
 
 ACCELERATE_MISSING = "accelerate is not installed"
 

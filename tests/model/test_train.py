@@ -11,9 +11,9 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHead
 
 from assay.core import AssayError
 from assay.model import Recipe, Segment, TokenTable, load_tokenizer, preset, train_full
-from assay.model.tokens._batches import bucketed
+from assay.model.tokens import bucketed
+from assay.model.train import Loss
 from assay.model.train import _train as implementation
-from assay.model.train._loss import Loss
 
 ORDER = np.random.default_rng(3).permutation(90)
 

@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from assay.core import AssayError, Message, Sample
-from assay.model import Decoding, answer, load_model, load_tokenizer, vllm_answer, vllm_python
-from assay.model.tokens._encode import encode_prompts
-from assay.model.tokens._templates import stop_ids
+from assay.model import (
+    Decoding,
+    answer,
+    encode_prompts,
+    load_model,
+    load_tokenizer,
+    stop_ids,
+    vllm_answer,
+    vllm_python,
+)
 
 ITEMS = [
     Sample(messages=(Message("user", text),), origin=f"q:{n}")
