@@ -1,4 +1,4 @@
-"""The only room that imports torch: tokens and loss masks, fine-tuning, loss, answers, embeddings, critics.
+"""The only package that imports torch: tokens, base models, fine-tuning, loss, answers, embeddings, exports.
 
 Names that need torch are loaded at first use, so that plans and help stay quick.
 """

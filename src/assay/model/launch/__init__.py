@@ -1,4 +1,4 @@
-"""One training on several processes: their settings, launchers (accelerate, Ray) and engines."""
+"""A training on several processes: its job, launchers (accelerate, Ray) and engines; trainers by name."""
 
 from __future__ import annotations
 

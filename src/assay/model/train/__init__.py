@@ -1,4 +1,4 @@
-"""Fine-tuning in segments: the recipe, the engine of one device, the loss, the state on disk."""
+"""Fine-tuning in segments on one device: the recipe, adapters, the engine, the loss, the state on disk."""
 
 from __future__ import annotations
 
