@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from assay.core import Sample
 from assay.data import testbed
-from assay.score import INDICATORS, Undefined
-from assay.select import CleanRules, clean
+from assay.indicators import INDICATORS, Undefined
+from assay.selection import CleanRules, clean
 
 
 def by_indicator(name: str, test: Callable[[float], bool]) -> Callable[[Sequence[Sample]], set[int]]:

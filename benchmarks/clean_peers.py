@@ -71,9 +71,9 @@ def juicer(program: str, rows: list[str], folder: Path) -> tuple[int, float]:
 
 def ours(rows: list[str], folder: Path) -> tuple[int, float]:
     """Return how many rows Assay keeps, and the seconds with reading and writing."""
-    from assay.score import Models
-    from assay.select import CleanRules
-    from assay.study import clean_pool
+    from assay.indicators import Models
+    from assay.jobs import clean_pool
+    from assay.selection import CleanRules
 
     source, target = folder / "ours.jsonl", folder / "kept.jsonl"
     lines = (json.dumps({"instruction": "text", "output": t}, ensure_ascii=False) + "\n" for t in rows)

@@ -56,9 +56,9 @@ def rows(data: str | None, count: int) -> Iterator[str]:
 
 def task(name: str, file: Path) -> None:
     """Run one task in this process and print its row."""
-    from assay.score import Models
-    from assay.select import CleanRules
-    from assay.study import clean_pool, score_pool
+    from assay.indicators import Models
+    from assay.jobs import clean_pool, score_pool
+    from assay.selection import CleanRules
 
     out = file.with_suffix("")
     start = time.perf_counter()

@@ -22,7 +22,7 @@ from rouge_score import rouge_scorer
 
 from assay.core import Sample
 from assay.data import hashed, read, testbed
-from assay.select import near_duplicates, novel
+from assay.selection import near_duplicates, novel
 
 LIMIT, SIMILARITY = 0.7, 0.8
 

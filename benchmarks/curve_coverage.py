@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import Point
-from assay.curve import fit_curves
+from assay.curves import fit_curves
 
 Array = NDArray[np.float64]
 LOW, HIGH, SD = 1e3, 1e5, 0.006

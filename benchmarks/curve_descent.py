@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import Point
-from assay.curve import double_descent
+from assay.curves import double_descent
 
 Array = NDArray[np.float64]
 SD = 0.006

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import kstest
 
-from assay.curve._posterior import Data, NoisePrior, Posterior, prior_draw
+from assay.curves._posterior import Data, NoisePrior, Posterior, prior_draw
 
 DESIGNS = ((4, 1), (4, 3), (8, 1), (8, 3))
 NOISE = NoisePrior(np.array([0.02, 0.05, 0.1]), np.log([0.3, 0.4, 0.3]))

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from assay.core import TASK_TYPES, Point
-from assay.curve import fit_curves, read_curves
+from assay.curves import fit_curves, read_curves
 
 
 def study(arms: tuple[str, ...] = ("random",)) -> list[Point]:

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from assay.core import OVERALL
 from assay.data import testbed
-from assay.report import load_result
+from assay.view import load_result
 
 HALF = 0.5
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from assay.core import Sample
-from assay.score import INDICATORS, Models, Undefined, direction, ready
+from assay.indicators import INDICATORS, Models, Undefined, direction, ready
 
 Array = NDArray[np.float64]
 DRAWS = 200

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.judge import (
+from assay.judging import (
     Scale,
     Unparsed,
     agreement,
@@ -32,7 +32,7 @@ from assay.judge import (
     parse_score,
     position_bias,
 )
-from assay.judge._agree import Interval
+from assay.judging._agree import Interval
 
 FIVE, TEN = Scale(1, 5, (1, 2, 3, 4, 5)), Scale(0, 10)
 STARS = {

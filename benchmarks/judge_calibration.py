@@ -23,7 +23,7 @@ from judge_agreement import STARS, lines_of
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from assay.judge import ppi_mean
+from assay.judging import ppi_mean
 
 Array = NDArray[np.float64]
 HEAD = (

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from assay import data, judge, llm, study
+from assay import data, jobs, judging, llm
 from assay.core import TASK_TYPES, Message, Sample
 from assay.data import testbed
-from assay.study._judging import read_answers
+from assay.jobs._judging_files import read_answers
 
 GENERAL = """[general]
 system = "Judge the answer."
@@ -67,12 +67,12 @@ def others(items: Sequence[Sample], rng: random.Random) -> list[str | None]:
     return found
 
 
-def lessons(items: Sequence[Sample], config: judge.JudgeConfig, rng: random.Random) -> list[Sample]:
+def lessons(items: Sequence[Sample], config: judging.JudgeConfig, rng: random.Random) -> list[Sample]:
     """Return what the judge learns: the request as it will be asked, and the number."""
     wrong, rows = others(items, rng), []
     for item, other in zip(items, wrong, strict=True):
         right = rng.random() < 0.5 or other is None
-        (request,) = judge.requests(item, (item.answer if right else other) or "", config)
+        (request,) = judging.requests(item, (item.answer if right else other) or "", config)
         rows.append(Sample((*request.messages, Message("assistant", "1" if right else "0"))))
     return rows
 
@@ -85,9 +85,9 @@ def area(good: Sequence[float], bad: Sequence[float]) -> float:
 
 
 def scores(
-    chat: llm.Chat, items: Sequence[Sample], answers: Sequence[str | None], config: judge.JudgeConfig
+    chat: llm.Chat, items: Sequence[Sample], answers: Sequence[str | None], config: judging.JudgeConfig
 ) -> list[float | None]:
-    return [j.score for j in judge.ask_all(chat, items, answers, config).judgements]
+    return [j.score for j in judging.ask_all(chat, items, answers, config).judgements]
 
 
 def known(values: Sequence[float | None]) -> list[float]:
@@ -109,12 +109,12 @@ def main() -> None:
     rubrics = given.out / "rubrics.toml"
     rubrics.write_text(GENERAL + "".join(RUBRIC.format(kind=kind) for kind in TASK_TYPES), "utf-8")
     name = f"hf/{given.out / 'tuned' / 'model'}"
-    config = judge.JudgeConfig(name, 1, "logprobs", rubrics=str(rubrics), exact=False)
+    config = judging.JudgeConfig(name, 1, "logprobs", rubrics=str(rubrics), exact=False)
     rng = random.Random(0)
     train = [p.sample for p in testbed.generate(given.lessons, seed=7)]
     data.write(iter(lessons(train, config, rng)), given.out / "lessons.jsonl", "samples")
     place = str(given.out / "lessons.jsonl")
-    study.train_once(place, given.out / "tuned", base="pocket", recipe=None, seed=0, device="cpu", quiet=True)
+    jobs.train_once(place, given.out / "tuned", base="pocket", recipe=None, seed=0, device="cpu", quiet=True)
     held = [p.sample for p in testbed.generate(480, seed=8, split="eval")]
     belle = [row for row in data.read(given.belle) if isinstance(row, Sample)]
     print("| set | answers | judged | unparsed | mean score |\n|---|---|---|---|---|")

@@ -22,7 +22,7 @@ from rouge_score import rouge_scorer
 
 from assay.core import Sample
 from assay.data import hashed, read, testbed
-from assay.select import NoveltyIndex
+from assay.selection import NoveltyIndex
 
 LIMIT = 0.7
 CHECKS = 5_000

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import Point, Verdict
-from assay.curve import fit_curves, verdicts_between
-from assay.study import read_points
+from assay.curves import fit_curves, verdicts_between
+from assay.jobs import read_points
 
 Array = NDArray[np.float64]
 GAIN = 0.02

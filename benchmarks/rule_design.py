@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from assay.rule import Design, mixtures, ridge, tilted
+from assay.regression import Design, mixtures, ridge, tilted
 
 Array = NDArray[np.float64]
 

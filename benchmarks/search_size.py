@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.search import Budget, Observation, searcher
+from assay.optimize import Budget, Observation, searcher
 
 Array = NDArray[np.float64]
 

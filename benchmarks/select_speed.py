@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.score import neighbours
-from assay.select import pick
+from assay.indicators import neighbours
+from assay.selection import pick
 
 Vectors = NDArray[np.float32]
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from assay import data
 from assay.core import Sample
-from assay.generate import TypedText, TypeQuality, prompt_key, shipped, train_on_labels, train_shipped
-from assay.generate._classify import SHIPPED, measure_types
-from assay.select import prompt_of
+from assay.generation import TypedText, TypeQuality, prompt_key, shipped, train_on_labels, train_shipped
+from assay.generation._classify import SHIPPED, measure_types
+from assay.selection import prompt_of
 
 SHARED = Path(os.environ.get("ASSAY_SHARED", Path(__file__).resolve().parent.parent.parent / "shared"))
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from assay.core import OVERALL, Point, UpgradeCost
-from assay.curve import Neighbours, upgrades
+from assay.curves import Neighbours, upgrades
 
 SIZES = (1000, 2000, 4000, 8000)
 SD, ITEMS, RATIO, SEEDS = 0.006, 0.01, 3.66, 3

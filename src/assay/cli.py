@@ -110,7 +110,7 @@ def show(result: Any, *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from assay.report import print_value
+    from assay.view import print_value
 
     print_value(result, Console())
 

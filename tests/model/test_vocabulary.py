@@ -251,7 +251,7 @@ def test_a_small_text_gives_fewer_tokens(tiny: Callable[..., Path]) -> None:
 def test_right_after_it_a_model_knows_nearly_what_it_knew(tmp_path: Path) -> None:
     """On natural Chinese: bits per byte rise by 15 % at most."""
     seeds = [
-        row for row in read(str(files("assay.generate") / "seeds" / "zh.jsonl")) if isinstance(row, Sample)
+        row for row in read(str(files("assay.generation") / "seeds" / "zh.jsonl")) if isinstance(row, Sample)
     ]
     items, known = seeds[:30], [message.content for sample in seeds[30:] for message in sample.messages]
     pocket = resolve_base("pocket")

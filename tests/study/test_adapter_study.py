@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assay import data, model, study
+from assay import data, jobs, model, study
 from assay.core import AssayError
 
 RECIPE = {"preset": "pocket", "batch_size": 16, "adapter": "lora", "rank": 4, "learning_rate": 1e-2}
@@ -51,7 +51,7 @@ def test_one_training_takes_settings_and_its_adapter_answers(
     changes = ("adapter=dora", "rank=2", "batch_size=2", "targets=[query_key_value]", "epochs=1")
 
     def train(out: Path, changes: tuple[str, ...]) -> object:
-        return study.train_once(
+        return jobs.train_once(
             str(place), out, base=str(tiny("bloom")), recipe="belle-lora", seed=0, device="cpu", quiet=True,
             changes=changes,
         )  # fmt: skip
@@ -60,13 +60,13 @@ def test_one_training_takes_settings_and_its_adapter_answers(
     folder = tmp_path / "tuned" / "model"
     config = json.loads((folder / "adapter_config.json").read_text())
     assert (config["r"], config["use_dora"], config["target_modules"]) == (2, True, ["query_key_value"])
-    answered = study.answer_once(
+    answered = jobs.answer_once(
         str(folder), str(place), tmp_path / "answers.jsonl", max_new_tokens=4, temperature=0.0, seed=0,
         quiet=True,
     )  # fmt: skip
     assert answered.items == 4
     tokenizer = model.load_tokenizer(folder)
-    items = list(study._once.samples(str(place)))
+    items = list(jobs.samples(str(place)))
     merged = model.load_model(folder, base=tiny("bloom"))
     losses = [loss for loss in model.reference_loss(merged, tokenizer, items) if loss is not None]
     assert answered.loss == pytest.approx(sum(one.nats for one in losses) / sum(one.tokens for one in losses))

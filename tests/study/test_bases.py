@@ -12,7 +12,7 @@ from typing import Any
 import polars
 import pytest
 
-from assay import report, study
+from assay import study, view
 from assay.core import BASE_ARM, OVERALL, AssayError, BasesResult, StudyResult
 from assay.model import base_digest, resolve_base
 from assay.plan import Store
@@ -154,7 +154,7 @@ def test_the_error_over_items_is_that_of_paired_differences(several: Several) ->
     """By hand from the judgements: mean over seeds of each item's difference, clustered by group."""
     from assay import data
     from assay.study._bases import _cells, _paired_se
-    from assay.study._result import MeasuredRun
+    from assay.study.steps import MeasuredRun
 
     path, _ = several
     store = Store(path.parent / "store", create=False)
@@ -196,19 +196,19 @@ def test_the_error_over_items_is_that_of_paired_differences(several: Several) ->
 def test_reports_stand_beside_each_other_and_can_be_written_again(several: Several, tmp_path: Path) -> None:
     path, result = several
     out = path.parent / "report"
-    assert report.load_study(out / "result.json") == result
+    assert view.load_study(out / "result.json") == result
     for base in result.bases:
-        assert report.load_result(out / base.name / "result.json") == base.result
+        assert view.load_result(out / base.name / "result.json") == base.result
         assert (out / base.page).is_file()
         assert (out / base.name / "models.json").is_file()
     points = polars.read_csv(out / "points.csv")
     assert points["base"].unique().sort().to_list() == ["little", "whole"]
     assert len(points) == sum(len(base.result.points) for base in result.bases)
-    report.write_report(result, tmp_path)
+    view.write_report(result, tmp_path)
     for name in ("report.html", "report.md", "result.json", "points.csv"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
     with pytest.raises(AssayError, match="several bases"):
-        report.load_result(out / "result.json")
+        view.load_result(out / "result.json")
 
 
 def test_a_model_of_one_of_the_bases_is_found_by_name(several: Several, bases: dict[str, Any]) -> None:

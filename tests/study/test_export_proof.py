@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from assay.core import OVERALL, Sample
-from assay.judge import Judgement
-from assay.study._export_proof import Loss, loss_drops, same_answers, score_drops
+from assay.judging import Judgement
+from assay.release._proof import Loss, loss_drops, same_answers, score_drops
 
 
 def measured(seed: int, shift: float, n: int = 60) -> tuple[list[Sample], list[Loss], list[Loss]]:

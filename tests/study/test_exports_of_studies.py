@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from test_study import jsonl, rows_of
 
-from assay import study, verbs
+from assay import release, study, verbs
 from assay.core import OVERALL, AssayError, StudyResult
 from assay.model import Decoding, answer, load_exported, load_tokenizer
-from assay.report import load_result
-from assay.study import Exported, ExportSettings
+from assay.release import Exported, ExportSettings
+from assay.view import load_result
 
 TO = ("merged", "gptq8", "gptq4")
 SETTINGS = ExportSettings(TO, samples=16, license="cc-by-sa-4.0")
@@ -29,7 +29,7 @@ def runs(small_study: tuple[Path, StudyResult], tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def exported(runs: Path) -> Exported:
-    return study.export("small:random/128/seed1", None, SETTINGS, pool="inline", runs=runs, quiet=True)
+    return release.export("small:random/128/seed1", None, SETTINGS, pool="inline", runs=runs, quiet=True)
 
 
 def test_every_format_reloads_and_answers(exported: Exported, small_study: tuple[Path, StudyResult]) -> None:
@@ -81,7 +81,7 @@ def test_nothing_is_done_twice_and_the_report_shows_it(exported: Exported, runs:
     assert folder == runs / "small" / "exports" / "random-128-seed1"
     store = study.read_models(runs / "small").store
     before = {path: path.stat().st_mtime_ns for path in store.glob("objects/??/*/manifest.json")}
-    again = study.export("small:random/128/seed1", None, SETTINGS, pool="inline", runs=runs, quiet=True)
+    again = release.export("small:random/128/seed1", None, SETTINGS, pool="inline", runs=runs, quiet=True)
     assert again == exported
     assert {path: path.stat().st_mtime_ns for path in store.glob("objects/??/*/manifest.json")} == before
     assert load_result(runs / "small" / "result.json").exports == (exported.proof,)
@@ -117,7 +117,7 @@ def test_a_model_without_a_study(
 def test_gguf_is_measured_by_llama_cpp(exported: Exported, runs: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     settings = ExportSettings(("gguf-f16", "gguf-q8_0"), license="cc-by-sa-4.0")
-    made = study.export("small:random/128/seed1", None, settings, pool="inline", runs=runs, quiet=True)
+    made = release.export("small:random/128/seed1", None, settings, pool="inline", runs=runs, quiet=True)
     whole, small = made.proof.files
     assert whole.backend == small.backend == "llama.cpp" and whole.bytes > small.bytes
     assert whole.same_answers is not None and whole.same_answers >= 0.95

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assay import study
+from assay import release, study
 from assay.core import AssayError, StudyResult
 
 HERE = Path(__file__).resolve().parent
@@ -74,9 +74,9 @@ def test_a_judge_scores_from_pool_to_report(judged: Callable[..., Path], server:
     assert len(server.log()) == asked, "a budget is not identity, and nothing is asked twice"
 
     with pytest.raises(AssayError, match="a chat model judged"):
-        study.export("report:random/64", None, study.ExportSettings(), pool="inline", runs=tmp_path)
-    settings = study.ExportSettings(dtype="fp32", study=file)
-    proof = study.export("report:random/64", None, settings, pool="inline", runs=tmp_path, quiet=True).proof
+        release.export("report:random/64", None, release.ExportSettings(), pool="inline", runs=tmp_path)
+    settings = release.ExportSettings(dtype="fp32", study=file)
+    proof = release.export("report:random/64", None, settings, pool="inline", runs=tmp_path, quiet=True).proof
     assert "scripted/judge" in proof.scored_by and {drop.cost for drop in proof.files[0].drops} == {0}
     assert len(server.log()) == asked, "answers that are known are not judged again"
 

@@ -11,7 +11,7 @@ from test_study import jsonl, rows_of
 
 from assay import study, verbs
 from assay.core import AssayError
-from assay.score import read_rule
+from assay.indicators import read_rule
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ SelectionRule: TypeAlias = Literal[
     "top", "bottom", "random", "balanced", "quota", "clusters", "deita", "k_center", "facility", "qdit",
     "target", "tags",
 ]  # fmt: skip
-"""Ways to select, as :func:`assay.select.pick` explains them."""
+"""Ways to select, as :func:`assay.selection.pick` explains them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,3 +40,9 @@ def write_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
     return count
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write readable JSON; it appears whole, by a rename."""
+    with replacing_text(path) as file:
+        file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from assay import __version__, curve, data, report
+from assay import __version__, curves, data, view
 from assay.core import (
     BASE_ARM,
     OVERALL,
@@ -26,7 +26,7 @@ from assay.core import (
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, result_step
-from assay.study._result import MeasuredRun
+from assay.study.steps import MeasuredRun
 
 _FULL, _ADAPTER = 6.0, 4.0
 """Operations of training per parameter and token (Kaplan et al. 2020, section 2.1): forward 2, backward 4, of
@@ -120,7 +120,7 @@ def _facts(name: str, ladder: Ladder) -> dict[str, Any]:
 
 def result(context: StepContext) -> None:
     """Put the bases side by side and write their common report."""
-    report.write_report(_assemble(context), context.out / "report")
+    view.write_report(_assemble(context), context.out / "report")
 
 
 def _assemble(context: StepContext) -> BasesResult:
@@ -142,7 +142,7 @@ def _assemble(context: StepContext) -> BasesResult:
         question={k: question[k] for k in ("satisfied_at", "smallest_gain", "price_per_thousand")},
         bases=tuple(bases),
         upgrades=tuple(
-            curve.upgrades(
+            curves.upgrades(
                 pairs,
                 smallest_gain=question["smallest_gain"],
                 smallest_relative_gain=question["smallest_relative_gain"],
@@ -155,8 +155,8 @@ def _assemble(context: StepContext) -> BasesResult:
 
 def _base(context: StepContext, facts: Mapping[str, Any]) -> BaseResult:
     name = facts["name"]
-    found = report.load_result(context.inputs[f"base/{name}"] / "report" / "result.json")
-    return BaseResult(**facts, page=f"{name}/{report.HTML}", result=found)
+    found = view.load_result(context.inputs[f"base/{name}"] / "report" / "result.json")
+    return BaseResult(**facts, page=f"{name}/{view.HTML}", result=found)
 
 
 def _comparable(bases: Sequence[BaseResult], runs: Mapping[str, Sequence[MeasuredRun]]) -> tuple[str, ...]:
@@ -174,11 +174,11 @@ def _neighbours(
     items: Sequence[Sample],
     comparable: Sequence[str],
     price: float | None,
-) -> curve.Neighbours:
+) -> curves.Neighbours:
     cells = [_cells(runs[base.name]) for base in (small, large)]
     points = [[p for p in base.result.points if p.metric in comparable] for base in (small, large)]
     common = [cell for cell in cells[0] if cell in cells[1]]
-    return curve.Neighbours(
+    return curves.Neighbours(
         small.name,
         large.name,
         points[0],

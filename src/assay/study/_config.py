@@ -35,7 +35,7 @@ ArmRule = Literal[SelectionRule, "longest", "file"]
 class ArmConfig:
     """A way of choosing training data; own rungs if given.
 
-    ``random``, ``longest`` answers, or any selection of :func:`assay.select.pick`.  ``by`` names the
+    ``random``, ``longest`` answers, or any selection of :func:`assay.selection.pick`.  ``by`` names the
     indicator, rule or rule file for those that need a score.  ``groups`` are what ``balanced`` and ``quota``
     take in turn: ``length`` (40 classes of tokens) gives the best of each length, at the tokens of a random
     choice.  ``file`` is a selection made elsewhere: samples of the pool, or their ids (.ids, one a line).
@@ -143,7 +143,7 @@ class MeasureConfig:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """A chat model that scores every model's answers by the rubric of their type (:mod:`assay.judge`).
+    """A chat model that scores every model's answers by the rubric of their type (:mod:`assay.judging`).
 
     ``model`` as inspect-ai names it; ``repeats`` replies an answer, their mean is the score (BELLE: 3);
     ``rubrics``: a TOML file of one's own; with ``exact`` items that have a checker are scored by it.

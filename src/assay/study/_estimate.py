@@ -1,63 +1,21 @@
-"""Memory and time of a training before it starts: for one base and recipe, and for a study's largest rung."""
+"""Memory and time of a training on this machine, and of a study's largest rung."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from assay import model
 from assay.core import AssayError
-from assay.study._config import recipe_of
 from assay.study._graph import Ladder
 
 # Smaller models are trained where no GPU is.
 _SMALL = 1e8
 
 
-def estimate_base(
-    base: str,
-    *,
-    recipe: str | None,
-    changes: Sequence[str],
-    samples: int,
-    tokens_per_sample: float,
-    launch: model.Launch,
-    gpu: str | None,
-    memory: float | None,
-) -> model.TrainingEstimate:
-    """Estimate a training of ``base``, of which the configuration alone is read (or fetched).
-
-    ``changes`` are settings of the recipe, ``key=value``; ``memory`` in GiB of one device stands above
-    that of ``gpu``.  Without both, and one process, it is the smallest well-known machine that fits.
-    """
-    shape = model.find_shape(base)
-    chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), changes)
-    device = _device(gpu, memory)
-    if device is None:
-        device, launch = _smallest(shape, chosen, launch)
-    tokens = samples * chosen.epochs * tokens_per_sample
-    return model.estimate_training(shape, chosen, device, launch=launch, tokens=tokens)
-
-
-def _device(gpu: str | None, memory: float | None) -> model.Device | None:
-    """Return a device by name and memory; memory alone stands for the GPU of that size, as to speed."""
-    if gpu is None and memory is None:
-        return None
-    if gpu is None:
-        large = [d for d in model.DEVICES.values() if d.memory and d.memory >= (memory or 0)]
-        near = [d for d in large if d.bf16 > d.fp32]
-        found = min(near, key=lambda d: (d.memory or 0, d.bf16), default=model.DEVICES["h200"])
-    elif gpu in model.DEVICES:
-        found = model.DEVICES[gpu]
-    else:
-        raise AssayError("no such device", place="--gpu", value=gpu, expected=", ".join(model.DEVICES))
-    return found if memory is None else replace(found, memory=memory)
-
-
-def _smallest(
+def machine_for(
     shape: model.Shape, recipe: model.Recipe, launch: model.Launch
 ) -> tuple[model.Device, model.Launch]:
+    """Return the smallest well-known machine on which the training fits, and how to launch it there."""
     if launch.processes > 1:
         return model.DEVICES["a100-80"], launch
     return model.smallest_machine(shape, recipe) or (model.DEVICES["h200"], launch)
@@ -91,5 +49,5 @@ def estimate_ladder(ladder: Ladder) -> model.TrainingEstimate | None:
     if device is None and (where.device == "cpu" or shape.parameters < _SMALL):
         device = model.DEVICES["cpu"]
     if device is None:
-        device, launch = _smallest(shape, recipe, launch)
+        device, launch = machine_for(shape, recipe, launch)
     return model.estimate_training(shape, recipe, device, launch=launch, tokens=tokens)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from assay import data
 from assay.core import BASE_ARM, AssayError
 from assay.model import POCKET, resolve_base
 from assay.plan import Store
 from assay.study._graph import Ladder, RunSteps
-from assay.study._steps import write_json
 
 MODELS = "models.json"
 _ADAPTER = "adapter_config.json"
@@ -104,7 +104,7 @@ def write_models(
         | {"key": run.branch and run.branch.key, "base": str(Path(run.answer.where["base"]).resolve())}
         for run in runs
     ]
-    write_json(
+    data.write_json(
         folder / MODELS,
         {"store": str(store.root.resolve()), "evaluation": ladder.evaluation.key}
         | {"pool_samples": ladder.summary.samples, "of_several": of_several, "models": rows},

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, score, select
+from assay import __version__, indicators, selection
 from assay.core import BASE_ARM, AssayError, DataSummary, digest, file_digest
 from assay.model import base_digest, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
-from assay.study._judged import judging
+from assay.study.steps import judge_step
 
-_STEPS = "assay.study._steps"
-_RESULT = "assay.study._result"
+_STEPS = "assay.study.steps"
 
 # Rough multiply-adds a second of one CPU thread and of a GPU, for estimates before anything ran.
 _CPU_FLOPS, _GPU_FLOPS = 3.0e10, 2.0e14
@@ -139,12 +138,14 @@ def place_digest(place: str) -> str:
 
 def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
     """Raise where an arm's rule and its indicator do not go together."""
-    if arm.rule in select.SCORE_SELECTIONS:
+    if arm.rule in selection.SCORE_SELECTIONS:
         if arm.by is None:
             raise AssayError(
                 "the arm lacks an indicator",
                 place=f"arms.{name}.by",
-                expected="one of " + ", ".join((*score.INDICATORS, *score.RULES)) + ", or a rule's file",
+                expected="one of "
+                + ", ".join((*indicators.INDICATORS, *indicators.RULES))
+                + ", or a rule's file",
             )
     elif arm.rule == "file" and arm.file is None:
         raise AssayError(
@@ -160,7 +161,7 @@ def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
         )
     if arm.by is not None:
         try:
-            score.find(_place(arm.by, folder))
+            indicators.find(_place(arm.by, folder))
         except AssayError as error:
             raise AssayError(
                 error.problem, place=f"arms.{name}.by", value=arm.by, expected=error.expected
@@ -285,17 +286,19 @@ class Ladder:
             inputs["tokens"] = self.tokens()
         if chosen.by is not None:
             by = _place(chosen.by, self.config.folder)
-            settings |= {"by": score.find(by).name, "direction": score.direction(by)}
+            settings |= {"by": indicators.find(by).name, "direction": indicators.direction(by)}
             inputs["scores"] = self.scores(by)
         if chosen.file is not None:
             (place,) = expand((chosen.file,), Path(self.config.folder), f"arms.{arm}.file")
             settings["file"], where["file"] = place_digest(place), place
-        if chosen.rule in select.VECTOR_SELECTIONS:
+        if chosen.rule in selection.VECTOR_SELECTIONS:
             where |= self._models()
             settings["embedder"] = embedder_id(where["embedder"])
         if chosen.rule == "target":
             settings["target"] = [place_digest(place) for place in where["target"]]
-        return Step("order", 2, f"{_STEPS}:order", settings, inputs, where=where, label=f"{arm}, seed {seed}")
+        return Step(
+            "order", 2, f"{_STEPS}:order_pool", settings, inputs, where=where, label=f"{arm}, seed {seed}"
+        )
 
     def _models(self) -> dict[str, Any]:
         """Return the places of everything that indicators may ask for."""
@@ -305,7 +308,9 @@ class Ladder:
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
             **{
-                name: model_place(score.CRITICS.get(getattr(models, name), getattr(models, name)), folder)
+                name: model_place(
+                    indicators.CRITICS.get(getattr(models, name), getattr(models, name)), folder
+                )
                 for name in ("embedder", "second", "reward", "dialog")
             },
             **{
@@ -316,8 +321,8 @@ class Ladder:
 
     def scores(self, by: str) -> Step:
         """Return the step that measures an indicator; those that need a model take the study's base."""
-        name, needs, where = score.find(by).name, score.needs(by), self._models()
-        settings: dict[str, Any] = {"by": name, "version": score.version(by)}
+        name, needs, where = indicators.find(by).name, indicators.needs(by), self._models()
+        settings: dict[str, Any] = {"by": name, "version": indicators.version(by)}
         if "base" in needs:
             settings["base"] = self.base_id
         if "embedder" in needs:
@@ -331,7 +336,7 @@ class Ladder:
                 settings[need] = [place_digest(place) for place in where[need]]
         estimate = Estimate(seconds=self.summary.samples / (50 if needs and needs != ("pool",) else 5000))
         return Step(
-            "score", 2, f"{_STEPS}:measure", settings, {"pool": self.pool}, where={**where, "by": by},
+            "score", 2, f"{_STEPS}:score_pool", settings, {"pool": self.pool}, where={**where, "by": by},
             label=name, estimate=estimate,
         )  # fmt: skip
 
@@ -410,7 +415,7 @@ class Ladder:
         inputs = {"evaluation": self.evaluation, "answers": answers}
         if self.config.judge is not None:
             tokens = self.sizes.tokens_per_sample + self.config.measure.max_new_tokens
-            return judging(self.config, inputs, label, items=self.sizes.items, tokens=tokens)
+            return judge_step(self.config, inputs, label, items=self.sizes.items, tokens=tokens)
         settings = {"method": self.config.measure.method}
         estimate = Estimate(seconds=self.sizes.items / 1000)
         return Step("judge", 1, f"{_STEPS}:judge_answers", settings, inputs, label=label, estimate=estimate)
@@ -447,5 +452,5 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "notes": ladder.notes,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 6, f"{_RESULT}:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 6, f"{_STEPS}:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip

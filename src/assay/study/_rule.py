@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay import data, model, report, rule, score
+from assay import data, indicators, model, regression, view
 from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, digest, to_json
 from assay.plan import Store
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
 from assay.study._run import run_one
-from assay.study._show import table as new_table
-from assay.study._steps import write_json
+from assay.view import new_table
 
 Array = NDArray[np.float64]
 
@@ -43,7 +42,7 @@ class RuleDesign:
     pool: int
     whitened: bool
     passes: int
-    power: tuple[rule.Power, ...]
+    power: tuple[regression.Power, ...]
 
     def __rich__(self) -> Any:
         """Return what will be trained, and what each indicator's slope must be to be seen."""
@@ -89,13 +88,13 @@ class RuleReport:
     runs: int
     noise: float | None
     """Standard deviation of log loss between seeds of one subset; None where none was repeated."""
-    ridge: rule.RidgeFit
-    published: rule.LinearFit
-    stepwise: rule.LinearFit
-    slopes: tuple[rule.Slopes, ...]
+    ridge: regression.RidgeFit
+    published: regression.LinearFit
+    stepwise: regression.LinearFit
+    slopes: tuple[regression.Slopes, ...]
     """Between sources and within them."""
-    linearity: rule.Linearity | None
-    length: rule.LinearFit
+    linearity: regression.Linearity | None
+    length: regression.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
     warnings: tuple[str, ...]
     page: str
@@ -178,13 +177,13 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
     values = _values(ladder, store, wanted.indicators, quiet=quiet)
     sources = [source or "unnamed" for source in dataset.column("source").to_pylist()]
     if wanted.way == "mixtures":
-        made = rule.mixtures(
+        made = regression.mixtures(
             values, wanted.indicators, wanted.n, sources=sources, runs=wanted.runs, seed=wanted.seed
         )
     else:
         types = dataset.column("type").to_pylist()
         lengths = _lengths(ladder, store, quiet=quiet).tolist()
-        made = rule.tilted(
+        made = regression.tilted(
             values, wanted.indicators, wanted.n,
             strata=[f"{s}/{t}" for s, t in zip(sources, types, strict=True)], lengths=lengths,
             runs=wanted.runs, tilt=wanted.tilt, doubled=wanted.doubled, seed=wanted.seed,
@@ -194,12 +193,17 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
     runs = len(made.rows) + _SEED_RUNS - 1
     return RuleDesign(
         str(folder), wanted.way, len(made.rows), wanted.n, len(usable), len(dataset), made.whitened,
-        runs * wanted.n * config.recipe.epochs, rule.power(made, wanted.sd),
+        runs * wanted.n * config.recipe.epochs, regression.power(made, wanted.sd),
     )  # fmt: skip
 
 
 def _write_design(
-    folder: Path, made: rule.Design, wanted: RuleConfig, ids: list[str], sources: list[str], usable: Array
+    folder: Path,
+    made: regression.Design,
+    wanted: RuleConfig,
+    ids: list[str],
+    sources: list[str],
+    usable: Array,
 ) -> None:
     """Write the ids of each subset, and what the fit needs to know of them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -217,7 +221,7 @@ def _write_design(
         "shares": [(np.bincount(places[r], minlength=len(kinds)) / len(r)).tolist() for r in made.rows],
         "centre": usable.mean(axis=0).tolist(), "spread": np.where(spread > 0, spread, 1).tolist(),
     }  # fmt: skip
-    write_json(folder / "design.json", facts)
+    data.write_json(folder / "design.json", facts)
 
 
 def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool) -> Array:
@@ -229,7 +233,7 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool
     columns = []
     for name, step in zip(names, steps, strict=True):
         frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
-        columns.append(frame[score.find(name).name].to_numpy().astype(float))
+        columns.append(frame[indicators.find(name).name].to_numpy().astype(float))
     found: Array = np.column_stack(columns)
     return found
 
@@ -253,7 +257,7 @@ def trained(config: StudyConfig, *, quiet: bool = False) -> RuleRuns:
     by_row: dict[str, list[float]] = {}
     for arm, size, seed in sorted(found):
         by_row.setdefault(arm, []).append(math.log(found[arm, size, seed].loss))
-    write_json(folder / _LOSSES, {"identity": _identity(config), "log_loss": by_row})
+    data.write_json(folder / _LOSSES, {"identity": _identity(config), "log_loss": by_row})
     every = [float(np.mean(values)) for values in by_row.values()]
     hours = sum(measured.hours for measured in found.values())
     return RuleRuns(
@@ -290,9 +294,9 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     doubled = np.abs(np.array(facts["levels"])).max(axis=1) > 1
     ends = means[doubled], every[doubled]
     means, target, shares = means[~doubled], every[~doubled], shares[~doubled]
-    ridge = rule.ridge(means, target, names)
-    straight = rule.linearity(ridge, *ends) if doubled.any() else None
-    slopes = rule.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
+    ridge = regression.ridge(means, target, names)
+    straight = regression.linearity(ridge, *ends) if doubled.any() else None
+    slopes = regression.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
     length = _length_alone(config, means, names, target, quiet=quiet)
     noise = _noise(by_row[order[0]])
     warnings = _warnings(ridge, slopes, length, noise, target)
@@ -311,12 +315,12 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         "fit": dataclasses.asdict(ridge),
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "losses": by_row,
-        "warnings": [report.said(remark) for remark in warnings],
+        "warnings": [view.said(remark) for remark in warnings],
         "check": None,
     }
     path = folder / "rule.json"
-    write_json(path, text)
-    published = rule.least_squares(means, target, names)
+    data.write_json(path, text)
+    published = regression.least_squares(means, target, names)
     predicted = ridge.intercept + np.concatenate([means, ends[0]]) @ np.array(ridge.coefficients)
     page = RulePage(
         wanted.name or config.name, config.base, wanted.n, _rule_slopes(ridge, published, slopes),
@@ -324,16 +328,16 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         tuple(np.concatenate([target, ends[1]]).tolist()),
         tuple([False] * len(target) + [True] * len(ends[1])), tuple(warnings),
     )  # fmt: skip
-    write_json(folder / _PAGE, to_json(page))
-    shown = report.write_rule_page(page, folder / "rule.html", config.language)
+    data.write_json(folder / _PAGE, to_json(page))
+    shown = view.write_rule_page(page, folder / "rule.html", config.language)
     return RuleReport(
-        str(path), len(target), noise, ridge, published, rule.stepwise(means, target, names), tuple(slopes),
-        straight, length, tuple(report.said(r, config.language) for r in warnings), str(shown),
+        str(path), len(target), noise, ridge, published, regression.stepwise(means, target, names),
+        tuple(slopes), straight, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
     )  # fmt: skip
 
 
 def _rule_slopes(
-    ridge: rule.RidgeFit, published: rule.LinearFit, slopes: Sequence[rule.Slopes]
+    ridge: regression.RidgeFit, published: regression.LinearFit, slopes: Sequence[regression.Slopes]
 ) -> tuple[RuleSlope, ...]:
     """Return what is known of each indicator; slopes between and within sources where there are several."""
     apart = {s.name: (s.between, s.within) for s in slopes}
@@ -346,7 +350,7 @@ def _rule_slopes(
 
 def _length_alone(
     config: StudyConfig, means: Array, names: tuple[str, ...], target: Array, *, quiet: bool
-) -> rule.LinearFit:
+) -> regression.LinearFit:
     if "len_out" in names:
         column = means[:, names.index("len_out")]
     else:
@@ -356,13 +360,13 @@ def _length_alone(
         known = dict(zip(dataset.column("id").to_pylist(), values.tolist(), strict=True))
         rows = sorted(_folder(config).glob("row*.ids"))[: len(target)]
         column = np.array([np.mean([known[i] for i in p.read_text("utf-8").split()]) for p in rows])
-    return rule.least_squares(column[:, None], target, ("len_out",))
+    return regression.least_squares(column[:, None], target, ("len_out",))
 
 
 def _warnings(
-    ridge: rule.RidgeFit,
-    slopes: tuple[rule.Slopes, ...],
-    length: rule.LinearFit,
+    ridge: regression.RidgeFit,
+    slopes: tuple[regression.Slopes, ...],
+    length: regression.LinearFit,
     noise: float | None,
     target: Array,
 ) -> list[Remark]:
@@ -415,11 +419,11 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
     text = json.loads(path.read_text(encoding="utf-8"))
-    text["check"] = {"verdict": report.said(verdict), "comparisons": [dataclasses.asdict(c) for c in rows]}
-    write_json(path, text)
-    page = report.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
-    report.write_rule_page(replace(page, verdict=verdict, trial=rows), folder / "rule.html", config.language)
-    said = report.said(verdict, config.language)
+    text["check"] = {"verdict": view.said(verdict), "comparisons": [dataclasses.asdict(c) for c in rows]}
+    data.write_json(path, text)
+    page = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
+    view.write_rule_page(replace(page, verdict=verdict, trial=rows), folder / "rule.html", config.language)
+    said = view.said(verdict, config.language)
     return RuleCheck(str(path), said, rows, str(folder / "check" / "report.html"))
 
 

@@ -10,18 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay import data, report
+from assay import data, view
 from assay import plan as planning
 from assay.core import BasesResult, DataSummary, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
 from assay.study._config import StudyConfig, TestbedConfig, read_config
 from assay.study._estimate import estimate_ladder
-from assay.study._export import show_exports
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
-from assay.study._judged import LOG
-from assay.study._steps import SUMMARY, Tally, iterate
+from assay.study.steps import LOG, SUMMARY, Tally, iterate
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ def run(
         _publish_part(part, store, target / name)
     if study.bases:
         _publish(store.path(graph.final.key) / "report", target)
-    return report.load_study(target / "result.json")
+    return view.load_study(target / "result.json")
 
 
 def run_one(config: StudyConfig, *, quiet: bool = False) -> StudyResult:
@@ -109,7 +107,7 @@ def run_one(config: StudyConfig, *, quiet: bool = False) -> StudyResult:
 def _publish_part(part: BasePart, store: Store, target: Path) -> None:
     """Copy the report of one base, with the exports that lie beside it, and what its judge said."""
     _publish(store.path(part.result.key) / "report", target)
-    show_exports(target)
+    view.show_exports(target)
     for one in part.runs:
         if part.ladder.config.judge is not None and one.judged is not None:
             name = f"{one.arm}-{one.n_train}-seed{one.seed}.eval"
@@ -120,7 +118,7 @@ def _publish_part(part: BasePart, store: Store, target: Path) -> None:
 def read_summary(store: Store, pool: Step) -> DataSummary:
     """Return what the reading of the pool counted."""
     text = (store.path(pool.key) / SUMMARY).read_text(encoding="utf-8")
-    return report.restore(DataSummary, json.loads(text))
+    return view.restore(DataSummary, json.loads(text))
 
 
 def _publish(made: Path, target: Path) -> None:

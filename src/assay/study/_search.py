@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay import report
+from assay import data, view
 from assay.core import AssayError, Remark, SearchPage, to_json
+from assay.optimize import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.plan import Advance, progress_bar
-from assay.search import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
 from assay.study._measured import losses
-from assay.study._show import table as new_table
-from assay.study._steps import write_json
+from assay.view import new_table
 
 _REPORT_SEEDS = 3
 
@@ -51,7 +50,7 @@ class SearchReport:
             f"On the study's own set: {self.reported:.4f}, random samples {self.random:.4f} "
             f"({self.seeds} seeds)."
         )
-        end = [report.said(Remark(f"end.{choice.end}"))] if choice.end else []
+        end = [view.said(Remark(f"end.{choice.end}"))] if choice.end else []
         return Group(head, *end, table, self.page)
 
 
@@ -80,12 +79,12 @@ def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
     folder.mkdir(parents=True, exist_ok=True)
     out, seen = folder / f"{wanted.method}.json", tuple(made.observations)
     page = _page(config, wanted, choice, seen, mean[wanted.arm], mean["random"])
-    shown = report.write_search_page(page, out.with_suffix(".html"), config.language)
+    shown = view.write_search_page(page, out.with_suffix(".html"), config.language)
     found = SearchReport(
         wanted.arm, wanted.method, choice, seen, page.samples, page.reported, page.random, _REPORT_SEEDS,
         str(out), str(shown),
     )  # fmt: skip
-    write_json(out, to_json(found))
+    data.write_json(out, to_json(found))
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from assay.annotate import AnnotationExport, AnnotationStatus
+    from assay.annotation import AnnotationExport, AnnotationStatus
 
 
 def annotate(
@@ -57,7 +57,7 @@ def annotate(
         Open the first annotator's link in a browser.
     """
     _need_packages()
-    from assay import annotate as room
+    from assay import annotation as room
 
     store = room.open_annotation(
         items, out, database=database, answers=answers, annotators=annotators, per_item=per_item
@@ -88,7 +88,7 @@ def annotate_export(database: str, *, out: Path, by: str | None = None) -> Annot
         Take what this annotator says, instead of the majority.
     """
     _need_packages()
-    from assay import annotate as room
+    from assay import annotation as room
 
     store = room.Store(_existing(database))
     try:
@@ -108,7 +108,7 @@ def annotate_status(database: str) -> AnnotationStatus:
         The database of the annotation: a file, or a URL.
     """
     _need_packages()
-    from assay import annotate as room
+    from assay import annotation as room
 
     store = room.Store(_existing(database))
     try:

@@ -69,9 +69,9 @@ def data_show(place: str, *, base: str = "pocket", row: int = 0, max_tokens: int
     max_tokens
         Longer samples are cut here.
     """
-    from assay import study
+    from assay import jobs
 
-    return study.show_tokens(place, base=base, row=row, max_tokens=max_tokens)
+    return jobs.show_tokens(place, base=base, row=row, max_tokens=max_tokens)
 
 
 def data_testbed(
@@ -99,6 +99,6 @@ def data_testbed(
     defects
         Share of samples with a planted defect, all kinds alike.
     """
-    from assay import study
+    from assay import jobs
 
-    return study.write_testbed(n, out, seed=seed, split=split, defects=defects)
+    return jobs.write_testbed(n, out, seed=seed, split=split, defects=defects)

@@ -51,10 +51,10 @@ def estimate(
     offload
         Keep what is shared out in the machine's memory.
     """
-    from assay import study
+    from assay import jobs
     from assay.model import Launch
 
-    return study.estimate_base(
+    return jobs.estimate_base(
         base,
         recipe=recipe,
         changes=set or (),

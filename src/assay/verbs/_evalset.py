@@ -10,9 +10,9 @@ from assay.verbs import _progress as progress
 from assay.verbs._chat import ChatOptions, Flat
 
 if TYPE_CHECKING:
+    from assay.jobs._typing import ClassifyReport
+    from assay.jobs.evalset import SampleReport, SplitReport
     from assay.llm import ChatConfig
-    from assay.study._evalset import SampleReport, SplitReport
-    from assay.study._typing import ClassifyReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +85,12 @@ def evalset_split(
     seed
         Fixes the draw.
     """
-    from assay import score
-    from assay.study import _evalset as jobs
+    from assay import indicators
+    from assay.jobs import evalset as jobs
 
     return jobs.split_pool(
         places, out, train, n, spread=spread, most=most, keep=keep or (), contained=contained,
-        alike=None if alike > 1 else alike, models=score.Models(embedder=embedder), seed=seed,
+        alike=None if alike > 1 else alike, models=indicators.Models(embedder=embedder), seed=seed,
         quiet=progress.quiet,
     )  # fmt: skip
 
@@ -136,7 +136,7 @@ def evalset_classify(
     chat
         See below.
     """
-    from assay.study import _typing as jobs
+    from assay.jobs import _typing as jobs
 
     return jobs.classify_items(
         places, out, labels=labels or (), classifier=classifier, chat=chat.config(), sure=sure, again=again,
@@ -187,7 +187,7 @@ def evalset_sample(
     seed
         Fixes the draw.
     """
-    from assay.study import _evalset as jobs
+    from assay.jobs import evalset as jobs
 
     return jobs.sample_items(
         places, out, wanted, sds=sd or (), judge_sd=judge_sd, repeats=repeats, power=power, holm=holm,

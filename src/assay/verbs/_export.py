@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from assay.verbs import _progress as progress
 
 if TYPE_CHECKING:
-    from assay.study import Exported
+    from assay.release import Exported
 
 Format = Literal["merged", "gptq8", "gptq4", "gptqmodel8", "gptqmodel4", "gguf-f16", "gguf-q8_0", "gguf-q4_k"]
 
@@ -79,8 +79,8 @@ def export(
     pool
         Where steps run: `inline` or `processes:1`; speeds are measured, so one at a time.
     """
-    from assay.study import ExportSettings
-    from assay.study import export as write
+    from assay.release import ExportSettings
+    from assay.release import export as write
 
     settings = ExportSettings(
         tuple(to or ("merged",)), tuple(evaluation or ()), tuple(calibration or ()), samples, seed=seed,

@@ -10,7 +10,7 @@ from assay.verbs import _progress as progress
 from assay.verbs._chat import ChatOptions, Flat
 
 if TYPE_CHECKING:
-    from assay.generate import FilterRules, GenerateReport
+    from assay.generation import FilterRules, GenerateReport
     from assay.llm import ChatConfig
 
 
@@ -79,7 +79,7 @@ class FilterOptions:
 
     def rules(self) -> FilterRules:
         """Return the rules."""
-        from assay.generate import FilterRules
+        from assay.generation import FilterRules
 
         return FilterRules(
             self.keyword, self.builtin_keywords, self.shortest, self.longest, self.longest_with_input,
@@ -158,8 +158,8 @@ def generate(
         See below.
     """
     from assay.core import AssayError
-    from assay.generate import GenerateConfig
-    from assay.study._generate import GenerateFiles, generate_file, quotas_of
+    from assay.generation import GenerateConfig
+    from assay.jobs._generate import GenerateFiles, generate_file, quotas_of
 
     quotas = quotas_of(types, n, from_result)
     if quotas is None and n is None:

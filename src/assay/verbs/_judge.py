@@ -10,9 +10,9 @@ from assay.verbs import _progress as progress
 from assay.verbs._chat import ChatOptions, Flat
 
 if TYPE_CHECKING:
-    from assay.judge import JudgeConfig
+    from assay.jobs._judging import CalibrationReport, ComparisonReport, JudgeReport, PairReport
+    from assay.judging import JudgeConfig
     from assay.llm import ChatConfig, Estimate
-    from assay.study._judging import CalibrationReport, ComparisonReport, JudgeReport, PairReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class JudgeOptions(ChatOptions):
 
     def config(self, repeats: int = 1) -> JudgeConfig:
         """Return how to judge."""
-        from assay.judge import JudgeConfig
+        from assay.judging import JudgeConfig
 
         return JudgeConfig(
             self.model, repeats, self.mode, self.rubric_language, self.temperature,
@@ -95,7 +95,7 @@ def judge(
     log
         Folder for a log that `inspect view` opens.
     """
-    from assay.study import _judging
+    from assay.jobs import _judging
 
     return _judging.judge_file(
         items, answers, out, options.config(repeats), options.chat(), adapt=adapt, cost_ratio=cost_ratio,
@@ -121,7 +121,7 @@ def judge_estimate(
     repeats
         Replies per answer.
     """
-    from assay.study import _judging
+    from assay.jobs import _judging
 
     return _judging.estimate_file(
         items, answers, options.config(repeats), options.chat(), calls=options.calls
@@ -142,7 +142,7 @@ def judge_calibrate(judgements: Path, *, labels: Path) -> CalibrationReport:
     labels
         JSON lines with `item`, `score` in [0, 1], and `annotator` if known.
     """
-    from assay.study import _judging
+    from assay.jobs import _judging
 
     return _judging.calibrate_files(judgements, labels)
 
@@ -173,7 +173,7 @@ def judge_compare(
         People's scores of b's answers.
     """
     from assay.core import AssayError
-    from assay.study import _judging
+    from assay.jobs import _judging
 
     if (labels_a is None) != (labels_b is None):
         raise AssayError("labels of one model only", place="--labels-a, --labels-b", expected="both or none")
@@ -201,7 +201,7 @@ def judge_pairs(
     options
         See below.
     """
-    from assay.study import _judging
+    from assay.jobs import _judging
 
     return _judging.pair_files(
         items, a, b, out, options.config(), options.chat(), calls=options.calls, quiet=progress.quiet

@@ -58,11 +58,11 @@ def train(
     address
         Of this machine, as the others reach it.
     """
-    from assay import study
+    from assay import jobs
     from assay.model import Launch
 
     launch = Launch(processes, strategy, offload, machines, address)
-    report: TrainReport = study.train_once(
+    report: TrainReport = jobs.train_once(
         place,
         out,
         base=base,
@@ -107,9 +107,9 @@ def answer(
     vllm
         The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
     """
-    from assay import study
+    from assay import jobs
 
-    return study.answer_once(
+    return jobs.answer_once(
         model,
         place,
         out,
@@ -155,9 +155,9 @@ def curve(
     plot
         Write a chart here: .html, .svg, .png or .json.
     """
-    from assay import study
+    from assay import jobs
 
-    return study.curves_of_table(
+    return jobs.curves_of_table(
         table,
         satisfied_at=satisfied_at,
         smallest_gain=smallest_gain,
@@ -203,7 +203,7 @@ def curve_power(
     types
         How many types share the headline.
     """
-    from assay.curve import curve_power as power
+    from assay.curves import curve_power as power
 
     return power(
         rungs,

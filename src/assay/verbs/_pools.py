@@ -11,8 +11,8 @@ from assay.verbs import _progress as progress
 from assay.verbs._chat import Flat
 
 if TYPE_CHECKING:
-    from assay.score import Models, Scored
-    from assay.study import CleanReport, Explanation, SelectReport
+    from assay.indicators import Models, Scored
+    from assay.jobs import CleanReport, Explanation, SelectReport
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class ModelOptions:
 
     def load(self) -> Models:
         """Return the models with their samples read."""
-        from assay import score, study
+        from assay import indicators, jobs
 
-        return score.Models(
+        return indicators.Models(
             self.base, self.second, self.embedder, self.reward, self.dialog,
-            tuple(study.PoolFiles(self.target)), tuple(study.PoolFiles(self.reference)), self.neighbour,
+            tuple(jobs.PoolFiles(self.target)), tuple(jobs.PoolFiles(self.reference)), self.neighbour,
             cache=self.cache,
         )  # fmt: skip
 
@@ -93,10 +93,10 @@ def score(
     models
         See below.
     """
-    from assay import study
+    from assay import jobs
     from assay.plan import parse_pool
 
-    return study.score_pool(
+    return jobs.score_pool(
         places, out, indicators or (), models=models.load(), workers=parse_pool(pool).size, language=language,
         quiet=progress.quiet,
     )  # fmt: skip
@@ -151,14 +151,14 @@ def clean(
     models
         See below.
     """
-    from assay import study
+    from assay import jobs
     from assay.plan import parse_pool
-    from assay.select import CleanRules
+    from assay.selection import CleanRules
 
     rules = CleanRules(
         None if near > 1 else near, novelty, semantic=semantic, alike=alike, to=to, alarm=alarm
     )
-    return study.clean_pool(
+    return jobs.clean_pool(
         places, out, rules, evaluation=evaluation or (), by=by, models=models.load(),
         workers=parse_pool(pool).size, language=language, quiet=progress.quiet,
     )  # fmt: skip
@@ -208,9 +208,9 @@ def select(
     models
         See below.
     """
-    from assay import study
+    from assay import jobs
 
-    return study.select_pool(
+    return jobs.select_pool(
         places, out, n, rule=rule, by=by, scores=scores, models=models.load(), groups=groups, seed=seed,
         language=language,
     )  # fmt: skip
@@ -244,8 +244,8 @@ def explain(
     models
         See below; the embedder finds the neighbours.
     """
-    from assay import study
+    from assay import jobs
 
-    return study.explain_sample(
+    return jobs.explain_sample(
         sample, places, scores=scores, removed=removed, selected=selected or (), models=models.load()
     )

@@ -84,9 +84,9 @@ def study_report(result: Path, *, out: Path | None = None) -> list[Path]:
 
     Example: `assay study report runs/demo/result.json --out elsewhere`
     """
-    from assay import report
+    from assay import view
 
-    return report.write_report(report.load_study(result), out or result.parent)
+    return view.write_report(view.load_study(result), out or result.parent)
 
 
 def status(*, store: Path = Path(".assay")) -> StoreStatus:

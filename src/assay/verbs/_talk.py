@@ -45,9 +45,9 @@ def chat(
     runs
         Folder of the studies' reports.
     """
-    from assay import study
+    from assay import jobs
 
-    study.chat_in_terminal(
+    jobs.chat_in_terminal(
         [model] if other is None else [model, other], system=system, temperature=temperature, top_p=top_p,
         max_new_tokens=max_new_tokens, seed=seed, device=device, runs=runs,
     )  # fmt: skip
@@ -88,7 +88,7 @@ def serve(
     """
     from importlib.util import find_spec
 
-    from assay import study
+    from assay import jobs
     from assay.core import AssayError
 
     missing = [name for name in ("fastapi", "python_multipart", "uvicorn") if find_spec(name) is None]
@@ -97,7 +97,7 @@ def serve(
             "serving needs packages that are not installed", value=", ".join(missing),
             hint="pip install 'instruct-assay[ui]'",
         )  # fmt: skip
-    study.serve_models(
+    jobs.serve_models(
         models, runs=runs, device=device, host=host, port=port,
         language=None if language == "auto" else language, open_browser=open_browser,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assay.verbs import _progress as progress
 
 if TYPE_CHECKING:
-    from assay.study import Extended
+    from assay.jobs import Extended
 
 
 def vocabulary_extend(base: str, texts: str, out: Path, *, size: int = 8000) -> Extended:
@@ -30,6 +30,6 @@ def vocabulary_extend(base: str, texts: str, out: Path, *, size: int = 8000) -> 
     size
         New tokens at most.
     """
-    from assay import study
+    from assay import jobs
 
-    return study.extend_vocabulary(base, texts, out, size=size, quiet=progress.quiet)
+    return jobs.extend_vocabulary(base, texts, out, size=size, quiet=progress.quiet)

@@ -111,8 +111,10 @@ def _ray(launch: Launch) -> Any:
             hint='pip install "instruct-assay[ray]"',
         ) from None
     if not ray.is_initialized():
-        settings: dict[str, Any] = {"address": launch.cluster}
-        if launch.cluster is None:
+        # Without an address Ray joins any cluster that it finds on the machine, and refuses our settings.
+        address = launch.cluster or os.environ.get("RAY_ADDRESS") or "local"
+        settings: dict[str, Any] = {"address": address}
+        if address == "local":
             settings |= {"_node_ip_address": "127.0.0.1", "num_cpus": launch.processes}
             settings |= {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
         ray.init(**settings)

@@ -1,0 +1,40 @@
+"""Curves, verdicts and comparisons: pure mathematics on points, no I/O.
+
+A curve is a posterior over families, never one power law; a verdict is given at a posterior probability of
+0.9, and where none reaches it the answer is *undecided*, with the cheapest runs expected to settle it.
+"""
+
+from assay.curves._balance import balance_points
+from assay.curves._compare import benjamini_hochberg, compare_arms, holm, recommend
+from assay.curves._curve import DECIDED
+from assay.curves._descent import double_descent
+from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
+from assay.curves._free import FREE_FORMS, FreeForm, free_form
+from assay.curves._held_out import held_out
+from assay.curves._power import curve_power
+from assay.curves._read import read_curves
+from assay.curves._table import own_share
+from assay.curves._upgrade import Neighbours, upgrades
+
+__all__ = [
+    "DECIDED",
+    "FREE_FORMS",
+    "FURTHEST",
+    "TRUSTED",
+    "FreeForm",
+    "Neighbours",
+    "balance_points",
+    "benjamini_hochberg",
+    "compare_arms",
+    "curve_power",
+    "double_descent",
+    "fit_curves",
+    "free_form",
+    "held_out",
+    "holm",
+    "own_share",
+    "read_curves",
+    "recommend",
+    "upgrades",
+    "verdicts_between",
+]

@@ -1,0 +1,47 @@
+"""Would the curves have foreseen the largest rung?  The check that every user's own data allow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+
+from assay.core import HeldOut, Point
+from assay.curves._curve import LEAST_RUNGS, TAILS, Curve, fit_group
+from assay.curves._fit import TRUSTED
+from assay.curves._table import Ladder, ladders
+
+
+def held_out(points: Iterable[Point]) -> list[HeldOut]:
+    """Fit each ladder without its largest rung and predict that rung's mean, noise of its runs included.
+
+    Ladders of fewer than four rungs, or whose largest is more than twice the one before, are left out: there
+    the prediction would be refused as well.
+    """
+    groups: dict[str, list[tuple[Ladder, Ladder]]] = defaultdict(list)
+    rows = list(points)
+    whole = {(x.type, x.arm, x.metric): x for x in ladders(rows)}
+    tops = {
+        key: x.n[-1] for key, x in whole.items() if len(x.n) > LEAST_RUNGS and x.n[-1] <= TRUSTED * x.n[-2]
+    }
+    shorter = [p for p in rows if p.n_train < tops.get((p.type, p.arm, p.metric), 0)]
+    for ladder in ladders(shorter):
+        groups[ladder.metric].append((ladder, whole[ladder.type, ladder.arm, ladder.metric]))
+    found = []
+    for group in groups.values():
+        curves = fit_group([ladder for ladder, _ in group])
+        found += [_foreseen(curve, full) for curve, (_, full) in zip(curves, group, strict=True)]
+    return found
+
+
+def _foreseen(curve: Curve, full: Ladder) -> HeldOut:
+    draws = curve.draw(full.n[-1:])[:, 0]
+    # The items are the same, so of their error only the part that fades along the ladder is new.
+    items = full.own_share * float(full.item_se[-1]) ** 2
+    sd = np.sqrt(curve.run_sd**2 * full.factor[-1] / full.seeds[-1] + items)
+    seen = draws + sd * np.random.default_rng(1).standard_normal(len(draws))
+    low, high = np.quantile(seen, TAILS)
+    return HeldOut(
+        full.type, full.arm, full.metric, int(full.n[-1]), float(full.value[-1]), float(low), float(high)
+    )

@@ -1,0 +1,37 @@
+"""Indicators of quality: samples to columns; a value that cannot be had is undefined, with a reason."""
+
+from assay.indicators._cache import Cache
+from assay.indicators._diversity import hdd, mtld
+from assay.indicators._indicator import Indicator, Undefined
+from assay.indicators._neighbours import neighbours
+from assay.indicators._pool import Tags
+from assay.indicators._ready import INDICATORS, direction, find, needs, ready, version
+from assay.indicators._rule import RULES, Rule, read_rule
+from assay.indicators._table import IndicatorSummary, Scored, score
+from assay.indicators._tools import CRITICS, Models, Tools, whole
+
+__all__ = [
+    "CRITICS",
+    "INDICATORS",
+    "RULES",
+    "Cache",
+    "Indicator",
+    "IndicatorSummary",
+    "Models",
+    "Rule",
+    "Scored",
+    "Tags",
+    "Tools",
+    "Undefined",
+    "direction",
+    "find",
+    "hdd",
+    "mtld",
+    "needs",
+    "neighbours",
+    "read_rule",
+    "ready",
+    "score",
+    "version",
+    "whole",
+]

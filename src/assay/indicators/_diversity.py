@@ -1,0 +1,60 @@
+"""Lexical diversity of a sequence of words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from assay.indicators._indicator import Undefined
+
+_FACTOR = 0.72
+_LEAST_WORDS = 10
+_DRAWN = 42
+
+
+def mtld(words: Sequence[str], *, least: int = _LEAST_WORDS) -> float | Undefined:
+    """Return the measure of textual lexical diversity: mean run length that keeps a type-token ratio of 0.72.
+
+    McCarthy & Jarvis 2010, forwards and backwards.  Undefined below ``least`` words, where one word more or
+    less decides the value, and where no word is repeated in either direction.
+    """
+    if len(words) < least:
+        return Undefined(f"fewer than {least} words")
+    runs = [_runs(words), _runs(reversed(words))]
+    if not all(runs):
+        return Undefined("no word is repeated")
+    return sum(len(words) / factors for factors in runs) / 2
+
+
+def _runs(words: Iterable[str]) -> float:
+    """Return the number of factors, the last one in part."""
+    factors, seen, count = 0.0, set[str](), 0
+    for word in words:
+        count += 1
+        seen.add(word)
+        if len(seen) / count <= _FACTOR:
+            factors, seen, count = factors + 1, set(), 0
+    if count:
+        factors += (1 - len(seen) / count) / (1 - _FACTOR)
+    return factors
+
+
+def hdd(words: Sequence[str], *, drawn: int = _DRAWN) -> float | Undefined:
+    """Return the expected type-token ratio of ``drawn`` words without replacement (McCarthy & Jarvis 2007).
+
+    Undefined for texts of fewer words than are drawn.
+    """
+    total = len(words)
+    if total < drawn:
+        return Undefined(f"fewer than {drawn} words")
+    # log C(total - k, drawn) - log C(total, drawn) is the log chance that a word of k tokens is not drawn.
+    absent = {
+        k: math.exp(_log_choose(total - k, drawn) - _log_choose(total, drawn)) if total - k >= drawn else 0.0
+        for k in set(Counter(words).values())
+    }
+    return sum(1 - absent[k] for k in Counter(words).values()) / drawn
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

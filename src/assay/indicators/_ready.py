@@ -1,0 +1,144 @@
+"""Find indicators by name and give them what they need."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from assay.core import AssayError, Sample, digest
+from assay.indicators._cache import Cache, Stored
+from assay.indicators._indicator import Indicator, Measure, Undefined, Value
+from assay.indicators._model import MODEL_INDICATORS
+from assay.indicators._pool import POOL_INDICATORS
+from assay.indicators._rule import RULES, Rule, as_indicator, read_rule
+from assay.indicators._text import TEXT_INDICATORS
+from assay.indicators._tools import DEFAULT, Models, Tools
+
+INDICATORS: Mapping[str, Indicator] = {
+    i.name: i for i in (*TEXT_INDICATORS, *POOL_INDICATORS, *MODEL_INDICATORS)
+}
+"""All indicators by name."""
+
+
+def find(name: str) -> Indicator | Rule:
+    """Return an indicator, a published rule, or the rule in a file that ends in .json."""
+    if name in INDICATORS:
+        return INDICATORS[name]
+    if name in RULES:
+        return RULES[name]
+    if name.endswith(".json"):
+        rule = read_rule(Path(name))
+        for part in rule.coefficients:
+            if part not in INDICATORS:
+                raise AssayError("the rule takes an unknown indicator", place=name, value=part)
+        return rule
+    raise AssayError(
+        "no such indicator",
+        value=name,
+        expected="one of " + ", ".join((*INDICATORS, *RULES)) + ", a rule's file",
+    )
+
+
+def direction(name: str) -> int:
+    """Return +1 where more of an indicator is held to be better or nothing is held, -1 where less is."""
+    return find(name).direction or 1
+
+
+def needs(name: str) -> tuple[str, ...]:
+    """Return what an indicator or rule needs beyond the text: base, embedder, pool ..."""
+    found = find(name)
+    if isinstance(found, Indicator):
+        return found.needs
+    return tuple(dict.fromkeys(need for part in found.coefficients for need in INDICATORS[part].needs))
+
+
+def version(name: str) -> str:
+    """Return what changes whenever values of an indicator or rule do, models and pool apart."""
+    found = find(name)
+    if isinstance(found, Indicator):
+        return str(found.version)
+    return digest([found.revision, {part: INDICATORS[part].version for part in found.coefficients}])
+
+
+def ready(names: Sequence[str], models: Models = DEFAULT, pool: Iterable[Sample] = ()) -> list[Indicator]:
+    """Return indicators that can measure, those of the text for no names.
+
+    Models are loaded, and indicators that need the whole ``pool`` go through it: it has to be a collection
+    or another iterable that can be gone through again, and hold the samples that will be measured.
+    Raises :class:`AssayError` for an unknown name, and where a model or the target samples are not there.
+    """
+    tools = Tools(models)
+    made: dict[str, Indicator] = {}
+
+    def get(name: str) -> Indicator:
+        if name not in made:
+            made[name] = _made(INDICATORS[name], tools, pool)
+        return made[name]
+
+    found = []
+    for name in names or [i.name for i in TEXT_INDICATORS]:
+        wanted = find(name)
+        if isinstance(wanted, Rule):
+            with _explained(wanted, models):
+                found.append(as_indicator(wanted, [get(part) for part in wanted.coefficients]))
+        else:
+            found.append(get(name))
+    return found
+
+
+@contextmanager
+def _explained(rule: Rule, models: Models) -> Iterator[None]:
+    """Say which models a rule was fitted with, where it cannot be had without them."""
+    try:
+        yield
+    except AssayError as error:
+        fitted = ", ".join(f"--{setting} {name}" for setting, name in rule.models.items())
+        raise AssayError(
+            f"the rule {rule.name} cannot be applied: {error.problem}",
+            place=error.place,
+            value=error.value,
+            expected=error.expected,
+            hint=f"it was fitted with {fitted}" if fitted else error.hint,
+        ) from None
+
+
+def _made(indicator: Indicator, tools: Tools, pool: Iterable[Sample]) -> Indicator:
+    if indicator.make is None:
+        return indicator
+    if "pool" in indicator.needs and iter(pool) is pool:
+        raise AssayError(
+            "the pool can be read only once",
+            place=f"indicator {indicator.name}",
+            expected="a list or a data set",
+        )
+    measure, revision = indicator.make(tools, pool)
+    folder = tools.models.cache
+    if folder is not None and revision:
+        name = f"{indicator.name}-v{indicator.version}-{revision[:16]}"
+        measure = _remembered(measure, Cache(folder, name))
+    return dataclasses.replace(indicator, measure=measure, revision=revision)
+
+
+def _remembered(measure: Measure, cache: Cache) -> Measure:
+    """Measure only what the cache does not know; reasons are remembered like values."""
+
+    def remembered(samples: Sequence[Sample]) -> list[Value]:
+        ids = [sample.id for sample in samples]
+        known = cache.get(ids)
+        missing = {i: s for i, s in zip(ids, samples, strict=True) if i not in known}
+        if missing:
+            values = measure(list(missing.values()))
+            fresh: dict[str, Stored] = {
+                i: v.reason if isinstance(v, Undefined) else v for i, v in zip(missing, values, strict=True)
+            }
+            cache.put(fresh)
+            known |= fresh
+        return [_value(known[i]) for i in ids]
+
+    return remembered
+
+
+def _value(stored: Stored) -> Value:
+    return Undefined(stored) if isinstance(stored, str) else float(stored)

@@ -1,0 +1,167 @@
+"""Indicators of a stream of samples, as a table on disk."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.core import Sample
+from assay.indicators._indicator import Indicator, Undefined, Value
+from assay.indicators._ready import INDICATORS, ready
+from assay.indicators._tools import DEFAULT, Models
+
+_BATCH = 1024
+_MODEL_BATCH = 256
+"""Fewer, so that a kill loses less of what models have said."""
+_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorSummary:
+    """One indicator over a whole table; quantiles are of the defined values, None where there are none."""
+
+    name: str
+    unit: str
+    direction: int
+    defined: int
+    undefined: int
+    why: str
+    """The commonest reason for having no value, or ""."""
+    p05: float | None
+    p50: float | None
+    p95: float | None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What was written."""
+
+    out: str
+    samples: int
+    indicators: tuple[IndicatorSummary, ...]
+    page: str = ""
+
+    def __rich__(self) -> Any:
+        """Return one row an indicator: how many have a value, its quantiles, why others have none."""
+        from rich import box
+        from rich.table import Table
+
+        title = f"{self.out}: {self.samples:,} samples"
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="")
+        table.add_column("indicator", no_wrap=True)
+        table.add_column("better", no_wrap=True)
+        for name in ("defined", "5 %", "median", "95 %"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("why not")
+        for i in self.indicators:
+            share = f"{i.defined / self.samples:.1%}" if self.samples else "–"
+            numbers = ("–" if q is None else f"{q:.3g}" for q in (i.p05, i.p50, i.p95))
+            table.add_row(i.name, ("less", "–", "more")[i.direction + 1], share, *numbers, i.why)
+        return table
+
+
+def score(
+    samples: Iterable[Sample],
+    out: Path,
+    names: Sequence[str] = (),
+    *,
+    models: Models = DEFAULT,
+    workers: int = 1,
+    watch: Callable[[int], None] = lambda done: None,
+) -> Scored:
+    """Measure samples in one pass and write a Parquet table: id, origin, a column for each indicator.
+
+    Indicators that need the whole pool go through ``samples`` before, so these must not be a bare stream.
+
+    A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
+    Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
+    table appears whole, by a rename; ``workers`` never changes a value, and where one indicator needs more
+    than the text all run in this process.  ``watch`` is told the number of samples done.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    chosen = ready(names, models, samples)
+    fields = [("id", pa.string()), ("origin", pa.string())]
+    schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
+    versions = {i.name: str(i.version) for i in chosen}
+    seen: dict[str, list[Any]] = {i.name: [] for i in chosen}
+    reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}
+    partial = out.with_name(f".{out.name}.partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    total = 0
+    with pq.ParquetWriter(partial, schema.with_metadata(versions), compression="zstd") as writer:
+        for ids, origins, columns in _measured(samples, chosen, workers):
+            rows: dict[str, Any] = {"id": ids, "origin": origins}
+            whys: list[list[str]] = [[] for _ in ids]
+            for name, values in columns.items():
+                rows[name] = [None if isinstance(v, Undefined) else v for v in values]
+                seen[name].append(np.array([v for v in rows[name] if v is not None], np.float32))
+                for why, value in zip(whys, values, strict=True):
+                    if isinstance(value, Undefined):
+                        reasons[name][value.reason] += 1
+                        why.append(f"{name}: {value.reason}")
+            rows["why"] = ["; ".join(why) for why in whys]
+            writer.write_table(pa.table(rows, schema=schema))
+            total += len(ids)
+            watch(total)
+    partial.replace(out)
+    summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
+    return Scored(str(out), total, summaries)
+
+
+def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) -> IndicatorSummary:
+    values = np.concatenate(parts) if parts else np.empty(0)
+    p05, p50, p95 = np.quantile(values, (0.05, 0.5, 0.95)).tolist() if len(values) else (None,) * 3
+    return IndicatorSummary(
+        indicator.name,
+        indicator.unit,
+        indicator.direction,
+        defined=len(values),
+        undefined=reasons.total(),
+        why=reasons.most_common(1)[0][0] if reasons else "",
+        p05=p05,
+        p50=p50,
+        p95=p95,
+        source=indicator.source,
+    )
+
+
+Batch = tuple[list[str], list[str], dict[str, list[Value]]]
+
+
+def _measure(batch: Sequence[Sample], chosen: Sequence[Indicator]) -> Batch:
+    columns = {i.name: i.measure(batch) for i in chosen if i.measure is not None}
+    return [s.id for s in batch], [s.origin for s in batch], columns
+
+
+def _by_name(batch: Sequence[Sample], names: Sequence[str]) -> Batch:
+    """Measure in a worker, which finds the indicators by name."""
+    return _measure(batch, [INDICATORS[name] for name in names])
+
+
+def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: int) -> Iterator[Batch]:
+    """Measure batches in order, a few ahead of the writer."""
+    stream = iter(samples)
+    needing = any(indicator.needs for indicator in chosen)
+    batches = iter(lambda: list(islice(stream, _MODEL_BATCH if needing else _BATCH)), [])
+    if workers <= 1 or needing:
+        yield from (_measure(batch, chosen) for batch in batches)
+        return
+    names = [indicator.name for indicator in chosen]
+    with ProcessPoolExecutor(workers) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        for batch in batches:
+            waiting.append(pool.submit(_by_name, batch, names))
+            if len(waiting) >= _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

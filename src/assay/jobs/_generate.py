@@ -1,0 +1,238 @@
+"""Generate samples with a chat model, from seeds and prompts, into a file with receipts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from assay import data, generation
+from assay.core import AssayError, Sample, digest, file_digest
+from assay.data import Rejected
+from assay.generation import Entry, GenerateConfig, GenerateReport, Task
+from assay.jobs._pools import PoolFiles
+from assay.llm import Chat, ChatConfig, open_chat
+from assay.plan import progress_bar
+from assay.view import load_result
+
+RECEIPTS = ".receipts.jsonl"
+WORK = ".work"
+_EXPECTED = 0.6
+
+
+@dataclass(frozen=True)
+class GenerateFiles:
+    """What a generation reads.
+
+    ``seeds``: seed tasks (those of the package by default; localised where they are in another language);
+    ``prompts``: a folder of own templates; ``pools``: data that new tasks must not repeat; ``evaluation``:
+    sets whose prompts they must not hold.
+    """
+
+    seeds: Sequence[str] = ()
+    prompts: Path | None = None
+    pools: Sequence[str] = ()
+    evaluation: Sequence[str] = ()
+
+
+def generate_file(
+    out: Path,
+    config: GenerateConfig,
+    chat: ChatConfig,
+    files: GenerateFiles | None = None,
+    *,
+    calls: Path = Path(".assay/calls"),
+    work: Path | None = None,
+    quiet: bool = False,
+) -> GenerateReport:
+    """Generate samples into ``out`` (JSONL), with receipts of all that was rejected in OUT.receipts.jsonl.
+
+    ``work`` (OUT.work by default) holds the journal: the same call goes on where an earlier one stopped, and
+    with a greater ``n`` or budget goes further.  The budget holds over all runs into ``out``.
+    """
+    files = files or GenerateFiles()
+    folder = work or out.with_name(out.name + WORK)
+    prompts = generation.Prompts("zh" if config.language == "zh" else "en", files.prompts)
+    refused = _Refused()
+    evaluation = list(PoolFiles(files.evaluation, refused))
+    config = replace(config, sampling=chat.sampling(config.sampling))
+    with open_chat(chat, calls=calls, run=_run_name(out)) as door:
+        seeds = _seeds(door, files.seeds, config, prompts, quiet=quiet)
+        job = generation.Generation(
+            door, config, seeds=seeds.seeds, prompts=prompts, work=folder, evaluation=evaluation,
+            pools=PoolFiles(files.pools, refused), pools_identity=_pools_identity(files.pools),
+        )  # fmt: skip
+        if not quiet:
+            _announce(job)
+        try:
+            with progress_bar("generate", quiet=quiet) as advance:
+                stopped = job.run(advance)
+        except KeyboardInterrupt:
+            _write(out, folder, config, seeds)
+            raise
+    lines = _write(out, folder, config, seeds)
+    tally, rejected, types, kept = generation.summarise(
+        generation.read_rounds(folder), seeds.seeds, seeds.asked
+    )
+    tasks = [entry.task for entry in kept]
+    return GenerateReport(
+        out=str(out), receipts=str(out.with_name(out.name + RECEIPTS)), language=config.language,
+        model=door.identity, wanted=config.n, kept=lines, stopped=stopped,
+        requests=tally.requests, failed=tally.failed, replies=tally.replies, unparsed=tally.unparsed,
+        tasks=tally.tasks, rejected=dict(rejected.most_common()), types=dict(types.most_common()),
+        evolved=tally.evolved, seeds=len(seeds.seeds), seeds_lost=len(seeds.lost),
+        tokens_in=tally.tokens_in, tokens_out=tally.tokens_out, counted=tally.counted,
+        money=None if tally.unpriced else tally.money, currency=door.estimate([]).currency,
+        diversity=generation.diversity(tasks, seeds.seeds, config.language),
+        notes=_notes(config, prompts, refused),
+    )  # fmt: skip
+
+
+def quotas_of(
+    types: Sequence[str] | None, n: int | None, result: Path | None, *, metric: str = "score"
+) -> dict[str, int] | None:
+    """Return quotas from ``type=number`` texts, or from a study's result.json; None where there are none."""
+    if types and result is not None:
+        raise AssayError("quotas from two sides", place="types", expected="--types or --from-result")
+    if result is not None:
+        if n is None:
+            raise AssayError("how many tasks are wanted is not said", place="n", expected="--n")
+        return generation.quota_from(load_result(result), n, metric=metric)
+    if not types:
+        return None
+    quotas: dict[str, int] = {}
+    for text in types:
+        name, sign, number = text.partition("=")
+        if not sign or not number.strip().isdecimal():
+            raise AssayError("not a quota", place="types", value=text, expected="type=number, as math=200")
+        quotas[name.strip()] = int(number)
+    return quotas
+
+
+class _Refused:
+    """Counts rows of pools and evaluation sets that cannot be read."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+
+    def __call__(self, row: Rejected) -> None:
+        self.rows[row.place] = self.rows.get(row.place, 0) + 1
+
+
+def _run_name(out: Path) -> str:
+    return "generate-" + digest(str(out.resolve()))[:16]
+
+
+def _pools_identity(places: Iterable[str]) -> str:
+    return digest([
+        place if place.startswith("hf:") else [file_digest(path) for path in data.find_files(place)]
+        for place in places
+    ])  # fmt: skip
+
+
+def _seeds(
+    chat: Chat, places: Sequence[str], config: GenerateConfig, prompts: generation.Prompts, *, quiet: bool
+) -> generation.Localised:
+    """Return the seeds in the language wanted; those in another are localised."""
+    language = config.language
+    if places:
+        found = [
+            task if task.language else replace(task, language=data.language_of(task.prompt))
+            for task in generation.read_seeds(places)
+        ]
+    else:
+        found = list(generation.own_seeds(language if language in generation.SEED_LANGUAGES else "en"))
+    if all(task.language in (language, None) for task in found):
+        return generation.Localised(tuple(found), (), ())
+    # A seed may be shorter than what is asked for, or speak of what is not.
+    rules = replace(config.filters, keywords=(), builtin=False, shortest=0)
+    filters = generation.Filters(rules, language, prompts)
+    with progress_bar("seeds", quiet=quiet) as advance:
+        localised = generation.localise(
+            chat, found, language, filters, prompts,
+            watch=lambda done, total: advance(done, total, "seeds"),
+        )  # fmt: skip
+    if not localised.seeds:
+        why = localised.lost[0][1]
+        raise AssayError(
+            "no seed task could be localised",
+            place="seeds",
+            value=f"{why.rule}: {why.detail}",
+            expected=f"seed tasks in {language}, or a model that can write them",
+        )
+    return localised
+
+
+def _announce(job: generation.Generation) -> None:
+    """Say on standard error what the generation is likely to take."""
+    missing = job.config.n - job.kept
+    if missing <= 0:
+        return
+    plans = job.plan()
+    most = job.chat.estimate([plan.request for plan in plans])
+    requests = -(-missing // max(1, round(_EXPECTED * job.config.per_request)))
+    share = requests / max(most.requests - most.cached, 1)
+    money = "" if not most.money else f", at most {most.money * share:.3g} {most.currency}"
+    tokens = (most.tokens_in + most.tokens_out) * share
+    likely = f"about {requests:,} requests, at most {tokens:,.0f} tokens{money}"
+    print(f"{job.kept:,} kept, {missing:,} wanted: {likely}", file=sys.stderr)
+
+
+def _write(out: Path, folder: Path, config: GenerateConfig, seeds: generation.Localised) -> int:
+    """Write the samples kept and the receipts; return how many samples."""
+    names: dict[str, str] = {}
+
+    def kept() -> Iterator[Sample]:
+        held = line = 0
+        for entry in _entries(folder):
+            if entry.kept:
+                line += 1
+                yield entry.task.sample(config.source)
+            if entry.held:
+                names[f"new:{held}"] = f"{out.name}:{line}" if entry.kept else f"withdrawn:{held}"
+                held += 1
+
+    written = data.write(kept(), out, "samples")
+    receipts = out.with_name(out.name + RECEIPTS)
+    data.write_lines(_receipts(folder, seeds, names), receipts)
+    return written
+
+
+def _entries(folder: Path) -> Iterator[Entry]:
+    return (entry for done in generation.read_rounds(folder) for entry in done.entries)
+
+
+def _receipts(
+    folder: Path, seeds: generation.Localised, names: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each task that was not kept, and for each request that got no reply."""
+    for task, rejection in seeds.lost:
+        yield {"step": "localise", **asdict(rejection), **_shown(task), "seed": task.name}
+    for done in generation.read_rounds(folder):
+        for one in done.asked:
+            if one.failure is not None:
+                yield {"step": one.step, "rule": "failed", "detail": one.failure, "request": one.number}
+        for entry in done.entries:
+            if entry.rejection is not None:
+                row = asdict(entry.rejection)
+                row["partner"] = names.get(row["partner"] or "", row["partner"])
+                yield {
+                    "step": entry.how, **row, "request": entry.request, "place": entry.place,
+                    **_shown(entry.task),
+                }  # fmt: skip
+
+
+def _shown(task: Task) -> dict[str, str | None]:
+    return {"type": task.type, "instruction": task.instruction, "input": task.input, "output": task.output}
+
+
+def _notes(config: GenerateConfig, prompts: generation.Prompts, refused: _Refused) -> tuple[str, ...]:
+    notes = [f"{count:,} rows of {place} could not be read" for place, count in refused.rows.items()]
+    if (
+        config.filters.language
+        and not generation.Filters(config.filters, config.language, prompts).tells_language
+    ):
+        notes.append(f"nothing tells {config.language} from other languages here: that filter let all pass")
+    return tuple(notes)

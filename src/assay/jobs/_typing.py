@@ -1,0 +1,309 @@
+"""The job that gives evaluation items their types, by a local classifier or a chat model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay import data, generation, llm, selection
+from assay.core import AssayError, Sample
+from assay.generation import TypeClassifier, TypedText, TypeQuality
+from assay.jobs._pools import PoolFiles
+from assay.plan import progress_bar
+from assay.view import new_table
+
+CHECKED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Untyped:
+    """Items that stay without a type for one reason."""
+
+    reason: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyReport:
+    """What was typed and by what; every row is typed before, typed now, untyped for a reason, or rejected.
+
+    ``stated`` is the classifier's quality on prompts left out of its fit, ``checked`` that against the types
+    which items of this file had before: the one to go by.  ``tokens`` and ``money`` are those of this run.
+    """
+
+    out: str
+    by: str
+    trained_on: str
+    sure: float
+    threshold: float | None
+    rows: int
+    rejected: int
+    before: int
+    typed: dict[str, int]
+    untyped: tuple[Untyped, ...]
+    stated: TypeQuality | None
+    checked: TypeQuality | None
+    saved: str | None
+    calls: int
+    cached: int
+    tokens: int
+    money: float | None
+
+    def __rich__(self) -> Any:
+        """Return counts by type, what is known of their accuracy, and what to do next."""
+        from rich.console import Group
+
+        now = sum(self.typed.values())
+        stay = sum(u.items for u in self.untyped)
+        head = (
+            f"{self.rows:,} rows: {self.before:,} had a type, {now:,} have one now, {stay:,} stay without, "
+            f"{self.rejected:,} were no samples. By {self.by}; trained on {self.trained_on}."
+        )
+        table = new_table("type", "typed now")
+        for name, count in self.typed.items():
+            table.add_row(name, f"{count:,}")
+        parts: list[Any] = [head, table] if self.typed else [head]
+        parts += [f"untyped, {u.reason}: {u.items:,}" for u in self.untyped]
+        for quality in (self.stated, self.checked):
+            if quality is not None:
+                parts += quality_parts(quality)
+        if self.checked is None:
+            parts.append(
+                "no item had a type before, so nothing is known of the accuracy on these: type some by hand "
+                "(`assay annotate`) and give them with --labels"
+            )
+        if self.overstated:
+            parts.append(f"warning: {self.overstated}")
+        if self.calls or self.cached:
+            money = "price unknown" if self.money is None else f"{self.money:.4g}"
+            parts.append(
+                f"{self.calls:,} calls, {self.cached:,} stored, {self.tokens:,} tokens, cost {money}"
+            )
+        saved = f"; classifier in {self.saved}" if self.saved else ""
+        parts.append(f"{self.out}{saved}; next: `assay evalset sample {self.out}`")
+        return Group(*parts)
+
+    @property
+    def overstated(self) -> str:
+        """What to say where the items do not bear out how sure the classifier was to be, or ""."""
+        if self.checked is None or self.threshold is None or self.checked.high >= self.sure:
+            return ""
+        return (
+            f"types were to be right in {self.sure:.0%} and are in {self.checked.accuracy:.0%} of the items "
+            "that had one: these are not like what the classifier learnt from; train one with --labels"
+        )
+
+
+def quality_parts(quality: TypeQuality) -> list[Any]:
+    """Return the words and tables of a classifier's quality."""
+    calibration = (
+        "" if quality.calibration_error is None else f", calibration error {quality.calibration_error:.3f}"
+    )
+    head = (
+        f"Accuracy on {quality.items:,} {quality.how}: {quality.accuracy:.3f} [{quality.low:.3f}, "
+        f"{quality.high:.3f}], macro F1 {quality.macro_f1:.3f}{calibration}; keyword rules "
+        f"{quality.rules:.3f}, the commonest type {quality.majority:.3f}."
+    )
+    table = new_table("type", "items", "precision", "recall")
+    for s in quality.per_type:
+        shown = ("–" if value is None else f"{value:.2f}" for value in (s.precision, s.recall))
+        table.add_row(s.type, f"{s.items:,}", *shown)
+    levels = [level for level in quality.levels if level.sure > 0]
+    told = "; ".join(
+        f"sure {x.sure:g}: {x.share:.0%} typed"
+        + ("" if x.accuracy is None else f", {x.accuracy:.0%} rightly")
+        for x in levels
+    )
+    return [head, table, *([told] if told else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was said of an item: its type or why there is none, and how probable."""
+
+    type: str | None
+    probability: float | None
+    reason: str = ""
+
+
+class _Local:
+    """A local classifier at a level of sureness."""
+
+    def __init__(self, model: TypeClassifier, name: str, sure: float) -> None:
+        self.model, self.by, self.threshold = model, name, model.threshold(sure)
+
+    def say(self, samples: Sequence[Sample]) -> dict[int, _Said]:
+        """Type what it can."""
+        found = self.model.classify([selection.prompt_of(s) for s in samples])
+        said = {}
+        for row, (sample, typing) in enumerate(zip(samples, found, strict=True)):
+            known = sample.language is None or sample.language in self.model.languages
+            if known and typing.probability >= self.threshold:
+                said[row] = _Said(typing.type, typing.probability)
+            else:
+                reason = "unsure" if known else f"the classifier has not learnt {sample.language}"
+                said[row] = _Said(None, typing.probability if known else None, reason)
+        return said
+
+
+def classify_items(
+    places: Sequence[str],
+    out: Path,
+    *,
+    labels: Sequence[str] = (),
+    classifier: Path | None = None,
+    chat: llm.ChatConfig | None = None,
+    sure: float = 0.9,
+    again: bool = False,
+    check: int = CHECKED,
+    save: Path | None = None,
+    prompts: Path | None = None,
+    calls: Path = Path(".assay/calls"),
+    quiet: bool = False,
+) -> ClassifyReport:
+    """Give the items of ``places`` types and write them to ``out``; what is not sure stays untyped.
+
+    By the shipped classifier; one trained on ``labels`` (typed samples) and saved; a saved ``classifier``; or
+    a chat model.  Items with a type keep it, unless ``again``; up to ``check`` of them that are not among the
+    labels are classified all the same, to see how often the two agree.
+    """
+    ways = [name for name, way in (("labels", labels), ("classifier", classifier), ("model", chat)) if way]
+    if len(ways) > 1:
+        raise AssayError(
+            "several ways to classify",
+            place=", ".join(f"--{w}" for w in ways),
+            expected="one of them, or none",
+        )
+    rejected = Counter[str]()
+    samples = list(PoolFiles(places, lambda row: rejected.update([row.reason])))
+    if not samples:
+        raise AssayError("nothing to classify", place=", ".join(places), value=dict(rejected) or None)
+    wanted = [row for row, sample in enumerate(samples) if again or sample.type is None]
+    checked = _to_check(samples, check, {generation.prompt_key(label) for label in PoolFiles(labels)})
+    rows = sorted({*wanted, *checked})
+    saved, spent, stated, trained_on, threshold = None, llm.Spent(), None, "", None
+    if chat is not None:
+        by, trained_on = f"the chat model {chat.model}", "what its makers trained it on"
+        said, spent = _by_chat(chat, [samples[row] for row in rows], prompts, calls, quiet=quiet)
+    else:
+        local, saved = _local(labels, classifier, sure, save or out.with_suffix(".classifier.safetensors"))
+        by, trained_on, stated, threshold = (
+            local.by,
+            local.model.trained_on,
+            local.model.quality,
+            local.threshold,
+        )
+        said = local.say([samples[row] for row in rows])
+    found = {row: said[place] for place, row in enumerate(rows)}
+    data.write_lines(_typed_rows(samples, {row: found[row] for row in wanted}, by), out)
+    types = Counter(found[row].type for row in wanted)
+    reasons = Counter(found[row].reason for row in wanted if found[row].type is None)
+    return ClassifyReport(
+        out=str(out),
+        by=by,
+        trained_on=trained_on,
+        sure=sure,
+        threshold=threshold,
+        rows=len(samples) + sum(rejected.values()),
+        rejected=sum(rejected.values()),
+        before=len(samples) - len(wanted),
+        typed={name: count for name, count in types.most_common() if name is not None},
+        untyped=tuple(Untyped(reason, count) for reason, count in reasons.most_common()),
+        stated=stated,
+        checked=_checked(samples, {row: found[row] for row in checked}),
+        saved=None if saved is None else str(saved),
+        calls=spent.calls,
+        cached=spent.cached,
+        tokens=spent.tokens_in + spent.tokens_out,
+        money=spent.money,
+    )
+
+
+def _to_check(samples: Sequence[Sample], most: int, learnt: Collection[str]) -> list[int]:
+    """Return rows that have a type and were not learnt from, drawn by their digests."""
+    rows = [
+        row
+        for row, sample in enumerate(samples)
+        if sample.type is not None and generation.prompt_key(sample) not in learnt
+    ]
+    order = selection.pick([samples[row].id for row in rows], "random")
+    return [rows[place] for place in order[:most].tolist()]
+
+
+def _local(
+    labels: Sequence[str], classifier: Path | None, sure: float, save: Path
+) -> tuple[_Local, Path | None]:
+    if labels:
+        model = train_types(labels)
+        local = _Local(model, f"a local classifier trained on {', '.join(labels)}", sure)
+        model.save(save)
+        return local, save
+    if classifier is not None:
+        return _Local(generation.load_classifier(classifier), f"the classifier {classifier}", sure), None
+    return _Local(generation.shipped(), "the classifier of the package", sure), None
+
+
+def train_types(labels: Sequence[str]) -> TypeClassifier:
+    """Train a classifier on the typed samples of files; samples without a type are passed over."""
+    typed = [sample for sample in PoolFiles(labels) if sample.type is not None]
+    texts = [
+        TypedText(selection.prompt_of(s), s.type or "", s.group or generation.prompt_key(s))
+        for s in {generation.prompt_key(s): s for s in typed}.values()
+    ]
+    languages = sorted({s.language for s in typed if s.language})
+    return generation.train_on_labels(texts, languages=languages, name=", ".join(labels))
+
+
+def _by_chat(
+    chat: llm.ChatConfig, samples: Sequence[Sample], prompts: Path | None, calls: Path, *, quiet: bool
+) -> tuple[dict[int, _Said], llm.Spent]:
+    said: dict[int, _Said] = {}
+    with llm.open_chat(chat, calls=calls) as door, progress_bar("classify", quiet=quiet) as advance:
+        for row, found in generation.ask_types(door, chat, samples, prompts=prompts, advance=advance):
+            if isinstance(found, str):
+                said[row] = _Said(found, None)
+            else:
+                reason = (
+                    "no reply names one type" if found.kind == "malformed" else f"{found.kind} by the model"
+                )
+                said[row] = _Said(None, None, "the budget ended" if found.kind == "budget" else reason)
+        return said, door.spent
+
+
+def _typed_rows(samples: Sequence[Sample], said: Mapping[int, _Said], by: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all samples, those of new types with who says so and how sure."""
+    for row, sample in enumerate(samples):
+        found = said.get(row)
+        if found is None:
+            yield generation.item_row(sample)
+            continue
+        told: dict[str, Any] = {"by": by}
+        if found.probability is not None:
+            told["probability"] = round(found.probability, 4)
+        if found.reason:
+            told["reason"] = found.reason
+        yield generation.item_row(dataclasses.replace(sample, type=found.type), typing=told)
+
+
+def _checked(samples: Sequence[Sample], said: Mapping[int, _Said]) -> TypeQuality | None:
+    """Compare with the types that were there; items on which nothing was said count as untyped, not wrong."""
+    rows = [row for row, found in said.items() if found.type is not None]
+    if not rows:
+        return None
+    likely = [said[row].probability for row in rows]
+    known = [p for p in likely if p is not None]
+    untyped = len(said) - len(rows)
+    left = f" ({untyped:,} more stay untyped)" if untyped else ""
+    quality = generation.measure_types(
+        [samples[row].type or "" for row in rows],
+        [said[row].type or "" for row in rows],
+        [selection.prompt_of(samples[row]) for row in rows],
+        how=f"items that had a type before{left}",
+        confidence=known if len(known) == len(rows) else None,
+    )
+    # Thresholds chosen on the items themselves would promise too much.
+    return dataclasses.replace(quality, levels=())

@@ -1,0 +1,136 @@
+"""Items and answers to judgements: exact checkers, reference metrics, chat models; and what these are worth.
+
+``ask_all`` scores answers with a chat model by the rubric of their type; ``compare_all`` sets two answers
+beside each other.  ``agreement``, ``length_bias``, ``position_bias`` and ``ppi_mean`` hold a judge against
+people; ``judge_noise``, ``choose_repeats`` and ``items_wanted`` say what to ask for.
+"""
+
+from assay.judging._agree import (
+    Agreement,
+    Interval,
+    LengthBias,
+    PositionBias,
+    agreement,
+    cohen_kappa,
+    length_bias,
+    partial_spearman,
+    position_bias,
+)
+from assay.judging._alpha import Alpha, Level, krippendorff_alpha
+from assay.judging._ask import (
+    ALARM,
+    JudgeConfig,
+    Judged,
+    Mode,
+    ask_all,
+    estimate,
+    read,
+    requests,
+    rubric_for,
+    version,
+)
+from assay.judging._calibrate import Label, PeopleDifference, TypeCalibration, calibrate, people_differences
+from assay.judging._expected import Expected, expected_score
+from assay.judging._inspect import judge_task, write_log
+from assay.judging._judge import CHECKER, METRICS, Judgement, Summary, default_method, judge, summarise
+from assay.judging._metrics import chrf, exact_match, rouge_l
+from assay.judging._paired import PairedDifference, compare_judgements
+from assay.judging._pairs import (
+    PairSummary,
+    Preference,
+    compare_all,
+    pair_requests,
+    read_pair,
+    summarise_pairs,
+)
+from assay.judging._parse import Better, Scale, Unparsed, parse_better, parse_pair, parse_score
+from assay.judging._power import (
+    PILOT_ITEMS,
+    PILOT_REPEATS,
+    JudgeNoise,
+    RepeatChoice,
+    choose_repeats,
+    items_wanted,
+    judge_noise,
+    paired_sd,
+    visible_effect,
+)
+from assay.judging._ppi import LABELS_WANTED, PpiMean, ppi_mean
+from assay.judging._rubric import GENERAL, Anchor, Rubric, Rubrics, language_for, question, rubrics
+
+__all__ = [
+    "ALARM",
+    "CHECKER",
+    "GENERAL",
+    "LABELS_WANTED",
+    "METRICS",
+    "PILOT_ITEMS",
+    "PILOT_REPEATS",
+    "Agreement",
+    "Alpha",
+    "Anchor",
+    "Better",
+    "Expected",
+    "Interval",
+    "JudgeConfig",
+    "JudgeNoise",
+    "Judged",
+    "Judgement",
+    "Label",
+    "LengthBias",
+    "Level",
+    "Mode",
+    "PairSummary",
+    "PairedDifference",
+    "PeopleDifference",
+    "PositionBias",
+    "PpiMean",
+    "Preference",
+    "RepeatChoice",
+    "Rubric",
+    "Rubrics",
+    "Scale",
+    "Summary",
+    "TypeCalibration",
+    "Unparsed",
+    "agreement",
+    "ask_all",
+    "calibrate",
+    "choose_repeats",
+    "chrf",
+    "cohen_kappa",
+    "compare_all",
+    "compare_judgements",
+    "default_method",
+    "estimate",
+    "exact_match",
+    "expected_score",
+    "items_wanted",
+    "judge",
+    "judge_noise",
+    "judge_task",
+    "krippendorff_alpha",
+    "language_for",
+    "length_bias",
+    "pair_requests",
+    "paired_sd",
+    "parse_better",
+    "parse_pair",
+    "parse_score",
+    "partial_spearman",
+    "people_differences",
+    "position_bias",
+    "ppi_mean",
+    "question",
+    "read",
+    "read_pair",
+    "requests",
+    "rouge_l",
+    "rubric_for",
+    "rubrics",
+    "summarise",
+    "summarise_pairs",
+    "version",
+    "visible_effect",
+    "write_log",
+]

@@ -1,0 +1,34 @@
+"""Cleaning and selection: which samples to keep, each with a reason."""
+
+from assay.selection._bm25 import Bm25Index
+from assay.selection._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clean
+from assay.selection._evaluation import Match, alike, holding, prompt_of
+from assay.selection._near import near_duplicates
+from assay.selection._novel import NearIndex, NoveltyIndex, novel
+from assay.selection._pick import SCORE_SELECTIONS, SELECTIONS, VECTOR_SELECTIONS, length_classes, pick, shift
+from assay.selection._similar import similar
+
+__all__ = [
+    "RULES",
+    "SCORE_SELECTIONS",
+    "SELECTIONS",
+    "VECTOR_SELECTIONS",
+    "Alarm",
+    "Bm25Index",
+    "CleanRules",
+    "Cleaned",
+    "Match",
+    "NearIndex",
+    "NoveltyIndex",
+    "Receipt",
+    "alike",
+    "clean",
+    "holding",
+    "length_classes",
+    "near_duplicates",
+    "novel",
+    "pick",
+    "prompt_of",
+    "shift",
+    "similar",
+]

@@ -1,0 +1,148 @@
+"""Selection: an order of the pool whose every prefix is a selection, so that rungs are nested."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.core import AssayError, SelectionRule
+from assay.selection._diverse import by_tags, by_target, clusters, facility_location, k_center, score_first
+from assay.selection._similar import Rows, Vectors
+
+T = TypeVar("T")
+
+SELECTIONS: tuple[str, ...] = get_args(SelectionRule)
+"""By score from the best or worst; at random; in turn over groups (balanced: each at random; quota: each by
+score) or over clusters of embeddings; DEITA's score first with a limit of likeness; k-center; facility
+location; QDIT, facility location with score; in turn by the likeness to target samples; by new tags."""
+
+VECTOR_SELECTIONS = ("clusters", "deita", "k_center", "facility", "qdit", "target")
+"""Those that compare embeddings."""
+
+SCORE_SELECTIONS = ("top", "bottom", "quota", "deita", "qdit")
+"""Those that need a score; clusters and tags take one where there is one."""
+
+
+def pick(
+    ids: Sequence[str],
+    rule: str,
+    *,
+    n: int | None = None,
+    score: Sequence[float] | NDArray[np.float64] | None = None,
+    groups: Sequence[str] | None = None,
+    vectors: Vectors | None = None,
+    targets: Vectors | None = None,
+    tags: Sequence[frozenset[str]] | None = None,
+    seed: int = 0,
+) -> Rows:
+    """Return all row numbers in the order of selection; every prefix up to ``n`` is a selection.
+
+    ``score``: higher is better; rows without one (NaN) come last, whichever end is taken.  ``groups``:
+    source, language or type of each row; ``balanced`` and ``quota`` take one row of each group in turn.
+    ``vectors``: unit embeddings [rows, d]; ``targets`` [targets, d] those of the target samples.  Selections
+    that are costly order ``n`` rows (None: all); the others follow at random.  Ties and random order follow
+    sha256 of seed and id, so they depend on what samples say, not on where they stood.
+    """
+    if rule not in SELECTIONS:
+        raise AssayError("no such selection", value=rule, expected="one of " + ", ".join(SELECTIONS))
+    chance = np.array([_draw(seed, sample) for sample in ids], np.uint64)
+    drawn = np.argsort(chance, kind="stable").astype(np.int64)
+    if rule == "random":
+        return drawn
+    if rule == "balanced":
+        return _in_turn(drawn, _needed(groups, "groups", rule))
+    order = drawn
+    if score is not None or rule in SCORE_SELECTIONS:
+        values = np.asarray(_needed(score, "score", rule), np.float64)
+        if len(values) != len(ids):
+            raise AssayError("scores of another number of rows", value=len(values), expected=str(len(ids)))
+        scored = int((~np.isnan(values)).sum())
+        if n is not None and n > scored and rule in SCORE_SELECTIONS:
+            raise AssayError(
+                "too few samples have a score", value=f"{scored:,} of {len(ids):,}",
+                expected=f"at least {n:,}",
+                hint="`assay score` says why values are missing: take fewer, or another indicator",
+            )  # fmt: skip
+        better = np.where(np.isnan(values), -np.inf, -values if rule == "bottom" else values)
+        order = np.lexsort((chance, -better)).astype(np.int64)
+    if rule in ("top", "bottom"):
+        return order
+    if rule == "quota":
+        return _in_turn(order, _needed(groups, "groups", rule))
+    if rule == "tags":
+        return by_tags(_needed(tags, "tags", rule), order)
+    first = _by_vectors(rule, _needed(vectors, "vectors", rule), order, n or len(ids), targets, seed)
+    rest = np.setdiff1d(drawn, first, assume_unique=True)
+    return np.concatenate([first, rest[np.argsort(chance[rest], kind="stable")]])
+
+
+def _by_vectors(rule: str, vectors: Vectors, order: Rows, n: int, targets: Vectors | None, seed: int) -> Rows:
+    if rule == "deita":
+        return score_first(vectors, order, n)
+    if rule == "k_center":
+        return k_center(vectors, int(order[0]), n)
+    if rule == "target":
+        return by_target(vectors, _needed(targets, "target samples", rule), n)
+    if rule == "clusters":
+        return _in_turn(order, clusters(vectors, max(2, int(np.sqrt(len(vectors) / 2))), seed=seed))
+    rank = np.empty(len(order))
+    rank[order] = np.linspace(1, 0, len(order))
+    return facility_location(vectors, n, rank if rule == "qdit" else None, seed=seed)
+
+
+def _needed(value: T | None, name: str, rule: str) -> T:
+    if value is None:
+        raise AssayError("the selection lacks what it selects by", value=rule, expected=name)
+    return value
+
+
+def _draw(seed: int, sample: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{sample}".encode()).digest()[:8])
+
+
+def _in_turn(order: Rows, groups: Sequence[str]) -> Rows:
+    """Take one row of every group in turn, each group in the given order, until all are empty."""
+    waiting: dict[str, deque[int]] = defaultdict(deque)
+    for row in order.tolist():
+        waiting[groups[row]].append(row)
+    turns = deque(waiting.values())
+    taken = []
+    while turns:
+        group = turns.popleft()
+        taken.append(group.popleft())
+        if group:
+            turns.append(group)
+    return np.array(taken, np.int64)
+
+
+def shift(
+    lengths: Sequence[int], groups: Mapping[str, Sequence[str]], rows: Rows
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Return what a selection changed against its pool: (in the pool, in the selection).
+
+    ``length``: median and 90th percentile of the lengths; for each kind of group, the share of each name.
+    """
+    sizes = np.asarray(lengths, np.float64)
+    found: dict[str, dict[str, tuple[float, float]]] = {
+        "length": {
+            name: (float(np.quantile(sizes, q)), float(np.quantile(sizes[rows], q)))
+            for name, q in (("median", 0.5), ("p90", 0.9))
+        }
+    }
+    for kind, names in groups.items():
+        values, places = np.unique(np.asarray(names, object).astype(str), return_inverse=True)
+        whole = np.bincount(places, minlength=len(values)) / len(places)
+        part = np.bincount(places[rows], minlength=len(values)) / len(rows)
+        found[kind] = {str(v): (float(a), float(b)) for v, a, b in zip(values, whole, part, strict=True)}
+    return found
+
+
+def length_classes(lengths: Sequence[float] | NDArray[np.float64], count: int = 40) -> list[str]:
+    """Return equally large classes of length, by rank: groups whose quota keeps the length of the pool."""
+    ranks = np.argsort(np.argsort(lengths, kind="stable"), kind="stable")
+    return [str(rank * count // len(ranks)) for rank in ranks.tolist()]

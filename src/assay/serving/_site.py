@@ -1,0 +1,198 @@
+"""The application: OpenAI's protocol for programs, studies and a chat for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from assay import web
+from assay.serving._api import openai_routes
+from assay.serving._door import Door
+from assay.serving._files import HEADERS, KINDS, find_file
+from assay.serving._models import Models
+from assay.serving._protocol import RefusedError
+from assay.serving._values import Library
+from assay.serving._words import Words
+
+_STATIC = {"base.css": "assay.web", "chat.css": "assay.serving", "chat.js": "assay.serving"}
+_THEMES = ("auto", "dark", "light")
+_MONTH = 30 * 86400
+
+
+async def _posted(request: Request) -> dict[str, str]:
+    """Return the text fields of a form."""
+    form = await request.form(max_files=0, max_fields=10)
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+Posted = Annotated[dict[str, str], Depends(_posted)]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything a page needs besides the request."""
+
+    library: Library
+    door: Door
+    pages: Any
+    language: str | None
+
+    def words(self, request: Request) -> Words:
+        """Return the interface text: as chosen, as the server was told, or as the browser prefers."""
+        chosen = request.cookies.get("assay_language", "")
+        if chosen in web.LANGUAGES:
+            return Words(chosen)
+        return Words(self.language or web.preferred(request.headers.get("accept-language", "")))
+
+    def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        """Render a page."""
+        theme = request.cookies.get("assay_theme")
+        text = self.pages.get_template(template).render(
+            w=self.words(request), theme=theme if theme in _THEMES else "auto", here=request.url.path,
+            logged=self.door.page(request.cookies), csrf=self.door.csrf, **values,
+        )  # fmt: skip
+        return HTMLResponse(text, status)
+
+    def must(self, request: Request, posted: dict[str, str]) -> None:
+        """Refuse a form that is not from a page of somebody who is logged in."""
+        if not self.door.page(request.cookies):
+            raise HTTPException(401)
+        if not self.door.own(posted.get("csrf", "")):
+            raise HTTPException(403)
+
+
+def build_app(library: Library, door: Door, hosts: frozenset[str], language: str | None = None) -> FastAPI:
+    """Return the application; ``hosts`` are the names that it may be addressed by."""
+    site = Site(library, door, _templates(), language)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(web.Guard, hosts=hosts)
+    web.static(app, _STATIC)
+    app.include_router(openai_routes(library, Models(library.open), door))
+    _doors(app, site)
+    _pages(app, site)
+    _errors(app, site)
+    return app
+
+
+def _templates() -> Any:
+    from importlib.resources import files
+
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = str(files("assay.serving") / "templates")
+    made = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters["place"] = lambda path: quote(path, safe="/")
+    made.filters["query"] = lambda text: quote(text, safe="")
+    return made
+
+
+def _doors(app: FastAPI, site: Site) -> None:
+    """Log in and out, choose language and colours."""
+
+    @app.get("/login")
+    def show_login(request: Request, token: str = "") -> Response:
+        bad = bool(token) and not site.door.opens(token)
+        status = 403 if bad else 200
+        return site.page(request, "login.jinja", status, token="" if bad else token, bad=bad)
+
+    @app.post("/login")
+    def log_in(request: Request, posted: Posted) -> Response:
+        if not site.door.opens(posted.get("token", "").strip()):
+            return site.page(request, "login.jinja", 403, token="", bad=True)
+        response = RedirectResponse("/", 303)
+        # Lax: a report, which is shown in a sandbox of its own, may lead to other pages.
+        response.set_cookie(
+            site.door.cookie, site.door.session, max_age=_MONTH, httponly=True, samesite="lax"
+        )
+        return response
+
+    @app.post("/logout")
+    def log_out(request: Request, posted: Posted) -> Response:
+        site.must(request, posted)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(site.door.cookie, httponly=True, samesite="lax")
+        return response
+
+    @app.post("/choose")
+    def choose(request: Request, posted: Posted) -> Response:
+        site.must(request, posted)
+        language, theme = posted.get("language"), posted.get("theme")
+        if language not in (None, *web.LANGUAGES) or theme not in (None, *_THEMES):
+            raise HTTPException(422)
+        response = RedirectResponse(web.local(posted.get("back", "/")), 303)
+        for name, value in (("assay_language", language), ("assay_theme", theme)):
+            if value is not None:
+                response.set_cookie(name, value, max_age=_MONTH, httponly=True, samesite="lax")
+        return response
+
+
+def _pages(app: FastAPI, site: Site) -> None:
+    """Studies, their files, and the chat."""
+
+    def closed(request: Request) -> Response | None:
+        return None if site.door.page(request.cookies) else RedirectResponse("/login", 303)
+
+    @app.get("/")
+    def studies(request: Request) -> Response:
+        if (refused := closed(request)) is not None:
+            return refused
+        rows = site.library.studies(site.words(request).language)
+        at = str(request.base_url) + "v1"
+        return site.page(request, "studies.jinja", rows=rows, given=site.library.given, endpoint=at)
+
+    @app.get("/runs/{path:path}")
+    def file(request: Request, path: str) -> Response:
+        if (refused := closed(request)) is not None:
+            return refused
+        found = find_file(site.library.runs, path)
+        if found is None:
+            raise HTTPException(404)
+        return FileResponse(found, media_type=KINDS[found.suffix], headers=HEADERS)
+
+    @app.get("/chat")
+    def chat(request: Request, model: str = "", beside: str = "") -> Response:
+        if (refused := closed(request)) is not None:
+            return refused
+        groups = {row.name: row.models for row in site.library.studies("en") if row.models}
+        names = [*site.library.given, *(name for names in groups.values() for name in names)]
+        return site.page(
+            request, "chat.jinja", given=site.library.given, groups=groups,
+            model=model if model in names else next(iter(names), ""),
+            beside=beside if beside in names else "",
+        )  # fmt: skip
+
+
+def _errors(app: FastAPI, site: Site) -> None:
+    from fastapi.exceptions import RequestValidationError
+
+    def answer(request: Request, status: int) -> Response:
+        if request.url.path.startswith("/v1/"):
+            said = RefusedError(status, site.words(request)(f"error.{status}"))
+            return JSONResponse(said.body, status)
+        return site.page(request, "error.jinja", status, text=site.words(request)(f"error.{status}"))
+
+    @app.exception_handler(RefusedError)
+    def refused(request: Request, error: RefusedError) -> Response:
+        waits = {"retry-after": "2"} if error.status == 429 else None
+        return JSONResponse(error.body, error.status, headers=waits)
+
+    @app.exception_handler(HTTPException)
+    def failed(request: Request, error: HTTPException) -> Response:
+        known = (401, 403, 404, 422)
+        return answer(request, error.status_code if error.status_code in known else 404)
+
+    @app.exception_handler(RequestValidationError)
+    def bad_address(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, 404)
+
+    @app.exception_handler(500)
+    def broken(request: Request, error: Exception) -> Response:
+        return answer(request, 500)

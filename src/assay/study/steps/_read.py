@@ -1,0 +1,204 @@
+"""Read the evaluation set and the pool: every row kept or rejected with a reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay import data, indicators, selection
+from assay.core import AssayError, DataSummary, Sample, SourceRow
+from assay.data import testbed
+from assay.plan import StepContext
+
+REJECTED = "rejected.jsonl"
+SUMMARY = "summary.json"
+
+
+class Tally:
+    """Counts of what a reading kept, rejected and dropped."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.types: Counter[str] = Counter()
+        self.languages: Counter[str] = Counter()
+        self.sources: Counter[str] = Counter()
+        self.lengths: list[int] = []
+        self.rows: list[SourceRow] = []
+        self.seen: set[str] = set()
+        self.decontaminated = 0
+
+    def keep(self, sample: Sample) -> None:
+        """Count a kept sample."""
+        self.types[sample.type or "untyped"] += 1
+        self.languages[sample.language or "unknown"] += 1
+        self.sources[sample.source or "unnamed"] += 1
+        self.lengths.append(len(sample.answer or ""))
+
+    def summary(self) -> DataSummary:
+        """Return the frozen counts."""
+        marks = {"min": 0.0, "p10": 0.1, "p50": 0.5, "p90": 0.9, "max": 1.0}
+        lengths = np.asarray(self.lengths or [0])
+        return DataSummary(
+            sources=tuple(self.rows),
+            samples=sum(self.types.values()),
+            by_type=dict(self.types.most_common()),
+            by_language=dict(self.languages.most_common()),
+            by_source=dict(self.sources.most_common()),
+            length_quantiles={name: float(np.quantile(lengths, q)) for name, q in marks.items()},
+            decontaminated=self.decontaminated,
+        )
+
+
+def read_evaluation(context: StepContext) -> None:
+    """Read the evaluation set: every prompt once, with its reference or checker where there is one."""
+    tally = Tally()
+    samples = map(_typed, _unique(_read(context, tally, split="eval"), tally))
+    data.write_dataset(_counted(samples, tally), context.out / "dataset")
+    _finish(context.out, tally, "evaluation")
+
+
+def read_pool(context: StepContext) -> None:
+    """Read the pool, drop exact duplicates, and drop samples that hold a prompt of the evaluation set."""
+    tally = Tally()
+    staging = context.out / "scratch" / "pool"
+    samples = _unique(_read(context, tally, split="train"), tally)
+    data.write_dataset(_learnable(samples, context.out / REJECTED), staging)
+    held = _contaminated(context, data.Dataset(staging))
+    tally.decontaminated = len(held)
+    with (context.out / REJECTED).open("a", encoding="utf-8") as report:
+        for row in held.values():
+            report.write(json.dumps(row, ensure_ascii=False) + "\n")
+    kept = (sample for row, sample in enumerate(data.Dataset(staging)) if row not in held)
+    data.write_dataset(_counted(kept, tally), context.out / "dataset")
+    _finish(context.out, tally, "pool")
+
+
+def _contaminated(context: StepContext, pool: data.Dataset) -> dict[int, dict[str, Any]]:
+    """Return the rows that hold a prompt of an evaluation set, each with what is told of it."""
+    rules, where = context.config["decontaminate"], context.where
+    items = _items(context)
+    tools = indicators.Tools(indicators.Models(embedder=where["embedder"], cache=Path(where["cache"])))
+    prompts = tools.embed(map(selection.prompt_of, pool))
+    found = selection.alike(prompts, tools.embed(map(selection.prompt_of, items)), rules["alike"])
+    hashes = data.hashed(map(selection.prompt_of, pool))
+    found |= selection.holding(hashes, items, rules["contained"])
+    return {
+        row: {"place": sample.origin, "reason": f"evaluation: {found[row].detail}",
+              "item": items[found[row].item].origin, "score": round(found[row].score, 4)}
+        for row, sample in enumerate(pool) if row in found
+    }  # fmt: skip
+
+
+def _items(context: StepContext) -> list[Sample]:
+    """Return the items of all evaluation sets; none may be in two, or a search would report on itself."""
+    items: list[Sample] = []
+    seen: dict[str, tuple[str, str]] = {}
+    for name in sorted(name for name in context.inputs if name.startswith("evaluation")):
+        for item in data.Dataset(context.inputs[name] / "dataset"):
+            own, other = seen.setdefault(selection.prompt_of(item), (name, item.origin))
+            if own != name:
+                raise AssayError(
+                    "an item is in two evaluation sets", place=item.origin, value=other,
+                    expected="sets apart: to fit on, to search on, to report on",
+                    hint="`assay evalset split` makes them",
+                )  # fmt: skip
+            items.append(item)
+    return items
+
+
+def _typed(sample: Sample) -> Sample:
+    """Return the item with a type: its own, or the name of its data set, so that sets stay apart."""
+    return sample if sample.type else dataclasses.replace(sample, type=sample.source or "untyped")
+
+
+def _learnable(samples: Iterable[Sample], rejected: Path) -> Iterator[Sample]:
+    with rejected.open("a", encoding="utf-8") as report:
+        for sample in samples:
+            if sample.answer:
+                yield sample
+            else:
+                row = {"place": sample.origin, "reason": "no answer to learn from"}
+                report.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _counted(samples: Iterable[Sample], tally: Tally) -> Iterator[Sample]:
+    for sample in samples:
+        tally.keep(sample)
+        yield sample
+
+
+def _finish(out: Path, tally: Tally, what: str) -> None:
+    summary = tally.summary()
+    if not summary.samples:
+        raise AssayError(
+            f"the {what} holds no usable sample",
+            place=what,
+            value={row.place: f"{row.rejected} of {row.rows} rows rejected" for row in summary.sources},
+            hint="`assay data inspect FILE` shows each rejected row with its reason",
+        )
+    data.write_json(out / SUMMARY, dataclasses.asdict(summary))
+
+
+def _unique(samples: Iterable[tuple[int, Sample]], tally: Tally) -> Iterator[Sample]:
+    for row, sample in samples:
+        if sample.id in tally.seen:
+            counts = tally.rows[row]
+            tally.rows[row] = dataclasses.replace(
+                counts, kept=counts.kept - 1, duplicates=counts.duplicates + 1
+            )
+            continue
+        tally.seen.add(sample.id)
+        yield sample
+
+
+def _read(context: StepContext, tally: Tally, split: testbed.Split) -> Iterator[tuple[int, Sample]]:
+    """Yield (index of the source row, sample), writing rejected rows to their report."""
+    if "testbed" in context.config:
+        settings = dict(context.config["testbed"])
+        n, place = int(settings.pop("samples")), f"testbed ({split})"
+        tally.rows.append(SourceRow(place, "generated by the testbed", n, n, 0, 0, ""))
+        for planted in testbed.generate(n, split=split, **_testbed(settings)):
+            yield 0, planted.sample
+        return
+    with (context.out / REJECTED).open("w", encoding="utf-8") as report:
+
+        def reject(row: data.Rejected) -> None:
+            report.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+
+        yield from iterate(context.config, context.where, tally, reject, context.progress)
+
+
+def iterate(
+    config: Mapping[str, Any],
+    where: Mapping[str, str],
+    tally: Tally,
+    reject: Callable[[data.Rejected], None],
+    progress: Callable[[float, float, str], None] = lambda done, total, unit: None,
+) -> Iterator[tuple[int, Sample]]:
+    """Yield (index of the source row, sample) of all files, counting rows and handing on the rejected."""
+    files = config["files"]
+    for index, entry in enumerate(files):
+        reading = data.read(where[f"file/{index}"])
+        detected = f"{reading.detection.format}: {reading.detection.why}"
+        tally.rows.append(SourceRow(entry["name"], detected, 0, 0, 0, 0, entry["digest"]))
+        for row in reading:
+            counts = tally.rows[index]
+            if isinstance(row, Sample):
+                tally.rows[index] = dataclasses.replace(counts, rows=counts.rows + 1, kept=counts.kept + 1)
+                yield index, row
+            else:
+                tally.rows[index] = dataclasses.replace(
+                    counts, rows=counts.rows + 1, rejected=counts.rejected + 1
+                )
+                reject(row)
+        progress(index + 1, len(files), "file")
+
+
+def _testbed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}

@@ -1,0 +1,38 @@
+"""Score every sample of the pool with one indicator or rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from assay import data, indicators
+from assay.core import Sample
+from assay.plan import StepContext
+
+
+def models_of(where: Mapping[str, Any]) -> indicators.Models:
+    """Return the models of a step from their places."""
+
+    def samples(places: list[str]) -> tuple[Sample, ...]:
+        return tuple(row for place in places for row in data.read(place) if isinstance(row, Sample))
+
+    plain = {name: where[name] for name in ("base", "embedder", "second", "reward", "dialog", "neighbour")}
+    target, reference = samples(where["target"]), samples(where["reference"])
+    return indicators.Models(**plain, target=target, reference=reference, cache=Path(where["cache"]))
+
+
+def score_pool(context: StepContext) -> None:
+    """Measure one indicator or rule of every sample of the pool."""
+    dataset = data.Dataset(context.inputs["pool"] / "dataset")
+
+    def watch(done: int) -> None:
+        context.progress(done, len(dataset), "sample")
+
+    indicators.score(
+        dataset,
+        context.out / "scores.parquet",
+        [context.where["by"]],
+        models=models_of(context.where),
+        watch=watch,
+    )

@@ -1,0 +1,83 @@
+"""Numbers as people read them: real minus signs, thousands separators, short sizes."""
+
+from __future__ import annotations
+
+from assay.view._words import Words
+
+MINUS = "\u2212"
+DASH = "–"
+
+KEY_DIGITS = 12
+"""How much of a run key is shown; the whole key is in its title."""
+
+
+def integer(value: float) -> str:
+    """Return a whole number with thousands separators: ``12,500``."""
+    return f"{round(value):,}".replace("-", MINUS)
+
+
+def short(value: float) -> str:
+    """Return a size in few characters: ``100``, ``1k``, ``2.5k``, ``10M``."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def number(value: float) -> str:
+    """Return a measured value with three decimals, fewer where it is large."""
+    digits = 3 if abs(value) < 100 else 1
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign: ``+0.021``, ``−0.003``, ``0.000``."""
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", MINUS)
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of differences: ``[+0.008, +0.035]``."""
+    return f"[{signed(low)}, {signed(high)}]"
+
+
+def probability(value: float) -> str:
+    """Return a probability with two decimals; what rounds to 0 or 1 is shown as a bound."""
+    if value > 0.99:
+        return "> 0.99"
+    return "< 0.01" if value < 0.01 else f"{value:.2f}"
+
+
+def percent(part: float, whole: float) -> str:
+    """Return ``part`` as a percentage of ``whole``, or a dash where there is no whole."""
+    return DASH if whole <= 0 else f"{100 * part / whole:.0f} %"
+
+
+def duration(seconds: float, words: Words) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 90:
+        return words("unit.seconds", n=f"{seconds:.3g}")
+    if seconds < 5400:
+        return words("unit.minutes", n=f"{seconds / 60:.3g}")
+    return words("unit.hours", n=f"{seconds / 3600:,.1f}")
+
+
+def short_key(key: str) -> str:
+    """Return the part of a run key that is shown, or a dash for none."""
+    return key[:KEY_DIGITS] or DASH
+
+
+def plain(value: object) -> str:
+    """Return a setting's value as text: numbers without noise, a dash for None."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return integer(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def clean(text: str) -> str:
+    """Return text that every encoder takes: lone surrogates and NULs become U+FFFD."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -1,0 +1,199 @@
+"""The report as one HTML file that needs nothing else: no network, no fonts, no outside scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
+from assay.view import _format
+from assay.view._charts import bar, cost_bars, traces, whisker
+from assay.view._export_words import export_names
+from assay.view._findings import findings
+from assay.view._index import Index, evaluation_only, index, pairs
+from assay.view._panel import Domain, Panel, domain, draw, symbols
+from assay.view._says import answer_text, next_text, reason_text, study_notes
+from assay.view._svg import Svg
+from assay.view._words import CATALOGUES, Words, words
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+GLYPHS = {
+    "rising": "↗",
+    "plateau": "→",
+    "falling": "↘",
+    "undecided": "?",
+    "refused": "×",
+    "better": "+",
+    "worse": _format.MINUS,
+    "as good": "=",
+}
+
+
+def render_html(result: StudyResult) -> str:
+    """Return the report as one HTML file, in the result's language.
+
+    All text from data is escaped, and the page's Content-Security-Policy allows only its own style sheet
+    and script, by their digests.
+    """
+    view = _View(result)
+    css, js = part("report.css"), part("report.js")
+    template = environment().get_template("report.html.jinja")
+    return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=policy(css, js)))
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the template engine: everything is escaped, and an unknown name is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("assay.view"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def part(name: str) -> str:
+    """Return a package file without what an inline element cannot hold."""
+    from importlib.resources import files
+
+    return (files("assay.view") / "templates" / name).read_text(encoding="utf-8")
+
+
+def policy(css: str, js: str) -> str:
+    """Return the Content-Security-Policy that allows this style sheet and script alone."""
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
+    style, script = digests
+    return (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+class _View:
+    """What the templates may name: the result, its arrangement, interface text and drawing functions."""
+
+    def __init__(self, result: StudyResult) -> None:
+        self.result = result
+        self.w: Words = words(result.language)
+        self.found: Index = index(result)
+        self.shared = domain(self.found, "score", self.found.types)
+
+    def names(self) -> dict[str, Any]:
+        """Return everything by the name that the templates use."""
+        result = self.result
+        sheets: dict[str, list[Any]] = {}
+        for sheet in result.answers:
+            sheets.setdefault(sheet.type, []).append(sheet)
+        return {
+            "result": result,
+            "w": self.w,
+            "found": self.found,
+            "f": _format,
+            "labels": CATALOGUES[result.language],
+            "glyphs": GLYPHS,
+            "dash_text": _format.DASH,
+            "findings": findings(result, self.found.headline, self.w),
+            "answer": answer_text(result, self.w),
+            "own_notes": study_notes(result, self.w),
+            "largest": max((run.n_train for run in result.runs), default=0),
+            "symbols": symbols(),
+            "sheets_by_type": sheets,
+            "trace_charts": self.trace_charts(),
+            "cost_bars": cost_bars(result.cost.trained_samples, result.cost.independent_samples, self.w),
+            "evaluation_only": evaluation_only(result),
+            **{f.__name__: f for f in (bar, whisker, pairs, keys, difference_reach)},
+            **{
+                f.__name__: f for f in (self.draw, self.panel_exists, self.reach, self.unsatisfied, self.clip)
+            },
+            **export_names(self.w),
+            "point_count": self.point_count,
+            "reason": self.reason,
+            "next_runs": self.next_runs,
+        }
+
+    def draw(self, kind: str, metric: str, width: float, height: float) -> Svg:
+        """Return the panel of one type and metric."""
+        verdicts = []
+        for arm in self.found.arms:
+            curve = self.found.curves.get((kind, arm, metric))
+            if curve:
+                word = curve.verdict.word if curve.verdict else "refused"
+                shown = self.w.verdict(word)
+                verdicts.append(self.w("curves.aria.verdict", arm=self.w.arm(arm), word=shown))
+        label = self.w(
+            "curves.aria", metric=self.w.metric(metric), type=self.w.type(kind), verdicts=" ".join(verdicts)
+        )
+        return draw(Panel(kind, metric, width, height), self._domain(kind, metric), self.found, self.w, label)
+
+    def _domain(self, kind: str, metric: str) -> Domain:
+        """Return the axes: scores share theirs, so that types can be compared; losses do not."""
+        return self.shared if metric == "score" else domain(self.found, metric, (kind,))
+
+    def panel_exists(self, kind: str, metric: str) -> bool:
+        """Say whether anything was measured or fitted."""
+        return bool(self.found.points.get((kind, metric))) or any(
+            (kind, arm, metric) in self.found.curves for arm in self.found.arms
+        )
+
+    def reach(self, arm: str) -> float:
+        """Return the largest absolute gain of an arm's verdicts, for the edge of their whiskers."""
+        curves = (c for (_, a, m), c in self.found.curves.items() if a == arm and m == self.found.headline)
+        ends = (abs(v) for c in curves if c.verdict for v in (c.verdict.gain_low, c.verdict.gain_high))
+        return max(ends, default=1.0) or 1.0
+
+    def unsatisfied(self, curve: CurveResult) -> str:
+        """Return why a curve has no size at which it is satisfied."""
+        if curve.refused is not None:
+            return self.w("missing.refused", reason=self.w.refusal(curve.refused))
+        if self.result.question.get("satisfied_at") is None:
+            return self.w("missing.satisfied_unasked")
+        return self.w("missing.satisfied_never" if curve.metric == "score" else "missing.satisfied_metric")
+
+    def reason(self, curve: CurveResult) -> str:
+        """Return why a verdict was given, or why there is none."""
+        return reason_text(curve.verdict, self.w) if curve.verdict else self.w.refusal(curve.refused)
+
+    def next_runs(self, curve: CurveResult) -> str:
+        """Return what would settle an undecided verdict, or "" where nothing is open."""
+        if curve.verdict is None or curve.verdict.next_runs is None or curve.band is None:
+            return ""
+        return next_text(curve.verdict.next_runs, curve.band.extrapolated_from, self.w)
+
+    def clip(self, text: str, length: int) -> str | Svg:
+        """Return text, long text cut with a note of where all of it is."""
+        from markupsafe import Markup, escape
+
+        if len(text) <= length:
+            return text
+        note = self.w("answers.clipped", n=_format.integer(len(text)))
+        return Svg(escape(text[:length]) + Markup('<span class="cut">') + escape(note) + Markup("</span>"))
+
+    def point_count(self, metric: str) -> int:
+        """Return how many values were measured in a metric."""
+        return sum(len(rows) for (_, m), rows in self.found.points.items() if m == metric)
+
+    def trace_charts(self) -> dict[str, Svg]:
+        """Return one chart of loss traces per arm that has any."""
+        by_arm: dict[str, list[RunRow]] = {}
+        for run in self.result.runs:
+            if run.loss_trace:
+                by_arm.setdefault(run.arm, []).append(run)
+        return {arm: traces(runs, self.found, self.w) for arm, runs in by_arm.items()}
+
+
+def keys(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> list[str]:
+    """Return the keys of both mappings in order of appearance."""
+    return list(dict.fromkeys([*first, *(second or ())]))
+
+
+def difference_reach(comparisons: Iterable[ArmComparison]) -> float:
+    """Return the largest absolute end of the intervals, for the edge of their whiskers."""
+    return max((abs(v) for c in comparisons for v in (c.low, c.high)), default=1.0) or 1.0

@@ -1,0 +1,182 @@
+"""One panel of the small multiples: bands, curves, points of every seed, the base model's rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from assay.core import BASE_ARM, Band, Point
+from assay.view._format import integer, number, short, short_key
+from assay.view._index import Index
+from assay.view._svg import Scale, Svg, decimals, element, join, log_ticks, path, ticks
+from assay.view._words import Words
+
+COLOURS = 8
+"""Arms have this many colours and marks; further arms take them again."""
+
+_GRID = 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 22.0, 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The values that a panel's axes span: samples (log) and metric (linear)."""
+
+    n_low: float
+    n_high: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What one panel shows, and its size in units of the view box."""
+
+    type: str
+    metric: str
+    width: float = 320.0
+    height: float = 220.0
+
+
+def domain(found: Index, metric: str, types: Sequence[str]) -> Domain:
+    """Return the axes that hold all points and bands of ``types`` in ``metric``."""
+    points = [p for name in types for p in found.points.get((name, metric), ())]
+    curves = [c for (name, _, m), c in found.curves.items() if m == metric and name in types]
+    bands = [c.band for c in curves if c.band]
+    sizes = [float(p.n_train) for p in points if p.n_train > 0] + [n for b in bands for n in b.n if n > 0]
+    values = [p.value for p in points] + [v for b in bands for v in (*b.low, *b.high)]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    room = max((high - low) * 0.04, 0.005)
+    n_low, n_high = (min(sizes), max(sizes)) if sizes else (1.0, 10.0)
+    return Domain(n_low / 1.25, max(n_high, n_low * 2) * 1.08, low - room, high + room)
+
+
+def draw(panel: Panel, span: Domain, found: Index, w: Words, label: str) -> Svg:
+    """Return the panel as an SVG element that is as wide as its place."""
+    x = Scale(span.n_low, span.n_high, _LEFT, panel.width - _RIGHT, log=True)
+    y = Scale(span.low, span.high, panel.height - _BOTTOM, _TOP)
+    curves = [(arm, found.curves.get((panel.type, arm, panel.metric))) for arm in found.arms]
+    bands = [(found.arm_number(arm) % COLOURS, c.band) for arm, c in curves if c and c.band]
+    points = found.points.get((panel.type, panel.metric), ())
+    parts = [
+        *(_beyond(min(b.extrapolated_from for _, b in bands), x, y) if bands else ()),
+        *_axes(panel, x, y, w),
+        *(part for number, band in bands for part in _band(number, band, x, y)),
+        *_base(points, x, y, found, w),
+        *_marks(points, x, y, found, w),
+    ]
+    return element(
+        "svg",
+        *parts,
+        class_="chart",
+        viewbox=f"0 0 {panel.width:g} {panel.height:g}",
+        role="img",
+        aria_label=label,
+    )
+
+
+def _beyond(start: float, x: Scale, y: Scale) -> Iterable[Svg]:
+    left = x(start)
+    if left < x.end:
+        yield element("rect", x=left, y=y.end, width=x.end - left, height=y.start - y.end, class_="beyond")
+
+
+def _axes(panel: Panel, x: Scale, y: Scale, w: Words) -> Iterable[Svg]:
+    about = 4 if panel.height < 300 else 6
+    values = ticks(y.low, y.high, about)
+    digits = decimals(values)
+    for value in values:
+        yield element("path", d=path([(x.start, y(value)), (x.end, y(value))]), class_="grid")
+        yield element("text", f"{value:.{digits}f}", x=x.start - 6, y=y(value) + 3.5, class_="tick end")
+    yield element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="axis")
+    major, minor = log_ticks(x.low, x.high)
+    marks = [((x(n), y.start), (x(n), y.start + size)) for ns, size in ((major, 5), (minor, 3)) for n in ns]
+    yield element("path", d="".join(path(mark) for mark in marks), class_="axis")
+    for n in major:
+        yield element("text", short(n), x=x(n), y=y.start + 16, class_="tick mid")
+    yield element("text", w("curves.axis.n"), x=(x.start + x.end) / 2, y=panel.height - 7, class_="label mid")
+    yield element("text", w.metric(panel.metric), x=4, y=12, class_="label")
+
+
+def _band(colour: int, band: Band, x: Scale, y: Scale) -> Iterable[Svg]:
+    """Draw the measured part solid and the extrapolated part dashed and fainter."""
+    rows = _thin(band)
+    inside = [row for row in rows if row[0] <= band.extrapolated_from]
+    beyond = [row for row in rows if row[0] >= band.extrapolated_from]
+    for part, kind in ((inside, "in"), (beyond, "out")):
+        if len(part) > 1:
+            upper = [(x(n), y(high)) for n, _, _, high in part]
+            lower = [(x(n), y(low)) for n, _, low, _ in reversed(part)]
+            yield element("path", d=path(upper + lower, close=True), class_=f"band {kind} a{colour}")
+            yield element(
+                "path", d=path((x(n), y(m)) for n, m, _, _ in part), class_=f"curve {kind} a{colour}"
+            )
+
+
+def _thin(band: Band) -> list[tuple[float, float, float, float]]:
+    """Return about ``_GRID`` rows (n, mean, low, high), the largest measured size among them."""
+    rows = [row for row in zip(band.n, band.mean, band.low, band.high, strict=True) if row[0] > 0]
+    every = max(1, math.ceil(len(rows) / _GRID))
+    edge = [row for row in rows if row[0] == band.extrapolated_from]
+    return sorted({*rows[::every], *rows[-1:], *edge})
+
+
+def _base(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -> Iterable[Svg]:
+    """Draw the model before training as a rule across the panel, one for each seed of it."""
+    for point in points:
+        if point.n_train == 0 or point.arm == BASE_ARM:
+            level = y(point.value)
+            title = w(
+                "curves.base", arm=w.arm(point.arm), value=number(point.value), run=short_key(point.run)
+            )
+            own = f"base own a{found.arm_number(point.arm) % COLOURS}" if point.arm in found.arms else "base"
+            line = path([(x.start, level), (x.end, level)])
+            rule = element("path", element("title", title), d=line, class_=own)
+            yield _linked(rule, point, found)
+
+
+def _marks(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -> Iterable[Svg]:
+    """Draw one mark a trained model; arms stand side by side so that none hides another."""
+    middle = (len(found.arms) - 1) / 2
+    for point in points:
+        if point.n_train > 0 and point.arm != BASE_ARM:
+            arm = found.arm_number(point.arm)
+            title = w(
+                "curves.point",
+                arm=w.arm(point.arm),
+                n=integer(point.n_train),
+                seed=point.seed,
+                value=number(point.value),
+                run=short_key(point.run),
+            )
+            mark = element(
+                "use",
+                element("title", title),
+                href=f"#m{arm % COLOURS}",
+                class_=f"a{arm % COLOURS}",
+                x=x(point.n_train) + 4 * (arm - middle),
+                y=y(point.value),
+            )
+            yield _linked(mark, point, found)
+
+
+def _linked(mark: Svg, point: Point, found: Index) -> Svg:
+    row = found.run_rows.get(point.run)
+    return mark if row is None else element("a", mark, href=f"#r{row}", tabindex="-1")
+
+
+def symbols() -> Svg:
+    """Return the marks of the arms, once a page, for ``<use>``."""
+    shapes = (
+        "M0-3a3 3 0 1 0 .01 0Z",
+        "M0-3.8 3.8 0 0 3.8-3.8 0Z",
+        "M-2.8-2.8h5.6v5.6h-5.6Z",
+        "M0-3.6 3.6 2.8h-7.2Z",
+        "M0 3.6 3.6-2.8h-7.2Z",
+        "M-3.6-1.2h7.2v2.4h-7.2Z",
+        "M-1.2-3.6h2.4v7.2h-2.4Z",
+        "M-3.6 0 0-3.6 0 0 3.6 0 0 3.6 0 0Z",
+    )
+    marks = join(element("path", id=f"m{i}", d=d) for i, d in enumerate(shapes))
+    return element("svg", element("defs", marks), width=0, height=0, class_="symbols", aria_hidden="true")

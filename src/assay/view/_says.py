@@ -1,0 +1,89 @@
+"""Findings in words: the answer, why a verdict was given, and what to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.core import Answer, NextRuns, StudyResult, Verdict
+from assay.view._format import duration, integer, interval, number, percent, probability, signed
+from assay.view._words import Words, words
+
+_OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
+
+
+def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
+    """Return the recommendation: how much data in one sentence, then of which, and what is not known yet."""
+    answer = result.answer
+    if answer is None:
+        return w("says.nothing"), ""
+    parts = []
+    if answer.overall is not None and answer.overall.next_runs is not None:
+        parts.append(w("says.run", next=next_text(answer.overall.next_runs, answer.n, w)))
+    if answer.choice != "only":
+        key = {"undecided": "choice"}.get(answer.choice, answer.choice)
+        parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    for key, types in (
+        ("rising", answer.rising),
+        ("plateau", answer.plateau),
+        ("falling", answer.falling),
+        ("open", answer.undecided),
+    ):
+        if types:
+            parts.append(w(f"says.{key}", types=_listed(types, w)))
+    return _overall(answer, w), w("says.space").join(parts)
+
+
+def headline(result: StudyResult, language: str) -> str:
+    """Return the recommendation in one sentence."""
+    return answer_text(result, words(language))[0]
+
+
+def _overall(answer: Answer, w: Words) -> str:
+    verdict = answer.overall
+    if verdict is None:
+        return w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
+    mixed = verdict.word == "falling" and bool(answer.rising and answer.falling)
+    return w(
+        "says.mixed" if mixed else f"says.{_OPENINGS[verdict.word]}",
+        rising=_listed(answer.rising, w),
+        falling=_listed(answer.falling, w),
+        n=integer(answer.n),
+        twice=integer(2 * answer.n),
+        gain=signed(verdict.gain),
+        interval=interval(verdict.gain_low, verdict.gain_high),
+        metric=w.metric(answer.metric),
+    )
+
+
+def _listed(types: Sequence[str], w: Words) -> str:
+    return w("says.list").join(w.type(name) for name in types)
+
+
+def reason_text(verdict: Verdict, w: Words) -> str:
+    """Return the three probabilities behind a verdict."""
+    return w(
+        "reason",
+        delta=number(verdict.threshold),
+        rising=probability(verdict.p_rising),
+        plateau=probability(verdict.p_plateau),
+        falling=probability(verdict.p_falling),
+    )
+
+
+def next_text(runs: NextRuns, largest: float, w: Words) -> str:
+    """Return what to run to settle a verdict, and how likely it is to; ``largest`` is the last rung."""
+    key = "next.seeds" if runs.n_train <= largest else "next.rung"
+    key += ".one" if runs.seeds == 1 else ""
+    text = w(key, seeds=runs.seeds, n=integer(runs.n_train), chance=probability(runs.chance))
+    cost = integer(runs.passes) if runs.hours is None else duration(3600 * runs.hours, w)
+    return w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+
+
+def study_notes(result: StudyResult, w: Words) -> list[str]:
+    """Return what has to be known of this study: of its judge first, then what its steps noted."""
+    judge = result.judge
+    if judge is None:
+        return list(result.notes)
+    share = percent(judge.unparsed, judge.replies - judge.failed)
+    alarm = [w("judge.alarm", share=share)] if judge.alarm else []
+    return [*alarm, w("judge.units", version=judge.version), *result.notes]

@@ -1,0 +1,212 @@
+"""Finding indicators, rules, the cache, neighbours, and indicators of the whole pool."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+from assay.core import AssayError, Sample
+from assay.indicators import (
+    INDICATORS,
+    RULES,
+    Cache,
+    Models,
+    Tools,
+    Undefined,
+    neighbours,
+    read_rule,
+    ready,
+    score,
+)
+from assay.model import embedder
+
+POOL = [
+    Sample.single(
+        f"Name the capital of country {i} in a full sentence", f"The capital of country {i} is city {i * 3}."
+    )
+    for i in range(30)
+] + [Sample.single("写一首关于春天的诗", "春眠不觉晓，处处闻啼鸟。"), Sample.single("No answer here", None)]
+
+
+def test_every_indicator_says_what_it_is() -> None:
+    for name, indicator in INDICATORS.items():
+        assert indicator.name == name and indicator.source and indicator.unit
+        assert (indicator.measure is None) == bool(indicator.needs)
+
+
+def test_published_rules_reproduce_their_formulas() -> None:
+    v1, v2 = RULES["instructmining-v1"], RULES["instructmining-v2"]
+    assert v1({"reward": 2.0, "tokens_out": 300.0, "knn": 0.8}) == pytest.approx(
+        1.0684 - 0.1498 * 2 + 8.257e-5 * 300 - 0.9350 * 0.8, abs=1e-12
+    )
+    values = {"reward": 1.5, "understandability": 0.9, "naturalness": 0.7, "coherence": 0.95}
+    assert v2(values) == pytest.approx(
+        0.0274 - 0.0078 * 1.5 + 0.4421 * 0.9 - 0.3212 * 0.7 - 0.1520 * 0.95, abs=1e-12
+    )
+    assert v1.direction == v2.direction == -1
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_without_its_models_refuses_and_names_them(name: str) -> None:
+    with pytest.raises(AssayError, match=f"{name} cannot be applied") as caught:
+        ready([name], Models(embedder="lexical"), POOL)
+    assert RULES[name].models["reward"] in str(caught.value)
+
+
+def test_a_rule_from_a_file_adds_up_its_indicators(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    rule = {
+        "name": "mine", "predicts": "rating", "direction": 1, "intercept": 1.0, "source": "test",
+        "coefficients": {"len_out": 0.5, "mtld": 0.1}, "runs": 32,
+    }  # fmt: skip
+    path.write_text(json.dumps(rule))
+    length, mtld, both = ready(["len_out", "mtld", str(path)])
+    assert length.measure and mtld.measure and both.measure
+    for a, b, value in zip(length.measure(POOL), mtld.measure(POOL), both.measure(POOL), strict=True):
+        if isinstance(a, Undefined) or isinstance(b, Undefined):
+            assert isinstance(value, Undefined) and "mtld" in value.reason
+        else:
+            assert value == pytest.approx(1 + 0.5 * a + 0.1 * b)
+    assert read_rule(path).direction == 1
+    for change in ({"direction": 2}, {"coefficients": {"len_out": "much"}}, {"coefficients": 3}):
+        path.write_text(json.dumps(rule | change))
+        with pytest.raises(AssayError):
+            read_rule(path)
+    path.write_text(json.dumps(rule | {"coefficients": {"nothing": 1.0}}))
+    with pytest.raises(AssayError, match="unknown indicator"):
+        ready([str(path)])
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("reward", "--reward"),
+        ("coherence", "--dialog"),
+        ("loss_gap", "--second"),
+        ("rds", "--target"),
+        ("knn_reference", "--reference"),
+    ],
+)
+def test_what_is_missing_is_named(name: str, part: str) -> None:
+    with pytest.raises(AssayError) as caught:
+        ready([name], Models(embedder="lexical"), POOL)
+    assert part in str(caught.value)
+
+
+def test_values_are_cached_and_not_measured_again(tmp_path: Path) -> None:
+    models = Models(cache=tmp_path)
+    score(POOL, tmp_path / "a.parquet", ["ppl"], models=models)
+    (file,) = tmp_path.glob("ppl-v1-*.sqlite")
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT count(*) FROM entry").fetchone() == (len(POOL),)
+        connection.execute("UPDATE entry SET value = 7.0 WHERE key = ?", (POOL[3].id,))
+    score(POOL, tmp_path / "b.parquet", ["ppl"], models=models)
+    first, second = (polars.read_parquet(tmp_path / f"{n}.parquet") for n in "ab")
+    assert second["ppl"][3] == 7.0
+    assert first["ppl"].to_list()[:3] == second["ppl"].to_list()[:3]
+    assert second["ppl"][31] is None and "no answer" in second["why"][31]
+
+
+def test_a_cache_keeps_numbers_texts_and_bytes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "x")
+    cache.put({"a": 1.5, "b": "why", "c": b"\x00\xff"})
+    keys = [f"k{i}" for i in range(1200)]
+    cache.put(dict.fromkeys(keys, 2.0))
+    assert cache.get(["a", "b", "c", "d"]) == {"a": 1.5, "b": "why", "c": b"\x00\xff"}
+    assert len(Cache(tmp_path, "x").get(keys)) == 1200
+
+
+def test_neighbours_equal_all_distances() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[7] = vectors[3]
+    distances, rows = neighbours(vectors, 6)
+    every = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    np.fill_diagonal(every, np.inf)
+    np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, :6], atol=1e-3)
+    assert rows[7, 0] == 3 and distances[7, 0] == pytest.approx(0, abs=1e-3)
+    reference, _ = neighbours(vectors[:5], 2, vectors[100:110])
+    wanted = np.sort(np.linalg.norm(vectors[:5, None] - vectors[None, 100:110], axis=2), axis=1)[:, :2]
+    np.testing.assert_allclose(reference, wanted, atol=1e-5)
+    few, none = neighbours(vectors[:3], 6)
+    assert np.isinf(few[:, 2:]).all() and (none[:, 2:] == -1).all() and np.isfinite(few[:, :2]).all()
+
+
+def column(name: str, pool: Sequence[Sample], models: Models) -> list[float | Undefined]:
+    (indicator,) = ready([name], models, pool)
+    assert indicator.measure is not None
+    return indicator.measure(pool)
+
+
+def test_knn_is_the_distance_to_the_sixth_neighbour() -> None:
+    values = column("knn", POOL, Models(embedder="lexical"))
+    vectors = Tools(Models(embedder="lexical")).embed("\n".join(m.content for m in s.messages) for s in POOL)
+    every = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    np.fill_diagonal(every, np.inf)
+    np.testing.assert_allclose(values, np.sort(every, axis=1)[:, 5], atol=2e-3)
+    assert float(values[30]) > 1.2 > float(values[0])  # type: ignore[arg-type]  # the only one of its kind
+    assert column("knn", POOL[:4], Models(embedder="lexical"))[0] == Undefined("fewer than 6 other samples")
+    near = column("knn_reference", POOL, Models(embedder="lexical", reference=tuple(POOL[:8]), neighbour=1))
+    assert near[2] == pytest.approx(0, abs=0.05) and float(near[30]) > 1  # type: ignore[arg-type]
+
+
+def test_novelty_counts_runs_that_no_other_sample_has() -> None:
+    pool = [
+        Sample.single("a", "one two three four"),
+        Sample.single("b", "one two three five"),
+        Sample.single("c", "春天来了花开"),
+        Sample.single("d", "春天来了雪融"),
+        Sample.single("e", "nothing like it anywhere"),
+    ]
+    values = column("novelty", [*pool, pool[4]], Models())
+    assert values[:5] == [pytest.approx(v) for v in (1 / 2, 1 / 2, 1 / 2, 1 / 2, 1.0)]
+
+
+def test_tags_are_words_that_some_prompts_share() -> None:
+    pool = [
+        Sample.single(f"{w} number {i}", "x")
+        for i, w in enumerate(["recipe", "recipe", "诗歌", "诗歌", "lone"])
+    ]
+    values = column("tags", pool, Models())
+    assert values == [1.0, 1.0, 1.0, 1.0, 0.0]  # "number" is everywhere, "lone" is alone
+
+
+def test_a_bare_stream_cannot_serve_an_indicator_of_the_pool() -> None:
+    with pytest.raises(AssayError, match="only once"):
+        ready(["tags"], Models(), iter(POOL))
+
+
+def test_the_lexical_embedder_sees_likeness_in_any_script() -> None:
+    encode = embedder("lexical").encode
+    texts = ["写一首关于春天的诗", "写一首关于秋天的诗", "今天股市大跌", "Write a poem about spring", ""]
+    vectors = encode(texts)
+    assert vectors.shape == (5, 512) and not vectors[4].any()
+    np.testing.assert_allclose(np.linalg.norm(vectors[:4], axis=1), 1, atol=1e-5)
+    assert vectors[0] @ vectors[1] > 0.6 > 0.3 > abs(vectors[0] @ vectors[2])
+    np.testing.assert_array_equal(vectors[2], encode(texts[2:3])[0])
+
+
+def test_minilm_and_model2vec_embed_by_meaning(shared: Path) -> None:
+    texts = [
+        "How do I bake bread at home?",
+        "What is a recipe for a loaf of bread?",
+        "The stock market fell today.",
+    ]
+    for name in ("minilm", str(shared / "models" / "potion-base-4m-int8")):
+        found = embedder(name)
+        vectors = found.encode(texts)
+        assert vectors.shape == (3, found.dim)
+        assert vectors[0] @ vectors[1] > 0.4 > abs(vectors[0] @ vectors[2])
+
+
+@pytest.mark.parametrize("name", ["nothing-like-it", "./nowhere"])
+def test_an_unknown_embedder_is_named(name: str) -> None:
+    with pytest.raises(AssayError, match="no such embedding model"):
+        embedder(name)

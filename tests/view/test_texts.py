@@ -1,0 +1,184 @@
+"""What the report says: in both languages, in Markdown and in the terminal, escaped everywhere."""
+
+from __future__ import annotations
+
+import io
+import re
+import string
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from assay.core import TASK_TYPES, CurvePower, DoubleDescent, Reading, StudyResult
+from assay.view import print_summary, print_value, render_html, render_markdown, sparkline
+from assay.view._words import CATALOGUES
+
+SOURCES = Path(__file__).resolve().parents[2] / "src/assay/view"
+
+
+def printed(value: object, width: int = 80) -> str:
+    out = io.StringIO()
+    print_value(value, Console(file=out, width=width))
+    return out.getvalue()
+
+
+class Page(HTMLParser):
+    """Collects tags, ids, links and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.outside: list[str] = []
+        self.handlers: list[str] = []
+        self.scripts = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {k: v or "" for k, v in attrs}
+        self.scripts += tag == "script"
+        self.handlers += [k for k in values if k.startswith("on") or k == "style"]
+        self.ids += [values["id"]] if "id" in values else []
+        for key in ("href", "src", "xlink:href", "action"):
+            if key in values:
+                (self.links if values[key].startswith("#") else self.outside).append(values[key])
+
+
+def test_catalogues_have_the_same_keys_and_parts() -> None:
+    en, zh = CATALOGUES["en"], CATALOGUES["zh"]
+    assert set(en) == set(zh)
+    for key in en:
+        parts = [{name for _, name, _, _ in string.Formatter().parse(c[key]) if name} for c in (en, zh)]
+        assert parts[0] == parts[1], key
+
+
+def test_every_key_that_is_used_exists() -> None:
+    text = "\n".join(p.read_text() for p in SOURCES.rglob("*") if p.suffix in (".py", ".jinja"))
+    used = set(re.findall(r"""\bw\(["']([a-z_.]+)["'][,)]""", text))
+    assert len(used) > 80
+    assert used <= set(CATALOGUES["en"])
+
+
+def test_every_type_has_a_name_in_both_languages() -> None:
+    for catalogue in CATALOGUES.values():
+        assert {f"type.{kind}" for kind in TASK_TYPES} <= set(catalogue)
+
+
+@pytest.mark.parametrize("name", ["result", "chinese", "nasty"])
+def test_the_page_is_self_contained_and_its_links_lead_somewhere(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    html = render_html(request.getfixturevalue(name))
+    page = Page(html)
+    assert page.outside == [] and page.handlers == [] and page.scripts == 1
+    assert len(page.ids) == len(set(page.ids))
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert "Content-Security-Policy" in html and "default-src &#39;none&#39;" in html
+
+
+def test_markup_in_data_stays_text(nasty: StudyResult) -> None:
+    html = render_html(nasty)
+    assert "<script>alert" not in html and "&lt;script&gt;alert" in html
+    assert "{{7*7}}" in html and ">49<" not in html
+    markdown = render_markdown(nasty)
+    assert "<script" not in markdown
+    assert "<script>" in printed(nasty)
+
+
+def test_every_number_of_the_page_leads_to_its_run(result: StudyResult) -> None:
+    html = render_html(result)
+    for run in result.runs:
+        assert run.key[:12] in html
+    for point in result.points[:50]:
+        assert f"{point.value:.3f}" in html
+
+
+def test_the_answer_comes_first(result: StudyResult, chinese: StudyResult) -> None:
+    english = render_html(result)
+    start = english.index("<h1>")
+    assert english[start : english.index("</h1>")].startswith("<h1>Keep adding data: doubling to 60,000")
+    assert "Random choice is as good as any arm tried." in english
+    assert "<h1>继续增加数据：翻倍到 60,000 条" in render_html(chinese)
+    assert render_markdown(result).splitlines()[2].startswith("**Keep adding data")
+
+
+def test_data_that_helps_some_and_hurts_others_is_said_to(result: StudyResult) -> None:
+    assert result.answer is not None and result.answer.overall is not None
+    overall = replace(result.answer.overall, word="falling")
+    mixed = replace(result.answer, overall=overall, rising=("math", "code"), falling=("open_qa",))
+    text = render_markdown(replace(result, answer=mixed))
+    assert "More of this data helps math, code and hurts open QA: doubling" in text
+
+
+def test_a_study_without_curves_says_so(result: StudyResult) -> None:
+    bare = replace(result, curves=(), comparisons=(), answer=None, answers=(), runs=(), points=())
+    for text in (render_html(bare), render_markdown(bare), printed(bare)):
+        assert "at least three rungs" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_summary_fits_the_terminal(result: StudyResult, chinese: StudyResult, width: int) -> None:
+    from rich.cells import cell_len
+
+    for value in (result, chinese):
+        text = printed(value, width)
+        assert max(cell_len(line) for line in text.splitlines()) <= width
+        assert "…" not in text
+
+
+def test_the_summary_names_the_report(result: StudyResult, tmp_path: Path) -> None:
+    out = io.StringIO()
+    print_summary(result, Console(file=out, width=300), tmp_path)
+    assert str(tmp_path / "report.html") in out.getvalue()
+
+
+def test_next_runs_and_reasons_are_worded(result: StudyResult, chinese: StudyResult) -> None:
+    assert "3 more seeds at 30,000 (settles it: 0.72)" in render_html(result)
+    assert "3 seeds at 60,000" in render_html(result)
+    assert "在 30,000 条再加 3 个种子（可定论的概率 0.72）" in render_html(chinese)
+
+
+def test_curves_of_a_table_are_printed_with_verdicts(result: StudyResult) -> None:
+    text = printed(Reading(tuple(c for c in result.curves if c.metric == "score"), (), (), (), (), ()), 140)
+    assert "rising" in text and "fewer than three rungs" in text and "+0." in text
+
+
+def test_sparklines_rise_with_their_values() -> None:
+    assert sparkline([0, 0.5, 1]) == "▁▅█"
+    assert sparkline([2.0, 2.0]) == "▁▁"
+    assert sparkline([]) == ""
+
+
+@pytest.mark.parametrize("name", ["result", "chinese"])
+def test_findings_are_in_every_form_and_language(name: str, request: pytest.FixtureRequest) -> None:
+    result = request.getfixturevalue(name)
+    words = CATALOGUES[result.language]
+    page, text = render_html(result), render_markdown(result)
+    for key in ("worth", "best", "descent", "balance", "held_out"):
+        assert words[f"{key}.heading"] in page and words[f"{key}.heading"] in text
+    assert words["descent.weak"] in page and words["balance.constructed"] in page
+
+
+def test_rows_that_say_the_same_of_all_types_become_one(result: StudyResult) -> None:
+    same = tuple(DoubleDescent(kind, "random", "score", "cannot tell", "few_rungs") for kind in TASK_TYPES)
+    text = render_markdown(replace(result, descents=same))
+    assert text.count("fewer than four rungs") == 1 and "all types" in text
+
+
+def test_a_reading_is_printed_in_full_at_80_columns(result: StudyResult) -> None:
+    score = tuple(c for c in result.curves if c.metric == "score" and c.arm == "random")
+    reading = Reading(score, result.worth, result.descents, result.balances, (), result.held_out)
+    out = printed(reading)
+    assert all(len(line) <= 80 for line in out.splitlines())
+    for word in ("Double descent", "Balance points", "3 × 30k", "math: points left out: 1"):
+        assert word in out, word
+    assert "…" not in out.split("What 1,000")[0]
+
+
+def test_power_is_printed_in_sentences() -> None:
+    out = printed(CurvePower(0.05, 0.07, 1200, None, None, 0.8, 0.995), width=120)
+    assert "never" in out and "> 0.99" in out and "1,200" in out
