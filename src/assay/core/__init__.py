@@ -56,6 +56,7 @@ from assay.core._pool_page import (
     PoolRemoval,
     SelectionRule,
 )
+from assay.core._process import end_with_parent
 from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
 
@@ -122,6 +123,7 @@ __all__ = [
     "Worth",
     "canonical_json",
     "digest",
+    "end_with_parent",
     "file_digest",
     "higher_is_better",
     "task_type",

@@ -1,0 +1,44 @@
+"""How many processes share a training, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from assay.core import AssayError
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How many processes share a training, and how; never part of a training's identity.
+
+    ``processes`` on all ``machines`` together, one a GPU.  ``strategy``: ``fsdp`` (torch's FSDP2), or
+    DeepSpeed's ``zero2`` (optimizer and gradients shared out) and ``zero3`` (weights too).  ``offload`` keeps
+    what is shared out in the machines' memory.  ``address`` and ``port`` of the first machine, as the others
+    reach it.  ``through`` ray, the processes are placed on ``cluster`` (an address; None starts a local one).
+    """
+
+    processes: int = 1
+    strategy: Literal["fsdp", "zero2", "zero3"] = "fsdp"
+    offload: bool = False
+    machines: int = 1
+    address: str | None = None
+    port: int = 29500
+    through: Literal["accelerate", "ray"] = "accelerate"
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be started."""
+        if self.processes < 1 or self.machines < 1 or self.processes % self.machines:
+            raise AssayError(
+                "the processes do not spread over the machines",
+                place="where.launch",
+                value=f"{self.processes} processes on {self.machines} machines",
+                expected="as many processes on each machine, at least one",
+            )
+        if self.machines > 1 and self.through == "accelerate" and self.address is None:
+            raise AssayError(
+                "the other machines cannot find the first",
+                place="where.launch.address",
+                expected="its name or address in their network",
+            )
