@@ -22,16 +22,10 @@ def identity(config: StudyConfig, pool: Step) -> dict[str, str]:
     curves, may change.
     """
     own = read_step("evaluation", config.evaluation, folder=Path(config.folder), key="evaluation")
-    bases = {f"base {name}": [base.model, base.recipe] for name, base in config.bases.items()}
-    return {
-        "name": config.name,
-        "pool": digest([value for name, value in pool.config.items() if name in ("files", "testbed")]),
-        "evaluation": digest(own.config),
-        **{
-            name: digest(part)
-            for name, part in (bases or {"base": config.base, "recipe": config.recipe}).items()
-        },
-    }
+    parts: dict[str, object] = {f"base {n}": [b.model, b.recipe] for n, b in config.bases.items()}
+    parts = parts or {"base": config.base, "recipe": config.recipe}
+    parts |= {"pool": [pool.config.get(kind) for kind in ("files", "testbed")], "evaluation": own.config}
+    return {"name": config.name, **{name: digest(part) for name, part in parts.items()}}
 
 
 def others(parts: Mapping[str, str], folder: Path) -> str | None:
