@@ -114,7 +114,10 @@ def main() -> None:
     train = [p.sample for p in testbed.generate(given.lessons, seed=7)]
     data.write(iter(lessons(train, config, rng)), given.out / "lessons.jsonl", "samples")
     place = str(given.out / "lessons.jsonl")
-    jobs.train_once(place, given.out / "tuned", base="pocket", recipe=None, seed=0, device="cpu", quiet=True)
+    jobs.train_once(
+        place, given.out / "tuned", base="pocket", recipe=None, seed=0, device="cpu", quiet=True,
+        store=given.out / "store",
+    )  # fmt: skip
     held = [p.sample for p in testbed.generate(480, seed=8, split="eval")]
     belle = [row for row in data.read(given.belle) if isinstance(row, Sample)]
     print("| set | answers | judged | unparsed | mean score |\n|---|---|---|---|---|")

@@ -169,6 +169,7 @@ def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Pa
         "samples": n, "cut": 2, "unlearnable": 1, "items": 6, "items_too_long": 1, "items_cut": 1,
     }  # fmt: skip
     notes = study.plan(path).notes
+    assert "1 of 6 evaluation items have no loss: their prompts fill measure.max_tokens." in notes
     assert f"2 of {n} pool samples are longer than recipe.max_tokens and were cut." in notes
     page = (tmp_path / "report" / "report.html").read_text()
     assert "6 道评测题中有 1 道没有损失" in page and f"{n} 条样本中有 2 条" in page

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging
-from assay import plan as planning
 from assay.core import AssayError, digest
 from assay.jobs._data import rejected_rows
+from assay.jobs._train import run_here
 from assay.plan import Estimate, Step, Store
 from assay.study._config import MeasureConfig
 from assay.study._find import ModelPlace, find_model
@@ -75,8 +75,7 @@ def answer_once(
     )  # fmt: skip
     judged = check_step(evaluation, answers, measure.method, found.label)
     kept.register(f"answer {out.name} {digest(str(out.resolve()))[:8]}", [judged])
-    with planning.Inline() as here:
-        planning.run([judged], kept, here, quiet=quiet)
+    run_here([judged], kept, quiet=quiet)
     return _written(kept, evaluation, answers, judged, out)
 
 

@@ -32,8 +32,11 @@ def others(parts: Mapping[str, str], folder: Path) -> str | None:
     """Return in what the study whose report is in ``folder`` differs; None for the same study, or none."""
     place = folder / STUDY
     if not place.is_file():
-        return "unknown" if (folder / "result.json").is_file() else None
-    written: dict[str, str] = json.loads(place.read_text(encoding="utf-8"))
+        return "all: it was written by another command" if (folder / "result.json").is_file() else None
+    try:
+        written: dict[str, str] = dict(json.loads(place.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        return f"all: {STUDY} cannot be read"
     return ", ".join(name for name, part in written.items() if parts.get(name) != part) or None
 
 

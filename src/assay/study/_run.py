@@ -20,7 +20,7 @@ from assay.study._config import StudyConfig, TestbedConfig, read_config
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
-from assay.study.steps import LOG, SUMMARY, Tally, iterate, sample_counts
+from assay.study.steps import LOG, SUMMARY, Tally, item_counts, iterate, sample_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         passes |= {step.key: _samples(part.ladder, step) for step in trained}
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
-    noted = dict.fromkeys(note for part in graph.parts.values() for note in _notes(part.ladder, store))
+    noted = dict.fromkeys(note for part in graph.parts.values() for note in _notes(part, store))
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     largest = [f"largest run: {estimate}" for estimate in estimates if estimate is not None]
     return StudyPlan(
@@ -174,11 +174,13 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
     )
 
 
-def _notes(ladder: Ladder, store: Store) -> list[str]:
-    """Return what the ladder noted, and what length takes away of the pool once it is tokenized."""
-    tokens = ladder.tokens().key
+def _notes(part: BasePart, store: Store) -> list[str]:
+    """Return what a ladder noted, and what length takes away, as far as that is known already."""
+    tokens, base = part.ladder.tokens().key, part.runs[0].answer.key
     counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
-    return [*ladder.notes, *view.count_notes(counts, "en")]
+    counts |= item_counts(store.path(base)) if store.has(base) else {}
+    unknown = [] if counts else ["samples and items are counted as cut or left out once they are tokenized"]
+    return [*part.ladder.notes, *view.count_notes(counts, "en"), *unknown]
 
 
 def _samples(ladder: Ladder, step: Step) -> int:

@@ -16,7 +16,7 @@ from assay.study.steps._judge import (
     check_step,
     judge_step,
 )
-from assay.study.steps._measure import ITEMS, SPEED, answer_step
+from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
 from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
 from assay.study.steps._order import order_step
 from assay.study.steps._read import (
@@ -53,6 +53,7 @@ __all__ = [
     "check_step",
     "expand",
     "file_settings",
+    "item_counts",
     "iterate",
     "judge_step",
     "order_step",

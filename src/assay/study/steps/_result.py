@@ -27,8 +27,9 @@ from assay.core import (
     StudyResult,
 )
 from assay.plan import StepContext
+from assay.study.steps._measure import item_counts
 from assay.study.steps._read import SUMMARY
-from assay.study.steps._tokenize import COUNTS, sample_counts
+from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
 _RATIOS = (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2)))
@@ -90,9 +91,7 @@ def assemble(context: StepContext) -> StudyResult:
 
 def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
     """Return what length took away of the pool, and of the items (the same for all models of a tokenizer)."""
-    found = sample_counts(context.inputs["tokens"])
-    found |= {"items": base.counts["items"]}
-    return found | {f"items_{name}": base.counts[name] for name in ("too_long", "cut") if name in base.counts}
+    return sample_counts(context.inputs["tokens"]) | base.counts
 
 
 class MeasuredRun:
@@ -107,7 +106,7 @@ class MeasuredRun:
         found = {n.removeprefix(prefix): p for n, p in context.inputs.items() if n.startswith(prefix)}
         self.items = polars.read_parquet(found["answer"] / "items.parquet")
         self.answer_seconds = _seconds(found["answer"])
-        self.counts: dict[str, int] = json.loads((found["answer"] / COUNTS).read_text("utf-8"))
+        self.counts = item_counts(found["answer"])
         self.judgements = (
             polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
         )
