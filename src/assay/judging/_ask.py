@@ -102,9 +102,9 @@ class Judged:
     """Judgements in the order of the items, and what the judge's replies were worth.
 
     ``replies`` counts the replies wanted, those to equal answers once; ``retried`` those that were asked for
-    again as they did not fit the schema or could not be read, ``unparsed`` those that stayed so, ``failed`` the
-    requests that got no reply at all, of which ``lost`` may get one when asked again: the budget had ended, or
-    the server was not to be reached.
+    again because they did not fit the schema or could not be read; ``unparsed`` those that stayed so;
+    ``failed`` the requests that got no reply at all, of which ``lost`` may get one when asked again: the
+    budget had ended, or the server could not be reached.
     """
 
     judgements: tuple[Judgement, ...]
