@@ -75,7 +75,7 @@ def test_conversion_leaves_training_configs(tmp_path: Path, format: str) -> None
     source = tmp_path / "in.jsonl"
     source.write_text(json.dumps({"instruction": "a", "output": "b"}) + "\nbroken\n")
     found = convert(
-        [str(source)], tmp_path / "out" / "train.jsonl", format=format, rejected=tmp_path / "r.jsonl"
+        [str(source)], out=tmp_path / "out" / "train.jsonl", format=format, rejected=tmp_path / "r.jsonl"
     )  # type: ignore[arg-type]
     assert (found.rows, found.rejected) == (1, 1)
     assert json.loads((tmp_path / "r.jsonl").read_text())["line"] == 2

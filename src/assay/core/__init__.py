@@ -11,6 +11,7 @@ from assay.core._bases import (
     UpgradeWord,
 )
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
+from assay.core._command import File, OnCommand, Without
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
@@ -27,6 +28,7 @@ from assay.core._points import (
     Cost,
     CurvePower,
     CurveResult,
+    Curves,
     DataSummary,
     DoubleDescent,
     Excluded,
@@ -58,6 +60,7 @@ from assay.core._pool_page import (
 )
 from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
+from assay.core._shown import Shown
 
 __all__ = [
     "BASE_ARM",
@@ -79,6 +82,7 @@ __all__ = [
     "Cost",
     "CurvePower",
     "CurveResult",
+    "Curves",
     "DataSummary",
     "DoubleDescent",
     "Excluded",
@@ -86,6 +90,7 @@ __all__ = [
     "ExportDrop",
     "ExportPage",
     "ExportedFile",
+    "File",
     "Gain",
     "HeldOut",
     "Json",
@@ -94,6 +99,7 @@ __all__ = [
     "Metric",
     "NextRuns",
     "NextUpgrade",
+    "OnCommand",
     "Point",
     "PoolChange",
     "PoolColumn",
@@ -112,6 +118,7 @@ __all__ = [
     "Sample",
     "SearchPage",
     "SelectionRule",
+    "Shown",
     "SourceRow",
     "StudyResult",
     "Upgrade",
@@ -119,6 +126,7 @@ __all__ = [
     "UpgradeWord",
     "Verdict",
     "VerdictWord",
+    "Without",
     "Worth",
     "canonical_json",
     "digest",

@@ -1,11 +1,15 @@
 """Read, convert, inspect and write data sets; plain texts; languages and words; the testbed."""
 
+from importlib import import_module
+from typing import Any
+
 from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
-from assay.data._read import Detection, Reading, Rejected, find_files, read
+from assay.data._read import Detection, Places, Reading, Rejected, as_places, find_files, read, read_rows
 from assay.data._rows import MAX_CHARACTERS
+from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
 from assay.data._whole import replacing, replacing_text, write_json, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
@@ -20,8 +24,11 @@ __all__ = [
     "HashedTexts",
     "Inspection",
     "LengthCounts",
+    "Places",
     "Reading",
     "Rejected",
+    "Written",
+    "as_places",
     "convert",
     "find_files",
     "hashed",
@@ -30,10 +37,12 @@ __all__ = [
     "language_of",
     "normalise",
     "read",
+    "read_rows",
     "read_texts",
     "replacing",
     "replacing_text",
     "shingle_sets",
+    "testbed",
     "words",
     "write",
     "write_dataset",
@@ -41,3 +50,10 @@ __all__ = [
     "write_lines",
     "write_training_configs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Find ``assay.data.show``, which needs a model's tokenizer and so lives above, in the catalogue."""
+    if name == "show":
+        return import_module("assay.jobs._data").show
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,12 +6,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from assay.core import Sample, SourceRow
-from assay.data._read import Rejected, Watch, read
+from assay.core import File, Sample, SourceRow
+from assay.data._read import Places, Rejected, as_places, read
 
 SHOWN_REJECTED = 20
 _BINS_PER_DOUBLING = 2
@@ -135,20 +136,24 @@ def _reason(reason: str) -> str:
     return " ".join("…" if any(c.isdigit() for c in word) else word for word in head.split())
 
 
-def inspect(places: Sequence[str], *, rejected: Path | None = None, watch: Watch | None = None) -> Inspection:
-    """Read data sets once and count them, in bounded memory.
+def inspect(places: Places, *, rejected: File | None = None) -> Inspection:
+    """Count a data set by type, language and length; show duplicates and each rejected row's reason.
 
-    ``rejected`` is a JSONL file for all rejected rows with place and reason; ``watch`` is told
-    (bytes read, bytes in all) of each place.
+    Example: `assay data inspect alpaca.json "shards/*.jsonl.zst" --rejected rejected.jsonl`
+
+        >>> assay.data.inspect("pool.jsonl").samples
+        40
+
+    Parameters
+    ----------
+    places
+        Files, folders of shards, globs, or `hf:owner/name`.
+    rejected
+        Write all rejected rows, with place and reason, to this JSONL file.
     """
-    report = rejected.open("w", encoding="utf-8") if rejected is not None else None
-    try:
-        counts, rows = _Counts(report), []
-        for place in places:
-            rows.append(_one(place, counts, watch))
-    finally:
-        if report is not None:
-            report.close()
+    with nullcontext() if rejected is None else Path(rejected).open("w", encoding="utf-8") as report:
+        counts = _Counts(report)
+        rows = [_one(place, counts) for place in as_places(places)]
     return Inspection(
         sources=tuple(rows),
         samples=counts.samples,
@@ -166,8 +171,8 @@ def inspect(places: Sequence[str], *, rejected: Path | None = None, watch: Watch
     )
 
 
-def _one(place: str, counts: _Counts, watch: Watch | None) -> SourceRow:
-    reading = read(place, watch=watch)
+def _one(place: str, counts: _Counts) -> SourceRow:
+    reading = read(place)
     kept = rejected = duplicates = 0
     for row in reading:
         if isinstance(row, Sample):

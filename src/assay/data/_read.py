@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, OnCommand, Sample
 from assay.data._files import Broken, FileKind, RawRow, raw_rows, sniff
 from assay.data._rows import SCHEMAS, Reject, Schema, schema_of, to_sample
 
@@ -19,6 +19,7 @@ _PEEK = 50
 _DATA_SUFFIXES = frozenset(
     {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".xz", ".zst", ".bz2"}
 )
+_OURS = {"prompt": "instruction", "answer": "output"}
 _NOT_DATA = frozenset({"dataset_info.json", "state.json", "dataset_dict.json", "manifest.json"})
 
 
@@ -45,16 +46,20 @@ class Detection:
 
 
 Watch = Callable[[int, int], None]
+Map: TypeAlias = Mapping[str, str]
+Places: TypeAlias = Annotated[str | Path | Sequence[str | Path], OnCommand(list[str])]
+"""Files, folders of shards, globs, or ``hf:owner/name``: one or several."""
 
 
 class Reading:
     """A data set to iterate: yields :class:`Sample` or :class:`Rejected`, in the order of the rows."""
 
     def __init__(
-        self, place: str, files: list[Path], format: str | None, source: str | None, watch: Watch | None
-    ) -> None:
+        self, place: str, files: list[Path], format: str | None, source: str | None, watch: Watch | None,
+        map: Map | None = None,
+    ) -> None:  # fmt: skip
         """Prepare to read; nothing is opened yet."""
-        self.place, self.files, self.source, self._watch = place, files, source, watch
+        self.place, self.files, self.source, self._watch, self._map = place, files, source, watch, map
         self._format = format
 
     @cached_property
@@ -65,7 +70,13 @@ class Reading:
     def _schemas(self) -> list[Schema | None]:
         if self._format is not None:
             return [next(s for s in SCHEMAS if s.name == self._format)] * len(self.files)
-        return [_main_schema(raw_rows(p, k)) for p, k in zip(self.files, self._kinds, strict=True)]
+        return [_main_schema(self._raw(p, k)) for p, k in zip(self.files, self._kinds, strict=True)]
+
+    def _raw(
+        self, path: Path, kind: FileKind, watch: Callable[[int], None] | None = None
+    ) -> Iterator[RawRow]:
+        rows = raw_rows(path, kind, watch)
+        return rows if self._map is None else ((line, mapped(row, self._map)) for line, row in rows)
 
     @cached_property
     def detection(self) -> Detection:
@@ -89,9 +100,32 @@ class Reading:
             done = before
             watch = (lambda n, done=done: self._watch(done + n, total)) if self._watch else None  # type: ignore[misc]
             source = self.source or _source_name(path)
-            for line, row in raw_rows(path, kind, watch):
+            for line, row in self._raw(path, kind, watch):
                 yield _convert(row, schema, source, path.name, line)
             before += path.stat().st_size
+
+
+def mapped(row: Any, map: Map) -> Any:
+    """Return a row with the columns that ``map`` names under our names (prompt, answer, or of any format)."""
+    if not isinstance(row, Mapping):
+        return row
+    kept = {name: value for name, value in row.items() if name not in map.values()}
+    return kept | {_OURS.get(name, name): row.get(column) for name, column in map.items()}
+
+
+def read_rows(
+    rows: Iterable[Any], *, source: str = "", map: Map | None = None
+) -> Iterator[Sample | Rejected]:
+    """Yield a sample or a rejection for each row in memory: samples as they are, mappings by their format."""
+    numbered = [(n, r if map is None else mapped(r, map)) for n, r in enumerate(rows, 1)]
+    schema = _main_schema(iter((n, r) for n, r in numbered if not isinstance(r, Sample)))
+    for number, row in numbered:
+        yield row if isinstance(row, Sample) else _convert(row, schema, source, "rows", number)
+
+
+def as_places(given: Places) -> tuple[str, ...]:
+    """Return one place or several as their texts."""
+    return (str(given),) if isinstance(given, str | Path) else tuple(map(str, given))
 
 
 def _convert(row: Any, schema: Schema | None, source: str, name: str, line: int) -> Sample | Rejected:
@@ -133,21 +167,22 @@ def _source_name(path: Path) -> str:
 
 
 def read(
-    place: str | Path, *, format: str | None = None, source: str | None = None, watch: Watch | None = None
-) -> Reading:
+    place: str | Path, *, format: str | None = None, source: str | None = None, watch: Watch | None = None,
+    map: Map | None = None,
+) -> Reading:  # fmt: skip
     """Open a file, a folder of shards, a glob, a saved ``datasets`` folder, or ``hf:owner/name[:split]``.
 
     ``format`` overrides the detected row schema; ``source`` names the data set in its samples (the file's
-    name by default); ``watch`` is told (bytes read, bytes in all).  Raises :class:`AssayError` where there is
-    nothing to read; broken content never raises.
+    name by default); ``map`` says which columns of other names hold what; ``watch`` is told (bytes read,
+    bytes in all).  Raises :class:`AssayError` where there is nothing to read; broken content never raises.
     """
     known = sorted({schema.name for schema in SCHEMAS})
     if format is not None and format not in known:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(known))
     text = str(place)
     if text.startswith("hf:"):
-        return _HubReading(text, format, source)
-    return Reading(text, find_files(text), format, source, watch)
+        return _HubReading(text, format, source, map)
+    return Reading(text, find_files(text), format, source, watch, map)
 
 
 def find_files(place: str) -> list[Path]:
@@ -183,8 +218,8 @@ def find_files(place: str) -> list[Path]:
 class _HubReading(Reading):
     """Rows of a Hugging Face data set, streamed."""
 
-    def __init__(self, place: str, format: str | None, source: str | None) -> None:
-        super().__init__(place, [], format, source, None)
+    def __init__(self, place: str, format: str | None, source: str | None, map: Map | None) -> None:
+        super().__init__(place, [], format, source, None, map)
         self._name, _, split = place.removeprefix("hf:").partition(":")
         self._split = split or "train"
 
@@ -210,7 +245,9 @@ class _HubReading(Reading):
     @cached_property
     def detection(self) -> Detection:
         """Say which schema the first rows show."""
-        schema = _main_schema((i, row) for i, row in enumerate(self._rows.take(_PEEK)))
+        schema = _main_schema(
+            (i, mapped(row, self._map or {})) for i, row in enumerate(self._rows.take(_PEEK))
+        )
         why = f"streamed from the hub; {schema.says if schema else 'no row shows a known schema'}"
         return Detection(schema.name if schema else "unknown", why, "hub", "none", "", 1)
 
@@ -219,7 +256,8 @@ class _HubReading(Reading):
         wanted = self._format or self.detection.format
         schema = next((s for s in SCHEMAS if s.name == wanted), None)
         for line, row in enumerate(self._rows, start=1):
-            yield _convert(row, schema, self.source or self._name, self._name, line)
+            renamed = mapped(row, self._map or {})
+            yield _convert(renamed, schema, self.source or self._name, self._name, line)
 
 
 def write_rejected(rows: Iterator[Rejected], path: Path) -> int:

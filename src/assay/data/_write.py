@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import yaml
 
-from assay.core import AssayError, Message, Sample
-from assay.data._read import Rejected, read, write_rejected
+from assay.core import AssayError, File, Message, Sample
+from assay.data._read import Places, Rejected, as_places, read, write_rejected
 from assay.data._whole import write_lines
 
 Format: TypeAlias = Literal["messages", "alpaca", "sharegpt", "samples"]
@@ -126,24 +126,39 @@ def _axolotl(name: str, format: Format) -> dict[str, Any]:
 
 
 def convert(
-    places: Sequence[str], out: Path, *, format: Format = "messages", rejected: Path | None = None
+    places: Places, *, out: File, format: Format = "messages", rejected: File | None = None
 ) -> Conversion:
-    """Read data sets and write them in one format, with training entries beside the file.
+    """Convert data sets to one format, with entries for LLaMA-Factory and axolotl beside the file.
 
-    Rejected rows are counted and, with ``rejected``, written with place and reason.
+    Example: `assay data convert belle.json alpaca.jsonl --out train.jsonl --format sharegpt`
+
+        >>> assay.data.convert("pool.jsonl", out="train.jsonl", format="sharegpt").rows
+        40
+
+    Parameters
+    ----------
+    places
+        What to read.
+    out
+        The file to write.
+    format
+        How to write it.
+    rejected
+        Write rejected rows to this JSONL file.
     """
+    file = Path(out)
     refused: list[Rejected] = []
 
     def kept() -> Iterator[Sample]:
-        for place in places:
+        for place in as_places(places):
             for row in read(place):
                 if isinstance(row, Sample):
                     yield row
                 else:
                     refused.append(row)
 
-    rows = write(kept(), out, format)
+    rows = write(kept(), file, format)
     if rejected is not None:
-        write_rejected(iter(refused), rejected)
-    configs = write_training_configs(out, format) if format != "samples" else []
+        write_rejected(iter(refused), Path(rejected))
+    configs = write_training_configs(file, format) if format != "samples" else []
     return Conversion(str(out), format, rows, len(refused), tuple(map(str, configs)))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from assay import judging, model
-from assay.core import AssayError
+from assay import judging
+from assay import model as models
+from assay.core import AssayError, File
 from assay.jobs._data import samples
 from assay.plan import progress_bar
 from assay.study._find import find_model
@@ -34,14 +35,13 @@ def answer_once(
     max_new_tokens: int,
     temperature: float,
     seed: int,
-    quiet: bool,
     vllm: str | None = None,
 ) -> Answered:
     """Answer, measure and score the items of ``place`` with one model, and write them as JSONL.
 
     ``vllm`` names the python of vLLM's environment, which answers where there is one.
     """
-    python = model.vllm_python(vllm)
+    python = models.vllm_python(vllm)
     found_at = find_model(name)
     folder, base = found_at.folder, found_at.base
     if folder.suffix == ".gguf":
@@ -50,18 +50,18 @@ def answer_once(
             hint="`assay chat`, or name the folder that it was made from",
         )  # fmt: skip
     items = list(samples(place))
-    network = model.load_model(folder, model.pick_device(), base=base)
-    tokenizer = model.load_tokenizer(folder)
-    decoding = model.Decoding(max_new_tokens, temperature, seed=seed)
-    with progress_bar("loss", quiet=quiet) as advance:
-        losses = model.reference_loss(network, tokenizer, items, advance=advance)
-    with progress_bar("answers", quiet=quiet) as advance:
+    network = models.load_model(folder, models.pick_device(), base=base)
+    tokenizer = models.load_tokenizer(folder)
+    decoding = models.Decoding(max_new_tokens, temperature, seed=seed)
+    with progress_bar("loss") as advance:
+        losses = models.reference_loss(network, tokenizer, items, advance=advance)
+    with progress_bar("answers") as advance:
         if python is None:
-            answers = model.answer(network, tokenizer, items, decoding, advance=advance)
+            answers = models.answer(network, tokenizer, items, decoding, advance=advance)
         else:
             del network  # vLLM wants the GPU for itself
             with TemporaryDirectory() as scratch:
-                answers = model.vllm_answer(
+                answers = models.vllm_answer(
                     python, folder, items, decoding, Path(scratch), base=base, advance=advance
                 )
     judged = [judging.judge(item, a.text, None) for item, a in zip(items, answers, strict=True)]
@@ -94,4 +94,43 @@ def answer_once(
         by_type,
         nats / tokens if tokens else None,
         nats / math.log(2) / n_bytes if n_bytes else None,
+    )
+
+
+def answer(
+    model: str,
+    place: str,
+    out: File,
+    *,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    seed: int = 0,
+    vllm: str | None = None,
+) -> Answered:
+    """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
+
+    Example: `assay answer tuned/model eval.jsonl answers.jsonl`
+
+        >>> assay.answer("pocket", "pool.jsonl", "answers.jsonl", max_new_tokens=2).items
+        40
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder, a Hugging Face id, or a model of a study (study:arm/rung).
+    place
+        The evaluation set.
+    out
+        JSONL file of answers, losses and scores.
+    max_new_tokens
+        Answers are cut here.
+    temperature
+        0 is greedy.
+    seed
+        Fixes sampling.
+    vllm
+        The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
+    """
+    return answer_once(
+        model, place, Path(out), max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, vllm=vllm
     )

@@ -7,16 +7,18 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from assay import model
-from assay.core import AssayError, digest
+from assay.core import AssayError, File, Without, digest
 from assay.jobs._data import samples
-from assay.plan import progress_bar
+from assay.plan import is_quiet, progress_bar
 from assay.study._config import recipe_of
 from assay.study._estimate import estimate_here
+
+_ALONE = model.Launch()
 
 
 def train_once(
@@ -27,7 +29,6 @@ def train_once(
     recipe: str | None,
     seed: int,
     device: str,
-    quiet: bool,
     launch: model.Launch | None = None,
     changes: Sequence[str] = (),
 ) -> Any:
@@ -52,9 +53,9 @@ def train_once(
     order = np.random.default_rng(seed).permutation(len(table))
     segment = model.Segment(chosen, seed, len(table), 0, chosen.steps(len(table)))
     estimate = estimate_here(folder, chosen, chosen.epochs * int(table.lengths.sum()), device, launch)
-    if estimate is not None and not quiet:
+    if estimate is not None and not is_quiet():
         print(estimate, file=sys.stderr)
-    with progress_bar("train", quiet=quiet) as advance:
+    with progress_bar("train") as advance:
         report = model.trainer(chosen.trainer, launch)(
             segment,
             base=folder,
@@ -83,3 +84,46 @@ def _claim(out: Path, identity: str) -> None:
         )
     out.mkdir(parents=True, exist_ok=True)
     mark.write_text(identity, encoding="utf-8")
+
+
+def train(
+    place: str,
+    out: File,
+    *,
+    base: str = "pocket",
+    recipe: str | None = None,
+    set: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    launch: Annotated[model.Launch, Without("port", "through", "cluster")] = _ALONE,
+) -> model.TrainReport:
+    """Fine-tune a base model on all samples of a data set, once. Resumes by itself.
+
+    Example: `assay train alpaca.jsonl tuned --base pocket --recipe pocket`
+
+        >>> assay.train("pool.jsonl", "tuned", device="cpu").samples
+        40
+
+    Parameters
+    ----------
+    place
+        A file, folder or id of samples.
+    out
+        Folder of the run; the model is in `out/model`.
+    base
+        `pocket`, a folder, or a Hugging Face id.
+    recipe
+        A preset: pocket, belle or belle-lora (the default is the one that fits the base).
+    set
+        A setting laid over the preset, `key=value` (adapter=qlora); may be repeated.
+    seed
+        Fixes order and dropout.
+    device
+        auto, cpu or cuda.
+    launch
+        How many processes share the training.
+    """
+    report: model.TrainReport = train_once(
+        place, Path(out), base=base, recipe=recipe, changes=set, seed=seed, device=device, launch=launch
+    )
+    return report

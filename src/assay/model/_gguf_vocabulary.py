@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core import AssayError, Message
-from assay.data.testbed import generate
+from assay.data.synthetic import generate
 from assay.model._templates import chat_template, end_mark, render
 from assay.model._tokens import encode_prompts
 
