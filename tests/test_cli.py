@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,39 @@ def test_a_wrong_command_or_option_says_what_there_is(tmp_path: Path) -> None:
         done = assay(*arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_endings_say_what_is_kept(number: signal.Signals, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "assay", "chat", "pocket"], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, cwd=tmp_path,
+    ) as waiting:  # fmt: skip
+        # It waits for its question; until its handler is there a signal would just end it.
+        status = Path(f"/proc/{waiting.pid}/status")
+        while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1:
+            assert waiting.poll() is None
+            time.sleep(0.05)
+        waiting.send_signal(number)
+        assert waiting.stderr is not None
+        said = waiting.stderr.read()
+    assert waiting.returncode == 130
+    assert said.strip().splitlines()[-1].startswith("interrupted: ") and "Traceback" not in said
+    assert "again" in said
+
+
+@pytest.mark.parametrize("command", [c for c, entry in CATALOGUE.items() if entry.resumes])
+def test_what_resumes_says_so(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*words: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "build", lambda name: interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command.split())
+    assert ended.value.code == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
 
 
 def test_errors_as_json_have_their_parts(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from docstring_parser import parse_from_object
 
-from assay.core import AssayError, OnCommand, Without
+from assay.core import AssayError, Without, in_words
 
 _EMPTY = inspect.Parameter.empty
 
@@ -107,7 +107,7 @@ def _option(hint: Any, default: Any, told: str | None) -> Any:
     """Return the annotation of an option: its type, its help, and its default where there is one to show."""
     says = re.sub(r"(; in|[.] In|, or in) Python also[^.]*", "", told or "")
     shown = default not in ((), "", None, _EMPTY)
-    return Annotated[_typed(hint), Parameter(help=says, negative_iterable=(), show_default=shown)]
+    return Annotated[in_words(hint), Parameter(help=says, negative_iterable=(), show_default=shown)]
 
 
 def _ordered(flat: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -120,15 +120,6 @@ def _ordered(flat: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
         many = many or typing.get_origin(typing.get_args(parameter.annotation)[0]) in (list, Sequence)
         found.append(parameter)
     return sorted(found, key=lambda p: p.kind)
-
-
-def _typed(hint: Any) -> Any:
-    """Return the type that a parameter has on the command line."""
-    if typing.get_origin(hint) is Annotated:
-        return next((mark.type for mark in hint.__metadata__ if isinstance(mark, OnCommand)), hint)
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return typing.Union[tuple(_typed(part) for part in typing.get_args(hint))]  # noqa: UP007
-    return hint
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

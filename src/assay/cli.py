@@ -71,10 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     as_json, quiet = (option in tokens for option in _GLOBAL)
     tokens = [token for token in tokens if token not in _GLOBAL]
     name = chosen(tokens)
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
     try:
-        with _apart(as_json), _progress(quiet=quiet or as_json, known=name is not None):
+        with _endings(), _apart(as_json), _progress(quiet=quiet or as_json, known=name is not None):
             result = build(name)(tokens, exit_on_error=False, print_error=True)
         show(result, as_json=as_json)
     except AssayError as error:
@@ -90,9 +88,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     raise SystemExit(0)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does, whoever asks for it."""
-    raise KeyboardInterrupt
+@contextmanager
+def _endings() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; what is ignored (as by nohup) stays so."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    found = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    for ending in found:
+        signal.signal(ending, interrupt)
+    try:
+        yield
+    finally:
+        for ending in found:
+            signal.signal(ending, signal.SIG_DFL)
 
 
 @contextmanager

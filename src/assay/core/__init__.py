@@ -11,7 +11,7 @@ from assay.core._bases import (
     UpgradeWord,
 )
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
-from assay.core._command import File, OnCommand, Without
+from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
@@ -132,6 +132,7 @@ __all__ = [
     "digest",
     "file_digest",
     "higher_is_better",
+    "in_words",
     "task_type",
     "to_json",
 ]

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.core import BASE_ARM, TASK_TYPES, AssayError, SelectionRule
+from assay.core import BASE_ARM, TASK_TYPES, AssayError, SelectionRule, in_words
+from assay.indicators import Models
 from assay.judging import JudgeConfig
-from assay.model import LEXICAL, MINILM, POCKET, PRESETS, Launch, Recipe, preset
+from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
 
 FULL = "full"
 
@@ -48,19 +49,6 @@ class ArmConfig:
     groups: Literal["source", "type", "language", "length"] = "source"
     file: str | None = None
     rungs: tuple[int | str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelsConfig:
-    """Which models and samples serve indicators and selections; ``base`` is the study's own."""
-
-    embedder: str = MINILM
-    second: str | None = None
-    reward: str | None = None
-    dialog: str | None = None
-    target: tuple[str, ...] = ()
-    reference: tuple[str, ...] = ()
-    neighbour: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +180,8 @@ class StudyConfig:
     arms: Mapping[str, ArmConfig] = field(default_factory=dict)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     question: QuestionConfig = field(default_factory=QuestionConfig)
-    models: ModelsConfig = field(default_factory=ModelsConfig)
+    models: Models = field(default_factory=Models)
+    """Which models and files of samples serve indicators and selections; ``base`` is the study's own."""
     decontaminate: DecontaminateConfig = field(default_factory=DecontaminateConfig)
     judge: JudgeConfig | None = None
     """A chat model that scores every model's answers; its budget is a hard cap on the whole study."""
@@ -217,7 +206,11 @@ class StudyConfig:
         return (self.evaluation, *(places for places in own if places))
 
 
-_SET_BY_READER = ("bases", "folder", "measured", "calls")
+_SET_BY_READER: Mapping[Any, tuple[str, ...]] = {
+    StudyConfig: ("bases", "folder", "measured"),
+    JudgeConfig: ("calls",),
+    Models: ("base", "max_tokens", "cache"),
+}
 
 
 def read_config(path: Path, changes: typing.Sequence[str] = ()) -> StudyConfig:
@@ -360,8 +353,9 @@ def _build(kind: Any, data: Any, place: str) -> Any:
     """Build a frozen dataclass from a mapping, checking keys and types with their places."""
     if not isinstance(data, Mapping):
         _wrong(place, data, "a mapping")
-    hints = typing.get_type_hints(kind)
-    known = {f.name: hints[f.name] for f in fields(kind) if f.name not in _SET_BY_READER}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    own = _SET_BY_READER.get(kind, ())
+    known = {f.name: in_words(hints[f.name]) for f in fields(kind) if f.name not in own}
     values = {}
     for key, value in data.items():
         where = f"{place}.{key}" if place else str(key)
