@@ -50,10 +50,9 @@ from assay.model import (
     training_memory,
     write_tokens,
 )
-from assay.model._base import load_whole
-from assay.model._engine import LocalEngine
-from assay.model._memory import out_of_memory
-from assay.model._train import _Run
+from assay.model.base import load_whole
+from assay.model.train import LocalEngine, out_of_memory
+from assay.model.train._train import _Run
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {
@@ -224,7 +223,7 @@ class Bench:
         """Return the peak that torch's tracker counts of a full micro-batch, gradients and moments held."""
         from torch.distributed._tools.mem_tracker import MemTracker
 
-        from assay.model._batches import MicroBatch
+        from assay.model.tokens import MicroBatch
 
         width = recipe.max_tokens
         ids = torch.ones(max(1, recipe.micro_tokens // width), width, dtype=torch.long)

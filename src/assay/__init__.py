@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from assay.jobs._annotate import annotate as annotate
     from assay.jobs._annotate import annotate_export as annotate_export
     from assay.jobs._annotate import annotate_status as annotate_status
+    from assay.jobs._answer import Answered as Answered
     from assay.jobs._answer import answer as answer
     from assay.jobs._chat import chat as chat
     from assay.jobs._chat import serve as serve
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from assay.jobs._select import select as select
     from assay.jobs._store import gc as gc
     from assay.jobs._store import status as status
+    from assay.jobs._train import Trained as Trained
     from assay.jobs._train import train as train
     from assay.judging import JudgeConfig as JudgeConfig
     from assay.llm import ChatConfig as ChatConfig

@@ -57,7 +57,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "study report": Entry("study", "assay.study._run:report", "Write a study's report again."),
     "estimate": Entry("study", "assay.jobs._estimate:estimate", "Say what a training takes before it runs."),
     "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model once.", True),
-    "answer": Entry("study", "assay.jobs._answer:answer", "Let a model answer an evaluation set."),
+    "answer": Entry("study", "assay.jobs._answer:answer", "Let a model answer an evaluation set.", True),
     "curve": Entry("study", "assay.jobs._curve:curve", "Read learning curves from any table."),
     "curve power": Entry("study", "assay.jobs._curve:curve_power", "Say what a ladder can show."),
     "judge": Entry("judge", "assay.jobs._judging:judge", "Let a chat model score answers.", True),
@@ -87,6 +87,7 @@ OTHERS: Mapping[str, str] = {
     "load": "assay.jobs._pool:load",
     "quiet": "assay.plan:quiet",
     "read_points": "assay.jobs._curve:read_points",
+    "Answered": "assay.jobs._answer:Answered",
     "AssayError": "assay.core:AssayError",
     "ChatConfig": "assay.llm:ChatConfig",
     "Cleaned": "assay.jobs._clean:Cleaned",
@@ -103,6 +104,7 @@ OTHERS: Mapping[str, str] = {
     "Selection": "assay.jobs._select:Selection",
     "StudyConfig": "assay.study:StudyConfig",
     "StudyResult": "assay.core:StudyResult",
+    "Trained": "assay.jobs._train:Trained",
 }
 """What is no command: values, sets of options, and what only Python needs."""
 

@@ -27,8 +27,8 @@ from assay.model import (
     train_full,
     write_tokens,
 )
-from assay.model._batches import bucketed, packed
-from assay.model._loss import Loss
+from assay.model.tokens import bucketed, packed
+from assay.model.train import Loss
 from tiny_models import FAMILIES
 
 PACKED = [family for family in FAMILIES if family != "bloom"]

@@ -31,7 +31,7 @@ from assay.model import (
     train_full,
     write_tokens,
 )
-from assay.model._vocabulary import extended, learn_tokens
+from assay.model.base._vocabulary import extended, learn_tokens
 from assay.vocabulary import extend
 from tiny_models import FAMILIES
 

@@ -58,6 +58,7 @@ from assay.core._pool_page import (
     PoolRemoval,
     SelectionRule,
 )
+from assay.core._process import end_with_parent
 from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
 from assay.core._shown import Shown
@@ -130,6 +131,7 @@ __all__ = [
     "Worth",
     "canonical_json",
     "digest",
+    "end_with_parent",
     "file_digest",
     "higher_is_better",
     "in_words",

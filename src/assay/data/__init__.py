@@ -11,7 +11,7 @@ from assay.data._read import Detection, Places, Reading, Rejected, as_places, fi
 from assay.data._rows import MAX_CHARACTERS
 from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
-from assay.data._whole import replacing, replacing_text, write_json, write_lines
+from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "read_rows",
     "read_texts",
     "replacing",
+    "replacing_folder",
     "replacing_text",
     "shingle_sets",
     "testbed",

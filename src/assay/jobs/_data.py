@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 from assay import data, model
-from assay.core import AssayError, Sample
+from assay.core import AssayError
 from assay.jobs._pool import Data, Pool
+from assay.study.steps import REJECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,14 @@ class ShownSample:
         return text
 
 
-def samples(place: str) -> Iterator[Sample]:
-    """Yield the usable samples of a place."""
-    return (row for row in data.read(place) if isinstance(row, Sample))
+def rejected_rows(read: Path, out: Path) -> dict[str, int]:
+    """Write the rows that a reading step rejected to ``out``, none to no file; count them by reason."""
+    rows = [json.loads(line) for line in (read / REJECTED).read_text(encoding="utf-8").splitlines()]
+    if rows:
+        data.write_lines(rows, out)
+    else:
+        out.unlink(missing_ok=True)
+    return dict(Counter(row["reason"] for row in rows).most_common())
 
 
 def show(place: Data, *, base: str = "pocket", row: int = 0, max_tokens: int = 1024) -> ShownSample:
@@ -67,11 +75,10 @@ def show(place: Data, *, base: str = "pocket", row: int = 0, max_tokens: int = 1
     max_tokens
         Longer samples are cut here.
     """
-    found = next(islice(Pool(place), row, None), None) if row >= 0 else None
+    pool = Pool(place)
+    found = next(islice(pool, row, None), None) if row >= 0 else None
     if found is None:
-        raise AssayError(
-            "no such row", place=Pool(place).name, value=row, expected="a usable row, counted from 0"
-        )
+        raise AssayError("no such row", place=pool.name, value=row, expected="a usable row, counted from 0")
     tokenizer = model.load_tokenizer(model.resolve_base(base))
     encoded = model.encode(tokenizer, [found], max_tokens)[0]
     pieces = tokenizer.convert_ids_to_tokens(list(encoded.ids))

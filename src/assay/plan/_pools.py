@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, Protocol, Self
 
-from assay.core import AssayError
+from assay.core import AssayError, end_with_parent
 
 
 class Pool(Protocol):
@@ -105,10 +103,7 @@ class Processes:
 def _tie_to_parent(parent: int) -> None:
     """End this worker when its parent is gone: by the kernel on Linux, by watching elsewhere."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)
+    end_with_parent(parent)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -23,11 +23,11 @@ from assay.study._find import (
     study_folders,
     study_name,
 )
-from assay.study._graph import expand, place_digest
 from assay.study._kept import Kept, kept
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, report, run
 from assay.study._search import SearchReport, search
+from assay.study.steps import expand, place_digest
 
 __all__ = [
     "ArmConfig",
