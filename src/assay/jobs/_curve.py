@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from assay import curves, view
 from assay.core import AssayError, CurvePower, File, OnCommand, Point, Reading, task_type
+from assay.jobs._pool import rows_of
 
 Table: TypeAlias = Annotated[str | Path | Sequence[Point | Mapping[str, Any]], OnCommand(Path)]
 """A file of points, or points, rows, a table of polars or pandas."""
@@ -117,45 +119,50 @@ def read_points(table: Table) -> list[Point]:
     Optional columns: arm, n_eval, se.  Column names may be in any case.  Raises :class:`AssayError` with the
     row for values that are not numbers; an empty value is a missing point and is left out.
     """
-    import polars
-
-    if isinstance(table, str | Path):
-        frame, table = _read_table(Path(table)), str(table)
-    elif isinstance(table, list | tuple) and table and all(isinstance(row, Point) for row in table):
+    if isinstance(table, list | tuple) and table and all(isinstance(row, Point) for row in table):
         return [row for row in table if isinstance(row, Point)]
-    else:
-        frame, table = polars.DataFrame(table, infer_schema_length=None), "points"
-    frame = frame.rename({c: c.strip().lower() for c in frame.columns})
-    columns = set(frame.columns)
+    place, first = (str(table), 2) if isinstance(table, str | Path) else ("points", 1)
+    given: Iterable[Any] = _table_rows(Path(table)) if isinstance(table, str | Path) else rows_of(table)
+    rows = [{str(name).strip().lower(): value for name, value in row.items()} for row in given]
+    columns = dict.fromkeys(name for row in rows for name in row)
     metrics = [m for m in ("score", "loss", "bits_per_byte") if m in columns]
-    long = {"metric", "value"} <= columns
+    long = {"metric", "value"} <= set(columns)
     if "n_train" not in columns or not (metrics or long):
         raise AssayError(
             "columns are missing",
-            place=table,
-            value=", ".join(frame.columns),
+            place=place,
+            value=", ".join(columns),
             expected="n_train, and score or loss (or metric and value); type, seed, arm, n_eval, se if known",
         )
     points = []
-    for line, row in enumerate(frame.iter_rows(named=True), start=2):
-        pairs = [(row["metric"], row["value"])] if long else [(m, row[m]) for m in metrics]
-        points += [_point(f"{table}:{line}", row, m, v) for m, v in pairs if v is not None]
+    for line, row in enumerate(rows, start=first):
+        pairs = [(row.get("metric"), row.get("value"))] if long else [(m, row.get(m)) for m in metrics]
+        points += [_point(f"{place}:{line}", row, str(m), v) for m, v in pairs if v is not None]
     return points
 
 
-def _read_table(table: Path) -> Any:
-    import polars
-
-    readers: dict[str, Callable[[Path], Any]] = {
-        ".parquet": polars.read_parquet,
-        ".tsv": lambda p: polars.read_csv(p, separator="\t", infer_schema_length=None),
-        ".csv": lambda p: polars.read_csv(p, infer_schema_length=None),
-    }
-    if not table.exists() or table.suffix not in readers:
+def _table_rows(table: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file; an empty cell is None."""
+    separators = {".csv": ",", ".tsv": "\t"}
+    if not table.exists() or table.suffix not in (*separators, ".parquet"):
         raise AssayError(
             "no such table", value=str(table), expected="an existing .csv, .tsv or .parquet file"
         )
-    return readers[table.suffix](table)
+    if table.suffix == ".parquet":
+        import polars  # slow to import
+
+        return polars.read_parquet(table).to_dicts()
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            found = list(csv.DictReader(lines, delimiter=separators[table.suffix], strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise AssayError(f"the table cannot be read ({error})", place=str(table)) from None
+    for line, row in enumerate(found, start=2):
+        if None in row:
+            raise AssayError("more cells than columns", place=f"{table}:{line}", value=row[None])
+    if not found:
+        raise AssayError("the table has no rows", place=str(table))
+    return [{name: value or None for name, value in row.items()} for row in found]
 
 
 def _point(place: str, row: dict[str, Any], metric: str, value: Any) -> Point:

@@ -103,7 +103,7 @@ def load(place: Data, map: Mapping[str, str] | None = None) -> Dataset:
         return place
     places = _places(place)
     if places is None:
-        rows: Iterable[Sample | Rejected] = data.read_rows(_rows(place), map=map)
+        rows: Iterable[Sample | Rejected] = data.read_rows(rows_of(place), map=map)
         name = ""
     else:
         rows = chain.from_iterable(data.read(one, map=map) for one in places)
@@ -129,7 +129,7 @@ def _places(given: Data) -> tuple[str, ...] | None:
     return None
 
 
-def _rows(given: Any) -> Iterable[Sample | Mapping[str, Any]]:
+def rows_of(given: Any) -> Iterable[Sample | Mapping[str, Any]]:
     """Return the rows of a table or of any iterable."""
     if hasattr(given, "iter_rows"):
         given = given.iter_rows(named=True)
