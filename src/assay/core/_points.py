@@ -333,7 +333,7 @@ class HeldOut:
         return self.low <= self.value <= self.high
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reading(Shown):
     """All that a table of points says."""
 
@@ -343,6 +343,9 @@ class Reading(Shown):
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
     held_out: tuple[HeldOut, ...]
+
+    def __repr__(self) -> str:
+        return f"<Reading: {len(self.curves)} curves>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,7 +486,7 @@ class JudgeSummary:
     """More than 1 % of the replies could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StudyResult(Shown):
     """Everything a report shows; it computes nothing of its own."""
 
@@ -514,3 +517,6 @@ class StudyResult(Shown):
     judge: JudgeSummary | None = None
     exports: tuple[ExportPage, ...] = ()
     """Exports of the study's models that lie in its folder (added by ``assay export``)."""
+
+    def __repr__(self) -> str:
+        return f"<StudyResult {self.name}: {len(self.runs)} models, {len(self.curves)} curves>"

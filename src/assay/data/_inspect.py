@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from assay.core import File, Sample, SourceRow
+from assay.core import File, Sample, Shown, SourceRow
 from assay.data._read import Places, Rejected, as_places, read
 
 SHOWN_REJECTED = 20
@@ -35,7 +35,7 @@ class LengthCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Shown):
     """What a data set holds."""
 
     sources: tuple[SourceRow, ...]

@@ -12,7 +12,7 @@ from typing import Any
 
 from assay import data, judging
 from assay import plan as planning
-from assay.core import AssayError, File, digest
+from assay.core import AssayError, File, Shown, digest
 from assay.jobs._data import rejected_rows
 from assay.plan import Estimate, Step, Store
 from assay.study._config import MeasureConfig
@@ -33,7 +33,7 @@ from assay.study.steps import (
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Shown):
     """Answers written to ``path`` with the mean score (None where nothing could be scored) and loss.
 
     ``counts`` says what was left out or cut: rows ``rejected`` and ``duplicates`` of other items; items

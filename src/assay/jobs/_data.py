@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, model
-from assay.core import AssayError
+from assay.core import AssayError, Shown
 from assay.jobs._pool import Data, Pool
 from assay.study.steps import REJECTED
 
@@ -25,7 +25,7 @@ class ShownToken:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownSample:
+class ShownSample(Shown):
     """A sample as the model sees it: its tokens, and its text in runs that the loss counts or not."""
 
     origin: str

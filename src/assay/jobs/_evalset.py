@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from assay import data, generation, indicators, selection
-from assay.core import AssayError, File, Sample, task_type
+from assay.core import AssayError, File, Sample, Shown, task_type
 from assay.generation import Candidates, Noise, Stratum, TypeSize
 from assay.jobs._clean import REMOVED, Receipts, receipts_beside
 from assay.jobs._pool import Data, Pool
@@ -36,7 +36,7 @@ class StratumRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitReport:
+class SplitReport(Shown):
     """What was split off; every row of the pool is an item, a training sample, a removal or a rejection.
 
     ``earlier`` items come from earlier evaluation sets, among ``items``.  ``removed_by``: rejected (no
@@ -295,7 +295,7 @@ def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class SampleReport:
+class SampleReport(Shown):
     """A set sampled to a size, and what each of its types can show.
 
     Differences are of mean scores in [0, 1] between two models on the same items, seen with probability

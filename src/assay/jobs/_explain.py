@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from assay import indicators, selection
-from assay.core import AssayError, File, Sample
+from assay.core import AssayError, File, Sample, Shown
 from assay.jobs._pool import Data, Pool
 from assay.jobs._score import MODELS, ScoreTable, read_scores
 from assay.jobs._select import Table
@@ -46,7 +46,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Shown):
     """What is known of one sample."""
 
     id: str

@@ -70,7 +70,7 @@ class JudgeReport(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrationReport:
+class CalibrationReport(Shown):
     """Judge against people, one row a type."""
 
     judgements: str
@@ -81,7 +81,7 @@ class CalibrationReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonReport:
+class ComparisonReport(Shown):
     """Two models on the same items: a − b by type, in the judge's units and, with labels, in people's."""
 
     a: str
@@ -93,7 +93,7 @@ class ComparisonReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PairReport:
+class PairReport(Shown):
     """Two models' answers set beside each other, in both orders."""
 
     out: str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from assay import data, model
 from assay import plan as planning
 from assay._version import __version__
-from assay.core import AssayError, File, Without, digest, file_digest
+from assay.core import AssayError, File, Shown, Without, digest, file_digest
 from assay.jobs._data import rejected_rows
 from assay.plan import Estimate, Step, Store
 from assay.study._config import recipe_of
@@ -29,7 +29,7 @@ _ALONE = model.Launch()
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class Trained(Shown):
     """A model that was trained once: where it lies, what it learned from, and how training went.
 
     ``rejected`` counts the unusable rows by reason; ``rejected.jsonl`` beside the model names each.  ``cut``

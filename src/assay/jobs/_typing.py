@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, generation, llm, selection
-from assay.core import AssayError, File, Sample
+from assay.core import AssayError, File, Sample, Shown
 from assay.generation import TypeClassifier, TypedText, TypeQuality
 from assay.jobs._pool import Data, Pool
 from assay.plan import progress_bar
@@ -28,7 +28,7 @@ class Untyped:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifyReport:
+class ClassifyReport(Shown):
     """What was typed and by what; every row is typed before, typed now, untyped for a reason, or rejected.
 
     ``stated`` is the classifier's quality on prompts left out of its fit, ``checked`` that against the types

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, model
-from assay.core import File
+from assay.core import File, Shown
 from assay.plan import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
-class Extended:
+class Extended(Shown):
     """A model folder with a longer vocabulary; see :class:`assay.model.ExtensionReport`."""
 
     report: model.ExtensionReport

@@ -20,6 +20,7 @@ from assay.core import (
     ExportPage,
     File,
     Sample,
+    Shown,
     StudyResult,
     canonical_json,
 )
@@ -75,7 +76,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Shown):
     """Where an export lies: its folder, its page, the page's values, and what was pushed to the Hub."""
 
     folder: str

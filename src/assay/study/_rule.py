@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay import data, indicators, model, regression, view
-from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, digest, to_json
+from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, Shown, digest, to_json
 from assay.plan import Store
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
@@ -31,7 +31,7 @@ _LOSSES, _PAGE = "losses.json", "page.json"
 
 
 @dataclass(frozen=True)
-class RuleDesign:
+class RuleDesign(Shown):
     """Subsets that will be trained, and what they can see; ``folder`` holds them."""
 
     folder: str
@@ -61,7 +61,7 @@ class RuleDesign:
 
 
 @dataclass(frozen=True)
-class RuleRuns:
+class RuleRuns(Shown):
     """What was trained: log losses by subset are in ``path``; ``noise`` is their sd between seeds of one."""
 
     path: str
@@ -81,7 +81,7 @@ class RuleRuns:
 
 
 @dataclass(frozen=True)
-class RuleReport:
+class RuleReport(Shown):
     """What was fitted, how it holds, and where the rule is."""
 
     path: str
@@ -122,7 +122,7 @@ class RuleReport:
 
 
 @dataclass(frozen=True)
-class RuleCheck:
+class RuleCheck(Shown):
     """The selection trial of a rule: it ships with "beats random by ..." or without."""
 
     path: str

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias
 
 from assay import data, view
 from assay import plan as planning
-from assay.core import AssayError, BasesResult, DataSummary, File, OnCommand, StudyResult
+from assay.core import AssayError, BasesResult, DataSummary, File, OnCommand, Shown, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
@@ -24,7 +24,7 @@ from assay.study.steps import LOG, SUMMARY, Tally, iterate
 
 
 @dataclass(frozen=True, slots=True)
-class StudyPlan:
+class StudyPlan(Shown):
     """What a study would do: its steps, and sample passes beside those of independent runs."""
 
     name: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, view
-from assay.core import AssayError, Remark, SearchPage, to_json
+from assay.core import AssayError, Remark, SearchPage, Shown, to_json
 from assay.optimize import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.plan import Advance, progress_bar, quiet
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
@@ -20,7 +20,7 @@ _REPORT_SEEDS = 3
 
 
 @dataclass(frozen=True)
-class SearchReport:
+class SearchReport(Shown):
     """What was tried, what was chosen, and what it is worth on the study's own evaluation set.
 
     ``reported`` and ``random`` are mean losses over seeds at the chosen size, of the arm and of random
