@@ -49,6 +49,9 @@ def generate(
     Example: `assay generate --out new.jsonl --n 1000 --language zh --model openai-api/local/qwen --base-url
     http://127.0.0.1:8000/v1 --budget "2M tokens" --against pool.jsonl --evaluation eval.jsonl`
 
+        >>> writer = assay.ChatConfig("openai/gpt-4o-mini", budget="2 USD")
+        >>> assay.generate(out="new.jsonl", n=100, writer=writer)  # doctest: +SKIP
+
     Interrupted or killed, the same command goes on; with a greater n or budget it goes further. Receipts of
     all that was rejected go beside the file, in OUT.receipts.jsonl.
 

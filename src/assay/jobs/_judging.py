@@ -190,6 +190,9 @@ def judge_estimate(items: Data, *, answers: Answers, by: judging.JudgeConfig) ->
 
     Example: `assay judge estimate eval.jsonl --answers answers.jsonl --model openai/gpt-4o-mini`
 
+        >>> by = assay.JudgeConfig("openai/gpt-4o-mini")
+        >>> assay.judge_estimate("eval.jsonl", answers="answers.jsonl", by=by)  # doctest: +SKIP
+
     Parameters
     ----------
     items
@@ -381,6 +384,10 @@ def judge_pairs(
     """Let a chat model say which of two answers is better, in both orders: who wins in one only, ties.
 
     Example: `assay judge pairs eval.jsonl --a new.jsonl --b old.jsonl --out p.jsonl --model openai/gpt-4o`
+
+        >>> by = assay.JudgeConfig("openai/gpt-4o")
+        >>> assay.judge_pairs("eval.jsonl", a="new.jsonl", b="old.jsonl", out="p.jsonl",
+        ...                   by=by)  # doctest: +SKIP
 
     Parameters
     ----------

@@ -49,6 +49,9 @@ def extend(base: str, texts: str, out: File, *, size: int = 8000) -> Extended:
 
     Example: `assay vocabulary extend meta-llama/Llama-2-7b-hf chinese.txt llama-zh --size 20000`
 
+        >>> assay.vocabulary.extend("pocket", "pool.jsonl", "wider", size=20).report.out
+        'wider'
+
     Parameters
     ----------
     base

@@ -137,6 +137,9 @@ def export(
 
     Example: `assay export demo:random/6400 --to merged --to gptq8 --to gptq4 --to gguf-q4_k`
 
+        >>> assay.export("pocket", "out", pool="inline").proof.files[0].format
+        'merged'
+
     Each format gets a folder with its model card; `export.html` shows size, speed and, type by type, the
     paired drop with its interval. A study's model is measured as its study did: evaluation set, decoding and
     judge are the study's own. What is done is not done twice.
