@@ -70,10 +70,12 @@ if TYPE_CHECKING:
     from assay.study._search import search as search
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name at its first use."""
-    found = globals()[name] = _catalogue.find(name)
-    return found
+if not TYPE_CHECKING:  # a checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name at its first use."""
+        found = globals()[name] = _catalogue.find(name)
+        return found
 
 
 def __dir__() -> list[str]:

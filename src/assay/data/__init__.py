@@ -1,7 +1,8 @@
 """Read, convert, inspect and write data sets; plain texts; languages and words; the testbed."""
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
@@ -13,6 +14,9 @@ from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
 from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
+
+if TYPE_CHECKING:
+    show: Callable[..., Any]
 
 __all__ = [
     "FORMATS",
@@ -43,6 +47,7 @@ __all__ = [
     "replacing_folder",
     "replacing_text",
     "shingle_sets",
+    "show",
     "testbed",
     "words",
     "write",
@@ -53,8 +58,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Find ``assay.data.show``, which needs a model's tokenizer and so lives above, in the catalogue."""
-    if name == "show":
-        return import_module("assay.jobs._data").show
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        """Find ``assay.data.show``, which needs a model's tokenizer and so lives above."""
+        if name == "show":
+            return import_module("assay.jobs._data").show
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
