@@ -31,7 +31,8 @@ class Options:
         hints = typing.get_type_hints(self.kind, include_extras=True)
         for field in dataclasses.fields(self.kind):
             if field.name not in self.without:
-                yield field.name, hints[field.name], self._default(field)
+                hint, default = hints[field.name], self._default(field)
+                yield field.name, hint | None if default is None else hint, default
 
     def _default(self, field: dataclasses.Field[Any]) -> Any:
         if dataclasses.is_dataclass(self.default):
