@@ -115,7 +115,7 @@ def main() -> None:
     train = [p.sample for p in synthetic.generate(given.lessons, seed=7)]
     data.write(iter(lessons(train, config, rng)), given.out / "lessons.jsonl", "samples")
     place = str(given.out / "lessons.jsonl")
-    assay.train(place, given.out / "tuned", device="cpu")
+    assay.train(place, given.out / "tuned", device="cpu", store=given.out / "store")
     held = [p.sample for p in synthetic.generate(480, seed=8, split="eval")]
     belle = [row for row in data.read(given.belle) if isinstance(row, Sample)]
     print("| set | answers | judged | unparsed | mean score |\n|---|---|---|---|---|")

@@ -195,7 +195,7 @@ def test_the_order_of_rows_in_a_file_does_not_matter(study_file: Callable[..., P
         jsonl(tmp_path / "pool.jsonl", rows)
         path = study_file(
             name=name, pool="pool.jsonl", evaluation="items.jsonl", measure={"answers": False},
-            ladder={"rungs": [16, 32], "seeds": 1},
+            ladder={"rungs": [16, 32], "seeds": 1}, where={"out": str(tmp_path / name)},
         )  # fmt: skip
         result = study.run(path)
         found.append({(p.type, p.n_train, p.metric): p.value for p in result.points})

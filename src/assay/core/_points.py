@@ -517,6 +517,9 @@ class StudyResult(Shown):
     judge: JudgeSummary | None = None
     exports: tuple[ExportPage, ...] = ()
     """Exports of the study's models that lie in its folder (added by ``assay export``)."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
+    learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference."""
 
     def __repr__(self) -> str:
         return f"<StudyResult {self.name}: {len(self.runs)} models, {len(self.curves)} curves>"

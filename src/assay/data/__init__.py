@@ -8,12 +8,25 @@ from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
-from assay.data._read import Detection, Places, Reading, Rejected, as_places, find_files, read, read_rows
-from assay.data._rows import MAX_CHARACTERS
+from assay.data._layouts import SCHEMAS, Schema, placeholder
+from assay.data._mapping import parse_map
+from assay.data._output import Output, output
+from assay.data._read import (
+    Detection,
+    Map,
+    Places,
+    Reading,
+    Rejected,
+    as_places,
+    find_files,
+    read,
+    read_rows,
+)
 from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
+from assay.data._turns import MAX_CHARACTERS
 from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
-from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
+from assay.data._write import FORMATS, Conversion, Format, convert, write, write_rejected, write_rows
 
 if TYPE_CHECKING:
     show: Callable[..., Any]
@@ -21,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "MAX_CHARACTERS",
+    "SCHEMAS",
     "Conversion",
     "Dataset",
     "Detection",
@@ -28,9 +42,12 @@ __all__ = [
     "HashedTexts",
     "Inspection",
     "LengthCounts",
+    "Map",
+    "Output",
     "Places",
     "Reading",
     "Rejected",
+    "Schema",
     "Written",
     "as_places",
     "convert",
@@ -40,6 +57,9 @@ __all__ = [
     "kernel",
     "language_of",
     "normalise",
+    "output",
+    "parse_map",
+    "placeholder",
     "read",
     "read_rows",
     "read_texts",
@@ -54,7 +74,8 @@ __all__ = [
     "write_dataset",
     "write_json",
     "write_lines",
-    "write_training_configs",
+    "write_rejected",
+    "write_rows",
 ]
 
 

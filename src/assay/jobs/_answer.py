@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging
-from assay import plan as planning
 from assay.core import AssayError, File, Shown, digest
 from assay.jobs._data import rejected_rows
+from assay.jobs._train import run_here
 from assay.plan import Estimate, Step, Store
 from assay.study._config import MeasureConfig
 from assay.study._find import ModelPlace, find_model
@@ -96,8 +96,7 @@ def answer(
     )  # fmt: skip
     judged = check_step(evaluation, answers, measure.method, found.label)
     kept.register(f"answer {out.name} {digest(str(out.resolve()))[:8]}", [judged])
-    with planning.Inline() as here:
-        planning.run([judged], kept, here)
+    run_here([judged], kept)
     return _written(kept, evaluation, answers, judged, out)
 
 

@@ -74,7 +74,7 @@ Data: TypeAlias = Annotated[
 """A data set, samples, rows, or places to read: files, folders of shards, globs, ``hf:owner/name``."""
 
 
-def load(place: Data, map: Mapping[str, str] | None = None) -> Dataset:
+def load(place: Data, map: data.Map = None) -> Dataset:
     """Read samples into memory; rows that are no samples are in ``rejected``, with their reasons.
 
     Example:
@@ -91,8 +91,8 @@ def load(place: Data, map: Mapping[str, str] | None = None) -> Dataset:
         A file, a folder of shards, a glob, `hf:owner/name`, several of them, or rows: samples, dictionaries,
         a table of polars or pandas.
     map
-        Columns of other names: `{"prompt": "question", "answer": "response"}`; the keys are prompt, answer
-        or a field of any format that is known.
+        Which fields hold what, in a layout that Assay does not know: `{"prompt": "question", "answer":
+        "response"}`, or the same as `prompt=question,answer=response`.
 
     Raises
     ------

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from assay import data, model
+from assay import model
 from assay import plan as planning
-from assay._version import __version__
-from assay.core import AssayError, File, Shown, Without, digest, file_digest
+from assay.core import DataSummary, File, Shown, Without, digest
 from assay.jobs._data import rejected_rows
+from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
 from assay.study._config import recipe_of
 from assay.study._estimate import estimate_here
 from assay.study._run import read_summary
-from assay.study.steps import COUNTS, REPORT, Base, order_step, read_step, tokens_step, train_step
+from assay.study.steps import (
+    REPORT,
+    Base,
+    order_step,
+    read_step,
+    sample_counts,
+    tokens_step,
+    train_step,
+)
 
 if TYPE_CHECKING:
     from assay.model import TrainReport
 
-MODEL, RECEIPT, REJECTED = "model", "receipt.json", "rejected.jsonl"
+REJECTED = "rejected.jsonl"
 _ALONE = model.Launch()
 
 
@@ -112,86 +119,58 @@ def train(
     out = Path(out)
     folder = model.resolve_base(base)
     chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), set)
-    _receipt(out)
-    kept, start = Store(Path(store)), Base.at(folder)
-    pool = read_step("pool", (place,), key="data")
-    _run([pool], kept)
-    samples = read_summary(kept, pool).samples
-    inputs = {
-        "tokens": tokens_step(start, chosen, pool, Estimate(seconds=samples / 5000)),
-        "order": order_step(pool, f"seed {seed}", {"seed": seed, "rule": "random"}),
-    }
-    run = train_step(
-        start, chosen, inputs, seed=seed, n_train=samples, steps=(0, chosen.steps(samples)), device=device,
-        launch=launch, label=f"{samples:,} samples, seed {seed}", estimate=Estimate(),
-    )  # fmt: skip
+    read_receipt(out)
+    kept, pool = Store(Path(store)), read_step("pool", (place,), key="data")
+    run_here([pool], kept)
+    read = read_summary(kept, pool)
+    run = _whole_run(Base.at(folder), chosen, pool, read.samples, seed, device, launch)
     reused = kept.has(run.key)
     kept.register(f"train {out.resolve().name} {digest(str(out.resolve()))[:8]}", [run])
-    _run(list(inputs.values()), kept)
-    counts = json.loads((kept.path(inputs["tokens"].key) / COUNTS).read_text(encoding="utf-8"))
-    estimate = estimate_here(folder, chosen, chosen.epochs * counts["tokens"], device, launch)
+    run_here(list(run.inputs.values()), kept)
+    table = kept.path(run.inputs["tokens"].key)
+    tokens = chosen.epochs * int(model.TokenTable(table).lengths.sum())
+    estimate = estimate_here(folder, chosen, tokens, device, launch)
     if estimate is not None and not planning.is_quiet() and not reused:
         print(estimate, file=sys.stderr)
-    _run([run], kept)
-    own = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base
-    _publish(kept, run, pool, out, own)
+    run_here([run], kept)
+    named = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base
+    publish(kept.path(run.key), out, named, run, read)
+    rejected = rejected_rows(kept.path(pool.key), out / REJECTED)
+    return _trained(out, run.key, read, rejected, sample_counts(table), reused=reused)
+
+
+def _whole_run(
+    base: Base, recipe: model.Recipe, pool: Step, samples: int, seed: int, device: str, launch: model.Launch
+) -> Step:
+    """Return the step that trains on the whole pool, from the first step to the last."""
+    inputs = {
+        "tokens": tokens_step(base, recipe, pool, Estimate(seconds=samples / 5000)),
+        "order": order_step(pool, f"seed {seed}", {"seed": seed, "rule": "random"}),
+    }
+    return train_step(
+        base, recipe, inputs, seed=seed, n_train=samples, steps=(0, recipe.steps(samples)), device=device,
+        launch=launch, label=f"{samples:,} samples, seed {seed}", estimate=Estimate(),
+    )  # fmt: skip
+
+
+def _trained(
+    out: Path,
+    key: str,
+    read: DataSummary,
+    rejected: Mapping[str, int],
+    counts: Mapping[str, int],
+    *,
+    reused: bool,
+) -> Trained:
     report = json.loads((out / REPORT).read_text(encoding="utf-8"))
     report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(report["notes"])}
     return Trained(
-        str(out / MODEL), run.key, reused, samples,
-        sum(row.duplicates for row in read_summary(kept, pool).sources),
-        rejected_rows(kept.path(pool.key), out / REJECTED),
+        str(out / MODEL), key, reused, read.samples, sum(row.duplicates for row in read.sources), rejected,
         counts["cut"], counts["unlearnable"], model.TrainReport(**report),
     )  # fmt: skip
 
 
-def _run(steps: list[Step], store: Store) -> None:
+def run_here(steps: list[Step], store: Store) -> None:
+    """Run steps that are not in the store yet, in this process."""
     with planning.Inline() as here:
         planning.run(steps, store, here)
-
-
-def _publish(store: Store, run: Step, pool: Step, out: Path, base: str) -> None:
-    """Copy the model out of the store, whole, with the report and a receipt of what it was made from."""
-    made, (before, found) = store.path(run.key), _receipt(out)
-    if (before.get("key"), before.get("base"), before.get("files")) == (run.key, base, found):
-        return
-    with data.replacing_folder(out / MODEL) as partial:
-        shutil.copytree(made / MODEL, partial, dirs_exist_ok=True)
-        if run.config["recipe"]["adapter"] != "none" and base != model.POCKET:
-            model.name_base(partial, base)
-        receipt = {"key": run.key, "base": base, "base_digest": run.config["base"]}
-        receipt |= {"data": [asdict(row) for row in read_summary(store, pool).sources]}
-        receipt |= {"recipe": run.config["recipe"], "seed": run.config["seed"], "assay": __version__}
-        receipt |= {"files": _files(partial)}
-        # Between the two receipts either model is known as ours, wherever a kill falls.
-        data.write_json(out / RECEIPT, {**receipt, "replaced": before.get("files", {})})
-    shutil.copyfile(made / REPORT, out / REPORT)
-    data.write_json(out / RECEIPT, receipt)
-
-
-def _receipt(out: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the receipt of an earlier training and the files of its model.
-
-    Raises :class:`AssayError` where the folder holds something else, or more.
-    """
-    place, found = out / RECEIPT, _files(out / MODEL)
-    if place.is_file():
-        written: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        known = [written["files"], written.get("replaced", {})]
-        if any(found.items() <= files.items() for files in known):
-            return written, found
-        strange = sorted(name for name, own in found.items() if known[0].get(name) != own)
-    else:
-        strange = sorted(p.name for p in out.iterdir() if p.name[0] != ".") if out.is_dir() else []
-        if not strange and (out.is_dir() or not out.exists()):
-            return {}, found
-    raise AssayError(
-        "the folder holds something else than an earlier training", place=str(out),
-        value=", ".join(strange[:5]) or "a file", expected="an empty folder, or one that `assay train` wrote",
-        hint="choose another folder, or move these files away: they would be lost",
-    )  # fmt: skip
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """Return the digest of every file below a folder."""
-    return {str(p.relative_to(folder)): file_digest(p) for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -154,17 +154,29 @@ class Store:
             self.path(key).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def register(self, name: str, targets: Sequence[Step]) -> None:
-        """Write down which keys a study wants, so that garbage collection keeps them."""
+    def register(self, name: str, targets: Sequence[Step], owner: str = "") -> None:
+        """Write down which keys a study wants, so that garbage collection keeps them.
+
+        Studies of one name but of other ``owner`` digests are kept apart: the second's name ends in its own.
+        """
         path = self.root / "roots" / f"{name}.json"
+        if path.exists() and _root(path)["owner"] != owner:
+            path = path.with_name(f"{name} {owner[:8]}.json")
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps([step.key for step in in_order(targets)]), encoding="utf-8")
+        root = {"owner": owner, "keys": [step.key for step in in_order(targets)]}
+        partial.write_text(json.dumps(root), encoding="utf-8")
         partial.replace(path)
 
     def roots(self) -> dict[str, list[str]]:
         """Return the registered studies with the keys that each wants."""
         paths = sorted(self.root.glob("roots/*.json"))
-        return {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in paths}
+        return {p.stem: _root(p)["keys"] for p in paths}
+
+
+def _root(path: Path) -> dict[str, Any]:
+    """Return what a root file says; first versions wrote a list of keys."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {"owner": "", "keys": found} if isinstance(found, list) else found
 
 
 def _sync(path: Path) -> None:

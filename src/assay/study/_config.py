@@ -183,6 +183,8 @@ class WhereConfig:
     store: str = ".assay"
     device: str = "auto"
     out: str | None = None
+    replace: bool = False
+    """Write over the report of another study that lies in the folder."""
     launch: Launch = field(default_factory=Launch)
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""

@@ -340,7 +340,7 @@ class Ladder:
 def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
     """Return the step that reads curves and verdicts from all measurements and writes the report."""
     config = ladder.config
-    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation}
+    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation, "tokens": ladder.tokens()}
     rows = []
     for index, run in enumerate(runs):
         names = {"answer": run.answer, "judge": run.judged, "branch": run.branch}
@@ -368,5 +368,5 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "notes": ladder.notes,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 6, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 7, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from assay import data, indicators, model, regression, view
 from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, Shown, digest, to_json
 from assay.plan import Store
+from assay.study._claim import claim
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
-from assay.study._run import Study, load, run_one
+from assay.study._run import Study, load, report_folder, run_one
 from assay.view import new_table
 
 Array = NDArray[np.float64]
@@ -153,7 +154,7 @@ def settings(config: StudyConfig) -> RuleConfig:
 
 
 def _folder(config: StudyConfig) -> Path:
-    return Path(config.where.out or f"runs/{config.name}") / "rule"
+    return report_folder(config) / "rule"
 
 
 def _on_its_set(config: StudyConfig) -> StudyConfig:
@@ -191,6 +192,7 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     """
     config, wanted, folder = _prepare(config, set)
     ladder, store = prepared(config)
+    claim(config, ladder.pool, report_folder(config))
     dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
     values = _values(ladder, store, wanted.indicators)
     sources = [source or "unnamed" for source in dataset.column("source").to_pylist()]

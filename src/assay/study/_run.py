@@ -16,11 +16,12 @@ from assay import plan as planning
 from assay.core import AssayError, BasesResult, DataSummary, File, OnCommand, Shown, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
+from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
-from assay.study.steps import LOG, SUMMARY, Tally, iterate
+from assay.study.steps import LOG, SUMMARY, Tally, item_counts, iterate, sample_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +120,15 @@ def run(
     study = load(config, set, pool)
     store = Store(Path(study.where.store))
     workers = planning.parse_pool(study.where.pool)
-    target = Path(out or study.where.out or f"runs/{study.name}")
+    target = Path(out or report_folder(study))
     evaluation, samples = input_steps(study)
+    owner = claim(study, samples, target)
     with workers:
         planning.run([evaluation, samples], store, workers)
         graph = study_graph(study, evaluation, samples, read_summary(store, samples))
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
-        store.register(study.name, [graph.final])
+        store.register(study.name, [graph.final], owner)
         planning.run([graph.final], store, workers)
     for name, part in graph.parts.items():
         _publish_part(part, store, target / name)
@@ -166,6 +168,11 @@ def report(result: File, *, out: File | None = None) -> list[Path]:
         Folder of the report; that of `result` by default.
     """
     return view.write_report(view.load_study(Path(result)), Path(out or Path(result).parent))
+
+
+def report_folder(study: StudyConfig) -> Path:
+    """Return the folder of a study's report."""
+    return Path(study.where.out or f"runs/{study.name}")
 
 
 def run_one(config: StudyConfig) -> StudyResult:
@@ -223,6 +230,8 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     store = Store(Path(study.where.store), create=False)
     evaluation, samples = input_steps(study)
     notes = []
+    if (differs := others(identity(study, samples), report_folder(study))) is not None:
+        notes.append(f"{report_folder(study)} holds the report of another study (differs in: {differs})")
     if store.has(samples.key):
         summary = read_summary(store, samples)
     else:
@@ -236,7 +245,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         passes |= {step.key: _samples(part.ladder, step) for step in trained}
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
-    noted = dict.fromkeys(note for part in graph.parts.values() for note in part.ladder.notes)
+    noted = dict.fromkeys(note for part in graph.parts.values() for note in _notes(part, store))
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     largest = [f"largest run: {estimate}" for estimate in estimates if estimate is not None]
     return StudyPlan(
@@ -248,6 +257,15 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         independent_samples=alone,
         notes=(*notes, *noted, *largest),
     )
+
+
+def _notes(part: BasePart, store: Store) -> list[str]:
+    """Return what a ladder noted, and what length takes away, as far as that is known already."""
+    tokens, base = part.ladder.tokens().key, part.runs[0].answer.key
+    counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
+    counts |= item_counts(store.path(base)) if store.has(base) else {}
+    unknown = [] if counts else ["samples and items are counted as cut or left out once they are tokenized"]
+    return [*part.ladder.notes, *view.count_notes(counts, "en"), *unknown]
 
 
 def _samples(ladder: Ladder, step: Step) -> int:

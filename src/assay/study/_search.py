@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from assay import data, view
 from assay.core import AssayError, Remark, SearchPage, Shown, to_json
 from assay.optimize import Budget, Choice, Observation, Searcher, Surface, searcher
 from assay.plan import Advance, progress_bar, quiet
+from assay.study._claim import claim
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
+from assay.study._graph import input_steps
 from assay.study._measured import losses
-from assay.study._run import Study, load
+from assay.study._run import Study, load, report_folder
 from assay.view import new_table
 
 _REPORT_SEEDS = 3
@@ -74,6 +75,7 @@ def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
     """
     config = load(config, set)
     wanted = _settings(config)
+    claim(config, input_steps(config)[1], report_folder(config))
     budget = Budget(
         wanted.runs, wanted.samples, wanted.hours, wanted.money, config.question.price_per_thousand,
         wanted.price_per_hour,
@@ -89,7 +91,7 @@ def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
     }
     final = losses(config, arms, _REPORT_SEEDS, f"{config.name}-search-report")
     mean = {arm: sum(v.loss for (a, _, _), v in final.items() if a == arm) / _REPORT_SEEDS for arm in arms}
-    folder = Path(config.where.out or f"runs/{config.name}") / "search"
+    folder = report_folder(config) / "search"
     folder.mkdir(parents=True, exist_ok=True)
     out, seen = folder / f"{wanted.method}.json", tuple(made.observations)
     page = _page(config, wanted, choice, seen, mean[wanted.arm], mean["random"])

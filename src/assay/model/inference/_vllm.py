@@ -2,8 +2,8 @@
 
 vLLM pins its torch, so it is not installed beside Assay: ``where.vllm`` or the environment variable
 ``ASSAY_VLLM_PYTHON`` names the python of its environment.  Prompts are handed over as the token ids that
-transformers would get, and token ids come back.  Which of the two answered is no part of identity: greedy
-answers are the same up to rounding (vLLM computes in bf16, transformers in fp32), sampled ones other draws.
+transformers would get, and token ids come back.  Which of the two answered is part of a step's identity: vLLM
+computes in bf16, transformers in fp32, and sampled answers are other draws.
 """
 
 from __future__ import annotations

@@ -13,16 +13,12 @@ from assay.study.steps._base import Base
 from assay.study.steps._judge import (
     JUDGEMENTS,
     LOG,
-    chat_judge,
     check_step,
-    judge_answers,
-    judge_by_model,
     judge_step,
-    write_judgements,
 )
-from assay.study.steps._measure import ITEMS, SPEED, answer, answer_step
+from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
 from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
-from assay.study.steps._order import order_pool, order_step
+from assay.study.steps._order import order_step
 from assay.study.steps._read import (
     REJECTED,
     SUMMARY,
@@ -31,14 +27,12 @@ from assay.study.steps._read import (
     file_settings,
     iterate,
     place_digest,
-    read_evaluation,
-    read_pool,
     read_step,
 )
 from assay.study.steps._result import MeasuredRun, result
-from assay.study.steps._score import models_of, score_pool
-from assay.study.steps._tokenize import COUNTS, tokenize, tokens_step
-from assay.study.steps._train import REPORT, train, train_step
+from assay.study.steps._score import score_pool
+from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
+from assay.study.steps._train import REPORT, train_step
 
 __all__ = [
     "COUNTS",
@@ -55,30 +49,21 @@ __all__ = [
     "Opener",
     "Runtime",
     "Tally",
-    "answer",
     "answer_step",
-    "chat_judge",
     "check_step",
     "expand",
     "file_settings",
+    "item_counts",
     "iterate",
-    "judge_answers",
-    "judge_by_model",
     "judge_step",
-    "models_of",
-    "order_pool",
     "order_step",
     "place_digest",
-    "read_evaluation",
-    "read_pool",
     "read_step",
     "result",
     "runtime",
     "runtime_of",
+    "sample_counts",
     "score_pool",
-    "tokenize",
     "tokens_step",
-    "train",
     "train_step",
-    "write_judgements",
 ]

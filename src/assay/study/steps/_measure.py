@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -83,7 +84,7 @@ def answer(context: StepContext) -> None:
             table[name] = [None if loss is None else getattr(loss, name) for loss in losses]
         decoding = measure.decoding(config.get("seed", 0))
         if measure.answers:
-            answers = opened.answer(items, decoding, context.progress)
+            answers = opened.answer(items, decoding, advance=context.progress)
             table["answer"] = [a.text for a in answers]
             table["answer_tokens"] = [a.tokens for a in answers]
             table["ended"] = [a.ended for a in answers]
@@ -94,6 +95,13 @@ def answer(context: StepContext) -> None:
             data.write_json(context.out / SPEED, facts)
     polars.DataFrame(table, infer_schema_length=None).write_parquet(context.out / ITEMS)
     data.write_json(context.out / COUNTS, counts)
+
+
+def item_counts(measured: Path) -> dict[str, int]:
+    """Return, from a folder of measurements, the ``items``, ``items_too_long`` and ``items_cut``."""
+    counts: dict[str, int] = json.loads((measured / COUNTS).read_text(encoding="utf-8"))
+    lost = {f"items_{name}": counts[name] for name in ("too_long", "cut") if name in counts}
+    return {"items": counts["items"], **lost}
 
 
 def _speed(opened: Opened, items: Sequence[Sample], decoding: model.Decoding) -> float:

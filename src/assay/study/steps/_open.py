@@ -5,34 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol
 
 from assay import model
 from assay.core import Sample
-from assay.plan import Advance, StepContext
+from assay.plan import StepContext
 from assay.study._config import MeasureConfig
 
 
-def _unseen(done: float, total: float, unit: str) -> None:
-    """Show no progress."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model ready to be measured, whatever runs it.
+
+    ``reference_loss(items, max_tokens=, advance=)`` and ``answer(items, decoding, advance=)`` are those of
+    :mod:`assay.model`, in the order of the items.
+    """
+
+    reference_loss: Callable[..., list[model.ItemLoss | None]]
+    answer: Callable[..., list[model.Answer]]
 
 
-class Opened(Protocol):
-    """A model ready to be measured: its losses and answers, in the order of the items."""
+class Opener(Protocol):
+    """Opens the model of a folder (or file) as a step's config and places say."""
 
-    def reference_loss(
-        self, items: Sequence[Sample], *, max_tokens: int, advance: Advance = _unseen
-    ) -> list[model.ItemLoss | None]:
-        """Return the loss of each item's reference; None where it has none or its prompt is too long."""
-
-    def answer(
-        self, items: Sequence[Sample], decoding: model.Decoding, advance: Advance = _unseen
-    ) -> list[model.Answer]:
-        """Return one answer to each item's prompt."""
-
-
-Opener: TypeAlias = Callable[[Path, StepContext], AbstractContextManager[Opened]]
+    def __call__(self, folder: Path, context: StepContext) -> AbstractContextManager[Opened]:
+        """Return the opened model; it is closed at the end of the block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,74 +67,39 @@ def runtime_of(device: str, *, gguf: bool) -> Runtime:
     return Runtime("transformers", "stored", model.pick_device(device))
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """A model in transformers."""
-
-    network: Any
-    tokenizer: Any
-
-    def reference_loss(
-        self, items: Sequence[Sample], *, max_tokens: int, advance: Advance = _unseen
-    ) -> list[model.ItemLoss | None]:
-        return model.reference_loss(
-            self.network, self.tokenizer, items, max_tokens=max_tokens, advance=advance
-        )
-
-    def answer(
-        self, items: Sequence[Sample], decoding: model.Decoding, advance: Advance = _unseen
-    ) -> list[model.Answer]:
-        return model.answer(self.network, self.tokenizer, items, decoding, advance)
-
-
-@dataclass(frozen=True, slots=True)
-class _Vllm:
-    """A model that vLLM answers for; its losses are transformers'.  Each wants the GPU for itself."""
-
-    folder: Path
-    context: StepContext
-
-    def reference_loss(
-        self, items: Sequence[Sample], *, max_tokens: int, advance: Advance = _unseen
-    ) -> list[model.ItemLoss | None]:
-        with _transformers(self.folder, self.context) as opened:
-            return opened.reference_loss(items, max_tokens=max_tokens, advance=advance)
-
-    def answer(
-        self, items: Sequence[Sample], decoding: model.Decoding, advance: Advance = _unseen
-    ) -> list[model.Answer]:
-        return model.vllm_answer(
-            self.context.where["vllm"],
-            self.folder,
-            items,
-            decoding,
-            self.context.out / "scratch" / "vllm",
-            base=_base(self.context),
-            template=self.context.config["template"],
-            advance=advance,
-        )
-
-
 @contextmanager
 def _transformers(folder: Path, context: StepContext) -> Iterator[Opened]:
     config = context.config
     tokenizer = model.load_tokenizer(folder, config["template"])
     if config["dtype"] == "stored":
-        yield _Network(model.load_exported(folder, config["device"]), tokenizer)
+        network = model.load_exported(folder, config["device"])
     else:
-        yield _Network(model.load_model(folder, config["device"], base=_base(context)), tokenizer)
+        network = model.load_model(folder, config["device"], base=_base(context))
+    yield Opened(partial(model.reference_loss, network, tokenizer), partial(model.answer, network, tokenizer))
 
 
 @contextmanager
 def _vllm(folder: Path, context: StepContext) -> Iterator[Opened]:
-    yield _Vllm(folder, context)
+    """Losses are transformers'; each of the two wants the GPU for itself, so neither stays loaded."""
+
+    def reference_loss(items: Sequence[Sample], **options: Any) -> list[model.ItemLoss | None]:
+        with _transformers(folder, context) as opened:
+            return opened.reference_loss(items, **options)
+
+    yield Opened(
+        reference_loss,
+        partial(
+            model.vllm_answer, context.where["vllm"], folder, scratch=context.out / "scratch" / "vllm",
+            base=_base(context), template=context.config["template"],
+        ),
+    )  # fmt: skip
 
 
 @contextmanager
 def _llama_cpp(folder: Path, context: StepContext) -> Iterator[Opened]:
     file = folder if folder.is_file() else sorted(folder.glob("*.gguf"))[0]
     with model.GgufModel(file, model.load_tokenizer(file.parent, context.config["template"])) as opened:
-        yield opened
+        yield Opened(opened.reference_loss, opened.answer)
 
 
 def _base(context: StepContext) -> Path | None:
@@ -143,7 +107,5 @@ def _base(context: StepContext) -> Path | None:
     return None if place is None else Path(place)
 
 
-OPENERS: Mapping[str, Opener] = {
-    "transformers": _transformers, "vllm": _vllm, "llama.cpp": _llama_cpp
-}  # fmt: skip
+OPENERS: Mapping[str, Opener] = {"transformers": _transformers, "vllm": _vllm, "llama.cpp": _llama_cpp}
 """How a model is opened, by the backend of its :class:`Runtime`."""

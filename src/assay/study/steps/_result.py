@@ -27,7 +27,9 @@ from assay.core import (
     StudyResult,
 )
 from assay.plan import StepContext
+from assay.study.steps._measure import item_counts
 from assay.study.steps._read import SUMMARY
+from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
 _RATIOS = (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2)))
@@ -83,7 +85,13 @@ def assemble(context: StepContext) -> StudyResult:
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(*config["notes"], *(note for run in runs for note in run.notes)),
+        counts=_counts(context, runs[0]),
     )
+
+
+def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
+    """Return what length took away of the pool, and of the items (the same for all models of a tokenizer)."""
+    return sample_counts(context.inputs["tokens"]) | base.counts
 
 
 class MeasuredRun:
@@ -98,6 +106,7 @@ class MeasuredRun:
         found = {n.removeprefix(prefix): p for n, p in context.inputs.items() if n.startswith(prefix)}
         self.items = polars.read_parquet(found["answer"] / "items.parquet")
         self.answer_seconds = _seconds(found["answer"])
+        self.counts = item_counts(found["answer"])
         self.judgements = (
             polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def tokenize(context: StepContext) -> None:
     if counts["unlearnable"] == counts["rows"]:
         raise nothing_to_learn(counts["rows"], context.config["max_tokens"])
     data.write_json(context.out / COUNTS, counts)
+
+
+def sample_counts(tokens: Path) -> dict[str, int]:
+    """Return, from a folder of tokens, the ``samples``, those ``cut`` and those ``unlearnable``."""
+    counts: dict[str, int] = json.loads((tokens / COUNTS).read_text(encoding="utf-8"))
+    return {"samples": counts["rows"], "cut": counts["cut"], "unlearnable": counts["unlearnable"]}
 
 
 def nothing_to_learn(rows: int, max_tokens: int) -> AssayError:
