@@ -36,7 +36,7 @@ import numpy as np
 import torch
 
 from assay.core import AssayError, Message, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.model import (
     DEVICES,
     Recipe,
@@ -135,7 +135,7 @@ def write_model(folder: Path, shape: dict[str, Any], device: str) -> Path:
 def conversations(count: int, turns: float) -> Iterator[Sample]:
     """Yield samples of one to many exchanges of the testbed: log-normal, ``turns`` in the mean."""
     rng = np.random.default_rng(0)
-    stream = iter(testbed.generate(10**9, seed=0))
+    stream = iter(synthetic.generate(10**9, seed=0))
     for index in range(count):
         parts: list[Message] = []
         for _ in range(max(1, round(turns * float(rng.lognormal(-0.32, 0.8))))):
@@ -330,7 +330,7 @@ def ladder(base: Path, size: Size, device: str, work: Path) -> list[dict[str, An
             "where": {"device": device, "store": str(work / "store"), "pool": "inline"},
         }
     )  # fmt: skip
-    result = study.run(config, out=work / "report", quiet=True)
+    result = study.run(config, out=work / "report")
     points = [point for point in result.points if point.type == "overall"]
     return [{k: getattr(p, k) for k in ("arm", "n_train", "seed", "metric", "value")} for p in points]
 

@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 from test_train_once import rows, write
 
-from assay import jobs, model
+import assay
+from assay import model
 from assay.core import AssayError
 from assay.plan import Store
 
 
-def answer(folder: Path | str, place: Path, out: Path, store: Path, tokens: int = 4) -> jobs.Answered:
-    return jobs.answer_once(
-        str(folder), str(place), out, max_new_tokens=tokens, temperature=0.0, seed=0, quiet=True, store=store
-    )
+def answer(folder: Path | str, place: Path, out: Path, store: Path, tokens: int = 4) -> assay.Answered:
+    return assay.answer(str(folder), str(place), out, max_new_tokens=tokens, store=store)
 
 
 def objects(store: Path) -> set[str]:

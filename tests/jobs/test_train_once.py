@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from assay import jobs
+import assay
 from assay.core import AssayError
-from assay.data import testbed
+from assay.data import synthetic
 from assay.plan import Store
 from assay.study import find_model
 
 
 def rows(n: int, seed: int = 0) -> list[dict[str, Any]]:
     found = []
-    for planted in testbed.generate(n, seed=seed, types=("classification", "code")):
+    for planted in synthetic.generate(n, seed=seed, types=("classification", "code")):
         sample = planted.sample
         found.append({"instruction": sample.prompt[0].content, "input": "", "output": sample.answer})
     return found
@@ -36,10 +36,9 @@ def write(path: Path, lines: list[Any]) -> Path:
     return path
 
 
-def train(place: Path, out: Path, store: Path, *changes: str, seed: int = 0) -> jobs.Trained:
-    return jobs.train_once(
-        str(place), out, base="pocket", recipe=None, seed=seed, device="cpu", quiet=True,
-        changes=changes or ("batch_size=8",), store=store,
+def train(place: Path, out: Path, store: Path, *changes: str, seed: int = 0) -> assay.Trained:
+    return assay.train(
+        str(place), out, seed=seed, device="cpu", set=changes or ("batch_size=8",), store=store,
     )  # fmt: skip
 
 

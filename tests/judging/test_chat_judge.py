@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import TASK_TYPES, AssayError, Message, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.judging import (
     JudgeConfig,
     Judgement,
@@ -213,7 +213,7 @@ def test_a_server_without_logprobs_is_named(chat: Chat) -> None:
 
 
 def test_what_need_not_be_asked_is_not(chat: Chat, server: Any) -> None:
-    checked = Sample.single("2+2?", "4", type="math", checker=testbed.checker("number", value=4))
+    checked = Sample.single("2+2?", "4", type="math", checker=synthetic.checker("number", value=4))
     items = [checked, item("A?"), item("B?")]
     found = ask_all(chat, items, ["4", " \n", None], CONFIG)
     assert [j.score for j in found.judgements] == [1.0, 0.0, None]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from assay.core import AssayError, Message, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.model import (
     Decoding,
     answer,
@@ -36,12 +36,12 @@ TALK = (Message("user", "你好, what is 2+2?"), Message("assistant", "4，四�
 
 @pytest.fixture(scope="module")
 def items() -> list[Sample]:
-    return [planted.sample for planted in testbed.generate(16, seed=1, split="eval")]
+    return [planted.sample for planted in synthetic.generate(16, seed=1, split="eval")]
 
 
 @pytest.fixture(scope="module")
 def calibration() -> list[Sample]:
-    return [planted.sample for planted in testbed.generate(24, seed=0)]
+    return [planted.sample for planted in synthetic.generate(24, seed=0)]
 
 
 def loss(network: Any, folder: Path, items: list[Sample]) -> float:

@@ -23,9 +23,9 @@ def test_pools_give_the_same_objects(tmp_path: Path) -> None:
     stores = [Store(tmp_path / name) for name in ("inline", "processes")]
     with Inline() as inline, Processes(2) as processes:
         for store, pool in zip(stores, (inline, processes), strict=True):
-            report = run([toys.diamond()], store, pool, quiet=True)
+            report = run([toys.diamond()], store, pool)
             assert (report.done, report.cached) == (6, 0)
-            assert run([toys.diamond()], store, pool, quiet=True).done == 0
+            assert run([toys.diamond()], store, pool).done == 0
     assert contents(stores[0]) == contents(stores[1])
 
 
@@ -38,10 +38,10 @@ def test_plan_counts_and_writes_nothing(tmp_path: Path) -> None:
 
 def test_steps_that_only_cached_steps_need_are_not_run_again(tmp_path: Path) -> None:
     store, end = Store(tmp_path), toys.diamond()
-    run([end], store, Inline(), quiet=True)
+    run([end], store, Inline())
     for upstream in end.inputs.values():
         store.discard(upstream.key)
-    assert run([end], store, Inline(), quiet=True).done == 0
+    assert run([end], store, Inline()).done == 0
 
 
 def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
     bad = toys.step("bad", call="fail")
     end = toys.step("end", bad, toys.step("good"))
     with pytest.raises(AssayError, match="ZeroDivisionError: one by nought") as caught:
-        run([end], store, Inline(), quiet=True)
+        run([end], store, Inline())
     assert store.has(end.inputs["in1"].key)
     assert not store.has(end.key)
     assert "error.txt" in str(caught.value)
@@ -58,7 +58,7 @@ def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
 
 def test_an_error_of_the_user_keeps_its_parts_through_a_worker(tmp_path: Path) -> None:
     with Processes(1) as pool, pytest.raises(AssayError) as caught:
-        run([toys.step("x", call="refuse")], Store(tmp_path), pool, quiet=True)
+        run([toys.step("x", call="refuse")], Store(tmp_path), pool)
     assert (caught.value.place, caught.value.value, caught.value.expected) == ("x.y", 3, "4")
 
 
@@ -66,7 +66,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     store = Store(tmp_path)
     step = toys.step("x", call="die_once")
     with Processes(2) as pool:
-        run([step, toys.step("y", seconds=0.1)], store, pool, quiet=True)
+        run([step, toys.step("y", seconds=0.1)], store, pool)
     assert (store.path(step.key) / "part-0").read_text() == "survived"
 
 
@@ -83,7 +83,7 @@ from pathlib import Path
 from assay.plan import Processes, Store, run
 if __name__ == "__main__":
     with Processes(2) as pool:
-        run([toys.diamond(5, seconds=0.1)], Store(Path(sys.argv[1])), pool, quiet=True)
+        run([toys.diamond(5, seconds=0.1)], Store(Path(sys.argv[1])), pool)
 """
 
 
@@ -125,6 +125,6 @@ def test_kills_lose_nothing_and_leave_nobody(tmp_path: Path) -> None:
         assert subprocess.run(command, check=False).returncode == 0
     assert kills >= 2
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    run([toys.diamond(5, seconds=0.1)], whole, Inline(), quiet=True)
+    run([toys.diamond(5, seconds=0.1)], whole, Inline())
     assert killed.verify() == []
     assert contents(killed) == contents(whole)

@@ -48,19 +48,19 @@ def test_two_at_once_compute_it_once(tmp_path: Path) -> None:
 
 def test_discarded_objects_come_back_the_same(tmp_path: Path) -> None:
     store, end = Store(tmp_path), toys.diamond()
-    run([end], store, Inline(), quiet=True)
+    run([end], store, Inline())
     before = {key: store.manifest(key)["files"] for key in store.completed()}
     for key in store.completed()[::2]:
         store.discard(key)
     store.discard(end.key)
-    run([end], store, Inline(), quiet=True)
+    run([end], store, Inline())
     assert {key: store.manifest(key)["files"] for key in store.completed()} == before
 
 
 def test_garbage_is_what_no_study_wants(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept, dropped = toys.diamond(2), toys.step("old", toys.step("root"))
-    run([kept, dropped], store, Inline(), quiet=True)
+    run([kept, dropped], store, Inline())
     store.register("new", [kept])
     store.register("old", [dropped])
     assert collect_garbage(store).objects == 0
@@ -76,7 +76,7 @@ def test_garbage_is_what_no_study_wants(tmp_path: Path) -> None:
 
 def test_status_counts_what_is_there(tmp_path: Path) -> None:
     store, end = Store(tmp_path), toys.diamond(2)
-    run([next(iter(end.inputs.values()))], store, Inline(), quiet=True)
+    run([next(iter(end.inputs.values()))], store, Inline())
     store.register("half", [end])
     (found,) = status(store).studies
     assert (found.name, found.steps, found.done) == ("half", 4, 2)

@@ -117,7 +117,7 @@ def test_another_study_of_the_same_name_is_refused(
     for changes, part in (({"recipe": recipe}, "recipe"), ({"pool": pool}, "pool"), ({"name": "b"}, "name")):
         other = study_file(**changes, where=rest)
         with pytest.raises(AssayError, match=f"differs in: {part}") as caught:
-            study.run(other, quiet=True)
+            study.run(other)
         assert caught.value.place == str(report) and "where.replace" in str(caught.value.hint)
         assert any("another study" in note for note in study.plan(other).notes)
     assert {p: p.read_bytes() for p in report.rglob("*") if p.is_file()} == before
@@ -128,16 +128,16 @@ def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
     study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     small = {"ladder": {"rungs": [16, 32], "seeds": 1}, "measure": {"answers": False}}
-    study.run(study_file(**small), quiet=True)
+    study.run(study_file(**small))
     grown = {"ladder": {"rungs": [16, 32, 64], "seeds": 1}, "measure": {"answers": True, "max_new_tokens": 4}}
-    found = study.run(study_file(**grown, question={"smallest_gain": 0.1}, language="zh"), quiet=True)
+    found = study.run(study_file(**grown, question={"smallest_gain": 0.1}, language="zh"))
     assert {p.n_train for p in found.points} == {0, 16, 32, 64}
     store = Store(tmp_path / "store", create=False)
     assert list(store.roots()) == ["small"], "and wants its objects under one name"
     other = study_file(**small, recipe={"preset": "pocket", "batch_size": 8})
     with pytest.raises(AssayError, match="report of another study"):
-        study.run(other, quiet=True)
-    study.run(other, changes=["where.replace=true"], quiet=True)
+        study.run(other)
+    study.run(other, set=["where.replace=true"])
     assert study.plan(other).plan.total.to_do == 0
     assert not any("another study" in note for note in study.plan(other).notes)
 
@@ -163,7 +163,7 @@ def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Pa
         recipe={"preset": "pocket", "batch_size": 16, "max_tokens": 96},
         measure={"answers": False, "max_tokens": 96}, language="zh",
     )  # fmt: skip
-    result = study.run(path, quiet=True)
+    result = study.run(path)
     n = result.pool.samples
     assert result.counts == {
         "samples": n, "cut": 2, "unlearnable": 1, "items": 6, "items_too_long": 1, "items_cut": 1,
@@ -181,4 +181,4 @@ def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path]
     recipe = {"preset": "pocket", "batch_size": 8, "max_tokens": 32}
     path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
     with pytest.raises(AssayError, match="no token is left to learn"):
-        study.run(path, quiet=True)
+        study.run(path)

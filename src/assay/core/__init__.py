@@ -11,6 +11,7 @@ from assay.core._bases import (
     UpgradeWord,
 )
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
+from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
@@ -27,6 +28,7 @@ from assay.core._points import (
     Cost,
     CurvePower,
     CurveResult,
+    Curves,
     DataSummary,
     DoubleDescent,
     Excluded,
@@ -59,6 +61,7 @@ from assay.core._pool_page import (
 from assay.core._process import end_with_parent
 from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
+from assay.core._shown import Shown
 
 __all__ = [
     "BASE_ARM",
@@ -80,6 +83,7 @@ __all__ = [
     "Cost",
     "CurvePower",
     "CurveResult",
+    "Curves",
     "DataSummary",
     "DoubleDescent",
     "Excluded",
@@ -87,6 +91,7 @@ __all__ = [
     "ExportDrop",
     "ExportPage",
     "ExportedFile",
+    "File",
     "Gain",
     "HeldOut",
     "Json",
@@ -95,6 +100,7 @@ __all__ = [
     "Metric",
     "NextRuns",
     "NextUpgrade",
+    "OnCommand",
     "Point",
     "PoolChange",
     "PoolColumn",
@@ -113,6 +119,7 @@ __all__ = [
     "Sample",
     "SearchPage",
     "SelectionRule",
+    "Shown",
     "SourceRow",
     "StudyResult",
     "Upgrade",
@@ -120,12 +127,14 @@ __all__ = [
     "UpgradeWord",
     "Verdict",
     "VerdictWord",
+    "Without",
     "Worth",
     "canonical_json",
     "digest",
     "end_with_parent",
     "file_digest",
     "higher_is_better",
+    "in_words",
     "task_type",
     "to_json",
 ]

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.core import Sample, SourceRow
+from assay.core import File, Sample, Shown, SourceRow
 from assay.data._output import output
-from assay.data._read import Rejected, Watch, read
+from assay.data._read import Map, Places, Rejected, as_places, read
 
 SHOWN_REJECTED = 20
 _BINS_PER_DOUBLING = 2
@@ -36,7 +35,7 @@ class LengthCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Shown):
     """What a data set holds."""
 
     sources: tuple[SourceRow, ...]
@@ -146,28 +145,34 @@ def _reason(reason: str) -> str:
 
 
 def inspect(
-    places: Sequence[str],
-    *,
-    rejected: Path | None = None,
-    map: Mapping[str, str] | str | None = None,
-    force: bool = False,
-    watch: Watch | None = None,
+    places: Places, *, rejected: File | None = None, map: Map = None, force: bool = False
 ) -> Inspection:
-    """Read data sets once and count them, in bounded memory.
+    """Count a data set by type, language and length; show duplicates and each rejected row's reason.
 
-    ``rejected`` is a file for all rejected rows with place and reason, which appears whole at the end
-    (``force``: see :func:`output`); ``map``: see :func:`read`; ``watch`` is told (bytes read, bytes in all)
-    of each place.
+    Example: `assay data inspect alpaca.json "shards/*.jsonl.zst" --rejected rejected.jsonl`
+
+        >>> assay.data.inspect("pool.jsonl").samples
+        40
+
+    Parameters
+    ----------
+    places
+        Files, folders of shards, globs, or `hf:owner/name`.
+    rejected
+        Write all rejected rows, with place and reason, to this JSONL file.
+    map
+        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+    force
+        Write over a file that is there.
     """
     with ExitStack() as stack:
-        report = None
+        report, inputs = None, as_places(places)
         if rejected is not None:
-            out = output(rejected, inputs=places, force=force, suffixes=(".jsonl", ".ndjson"))
+            out = output(rejected, inputs=inputs, force=force, suffixes=(".jsonl", ".ndjson"))
             partial = stack.enter_context(out.partial())
             report = stack.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
-        counts, rows = _Counts(report), []
-        for place in places:
-            rows.append(_one(place, counts, map, watch))
+        counts = _Counts(report)
+        rows = [_one(place, counts, map) for place in inputs]
     return Inspection(
         sources=tuple(rows),
         samples=counts.samples,
@@ -187,8 +192,8 @@ def inspect(
     )
 
 
-def _one(place: str, counts: _Counts, map: Mapping[str, str] | str | None, watch: Watch | None) -> SourceRow:
-    reading = read(place, map=map, watch=watch)
+def _one(place: str, counts: _Counts, map: Map) -> SourceRow:
+    reading = read(place, map=map)
     kept = rejected = duplicates = 0
     for row in reading:
         if isinstance(row, Sample):

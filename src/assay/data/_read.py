@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, OnCommand, Sample
 from assay.data._files import Broken, FileKind, Mark, RawRow, raw_rows, sniff
 from assay.data._layouts import SCHEMAS, Schema, schema_of
 from assay.data._mapping import mapped, parse_map
@@ -48,6 +48,10 @@ class Detection:
 
 
 Watch = Callable[[int, int], None]
+Map: TypeAlias = Annotated[Mapping[str, str] | str | None, OnCommand(str | None)]
+"""Which fields hold what (:func:`parse_map`)."""
+Places: TypeAlias = Annotated[str | Path | Sequence[str | Path], OnCommand(list[str])]
+"""Files, folders of shards, globs, or ``hf:owner/name``: one or several."""
 
 
 class Reading:
@@ -128,16 +132,17 @@ class Reading:
                 continue
             if split:
                 self.splits[split] += 1
-            yield self._converted(row, schema, source, place, line)
+            yield self.converted(row, schema, source, place, line)
 
     def _name(self, path: Path) -> str:
         """Return the name of a file in origins: its path in the folder that is read."""
         root = Path(self.place).expanduser()
         return printable(path.relative_to(root).as_posix() if root.is_dir() else path.name)
 
-    def _converted(
+    def converted(
         self, row: Any, schema: Schema | None, source: str, place: str, line: int
     ) -> Sample | Rejected:
+        """Return one row as a sample or a rejection."""
         if isinstance(row, Broken):
             return Rejected(place, line, row.reason, row.excerpt)
         try:
@@ -198,7 +203,7 @@ def read(
     *,
     format: str | None = None,
     source: str | None = None,
-    map: Mapping[str, str] | str | None = None,
+    map: Map = None,
     watch: Watch | None = None,
 ) -> Reading:
     """Open a file, a folder of shards, a glob, a saved ``datasets`` folder, or ``hf:owner/name[:split]``.
@@ -219,6 +224,21 @@ def read(
     if text.startswith("hf:"):
         return _HubReading(text, format, source, fields)
     return Reading(text, find_files(text), format, source, watch, fields)
+
+
+def read_rows(rows: Iterable[Any], *, map: Map = None) -> Iterator[Sample | Rejected]:
+    """Yield a sample or a rejection for each row in memory: samples as they are, mappings by their layout."""
+    fields = None if map is None else parse_map(map)
+    reading, numbered = Reading("rows", [], None, None, None, fields), list(enumerate(rows, start=1))
+    others = ((number, row) for number, row in numbered if not isinstance(row, Sample))
+    schema = _main_schema(others) if fields is None else mapped(fields)
+    for number, row in numbered:
+        yield row if isinstance(row, Sample) else reading.converted(row, schema, "", "rows", number)
+
+
+def as_places(given: Places) -> tuple[str, ...]:
+    """Return one place or several as their texts."""
+    return (str(given),) if isinstance(given, str | Path) else tuple(str(one) for one in given)
 
 
 def find_files(place: str) -> list[Path]:
@@ -294,4 +314,4 @@ class _HubReading(Reading):
         schema = next((s for s in SCHEMAS if s.name == wanted), None)
         schema = schema if self._fields is None else mapped(self._fields)
         for line, row in enumerate(self._rows, start=1):
-            yield self._converted(row, schema, self.source or self._id, self._id, line)
+            yield self.converted(row, schema, self.source or self._id, self._id, line)

@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Literal, TextIO, TypeAlias, cast
 
-from assay.core import AssayError, Message, Sample
+from assay.core import AssayError, File, Message, Sample
 from assay.data._output import Output, output
-from assay.data._read import Rejected, read
+from assay.data._read import Map, Places, Rejected, as_places, read
 from assay.data._trainers import write_training_configs
 
 Format: TypeAlias = Literal["messages", "alpaca", "sharegpt", "samples"]
@@ -267,29 +267,47 @@ def write_rejected(rows: Iterable[Rejected], out: Output) -> int:
 
 
 def convert(
-    places: Sequence[str],
-    out: str | Path,
+    places: Places,
+    out: File,
     *,
     format: Format = "messages",
-    rejected: Path | None = None,
-    map: Mapping[str, str] | str | None = None,
+    rejected: File | None = None,
+    map: Map = None,
     force: bool = False,
 ) -> Conversion:
-    """Read data sets and write them in one format, with training entries beside the file.
+    """Convert data sets to one format, with entries for LLaMA-Factory and axolotl beside the file.
 
-    Rejected rows are counted and, with ``rejected``, written with place and reason.  ``map``: see
-    :func:`read`; ``force``: see :func:`output`.
+    Example: `assay data convert belle.json alpaca.jsonl --out train.jsonl --format sharegpt`
+
+        >>> assay.data.convert("pool.jsonl", "train.jsonl", format="sharegpt").rows
+        40
+
+    Parameters
+    ----------
+    places
+        What to read.
+    out
+        The file to write.
+    format
+        How to write it.
+    rejected
+        Write rejected rows, with place and reason, to this JSONL file.
+    map
+        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+    force
+        Write over a file that is there.
     """
     if format not in FORMATS:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(FORMATS))
-    target = output(out, inputs=places, force=force)
-    report = None if rejected is None else output(rejected, inputs=[*places, target.path], force=force)
+    inputs = as_places(places)
+    target = output(out, inputs=inputs, force=force)
+    report = None if rejected is None else output(rejected, inputs=[*inputs, target.path], force=force)
     refused: list[Rejected] = []
     lost: Counter[str] = Counter()
     unused: Counter[str] = Counter()
 
     def kept() -> Iterator[dict[str, Any]]:
-        for place in places:
+        for place in inputs:
             reading = read(place, map=map)
             for row in reading:
                 if isinstance(row, Rejected):

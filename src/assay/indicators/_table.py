@@ -54,7 +54,7 @@ class Scored:
         from rich import box
         from rich.table import Table
 
-        title = f"{self.out}: {self.samples:,} samples"
+        title = f"{self.out}: {self.samples:,} samples" if self.out else f"{self.samples:,} samples"
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="")
         table.add_column("indicator", no_wrap=True)
         table.add_column("better", no_wrap=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging
-from assay.core import AssayError, digest
+from assay.core import AssayError, File, Shown, digest
 from assay.jobs._data import rejected_rows
 from assay.jobs._train import run_here
 from assay.plan import Estimate, Step, Store
@@ -33,7 +33,7 @@ from assay.study.steps import (
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Shown):
     """Answers written to ``path`` with the mean score (None where nothing could be scored) and loss.
 
     ``counts`` says what was left out or cut: rows ``rejected`` and ``duplicates`` of other items; items
@@ -48,24 +48,45 @@ class Answered:
     counts: Mapping[str, int]
 
 
-def answer_once(
-    name: str,
+def answer(
+    model: str,
     place: str,
-    out: Path,
+    out: File,
     *,
-    max_new_tokens: int,
-    temperature: float,
-    seed: int,
-    quiet: bool,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    seed: int = 0,
     vllm: str | None = None,
-    store: Path = Path(".assay"),
+    store: File = Path(".assay"),
 ) -> Answered:
-    """Answer, measure and score the items of ``place`` with one model, and write them as JSONL.
+    """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
 
-    ``vllm`` names the python of vLLM's environment, which answers where there is one.  The same weights,
-    items and settings are measured once per store.
+    Example: `assay answer tuned/model eval.jsonl answers.jsonl`
+
+        >>> assay.answer("pocket", "pool.jsonl", "answers.jsonl", max_new_tokens=2).items
+        40
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder, a Hugging Face id, or a model of a study (study:arm/rung).
+    place
+        The evaluation set.
+    out
+        JSONL file of answers, losses and scores.
+    max_new_tokens
+        Answers are cut here.
+    temperature
+        0 is greedy.
+    seed
+        Fixes sampling.
+    vllm
+        The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
+    store
+        Where finished answers are kept: what is there is not answered again.
     """
-    found, kept = find_model(name), Store(store)
+    out = Path(out)
+    found, kept = find_model(model), Store(Path(store))
     measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
     evaluation = read_step("evaluation", (place,), key="evaluation")
     below = None if found.base is None else Base.at(found.base)
@@ -75,7 +96,7 @@ def answer_once(
     )  # fmt: skip
     judged = check_step(evaluation, answers, measure.method, found.label)
     kept.register(f"answer {out.name} {digest(str(out.resolve()))[:8]}", [judged])
-    run_here([judged], kept, quiet=quiet)
+    run_here([judged], kept)
     return _written(kept, evaluation, answers, judged, out)
 
 

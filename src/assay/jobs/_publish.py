@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, data
+from assay import data
+from assay._version import __version__
 from assay.core import AssayError, DataSummary, file_digest
 from assay.model import POCKET, name_base
 from assay.plan import Step

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from assay import model
 from assay import plan as planning
-from assay.core import DataSummary, digest
+from assay.core import DataSummary, File, Shown, Without, digest
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from assay.model import TrainReport
 
 REJECTED = "rejected.jsonl"
+_ALONE = model.Launch()
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class Trained(Shown):
     """A model that was trained once: where it lies, what it learned from, and how training went.
 
     ``rejected`` counts the unusable rows by reason; ``rejected.jsonl`` beside the model names each.  ``cut``
@@ -67,42 +68,71 @@ class Trained:
         )
 
 
-def train_once(
+def train(
     place: str,
-    out: Path,
+    out: File,
     *,
-    base: str,
-    recipe: str | None,
-    seed: int,
-    device: str,
-    quiet: bool,
-    launch: model.Launch | None = None,
-    changes: Sequence[str] = (),
-    store: Path = Path(".assay"),
+    base: str = "pocket",
+    recipe: str | None = None,
+    set: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    launch: Annotated[model.Launch, Without("port", "through", "cluster")] = _ALONE,
+    store: File = Path(".assay"),
 ) -> Trained:
-    """Fine-tune ``base`` on all usable samples of ``place``, each once; the model goes to ``out/model``.
+    """Fine-tune a base model on all samples of a data set, once. Resumes by itself; changed data train anew.
 
-    ``changes`` are ``key=value`` settings laid over the preset ``recipe``.  Samples come in the random order
-    of a study's seed, which depends on what they say and not on where they stand.  The same data (by
-    content), base, recipe and seed are trained once per store; a training that was killed goes on from its
-    last state.  Raises :class:`AssayError` where ``out`` holds something else than an earlier training.
+    Example: `assay train alpaca.jsonl tuned --base pocket --recipe pocket`
+
+        >>> assay.train("pool.jsonl", "tuned", device="cpu").samples
+        40
+
+    Samples come in the random order of a study's seed, which depends on what they say and not on where they
+    stand. A training that was killed goes on from its last state.
+
+    Parameters
+    ----------
+    place
+        A file, folder or id of samples.
+    out
+        Folder of the run; the model is in `out/model`, the rows that were rejected in `out/rejected.jsonl`.
+    base
+        `pocket`, a folder, or a Hugging Face id.
+    recipe
+        A preset: pocket, belle or belle-lora (the default is the one that fits the base).
+    set
+        A setting laid over the preset, `key=value` (adapter=qlora); may be repeated.
+    seed
+        Fixes order and dropout.
+    device
+        auto, cpu or cuda.
+    launch
+        How many processes share the training.
+    store
+        Where finished trainings are kept: what is there is not trained again.
+
+    Raises
+    ------
+    AssayError
+        Where `out` holds something else than an earlier training.
     """
+    out = Path(out)
     folder = model.resolve_base(base)
-    chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), changes)
+    chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), set)
     read_receipt(out)
-    kept, pool = Store(store), read_step("pool", (place,), key="data")
-    run_here([pool], kept, quiet=quiet)
-    read, launch = read_summary(kept, pool), launch or model.Launch()
+    kept, pool = Store(Path(store)), read_step("pool", (place,), key="data")
+    run_here([pool], kept)
+    read = read_summary(kept, pool)
     run = _whole_run(Base.at(folder), chosen, pool, read.samples, seed, device, launch)
     reused = kept.has(run.key)
     kept.register(f"train {out.resolve().name} {digest(str(out.resolve()))[:8]}", [run])
-    run_here(list(run.inputs.values()), kept, quiet=quiet)
+    run_here(list(run.inputs.values()), kept)
     table = kept.path(run.inputs["tokens"].key)
     tokens = chosen.epochs * int(model.TokenTable(table).lengths.sum())
     estimate = estimate_here(folder, chosen, tokens, device, launch)
-    if estimate is not None and not quiet and not reused:
+    if estimate is not None and not planning.is_quiet() and not reused:
         print(estimate, file=sys.stderr)
-    run_here([run], kept, quiet=quiet)
+    run_here([run], kept)
     named = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base
     publish(kept.path(run.key), out, named, run, read)
     rejected = rejected_rows(kept.path(pool.key), out / REJECTED)
@@ -140,7 +170,7 @@ def _trained(
     )  # fmt: skip
 
 
-def run_here(steps: list[Step], store: Store, *, quiet: bool) -> None:
+def run_here(steps: list[Step], store: Store) -> None:
     """Run steps that are not in the store yet, in this process."""
     with planning.Inline() as here:
-        planning.run(steps, store, here, quiet=quiet)
+        planning.run(steps, store, here)

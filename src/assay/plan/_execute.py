@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from assay import __version__
+from assay._version import __version__
 from assay.core import AssayError
 from assay.plan._step import StepContext
 from assay.plan._store import Store, now

@@ -73,7 +73,7 @@ def _row(name: str, steps: Sequence[Step], store: Store) -> PlanRow:
     return PlanRow(name, len(steps) - len(to_do), len(to_do), **sums)
 
 
-def run(targets: Sequence[Step], store: Store, pool: Pool, *, quiet: bool = False) -> RunReport:
+def run(targets: Sequence[Step], store: Store, pool: Pool) -> RunReport:
     """Run the targets and all they need, each step as soon as its inputs are there.
 
     Steps on the longest way to the end start first.  A failed step stops those that need it, not the others;
@@ -84,7 +84,7 @@ def run(targets: Sequence[Step], store: Store, pool: Pool, *, quiet: bool = Fals
     steps = _needed(targets, store)
     if not steps:
         return RunReport(0, len(in_order(targets)), 0.0)
-    with Display(steps, store, quiet=quiet) as display:
+    with Display(steps, store) as display:
         schedule = _Schedule(steps, store, pool, display)
         try:
             schedule.drain()

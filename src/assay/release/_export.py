@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from assay import __version__, data, judging, view
+from assay import data, judging, view
 from assay import plan as planning
+from assay._version import __version__
 from assay.core import (
     AssayError,
     ExportCard,
     ExportedFile,
     ExportPage,
+    File,
     Sample,
+    Shown,
     StudyResult,
     canonical_json,
 )
@@ -73,7 +76,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Shown):
     """Where an export lies: its folder, its page, the page's values, and what was pushed to the Hub."""
 
     folder: str
@@ -110,36 +113,97 @@ class _Origin:
 
 
 def export(
-    name: str,
-    out: Path | None,
-    settings: ExportSettings,
+    model: str,
+    out: File | None = None,
     *,
+    to: Sequence[ExportFormat] = ("merged",),
+    evaluation: Sequence[str] = (),
+    calibration: Sequence[str] = (),
+    samples: int = 128,
+    seed: int = 0,
+    dtype: Literal["bf16", "fp16", "fp32"] = "bf16",
+    shard: str = "5GB",
+    max_new_tokens: int | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+    study: File | None = None,
+    license: str | None = None,
+    language: Literal["en", "zh"] | None = None,
     push: str | None = None,
     pool: str = "processes:1",
-    runs: Path = Path("runs"),
-    quiet: bool = False,
+    runs: File = Path("runs"),
 ) -> Exported:
-    """Write the model ``name`` in every wanted format to ``out``, with cards and the proof of the export.
+    """Write a model in the formats of others, and measure what each of them costs.
 
-    What is in the store is not done twice.  Without ``out`` a study's model goes to the study's folder; its
-    report is then written again, with a section on its exports.  Raises :class:`AssayError` for anything a
-    user can mend.
+    Example: `assay export demo:random/6400 --to merged --to gptq8 --to gptq4 --to gguf-q4_k`
+
+        >>> assay.export("pocket", "out", pool="inline").proof.files[0].format
+        'merged'
+
+    Each format gets a folder with its model card; `export.html` shows size, speed and, type by type, the
+    paired drop with its interval. A study's model is measured as its study did: evaluation set, decoding and
+    judge are the study's own. What is done is not done twice.
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder (whole model or adapter), a Hugging Face id, or `study:arm/rung[/seedN]`.
+    out
+        Folder of the export; a study's model goes to `runs/STUDY/exports/` by default.
+    to
+        merged (safetensors), gptq8 or gptq4 (compressed-tensors), gptqmodel8 or gptqmodel4 (the older format,
+        needs an environment of its own), gguf-f16, gguf-q8_0, gguf-q4_k; may be repeated.
+    evaluation
+        Evaluation sets, where not the study's own.
+    calibration
+        Data for GPTQ, where not the study's pool.
+    samples
+        How many samples GPTQ is calibrated on.
+    seed
+        Which samples these are.
+    dtype
+        Type of the weights of `merged`.
+    shard
+        Largest file of weights.
+    max_new_tokens
+        Answers are cut here, where not as in the study.
+    threads
+        CPU threads, where not as in the study.
+    device
+        auto, cpu or cuda.
+    study
+        The study's file; needed where a chat model judged it.
+    license
+        Licence of the exported model as the Hub names it (apache-2.0, cc-by-sa-4.0 ...).
+    language
+        Language of page and cards, where not as in the study.
+    push
+        Upload to the Hugging Face Hub as owner/name, private; the token is read from HF_TOKEN.
+    pool
+        Where steps run: `inline` or `processes:1`; speeds are measured, so one at a time.
+    runs
+        Folder of the studies' reports.
     """
+    settings = ExportSettings(
+        tuple(to), tuple(evaluation), tuple(calibration), samples, seed=seed, dtype=dtype, shard=shard,
+        max_new_tokens=max_new_tokens, threads=threads, device=device,
+        study=None if study is None else Path(study), license=license, language=language,
+    )  # fmt: skip
     unknown = [kind for kind in settings.to if kind not in get_args(ExportFormat)]
     if unknown or not settings.to:
         raise AssayError("no such format", place="--to", value=", ".join(unknown) or None,
                          expected=", ".join(get_args(ExportFormat)))  # fmt: skip
     if push is not None:
         _check_hub(push)
-    origin = _origin(find_model(name, runs=runs), settings)
-    folder = _folder(origin.place, out)
+    origin = _origin(find_model(model, runs=Path(runs)), settings)
+    folder = _folder(origin.place, None if out is None else Path(out))
     steps = {"": _merged(origin, settings, "fp32")}
     steps |= {kind: _made(kind, origin, settings, steps[""]) for kind in dict.fromkeys(settings.to)}
     measured = {kind: _measured(kind, step, origin, settings) for kind, step in steps.items()}
     wanted = [*steps.values(), *(step for pair in measured.values() for step in pair if step is not None)]
     origin.store.register(f"export {origin.label.replace('/', '-')}", wanted)
     with planning.parse_pool(pool) as workers:
-        planning.run(wanted, origin.store, workers, quiet=quiet)
+        planning.run(wanted, origin.store, workers)
     page = _page(origin, settings, steps, measured)
     _publish(origin, settings, page, steps, folder)
     pushed = _push(folder, page, push) if push is not None else ()

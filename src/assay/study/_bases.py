@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from assay import __version__, curves, data, view
+from assay import curves, data, view
+from assay._version import __version__
 from assay.core import (
     BASE_ARM,
     OVERALL,

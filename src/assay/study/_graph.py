@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, indicators, selection
+from assay import indicators, selection
+from assay._version import __version__
 from assay.core import BASE_ARM, AssayError, DataSummary
 from assay.model import base_digest, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assay.core import Shown
 from assay.model.estimate._shape import Linear, Shape
 from assay.model.launch import Launch
 from assay.model.train import Recipe
@@ -287,7 +288,7 @@ class _Count:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingEstimate:
+class TrainingEstimate(Shown):
     """What a training takes on each of ``devices`` devices, and how long.
 
     ``memory`` in GiB of one device (None: not limited); ``hours`` from and to, None where no speed is known.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core import AssayError, Message
-from assay.data.testbed import generate
+from assay.data.synthetic import generate
 from assay.model.tokens import chat_template, encode_prompts, end_mark, render
 
 # Split rules as tokenizers write them, and llama.cpp's name of the same rule.

@@ -12,10 +12,25 @@ from assay.core import AssayError
 class Launch:
     """How many processes share a training, and how; never part of a training's identity.
 
-    ``processes`` on all ``machines`` together, one a GPU.  ``strategy``: ``fsdp`` (torch's FSDP2), or
-    DeepSpeed's ``zero2`` (optimizer and gradients shared out) and ``zero3`` (weights too).  ``offload`` keeps
-    what is shared out in the machines' memory.  ``address`` and ``port`` of the first machine, as the others
-    reach it.  ``through`` ray, the processes are placed on ``cluster`` (an address; None starts a local one).
+    Parameters
+    ----------
+    processes
+        How many share the training on all machines together, one a GPU; the model is the same up to rounding.
+    strategy
+        How they share it: fsdp (torch's FSDP2), or DeepSpeed's zero2 (optimizer and gradients shared out) or
+        zero3 (weights too).
+    offload
+        Keep what is shared out in the machines' memory.
+    machines
+        Over how many machines; what to run on the others is printed.
+    address
+        Of the first machine, as the others reach it.
+    port
+        Its port.
+    through
+        Who starts the processes: the launcher of accelerate, or ray.
+    cluster
+        Address of the ray cluster; a local one is started by default.
     """
 
     processes: int = 1

@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from assay import data, generation, indicators, selection
-from assay.core import AssayError, Sample, task_type
+from assay.core import AssayError, File, Sample, Shown, task_type
 from assay.generation import Candidates, Noise, Stratum, TypeSize
-from assay.jobs._pools import PoolFiles, _Rejections
+from assay.jobs._clean import REMOVED, Receipts, receipts_beside
+from assay.jobs._pool import Data, Pool
 from assay.plan import progress_bar
 from assay.view import new_table
 
@@ -35,7 +36,7 @@ class StratumRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitReport:
+class SplitReport(Shown):
     """What was split off; every row of the pool is an item, a training sample, a removal or a rejection.
 
     ``earlier`` items come from earlier evaluation sets, among ``items``.  ``removed_by``: rejected (no
@@ -88,48 +89,78 @@ class SplitReport:
         return Group(head, table, *notes, files)
 
 
-def split_pool(
-    places: Sequence[str],
-    out: Path,
-    train: Path,
-    n: int,
+def split(
+    samples: Data,
     *,
-    spread: generation.Spread = "equal",
+    out: File,
+    train: File,
+    n: int,
+    spread: Literal["equal", "proportional"] = "equal",
     most: float = 0.5,
     keep: Sequence[str] = (),
     contained: float = 0.6,
-    alike: float | None = 0.95,
-    models: indicators.Models,
+    alike: float = 0.95,
+    embedder: str = "lexical",
     seed: int = 0,
-    quiet: bool = False,
 ) -> SplitReport:
-    """Write ``n`` evaluation items and a training set that holds none of their prompts, with receipts.
+    """Split evaluation items off a pool; the training rest holds none of them, with a receipt for each loss.
 
-    Items of ``keep`` (earlier evaluation sets) stay items and count towards ``n``.  The training set leaves
-    out each sample with the prompt of an item, with ``contained`` of its 8-token runs, or with a prompt whose
-    embedding has the cosine ``alike`` (None: off) with one.
+    Example: `assay evalset split pool.jsonl --out eval.jsonl --train rest.jsonl --n 2400`
+
+    Items are drawn by a digest of what they say, so that adding rows to the pool changes few of them.
+
+        >>> found = assay.evalset.split("pool.jsonl", out="eval.jsonl", train="rest.jsonl", n=12)
+        >>> found.items
+        12
+
+    Parameters
+    ----------
+    samples
+        The pool.
+    out
+        File of the evaluation items (JSONL).
+    train
+        File of the training samples (JSONL); receipts go beside it, in TRAIN.removed.jsonl.
+    n
+        How many items.
+    spread
+        equal: as many of each type; proportional: as the pool has them. Within a type, sources and languages
+        always have their shares.
+    most
+        Share of a type that may become items.
+    keep
+        Earlier evaluation sets: their items stay items, whatever is added to the pool, and count towards n.
+    contained
+        Share of an item's runs of 8 tokens in a prompt from which on a sample is removed from training.
+    alike
+        Cosine of its prompt's embedding with an item's from which on a sample is removed; above 1: off.
+    embedder
+        `lexical` (any script, no model), `minilm` (English), or a sentence-transformers or Model2Vec model.
+    seed
+        Fixes the draw.
     """
-    _check_split(n, most, contained, alike, out, train)
-    pool, candidates = PoolFiles(places), Candidates()
+    out, train, near = Path(out), Path(train), None if alike > 1 else alike
+    _check_split(n, most, contained, near, out, train)
+    pool, candidates = Pool(samples), Candidates()
     earlier = _earlier(keep)
-    receipts = train.with_name(train.name + ".removed.jsonl")
     with ExitStack() as stack:
-        files = [stack.enter_context(data.replacing_text(path)) for path in (receipts, train, out)]
-        rejected = _Rejections(files[0])
-        advance = stack.enter_context(progress_bar("split", quiet=quiet))
-        stream = candidates.watch(PoolFiles(places, rejected, advance))
+        receive = stack.enter_context(receipts_beside(train))
+        files = [stack.enter_context(data.replacing_text(path)) for path in (train, out)]
+        advance = stack.enter_context(progress_bar("split"))
+        stream = candidates.watch(Pool(pool.source, receive.reject, advance))
         hashes = data.hashed(map(selection.prompt_of, stream))
         kept = {generation.prompt_key(item): generation.stratum_of(item) for item in earlier}
         rows = generation.choose(candidates, n, spread=spread, most=most, seed=seed, earlier=kept)
         items = [*earlier, *pool.rows(rows)]
         held = selection.holding(hashes, items, contained)
-        if alike is not None and items:
-            tools = indicators.Tools(models)
+        if near is not None and items:
+            tools = indicators.Tools(indicators.Models(embedder=embedder))
             asked = tools.embed(map(selection.prompt_of, items))
-            held = selection.alike(tools.embed(map(selection.prompt_of, pool)), asked, alike) | held
+            held = selection.alike(tools.embed(map(selection.prompt_of, pool)), asked, near) | held
         fates = _fates(candidates, items, held, set(rows.tolist()))
-        _write_split(files, pool, items, fates)
-    return _split_report((out, train, receipts), candidates, items, len(earlier), fates, rejected.count, n)
+        _write_split(receive, files, pool, items, fates)
+    receipts = train.with_name(train.name + REMOVED)
+    return _split_report((out, train, receipts), candidates, items, len(earlier), fates, receive.rejected, n)
 
 
 def _check_split(n: int, most: float, contained: float, alike: float | None, out: Path, train: Path) -> None:
@@ -152,7 +183,7 @@ def _earlier(places: Sequence[str]) -> list[Sample]:
             hint="mend or remove the row: an item that is not known cannot be kept out of training",
         )
 
-    return list({generation.prompt_key(item): item for item in PoolFiles(places, refuse)}.values())
+    return list({generation.prompt_key(item): item for item in Pool(places, refuse)}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +226,10 @@ def _matched(items: Sequence[Sample], match: selection.Match) -> dict[str, Any]:
 
 
 def _write_split(
-    files: Sequence[TextIO], pool: PoolFiles, items: Sequence[Sample], fates: Mapping[int, _Fate]
-) -> None:
-    receipts, train, out = files
+    receive: Receipts, files: Sequence[TextIO], pool: Pool, items: Sequence[Sample],
+    fates: Mapping[int, _Fate],
+) -> None:  # fmt: skip
+    train, out = files
     for item in items:
         _line(out, generation.item_row(item))
     for row, sample in enumerate(pool):
@@ -205,7 +237,7 @@ def _write_split(
         if fate is None:
             _line(train, generation.item_row(sample))
         elif fate.receipt:
-            _line(receipts, {"rule": fate.rule, "origin": sample.origin, **fate.receipt})
+            receive({"rule": fate.rule, "origin": sample.origin, **fate.receipt})
 
 
 def _line(file: TextIO, row: Mapping[str, Any]) -> None:
@@ -263,7 +295,7 @@ def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class SampleReport:
+class SampleReport(Shown):
     """A set sampled to a size, and what each of its types can show.
 
     Differences are of mean scores in [0, 1] between two models on the same items, seen with probability
@@ -329,12 +361,12 @@ class SampleReport:
         return found
 
 
-def sample_items(
-    places: Sequence[str],
-    out: Path,
-    effect: float,
+def sample(
+    samples: Data,
     *,
-    sds: Sequence[str] = (),
+    out: File,
+    wanted: float = 0.03,
+    sd: Sequence[str] = (),
     judge_sd: float = 0.0,
     repeats: int = 1,
     power: float = generation.POWER,
@@ -342,11 +374,42 @@ def sample_items(
     most: int | None = None,
     seed: int = 0,
 ) -> SampleReport:
-    """Write as many items of each type as ``effect`` asks for, or all there are.
+    """Sample as many items of each type as a wanted effect asks for; where there are fewer, what they show.
 
-    ``sds``: paired standard deviations of scores, ``0.2`` for all types or ``math=0.45`` for one.
+    Example: `assay evalset sample typed.jsonl --out eval.jsonl --wanted 0.03`
+
+    Then send them to people: `assay annotate eval.jsonl`.
+
+        >>> assay.data.testbed(60, "typed.jsonl", split="eval").rows
+        60
+        >>> assay.evalset.sample("typed.jsonl", out="taken.jsonl", wanted=0.5, most=2).items
+        24
+
+    Parameters
+    ----------
+    samples
+        Typed items.
+    out
+        File of the items taken (JSONL).
+    wanted
+        The difference of mean scores in [0, 1] between two models that is to be seen in each type.
+    sd
+        Standard deviation of an item's difference of scores between two models: `0.2` for all types,
+        `math=0.45` for one; by default 0.45 for math, code and cot (right or wrong) and 0.18 for the others.
+    judge_sd
+        That of one judgement of one answer, where `sd` does not hold it already.
+    repeats
+        Judgements of an answer that are averaged.
+    power
+        Chance that the difference is seen.
+    holm
+        Take as many as the worst case of Holm's procedure over all types asks for.
+    most
+        Take no more of a type.
+    seed
+        Fixes the draw.
     """
-    for name, value, low, high in (("--wanted", effect, 0, 1), ("--power", power, 0.05, 1)):
+    for name, value, low, high in (("--wanted", wanted, 0, 1), ("--power", power, 0.05, 1)):
         if not low < value < high:
             raise AssayError("out of range", place=name, value=value, expected=f"above {low:g}, below {high}")
     if repeats < 1 or judge_sd < 0 or (most is not None and most < 1):
@@ -354,29 +417,29 @@ def sample_items(
             "out of range", value=f"repeats {repeats}, judge sd {judge_sd}, most {most}",
             expected="repeats and most of 1 or more, a judge sd of 0 or more",
         )  # fmt: skip
-    noise = _noise(sds, judge_sd, repeats)
-    candidates, rejected = Candidates(), Counter[str]()
+    noise = _noise(sd, judge_sd, repeats)
+    pool, candidates, rejected = Pool(samples), Candidates(), Counter[str]()
 
     def refuse(row: data.Rejected) -> None:
         rejected[row.reason] += 1
 
-    for _ in candidates.watch(PoolFiles(places, refuse)):
+    for _ in candidates.watch(Pool(pool.source, refuse)):
         pass
     rows, types = generation.sample_by_power(
-        candidates, effect, noise, holm=holm, most=most, power=power, seed=seed
+        candidates, wanted, noise, holm=holm, most=most, power=power, seed=seed
     )
     if not types:
         raise AssayError(
             "no item has a type, and effects are per type",
-            place=", ".join(places),
+            place=pool.name,
             hint="`assay evalset classify` gives items a type",
         )
-    data.write_lines(map(generation.item_row, PoolFiles(places).rows(rows)), out)
+    data.write_lines(map(generation.item_row, pool.rows(rows)), Path(out))
     distinct = candidates.distinct()
     untyped = sum(candidates.strata[row][0] == generation.UNTYPED for row in distinct)
     return SampleReport(
         out=str(out),
-        effect=effect,
+        effect=wanted,
         power=power,
         holm=holm,
         pool=len(candidates.keys),

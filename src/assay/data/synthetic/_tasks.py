@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.core import Json
-from assay.data.testbed import _tables as tables
-from assay.data.testbed._check import checker
-from assay.data.testbed._tables import Pair
+from assay.data.synthetic import _tables as tables
+from assay.data.synthetic._check import checker
+from assay.data.synthetic._tables import Pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Literal
 
 from assay.core import TASK_TYPES, AssayError, Sample, task_type
-from assay.data.testbed import _defects
-from assay.data.testbed._check import check
-from assay.data.testbed._defects import DEFECTS
-from assay.data.testbed._tables import LANGUAGES
-from assay.data.testbed._tasks import MAKERS, Task
+from assay.data.synthetic import _defects
+from assay.data.synthetic._check import check
+from assay.data.synthetic._defects import DEFECTS
+from assay.data.synthetic._tables import LANGUAGES
+from assay.data.synthetic._tasks import MAKERS, Task
 
 Split = Literal["train", "eval"]
 _REMEMBERED = 64

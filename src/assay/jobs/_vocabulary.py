@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, model
+from assay.core import File, Shown
 from assay.plan import progress_bar
 
 
 @dataclass(frozen=True, slots=True)
-class Extended:
+class Extended(Shown):
     """A model folder with a longer vocabulary; see :class:`assay.model.ExtensionReport`."""
 
     report: model.ExtensionReport
@@ -40,11 +41,31 @@ class Extended:
         return table
 
 
-def extend_vocabulary(base: str, texts: str, out: Path, *, size: int, quiet: bool) -> Extended:
-    """Write ``base`` with up to ``size`` new tokens learned from the texts of a place to ``out``."""
-    with progress_bar("read", quiet=quiet) as advance:
+def extend(base: str, texts: str, out: File, *, size: int = 8000) -> Extended:
+    """Add tokens learned from texts to a base model, so that they cost fewer tokens; then train it on.
+
+    Old tokens keep their ids and precedence; each new one joins whole old ones and starts at the mean of
+    their embeddings.
+
+    Example: `assay vocabulary extend meta-llama/Llama-2-7b-hf chinese.txt llama-zh --size 20000`
+
+        >>> assay.vocabulary.extend("pocket", "pool.jsonl", "wider", size=20).report.out
+        'wider'
+
+    Parameters
+    ----------
+    base
+        `pocket`, a folder, or a Hugging Face id.
+    texts
+        A .txt file (a text a line), rows with a `text` field, or any data set; may be compressed.
+    out
+        Folder of the new model; it must not exist.
+    size
+        New tokens at most.
+    """
+    with progress_bar("read") as advance:
 
         def lines() -> Iterator[str]:
             return data.read_texts(texts, watch=lambda done, total: advance(done, total, "byte"))
 
-        return Extended(model.extend_vocabulary(model.resolve_base(base), lines, size, out))
+        return Extended(model.extend_vocabulary(model.resolve_base(base), lines, size, Path(out)))

@@ -4,9 +4,9 @@ It is the embedded default of a study and the calibration of the instrument: the
 asked whether cleaning finds the planted defects and whether verdicts are right.
 """
 
-from assay.data.testbed._check import check, checker
-from assay.data.testbed._defects import DEFECTS
-from assay.data.testbed._generate import Planted, Split, generate
-from assay.data.testbed._tasks import learning_size
+from assay.data.synthetic._check import check, checker
+from assay.data.synthetic._defects import DEFECTS
+from assay.data.synthetic._generate import Planted, Split, generate
+from assay.data.synthetic._tasks import learning_size
 
 __all__ = ["DEFECTS", "Planted", "Split", "check", "checker", "generate", "learning_size"]

@@ -1,20 +1,25 @@
-"""Verbs of annotation: people correct and score evaluation items."""
+"""People correct and score evaluation items on a page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from assay.core import AssayError, File
+from assay.jobs._chat import need_packages
+
 if TYPE_CHECKING:
     from assay.annotation import AnnotationExport, AnnotationStatus
+
+_PACKAGES = ("fastapi", "python_multipart", "sqlalchemy", "uvicorn")
 
 
 def annotate(
     items: list[str],
     *,
-    out: Path,
+    out: File,
     database: str | None = None,
-    answers: Path | None = None,
+    answers: File | None = None,
     annotators: int = 1,
     per_item: int = 1,
     scale: Literal["steps", "binary"] = "steps",
@@ -56,22 +61,23 @@ def annotate(
     open_browser
         Open the first annotator's link in a browser.
     """
-    _need_packages()
-    from assay import annotation as room
+    need_packages("annotation", *_PACKAGES)
+    from assay import annotation
 
-    store = room.open_annotation(
-        items, out, database=database, answers=answers, annotators=annotators, per_item=per_item
-    )
+    store = annotation.open_annotation(
+        items, Path(out), database=database, answers=None if answers is None else Path(answers),
+        annotators=annotators, per_item=per_item,
+    )  # fmt: skip
     try:
-        return room.serve(
-            store, out, annotators=annotators, host=host, port=port, scale=scale, open_browser=open_browser,
-            language=None if language == "auto" else language,
+        return annotation.serve(
+            store, Path(out), annotators=annotators, host=host, port=port, scale=scale,
+            open_browser=open_browser, language=None if language == "auto" else language,
         )  # fmt: skip
     finally:
         store.close()
 
 
-def annotate_export(database: str, *, out: Path, by: str | None = None) -> AnnotationExport:
+def annotate_export(database: str, *, out: File, by: str | None = None) -> AnnotationExport:
     """Write corrected items as samples, with all labels and the disagreements beside them.
 
     Example: `assay annotate export labels.sqlite --out golden.jsonl`
@@ -87,12 +93,12 @@ def annotate_export(database: str, *, out: Path, by: str | None = None) -> Annot
     by
         Take what this annotator says, instead of the majority.
     """
-    _need_packages()
-    from assay import annotation as room
+    need_packages("annotation", *_PACKAGES)
+    from assay import annotation
 
-    store = room.Store(_existing(database))
+    store = annotation.Store(_existing(database))
     try:
-        return room.export(store, out, by=by)
+        return annotation.export(store, Path(out), by=by)
     finally:
         store.close()
 
@@ -107,33 +113,17 @@ def annotate_status(database: str) -> AnnotationStatus:
     database
         The database of the annotation: a file, or a URL.
     """
-    _need_packages()
-    from assay import annotation as room
+    need_packages("annotation", *_PACKAGES)
+    from assay import annotation
 
-    store = room.Store(_existing(database))
+    store = annotation.Store(_existing(database))
     try:
-        return room.status(store)
+        return annotation.status(store)
     finally:
         store.close()
 
 
-def _need_packages() -> None:
-    from importlib.util import find_spec
-
-    from assay.core import AssayError
-
-    missing = [n for n in ("fastapi", "python_multipart", "sqlalchemy", "uvicorn") if find_spec(n) is None]
-    if missing:
-        raise AssayError(
-            "annotation needs packages that are not installed",
-            value=", ".join(missing),
-            hint="pip install 'instruct-assay[ui]'",
-        )
-
-
 def _existing(database: str) -> str:
-    from assay.core import AssayError
-
     if "://" not in database and not Path(database).expanduser().is_file():
         raise AssayError(
             "no such database", place="database", value=database, expected="the file that assay annotate made"
