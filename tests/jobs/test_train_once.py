@@ -177,7 +177,7 @@ def killed_once_saved(folder: Path, epochs: int) -> bool:
 def test_killed_after_a_state_was_saved_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     """States are saved every 20 seconds, so the run grows until there is one before its end."""
     write(tmp_path / "pool.jsonl", rows(64))
-    epochs = next(n for n in (30, 60, 120, 240) if killed_once_saved(tmp_path, n))
+    epochs = next(n for n in (40, 80, 160, 320) if killed_once_saved(tmp_path, n))
     before = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob(".assay/objects/??/*")}
     command = [*COMMAND, "--set", "batch_size=8", "--set", f"epochs={epochs}"]
     subprocess.run(command, cwd=tmp_path, check=True)

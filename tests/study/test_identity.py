@@ -152,9 +152,9 @@ def test_studies_of_one_name_are_kept_apart_in_a_store(tmp_path: Path) -> None:
 
 def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Path], tmp_path: Path) -> None:
     items = rows_of(4, 1, "eval")
-    items.append({"instruction": "word " * 90, "output": "late"})
+    items.append({"instruction": "word " * 200, "output": "late"})
     items.append({"instruction": "Count.", "output": "one two three " * 90})
-    pool = [*rows_of(40, 0), {"instruction": "word " * 90 + "end", "output": "late"}]
+    pool = [*rows_of(40, 0), {"instruction": "term " * 200, "output": "late"}]
     pool += [{"instruction": "Say it all.", "output": "and so on " * 90}]
     jsonl(tmp_path / "items.jsonl", items)
     jsonl(tmp_path / "pool.jsonl", pool)
