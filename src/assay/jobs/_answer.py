@@ -21,11 +21,11 @@ from assay.study._run import read_summary
 from assay.study.steps import (
     COUNTS,
     ITEMS,
-    JUDGEMENTS,
     Base,
     Runtime,
     answer_step,
     check_step,
+    judgements_of,
     read_step,
     runtime,
     runtime_of,
@@ -105,8 +105,7 @@ def _written(store: Store, evaluation: Step, answers: Step, judged: Step, out: P
     read, measured = store.path(evaluation.key), store.path(answers.key)
     items = list(data.Dataset(read / "dataset"))
     table = polars.read_parquet(measured / ITEMS)
-    scored = polars.read_parquet(store.path(judged.key) / JUDGEMENTS)
-    verdicts = [judging.Judgement(**row) for row in scored.iter_rows(named=True)]
+    verdicts = judgements_of(store.path(judged.key))
 
     def rows() -> Iterator[dict[str, Any]]:
         for item, given, verdict in zip(items, table.iter_rows(named=True), verdicts, strict=True):
