@@ -4,15 +4,19 @@ from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
+from assay.data._layouts import SCHEMAS, Schema, placeholder
+from assay.data._mapping import parse_map
+from assay.data._output import Output, output
 from assay.data._read import Detection, Reading, Rejected, find_files, read
-from assay.data._rows import MAX_CHARACTERS
 from assay.data._texts import read_texts
+from assay.data._turns import MAX_CHARACTERS
 from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
-from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
+from assay.data._write import FORMATS, Conversion, Format, convert, write, write_rejected, write_rows
 
 __all__ = [
     "FORMATS",
     "MAX_CHARACTERS",
+    "SCHEMAS",
     "Conversion",
     "Dataset",
     "Detection",
@@ -20,8 +24,10 @@ __all__ = [
     "HashedTexts",
     "Inspection",
     "LengthCounts",
+    "Output",
     "Reading",
     "Rejected",
+    "Schema",
     "convert",
     "find_files",
     "hashed",
@@ -29,6 +35,9 @@ __all__ = [
     "kernel",
     "language_of",
     "normalise",
+    "output",
+    "parse_map",
+    "placeholder",
     "read",
     "read_texts",
     "replacing",
@@ -40,5 +49,6 @@ __all__ = [
     "write_dataset",
     "write_json",
     "write_lines",
-    "write_training_configs",
+    "write_rejected",
+    "write_rows",
 ]

@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
+import os
 import shutil
+import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
+
+_numbers = itertools.count()
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the place where ``path`` is to be written; it takes its name where the block ends well."""
+    """Give the place where ``path`` is to be written; it takes its name where the block ends well.
+
+    The place is this process's own, so that several may write the same file: the last one stays.  What
+    processes of this machine that are gone have left half done is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    stem = f".{path.name[:100]}.{_host()}-"
+    _remove_left(path.parent, stem)
+    partial = path.with_name(f"{stem}{os.getpid()}-{next(_numbers)}.partial")
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def _remove_left(folder: Path, stem: str) -> None:
+    """Remove the partial files of processes of this machine that have ended."""
+    with suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208 - names only, folders may be large
+            if name.startswith(stem) and name.endswith(".partial"):
+                owner = name[len(stem) :].split("-")[0]
+                if owner.isdigit() and not _runs(int(owner)):
+                    (folder / name).unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from assay.core import AssayError, Sample, digest
 from assay.judging._expected import TOP, Expected, expected_score
 from assay.judging._judge import CHECKER, Judgement, judge
-from assay.judging._parse import Unparsed, parse_score
+from assay.judging._parse import parse_score
 from assay.judging._rubric import GENERAL, Rubric, Rubrics, language_for, rubrics
+from assay.judging._scale import Unparsed
 from assay.llm import Advance, Estimate, Failure, Reply, Request, Sampling
 
 if TYPE_CHECKING:
@@ -100,9 +101,10 @@ class JudgeConfig:
 class Judged:
     """Judgements in the order of the items, and what the judge's replies were worth.
 
-    ``replies`` counts the replies wanted, those to equal answers once; ``retried`` the unparsed ones that
-    were asked again, ``unparsed`` those that stayed so, ``failed`` the requests that got no reply at all, of
-    which ``lost`` may get one when asked again: the budget had ended, or the server was not to be reached.
+    ``replies`` counts the replies wanted, those to equal answers once; ``retried`` those that were asked for
+    again because they did not fit the schema or could not be read; ``unparsed`` those that stayed so;
+    ``failed`` the requests that got no reply at all, of which ``lost`` may get one when asked again: the
+    budget had ended, or the server could not be reached.
     """
 
     judgements: tuple[Judgement, ...]
@@ -242,8 +244,12 @@ def ask_all(
         for key, (request, rubric) in asked.items()
         if isinstance(outcomes[key], Reply) and isinstance(_value(outcomes[key], rubric, config), Unparsed)
     }
+    second = dict(_ask(chat, again, advance))
+    retried = {key for key, o in outcomes.items() if _tries(o) > 1} | {
+        k for k, o in second.items() if _tries(o)
+    }
     # A second failure leaves the first reply to be shown.
-    outcomes |= {key: o for key, o in _ask(chat, again, advance) if isinstance(o, Reply)}
+    outcomes |= {key: o for key, o in second.items() if isinstance(o, Reply)}
     judgements = tuple(
         read(item, [outcomes[r.digest(chat.identity)] for r in own], config) if found is None else found
         for item, own, found in zip(items, wanted, known, strict=True)
@@ -253,11 +259,18 @@ def ask_all(
         judgements=judgements,
         version=version(config),
         replies=len(outcomes),
-        retried=len(again),
+        retried=len(retried),
         unparsed=sum(_is_unparsed(o, _value(o, asked[key][1], config)) for key, o in outcomes.items()),
         failed=sum(kind != "malformed" for kind in failures),
         lost=sum(kind in ("budget", "exhausted") for kind in failures),
     )
+
+
+def _tries(outcome: Outcome) -> int:
+    """Return how many replies a request got, usable or not: none where budget or server was at fault."""
+    if isinstance(outcome, Reply):
+        return outcome.tries
+    return outcome.attempts if outcome.kind == "malformed" else 0
 
 
 def estimate(
