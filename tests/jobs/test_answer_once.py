@@ -73,6 +73,17 @@ def test_every_item_is_answered_or_named(tmp_path: Path) -> None:
     assert found.counts["unended"] == sum(not line["ended"] for line in lines)
 
 
+def test_an_answer_never_overwrites_what_is_not_its_own(tmp_path: Path) -> None:
+    place, store = write(tmp_path / "items.jsonl", rows(2)), tmp_path / "store"
+    before = place.read_bytes()
+    with pytest.raises(AssayError, match="is an input"):
+        answer("pocket", place, place, store)
+    (tmp_path / "mine.jsonl").write_text("mine")
+    with pytest.raises(AssayError, match="not written"):
+        answer("pocket", place, tmp_path / "mine.jsonl", store)
+    assert place.read_bytes() == before and not store.exists(), "told before any work"
+
+
 def test_vllm_is_asked_where_it_is_named_and_its_absence_is_said(tmp_path: Path) -> None:
     """Losses are computed first, by transformers; the answers are then a job of vLLM's own python."""
     place, store = write(tmp_path / "items.jsonl", rows(2)), tmp_path / "store"

@@ -133,6 +133,12 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert other.read_text() == "mine\n" and file.read_text() == "mine\n"
 
 
+def test_a_model_is_not_written_into_its_data(tmp_path: Path) -> None:
+    data = write(tmp_path / "data" / "pool.jsonl", rows(8)).parent
+    with pytest.raises(AssayError, match="lies in an input folder"):
+        train(data, data / "tuned", tmp_path / "store")
+
+
 def spoil_weights(out: Path) -> None:
     raw = bytearray(weights(out))
     raw[-1] ^= 1

@@ -59,12 +59,15 @@ def answer_once(
     quiet: bool,
     vllm: str | None = None,
     store: Path = Path(".assay"),
+    force: bool = False,
 ) -> Answered:
-    """Answer, measure and score the items of ``place`` with one model, and write them as JSONL.
+    """Answer, measure and score the items of ``place`` with one model, and write a row for each.
 
     ``vllm`` names the python of vLLM's environment, which answers where there is one.  The same weights,
-    items and settings are measured once per store.
+    items and settings are measured once per store.  ``force`` allows to replace files of others.
     """
+    target = data.output(out, inputs=[place], force=force)
+    rejected = data.output(out.with_name(f"{out.name}.rejected.jsonl"), inputs=[place], force=force)
     found, kept = find_model(name), Store(store)
     measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
     evaluation = read_step("evaluation", (place,), key="evaluation")
@@ -76,7 +79,7 @@ def answer_once(
     judged = check_step(evaluation, answers, measure.method, found.label)
     kept.register(f"answer {out.name} {digest(str(out.resolve()))[:8]}", [judged])
     run_here([judged], kept, quiet=quiet)
-    return _written(kept, evaluation, answers, judged, out)
+    return _written(kept, evaluation, answers, judged, target, rejected)
 
 
 def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Runtime:
@@ -98,8 +101,10 @@ def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Run
     return runtime_of("auto", gguf=True)
 
 
-def _written(store: Store, evaluation: Step, answers: Step, judged: Step, out: Path) -> Answered:
-    """Write what the steps left as JSON lines and return the means."""
+def _written(
+    store: Store, evaluation: Step, answers: Step, judged: Step, out: data.Output, rejected: data.Output
+) -> Answered:
+    """Write what the steps left, a row for each item, and return the means."""
     import polars
 
     read, measured = store.path(evaluation.key), store.path(answers.key)
@@ -119,12 +124,12 @@ def _written(store: Store, evaluation: Step, answers: Step, judged: Step, out: P
                 **{name: given[name] for name in ("nats", "tokens")},
             }
 
-    data.write_lines(rows(), out)
+    data.write_rows(rows(), out)
     summary, counts = read_summary(store, evaluation), json.loads((measured / COUNTS).read_text("utf-8"))
-    rejected = rejected_rows(read, out.with_name(f"{out.name}.rejected.jsonl"))
-    counts |= {"rejected": sum(rejected.values()), "duplicates": sum(r.duplicates for r in summary.sources)}
+    counts |= {"rejected": sum(rejected_rows(read, rejected).values())}
+    counts |= {"duplicates": sum(r.duplicates for r in summary.sources)}
     means = {s.type: {"score": s.mean, "se": s.se, "n": s.n} for s in judging.summarise(verdicts)}
     known = table.drop_nulls("nats")
     nats, tokens, n_bytes = (float(known[name].sum()) for name in ("nats", "tokens", "n_bytes"))
     bits = nats / math.log(2) / n_bytes if n_bytes else None
-    return Answered(str(out), len(items), means, nats / tokens if tokens else None, bits, counts)
+    return Answered(str(out.path), len(items), means, nats / tokens if tokens else None, bits, counts)

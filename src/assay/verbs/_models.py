@@ -89,6 +89,7 @@ def answer(
     seed: int = 0,
     vllm: str | None = None,
     store: Path = Path(".assay"),
+    force: bool = False,
 ) -> Answered:
     """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
 
@@ -101,7 +102,7 @@ def answer(
     place
         The evaluation set.
     out
-        JSONL file of answers, losses and scores.
+        File of answers, losses and scores: .jsonl, .json, .csv or .parquet.
     max_new_tokens
         Answers are cut here.
     temperature
@@ -112,6 +113,8 @@ def answer(
         The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
     store
         Where finished answers are kept: what is there is not answered again.
+    force
+        Replace a file that Assay has not written, or that was changed since.
     """
     from assay import jobs
 
@@ -125,6 +128,7 @@ def answer(
         quiet=progress.quiet,
         vllm=vllm,
         store=store,
+        force=force,
     )
 
 
