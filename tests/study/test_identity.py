@@ -137,9 +137,19 @@ def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
     other = study_file(**small, recipe={"preset": "pocket", "batch_size": 8})
     with pytest.raises(AssayError, match="report of another study"):
         study.run(other, quiet=True)
+    written = (tmp_path / "report" / "result.json").read_bytes()
     study.run(other, changes=["where.replace=true"], quiet=True)
+    assert (tmp_path / "report.1" / "result.json").read_bytes() == written, "nothing is lost"
+    assert (tmp_path / "report" / "result.json").read_bytes() != written
     assert study.plan(other).plan.total.to_do == 0
     assert not any("another study" in note for note in study.plan(other).notes)
+
+
+def test_a_report_beside_its_store_is_not_moved_away(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    path = study_file(where={"out": str(tmp_path), "replace": True})
+    with pytest.raises(AssayError, match="cannot be moved aside"):
+        study.run(path, quiet=True)
 
 
 def test_studies_of_one_name_are_kept_apart_in_a_store(tmp_path: Path) -> None:
