@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,31 @@ def test_every_item_is_answered_or_named(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert sum(line["nats"] is None for line in lines) == 2, "a missing loss is none, never nought"
     assert found.counts["unended"] == sum(not line["ended"] for line in lines)
+
+
+def test_an_answer_never_overwrites_what_is_not_its_own(tmp_path: Path) -> None:
+    place, store = write(tmp_path / "items.jsonl", rows(2)), tmp_path / "store"
+    before = place.read_bytes()
+    with pytest.raises(AssayError, match="is an input"):
+        answer("pocket", place, place, store)
+    (tmp_path / "mine.jsonl").write_text("mine")
+    with pytest.raises(AssayError, match="not written"):
+        answer("pocket", place, tmp_path / "mine.jsonl", store)
+    assert place.read_bytes() == before and not store.exists(), "told before any work"
+
+
+def test_vllm_is_asked_where_it_is_named_and_its_absence_is_said(tmp_path: Path) -> None:
+    """Losses are computed first, by transformers; the answers are then a job of vLLM's own python."""
+    place, store = write(tmp_path / "items.jsonl", rows(2)), tmp_path / "store"
+    with pytest.raises(AssayError, match="vLLM cannot be imported"):
+        assay.answer(
+            "pocket", str(place), tmp_path / "a.jsonl", max_new_tokens=4, temperature=0.0, seed=0,
+            vllm=sys.executable, store=store,
+        )  # fmt: skip
+    (job,) = store.glob("work/*/scratch/vllm/job.json")
+    asked = json.loads(job.read_text())
+    assert len(asked["prompts"]) == 2 and asked["dtype"] == "bfloat16"
+    assert not (tmp_path / "a.jsonl").exists()
 
 
 def test_a_gguf_file_without_its_tokenizer_is_refused(tmp_path: Path) -> None:

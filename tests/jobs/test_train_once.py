@@ -132,6 +132,12 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert other.read_text() == "mine\n" and file.read_text() == "mine\n"
 
 
+def test_a_model_is_not_written_into_its_data(tmp_path: Path) -> None:
+    data = write(tmp_path / "data" / "pool.jsonl", rows(8)).parent
+    with pytest.raises(AssayError, match="lies in an input folder"):
+        train(data, data / "tuned", tmp_path / "store")
+
+
 def spoil_weights(out: Path) -> None:
     raw = bytearray(weights(out))
     raw[-1] ^= 1
@@ -176,7 +182,7 @@ def killed_once_saved(folder: Path, epochs: int) -> bool:
 def test_killed_after_a_state_was_saved_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     """States are saved every 20 seconds, so the run grows until there is one before its end."""
     write(tmp_path / "pool.jsonl", rows(64))
-    epochs = next(n for n in (30, 60, 120, 240) if killed_once_saved(tmp_path, n))
+    epochs = next(n for n in (40, 80, 160, 320) if killed_once_saved(tmp_path, n))
     before = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob(".assay/objects/??/*")}
     command = [*COMMAND, "--set", "batch_size=8", "--set", f"epochs={epochs}"]
     subprocess.run(command, cwd=tmp_path, check=True)

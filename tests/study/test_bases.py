@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,14 +233,16 @@ def test_again_everything_is_cached(several: Several) -> None:
     assert study.run(path) == result
 
 
-def test_what_knows_nothing_of_bases_takes_the_first(several: Several, bases: dict[str, Any]) -> None:
+def test_what_knows_nothing_of_bases_takes_the_first(
+    several: Several, bases: dict[str, Any], tmp_path: Path
+) -> None:
     path, _ = several
     config = study.load(path)
     assert (config.base, config.recipe) == (bases["little"], config.bases["little"].recipe)
     alone = study.load(path, [f"base={json.dumps(bases['little'])}"])
     assert alone.bases == {}
     assert alone.recipe == config.recipe
-    found = run_one(config)
+    found = run_one(replace(config, where=replace(config.where, out=str(tmp_path))))
     assert isinstance(found, StudyResult)
     assert found.points == several[1].bases[0].result.points
 

@@ -137,9 +137,19 @@ def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
     other = study_file(**small, recipe={"preset": "pocket", "batch_size": 8})
     with pytest.raises(AssayError, match="report of another study"):
         study.run(other)
+    written = (tmp_path / "report" / "result.json").read_bytes()
     study.run(other, set=["where.replace=true"])
+    assert (tmp_path / "report.1" / "result.json").read_bytes() == written, "nothing is lost"
+    assert (tmp_path / "report" / "result.json").read_bytes() != written
     assert study.plan(other).plan.total.to_do == 0
     assert not any("another study" in note for note in study.plan(other).notes)
+
+
+def test_a_report_beside_its_store_is_not_moved_away(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    path = study_file(where={"out": str(tmp_path), "replace": True})
+    with pytest.raises(AssayError, match="cannot be moved aside"):
+        study.run(path)
 
 
 def test_studies_of_one_name_are_kept_apart_in_a_store(tmp_path: Path) -> None:
@@ -152,9 +162,9 @@ def test_studies_of_one_name_are_kept_apart_in_a_store(tmp_path: Path) -> None:
 
 def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Path], tmp_path: Path) -> None:
     items = rows_of(4, 1, "eval")
-    items.append({"instruction": "word " * 90, "output": "late"})
+    items.append({"instruction": "word " * 200, "output": "late"})
     items.append({"instruction": "Count.", "output": "one two three " * 90})
-    pool = [*rows_of(40, 0), {"instruction": "word " * 90 + "end", "output": "late"}]
+    pool = [*rows_of(40, 0), {"instruction": "term " * 200, "output": "late"}]
     pool += [{"instruction": "Say it all.", "output": "and so on " * 90}]
     jsonl(tmp_path / "items.jsonl", items)
     jsonl(tmp_path / "pool.jsonl", pool)

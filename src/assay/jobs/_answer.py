@@ -21,11 +21,11 @@ from assay.study._run import read_summary
 from assay.study.steps import (
     COUNTS,
     ITEMS,
-    JUDGEMENTS,
     Base,
     Runtime,
     answer_step,
     check_step,
+    judgements_of,
     read_step,
     runtime,
     runtime_of,
@@ -58,6 +58,7 @@ def answer(
     seed: int = 0,
     vllm: str | None = None,
     store: File = Path(".assay"),
+    force: bool = False,
 ) -> Answered:
     """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
 
@@ -73,7 +74,7 @@ def answer(
     place
         The evaluation set.
     out
-        JSONL file of answers, losses and scores.
+        File of answers, losses and scores: .jsonl, .json, .csv or .parquet.
     max_new_tokens
         Answers are cut here.
     temperature
@@ -84,8 +85,12 @@ def answer(
         The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
     store
         Where finished answers are kept: what is there is not answered again.
+    force
+        Replace a file that Assay has not written, or that was changed since.
     """
     out = Path(out)
+    target = data.output(out, inputs=[place], force=force)
+    rejected = data.output(out.with_name(f"{out.name}.rejected.jsonl"), inputs=[place], force=force)
     found, kept = find_model(model), Store(Path(store))
     measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
     evaluation = read_step("evaluation", (place,), key="evaluation")
@@ -97,7 +102,7 @@ def answer(
     judged = check_step(evaluation, answers, measure.method, found.label)
     kept.register(f"answer {out.name} {digest(str(out.resolve()))[:8]}", [judged])
     run_here([judged], kept)
-    return _written(kept, evaluation, answers, judged, out)
+    return _written(kept, evaluation, answers, judged, target, rejected)
 
 
 def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Runtime:
@@ -119,15 +124,16 @@ def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Run
     return runtime_of("auto", gguf=True)
 
 
-def _written(store: Store, evaluation: Step, answers: Step, judged: Step, out: Path) -> Answered:
-    """Write what the steps left as JSON lines and return the means."""
+def _written(
+    store: Store, evaluation: Step, answers: Step, judged: Step, out: data.Output, rejected: data.Output
+) -> Answered:
+    """Write what the steps left, a row for each item, and return the means."""
     import polars
 
     read, measured = store.path(evaluation.key), store.path(answers.key)
     items = list(data.Dataset(read / "dataset"))
     table = polars.read_parquet(measured / ITEMS)
-    scored = polars.read_parquet(store.path(judged.key) / JUDGEMENTS)
-    verdicts = [judging.Judgement(**row) for row in scored.iter_rows(named=True)]
+    verdicts = judgements_of(store.path(judged.key))
 
     def rows() -> Iterator[dict[str, Any]]:
         for item, given, verdict in zip(items, table.iter_rows(named=True), verdicts, strict=True):
@@ -141,12 +147,12 @@ def _written(store: Store, evaluation: Step, answers: Step, judged: Step, out: P
                 **{name: given[name] for name in ("nats", "tokens")},
             }
 
-    data.write_lines(rows(), out)
+    data.write_rows(rows(), out)
     summary, counts = read_summary(store, evaluation), json.loads((measured / COUNTS).read_text("utf-8"))
-    rejected = rejected_rows(read, out.with_name(f"{out.name}.rejected.jsonl"))
-    counts |= {"rejected": sum(rejected.values()), "duplicates": sum(r.duplicates for r in summary.sources)}
+    counts |= {"rejected": sum(rejected_rows(read, rejected).values())}
+    counts |= {"duplicates": sum(r.duplicates for r in summary.sources)}
     means = {s.type: {"score": s.mean, "se": s.se, "n": s.n} for s in judging.summarise(verdicts)}
     known = table.drop_nulls("nats")
     nats, tokens, n_bytes = (float(known[name].sum()) for name in ("nats", "tokens", "n_bytes"))
     bits = nats / math.log(2) / n_bytes if n_bytes else None
-    return Answered(str(out), len(items), means, nats / tokens if tokens else None, bits, counts)
+    return Answered(str(out.path), len(items), means, nats / tokens if tokens else None, bits, counts)

@@ -45,13 +45,13 @@ class ShownSample(Shown):
         return text
 
 
-def rejected_rows(read: Path, out: Path) -> dict[str, int]:
+def rejected_rows(read: Path, out: data.Output) -> dict[str, int]:
     """Write the rows that a reading step rejected to ``out``, none to no file; count them by reason."""
     rows = [json.loads(line) for line in (read / REJECTED).read_text(encoding="utf-8").splitlines()]
     if rows:
-        data.write_lines(rows, out)
+        data.write_rows(rows, out)
     else:
-        out.unlink(missing_ok=True)
+        out.path.unlink(missing_ok=True)
     return dict(Counter(row["reason"] for row in rows).most_common())
 
 

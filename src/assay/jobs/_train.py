@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from assay import model
+from assay import data, model
 from assay import plan as planning
 from assay.core import DataSummary, File, Shown, Without, digest
 from assay.jobs._data import rejected_rows
@@ -120,6 +120,8 @@ def train(
     folder = model.resolve_base(base)
     chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), set)
     read_receipt(out)
+    out.mkdir(parents=True, exist_ok=True)
+    receipts = data.output(out / REJECTED, inputs=[place], force=True)
     kept, pool = Store(Path(store)), read_step("pool", (place,), key="data")
     run_here([pool], kept)
     read = read_summary(kept, pool)
@@ -135,7 +137,7 @@ def train(
     run_here([run], kept)
     named = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base
     publish(kept.path(run.key), out, named, run, read)
-    rejected = rejected_rows(kept.path(pool.key), out / REJECTED)
+    rejected = rejected_rows(kept.path(pool.key), receipts)
     return _trained(out, run.key, read, rejected, sample_counts(table), reused=reused)
 
 

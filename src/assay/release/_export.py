@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from assay import data, judging, view
+from assay import data, view
 from assay import plan as planning
 from assay._version import __version__
 from assay.core import (
@@ -33,12 +33,12 @@ from assay.study._find import ModelPlace, StudyModel, find_model, read_models
 from assay.study._kept import kept
 from assay.study.steps import (
     ITEMS,
-    JUDGEMENTS,
     SPEED,
     answer_step,
     check_step,
     file_settings,
     judge_step,
+    judgements_of,
     read_step,
     runtime_of,
 )
@@ -323,10 +323,7 @@ class _Measured:
         folder = store.path(answers.key)
         self.table = polars.read_parquet(folder / ITEMS).to_dict(as_series=False)
         self.speed: dict[str, Any] = json.loads((folder / SPEED).read_text(encoding="utf-8"))
-        self.judgements: list[judging.Judgement] = []
-        if judged is not None:
-            rows = polars.read_parquet(store.path(judged.key) / JUDGEMENTS)
-            self.judgements = [judging.Judgement(**row) for row in rows.iter_rows(named=True)]
+        self.judgements = [] if judged is None else judgements_of(store.path(judged.key))
 
 
 def _page(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from assay import data
@@ -40,10 +41,21 @@ def others(parts: Mapping[str, str], folder: Path) -> str | None:
     return ", ".join(name for name, part in written.items() if parts.get(name) != part) or None
 
 
+def _move_aside(folder: Path, used: Sequence[Path]) -> None:
+    """Rename a folder to the first free ``name.N``; raise where it holds what is ``used`` from elsewhere."""
+    if any(place.is_relative_to(folder) for place in used):
+        raise AssayError(
+            "the folder cannot be moved aside: the store or the working directory lies in it",
+            place=str(folder), hint="change `name`, or give --out",
+        )  # fmt: skip
+    free = (folder.with_name(f"{folder.name}.{n}") for n in count(1))
+    folder.rename(next(place for place in free if not place.exists()))
+
+
 def claim(config: StudyConfig, pool: Step, folder: Path) -> str:
     """Write down whose report ``folder`` holds, and return the owner's digest, which extensions share.
 
-    Raises :class:`AssayError` where it is another study's.
+    Raises :class:`AssayError` where it is another study's; with ``where.replace`` that report is moved aside.
     """
     parts = identity(config, pool)
     differs = others(parts, folder)
@@ -51,7 +63,9 @@ def claim(config: StudyConfig, pool: Step, folder: Path) -> str:
         raise AssayError(
             "the folder holds the report of another study", place=str(folder), value=f"differs in: {differs}",
             expected="a folder of its own for every study",
-            hint="change `name`, give --out, or replace the report with --set where.replace=true",
+            hint="change `name`, give --out, or move that report aside with --set where.replace=true",
         )  # fmt: skip
+    if differs is not None:
+        _move_aside(folder.resolve(), [Path.cwd(), Path(config.where.store).resolve()])
     data.write_json(folder / STUDY, parts)
     return digest([parts[name] for name in ("name", "pool", "evaluation")])

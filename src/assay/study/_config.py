@@ -184,7 +184,7 @@ class WhereConfig:
     device: str = "auto"
     out: str | None = None
     replace: bool = False
-    """Write over the report of another study that lies in the folder."""
+    """Move the report of another study that lies in the folder aside."""
     launch: Launch = field(default_factory=Launch)
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""

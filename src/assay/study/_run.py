@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_con
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
-from assay.study.steps import LOG, SUMMARY, Tally, item_counts, iterate, sample_counts
+from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +194,7 @@ def _publish_part(part: BasePart, store: Store, target: Path) -> None:
 
 def read_summary(store: Store, pool: Step) -> DataSummary:
     """Return what the reading of the pool counted."""
-    text = (store.path(pool.key) / SUMMARY).read_text(encoding="utf-8")
-    return view.restore(DataSummary, json.loads(text))
+    return summary_of(store.path(pool.key))
 
 
 def _publish(made: Path, target: Path) -> None:

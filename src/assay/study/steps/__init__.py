@@ -10,24 +10,19 @@ Data (:func:`read_step`, :func:`tokens_step`, :func:`score_pool`) → ladder (:f
 """
 
 from assay.study.steps._base import Base
-from assay.study.steps._judge import (
-    JUDGEMENTS,
-    LOG,
-    check_step,
-    judge_step,
-)
+from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
 from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
 from assay.study.steps._order import order_step
 from assay.study.steps._read import (
     REJECTED,
-    SUMMARY,
     Tally,
     expand,
     file_settings,
     iterate,
     place_digest,
     read_step,
+    summary_of,
 )
 from assay.study.steps._result import MeasuredRun, result
 from assay.study.steps._score import score_pool
@@ -37,12 +32,10 @@ from assay.study.steps._train import REPORT, train_step
 __all__ = [
     "COUNTS",
     "ITEMS",
-    "JUDGEMENTS",
     "LOG",
     "REJECTED",
     "REPORT",
     "SPEED",
-    "SUMMARY",
     "Base",
     "MeasuredRun",
     "Opened",
@@ -56,6 +49,7 @@ __all__ = [
     "item_counts",
     "iterate",
     "judge_step",
+    "judgements_of",
     "order_step",
     "place_digest",
     "read_step",
@@ -64,6 +58,7 @@ __all__ = [
     "runtime_of",
     "sample_counts",
     "score_pool",
+    "summary_of",
     "tokens_step",
     "train_step",
 ]

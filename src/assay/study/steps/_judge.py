@@ -77,6 +77,14 @@ def _answered(context: StepContext) -> tuple[list[Sample], list[str]]:
     return items, polars.read_parquet(context.inputs["answers"] / ITEMS)["answer"].to_list()
 
 
+def judgements_of(folder: Path) -> list[judging.Judgement]:
+    """Return the judgements of one model's answers, from the folder of either judging step."""
+    import polars
+
+    rows = polars.read_parquet(folder / JUDGEMENTS).iter_rows(named=True)
+    return [judging.Judgement(**row) for row in rows]
+
+
 def judge_by_model(context: StepContext) -> None:
     """Judge one model's answers: `judgements.parquet`, a log for `inspect view`, and what it took."""
     plain: dict[str, Any] = dict(context.where["judge"])

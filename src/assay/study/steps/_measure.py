@@ -11,7 +11,7 @@ from typing import Any
 
 from assay import data, model
 from assay.core import Sample
-from assay.plan import Estimate, Step, StepContext
+from assay.plan import Advance, Estimate, Step, StepContext
 from assay.study._config import MeasureConfig
 from assay.study.steps._base import Base
 from assay.study.steps._open import OPENERS, Opened, Runtime
@@ -62,39 +62,42 @@ def answer(context: StepContext) -> None:
     """Measure a model on the evaluation set; ``counts.json`` says how many items were cut or left out."""
     import polars
 
-    config = context.config
-    measure = MeasureConfig.of(config)
+    config, measure = context.config, MeasureConfig.of(context.config)
     made = context.inputs.get("model")
     folder = Path(context.where["model"]) if made is None else made / "model"
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    table: dict[str, list[Any]] = {
-        "item": [s.id for s in items],
-        "type": [s.type or "untyped" for s in items],
-    }
-    counts = {"items": len(items), "without_reference": sum(s.answer is None for s in items)}
     model.set_threads(config["threads"])
     with OPENERS[config["backend"]](folder, context) as opened:
-        losses: list[Any] = [None] * len(items)
-        if measure.loss:
-            losses = opened.reference_loss(items, max_tokens=measure.max_tokens, advance=context.progress)
-            missing = sum(loss is None for loss in losses)
-            counts |= {"too_long": missing - counts["without_reference"]}
-            counts |= {"cut": sum(loss.cut for loss in losses if loss is not None)}
-        for name in ("nats", "tokens", "n_bytes"):
-            table[name] = [None if loss is None else getattr(loss, name) for loss in losses]
+        table, counts = _losses(opened, items, measure, context.progress)
         decoding = measure.decoding(config.get("seed", 0))
         if measure.answers:
             answers = opened.answer(items, decoding, advance=context.progress)
-            table["answer"] = [a.text for a in answers]
-            table["answer_tokens"] = [a.tokens for a in answers]
-            table["ended"] = [a.ended for a in answers]
-            counts |= {"unended": sum(not a.ended for a in answers)}
+            for column, name in (("answer", "text"), ("answer_tokens", "tokens"), ("ended", "ended")):
+                table[column] = [getattr(given, name) for given in answers]
+            counts["unended"] = sum(not given.ended for given in answers)
         if config.get("timed"):
             speed = _speed(opened, items[:_TIMED_ITEMS], replace(decoding, batch_size=1))
             facts = {"tokens_per_second": speed, "device": config["device"], "backend": config["backend"]}
             data.write_json(context.out / SPEED, facts)
     polars.DataFrame(table, infer_schema_length=None).write_parquet(context.out / ITEMS)
     data.write_json(context.out / COUNTS, counts)
+
+
+def _losses(
+    opened: Opened, items: Sequence[Sample], measure: MeasureConfig, advance: Advance
+) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """Return columns that say which item it is and its loss, and what was left out or cut."""
+    counts = {"items": len(items), "without_reference": sum(item.answer is None for item in items)}
+    losses: list[model.ItemLoss | None] = [None] * len(items)
+    if measure.loss:
+        losses = opened.reference_loss(items, max_tokens=measure.max_tokens, advance=advance)
+        counts["too_long"] = losses.count(None) - counts["without_reference"]
+        counts["cut"] = sum(loss.cut for loss in losses if loss is not None)
+    table: dict[str, list[Any]] = {"item": [item.id for item in items]}
+    table["type"] = [item.type or "untyped" for item in items]
+    for name in ("nats", "tokens", "n_bytes"):
+        table[name] = [None if loss is None else getattr(loss, name) for loss in losses]
+    return table, counts
 
 
 def item_counts(measured: Path) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay import data, indicators, selection
+from assay import data, indicators, selection, view
 from assay.core import AssayError, DataSummary, Sample, SourceRow, digest, file_digest
 from assay.data import synthetic
 from assay.plan import Estimate, Step, StepContext
@@ -224,6 +224,11 @@ def _finish(out: Path, tally: Tally, what: str) -> None:
             hint="`assay data inspect FILE` shows each rejected row with its reason",
         )
     data.write_json(out / SUMMARY, dataclasses.asdict(summary))
+
+
+def summary_of(folder: Path) -> DataSummary:
+    """Return what a reading step counted, from its folder."""
+    return view.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
 def _unique(samples: Iterable[tuple[int, Sample]], tally: Tally) -> Iterator[Sample]:

@@ -18,7 +18,6 @@ from assay.core import (
     AnswerSheet,
     ArmRow,
     Cost,
-    DataSummary,
     JudgeSummary,
     Point,
     RungAnswer,
@@ -28,7 +27,7 @@ from assay.core import (
 )
 from assay.plan import StepContext
 from assay.study.steps._measure import item_counts
-from assay.study.steps._read import SUMMARY
+from assay.study.steps._read import summary_of
 from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
@@ -52,7 +51,7 @@ def assemble(context: StepContext) -> StudyResult:
     )
     question = config["question"]
     rows = tuple(run.row(config["recipe"]) for run in runs if run.arm != BASE_ARM)
-    pool = _summary(context.inputs["pool"])
+    pool = summary_of(context.inputs["pool"])
     reading = curves.read_curves(
         points,
         satisfied_at=question["satisfied_at"],
@@ -70,7 +69,7 @@ def assemble(context: StepContext) -> StudyResult:
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
         question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
         pool=pool,
-        evaluation=_summary(context.inputs["evaluation"]),
+        evaluation=summary_of(context.inputs["evaluation"]),
         arms=_arms(context),
         points=points,
         curves=reading.curves,
@@ -265,10 +264,6 @@ def _seconds(folder: Path) -> float:
 
 def _flat(value: Any) -> str | int | float | bool | None:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-def _summary(folder: Path) -> DataSummary:
-    return view.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
 def _arms(context: StepContext) -> tuple[ArmRow, ...]:
