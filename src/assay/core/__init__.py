@@ -15,6 +15,7 @@ from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
+from assay.core._failures import as_assay_error, expected_failures, read_json
 from assay.core._points import (
     BASE_ARM,
     OVERALL,
@@ -58,10 +59,12 @@ from assay.core._pool_page import (
     PoolRemoval,
     SelectionRule,
 )
-from assay.core._process import end_with_parent
+from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
 from assay.core._shown import Shown
+from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
+from assay.core._whole import partial_of, replacing
 
 __all__ = [
     "BASE_ARM",
@@ -121,6 +124,7 @@ __all__ = [
     "SelectionRule",
     "Shown",
     "SourceRow",
+    "Stopped",
     "StudyResult",
     "Upgrade",
     "UpgradeCost",
@@ -129,12 +133,22 @@ __all__ = [
     "VerdictWord",
     "Without",
     "Worth",
+    "as_assay_error",
     "canonical_json",
     "digest",
     "end_with_parent",
+    "expected_failures",
     "file_digest",
     "higher_is_better",
     "in_words",
+    "keeping",
+    "partial_of",
+    "read_json",
+    "replacing",
+    "stop_message",
+    "stop_status",
+    "stoppable",
     "task_type",
+    "tie_to_parent",
     "to_json",
 ]

@@ -2,80 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
-import os
 import shutil
-import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-_numbers = itertools.count()
+from assay.core import partial_of
+from assay.core import replacing as replacing
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give the place where ``path`` is to be written; it takes its name where the block ends well.
-
-    The place is this process's own, so that several may write the same file: the last one stays.  What
-    processes of this machine that are gone have left half done is removed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stem = f".{path.name[:100]}.{_host()}-"
-    _remove_left(path.parent, stem)
-    partial = path.with_name(f"{stem}{os.getpid()}-{next(_numbers)}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
-
-
-def _remove_left(folder: Path, stem: str) -> None:
-    """Remove the partial files of processes of this machine that have ended."""
-    with suppress(OSError):
-        for name in os.listdir(folder):  # noqa: PTH208 - names only, folders may be large
-            if name.startswith(stem) and name.endswith(".partial"):
-                owner = name[len(stem) :].split("-")[0]
-                if owner.isdigit() and not _runs(int(owner)):
-                    (folder / name).unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-@contextmanager
-def replacing_text(path: Path) -> Iterator[TextIO]:
+def replacing_text(path: Path, *, private: bool = False) -> Iterator[TextIO]:
     """Give an open UTF-8 file that becomes ``path`` where the block ends well.
 
     Half a surrogate pair, which UTF-8 cannot hold, is written as JSON's escape for it, so that it is read
     back as it was.
     """
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as lines:
+    with (
+        replacing(path, private=private) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace") as lines,
+    ):
         yield lines
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder that becomes ``path`` where the block ends well; the old one goes after that."""
-    partial, old = (path.with_name(f".{path.name}.{end}") for end in ("partial", "old"))
-    for left in (partial, old):
-        shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, old = partial_of(path), partial_of(path)
+    partial.mkdir()
     try:
         yield partial
         if path.exists():

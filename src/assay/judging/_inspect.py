@@ -49,7 +49,7 @@ def write_log(
         _sample(item, answer, judgement, answered_by)
         for item, answer, judgement in zip(items, answers, judgements, strict=True)
     ]
-    with replacing(path) as partial:
+    with replacing(path, private=True) as partial:
         write_eval_log(_log(samples, judgements, config, answered_by, name), str(partial), format="eval")
     return path
 

@@ -1,21 +1,25 @@
 """Keys, store, steps, runner, pools.  Knows nothing of data or models."""
 
 from assay.plan._execute import execute
+from assay.plan._garbage import (
+    CorruptObject,
+    GarbageReport,
+    StoreCheck,
+    StoreStatus,
+    StudyStatus,
+    check_store,
+    collect_garbage,
+    status,
+)
 from assay.plan._pools import Inline, Pool, Processes, parse_pool
 from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
-from assay.plan._store import (
-    GarbageReport,
-    Store,
-    StoreStatus,
-    StudyStatus,
-    collect_garbage,
-    status,
-)
+from assay.plan._store import Store
 
 __all__ = [
     "Advance",
+    "CorruptObject",
     "Estimate",
     "GarbageReport",
     "Inline",
@@ -27,8 +31,10 @@ __all__ = [
     "Step",
     "StepContext",
     "Store",
+    "StoreCheck",
     "StoreStatus",
     "StudyStatus",
+    "check_store",
     "collect_garbage",
     "execute",
     "in_order",

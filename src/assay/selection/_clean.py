@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Sample, tie_to_parent
 from assay.data import HashedTexts, hashed
 from assay.selection._evaluation import Match, alike, holding, prompt_of
 from assay.selection._near import Rows, near_duplicates
@@ -224,7 +225,7 @@ def _hashed(parts: Iterable[list[tuple[str, str]]], workers: int) -> tuple[Hashe
     if workers <= 1:
         found = [_hash_part(part) for part in parts]
     else:
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=tie_to_parent, initargs=(os.getpid(),)) as pool:
             found, waiting = [], deque[Future[tuple[HashedTexts, HashedTexts]]]()
             for part in parts:
                 waiting.append(pool.submit(_hash_part, part))

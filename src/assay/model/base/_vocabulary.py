@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assay.core import AssayError
+from assay.core import AssayError, partial_of
 from assay.model.base._load import load_tokenizer
 
 Texts = Callable[[], Iterable[str]]
@@ -92,7 +92,7 @@ def extend_vocabulary(base: Path, texts: Texts, size: int, out: Path) -> Extensi
     state = _state(tokenizer)
     held = _held_out(texts)
     found = learn_tokens(state, lambda: _lines(texts(), held_out=False), size)
-    partial = out.with_name(f".{out.name}.partial")
+    partial = partial_of(out)
     shutil.rmtree(partial, ignore_errors=True)
     tokenizer.save_pretrained(partial)
     (partial / "tokenizer.json").write_text(
