@@ -136,7 +136,7 @@ def test_one_worker_that_is_killed_again_and_again_fails_alone(tmp_path: Path) -
     store, log = Store(tmp_path / "s"), tmp_path / "log"
     siblings = [toys.step(f"s{i}", seconds=0.1, log=str(log)) for i in range(6)]
     with Processes(3) as pool, pytest.raises(AssayError, match="killed 3 times") as caught:
-        run([*siblings, toys.step("greedy", call="die_always")], store, pool, quiet=True)
+        run([*siblings, toys.step("greedy", call="die_always")], store, pool)
     assert "greedy" in (caught.value.place or "")
     assert all(store.has(step.key) for step in siblings)
     # Nobody was disturbed: each sibling ran once.
@@ -146,13 +146,13 @@ def test_one_worker_that_is_killed_again_and_again_fails_alone(tmp_path: Path) -
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG])
 def test_expected_failures_of_the_system_have_place_and_remedy(tmp_path: Path, number: int) -> None:
     with Processes(1) as pool, pytest.raises(AssayError) as caught:
-        run([toys.step(number, call="fail_with")], Store(tmp_path), pool, quiet=True)
+        run([toys.step(number, call="fail_with")], Store(tmp_path), pool)
     assert caught.value.place and caught.value.hint and "Errno" not in str(caught.value)
 
 
 def test_a_stopped_run_says_what_is_kept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(KeyboardInterrupt) as caught:
-        run([toys.step("b", toys.step("a"), call="interrupt")], store, Inline(), quiet=True)
+        run([toys.step("b", toys.step("a"), call="interrupt")], store, Inline())
     assert "1 of 2 steps are finished and kept" in stop_message(caught.value)
     assert "run the same command" in stop_message(caught.value)

@@ -124,7 +124,7 @@ def test_a_corrupt_object_is_named_set_aside_and_computed_again(
     tmp_path: Path, harm: str, whose: str
 ) -> None:
     store, end = Store(tmp_path), toys.step("end", toys.step("start"))
-    run([end], store, Inline(), quiet=True)
+    run([end], store, Inline())
     (start,) = end.inputs.values()
     before = {key: store.manifest(key)["files"] for key in store.completed()}
     bad = start.key if whose == "input" else end.key
@@ -137,7 +137,7 @@ def test_a_corrupt_object_is_named_set_aside_and_computed_again(
         file.unlink()
     else:
         file.write_text(file.read_text()[:-20])
-    again = "run([toys.step('end', toys.step('start'))], Store(Path(sys.argv[1])), Inline(), quiet=True)"
+    again = "run([toys.step('end', toys.step('start'))], Store(Path(sys.argv[1])), Inline())"
     done = fresh(again, str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "corrupt" in done.stderr and file.stem in done.stderr
@@ -148,18 +148,18 @@ def test_a_corrupt_object_is_named_set_aside_and_computed_again(
 
 def test_reading_a_corrupt_object_is_an_error_and_the_next_run_is_right(tmp_path: Path) -> None:
     store, step = Store(tmp_path), toys.step("a")
-    run([step], store, Inline(), quiet=True)
+    run([step], store, Inline())
     flip(store.path(step.key) / "part-1")
     text = f"print(Store(Path(sys.argv[1])).path({step.key!r}))"
     found = fresh(text, str(tmp_path))
     assert found.returncode == 1 and "part-1 has changed" in found.stderr and "step toy (a)" in found.stderr
-    run([step], store, Inline(), quiet=True)
+    run([step], store, Inline())
     assert fresh(text, str(tmp_path)).returncode == 0
 
 
 def test_an_object_is_digested_once_per_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, step = Store(tmp_path), toys.step("a")
-    run([step], store, Inline(), quiet=True)
+    run([step], store, Inline())
     read: list[Path] = []
     from assay.plan import _intact
 
@@ -194,7 +194,7 @@ def test_a_manifest_within_an_object_is_a_file_like_others(tmp_path: Path) -> No
 def test_a_deletion_that_was_interrupted_does_not_stop_the_next(tmp_path: Path) -> None:
     store, step = Store(tmp_path), toys.step("a")
     for _ in range(3):
-        run([step], store, Inline(), quiet=True)
+        run([step], store, Inline())
         left = tmp_path / "work" / f"{step.key}.discarded"
         left.mkdir(exist_ok=True)
         (left / "part-0").touch()
@@ -205,7 +205,7 @@ def test_a_deletion_that_was_interrupted_does_not_stop_the_next(tmp_path: Path) 
 def test_garbage_is_not_what_a_running_process_wants(tmp_path: Path) -> None:
     """A process that has begun a run, registered or not, keeps what it found until it ends."""
     store, step = Store(tmp_path), toys.step("a")
-    run([step], store, Inline(), quiet=True)
+    run([step], store, Inline())
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(Path(__file__).parent), str(tmp_path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -223,7 +223,7 @@ import sys; sys.path.insert(0, sys.argv[1])
 import toys
 from pathlib import Path
 from assay.plan import Inline, Store, run
-run([toys.step("a")], Store(Path(sys.argv[2])), Inline(), quiet=True)
+run([toys.step("a")], Store(Path(sys.argv[2])), Inline())
 print("ran", flush=True)
 sys.stdin.read()
 """
@@ -239,7 +239,7 @@ for turn in range(12):
         collect_garbage(store, dry_run=False)
         continue
     end = toys.diamond(3)
-    run([end], store, Inline(), quiet=True)
+    run([end], store, Inline())
     assert len((store.path(end.key) / "part-0").read_text()) == 64
 """
 
@@ -282,7 +282,7 @@ def _attempt(store: Store, key: str, order: list[str]) -> None:
 
 def test_a_broken_root_is_an_error_with_its_place_and_nothing_is_deleted(tmp_path: Path) -> None:
     store, step = Store(tmp_path), toys.step("a")
-    run([step], store, Inline(), quiet=True)
+    run([step], store, Inline())
     (tmp_path / "roots" / "mine.json").write_text('["abc')
     for act in (status, lambda s: collect_garbage(s, dry_run=False)):
         with pytest.raises(AssayError) as caught:
@@ -312,7 +312,7 @@ def test_whatever_happens_a_run_ends_with_the_same_objects(acts: list[tuple[str,
         for act, value in acts:
             keys = store.completed()
             if act == "run":
-                run([toys.diamond(value)], store, Inline(), quiet=True)
+                run([toys.diamond(value)], store, Inline())
             elif act == "register":
                 store.register(f"study{value}", [toys.diamond(value)])
             elif act == "collect":
@@ -323,13 +323,13 @@ def test_whatever_happens_a_run_ends_with_the_same_objects(acts: list[tuple[str,
                 file = store.place(keys[value % len(keys)]) / f"part-{value % 3}"
                 file.write_text(file.read_text()[::-1] + "x")
         end, whole = toys.diamond(3), Store(Path(folder) / "whole")
-        run([end], whole, Inline(), quiet=True)
-        run([end], store, Inline(), quiet=True)
+        run([end], whole, Inline())
+        run([end], store, Inline())
         assert store.manifest(end.key)["files"] == whole.manifest(end.key)["files"]
         assert store.corruption(end.key) is None
         # What was not read may still be corrupt: it is found when it is.
         store.discard(end.key)
-        run([end], store, Inline(), quiet=True)
+        run([end], store, Inline())
         assert store.manifest(end.key)["files"] == whole.manifest(end.key)["files"]
         check_store(store, repair=True)
         assert check_store(store).intact
