@@ -262,8 +262,8 @@ class _Window:
         """
         if self.sign() not in "[{":
             after = _PLAIN.match(self.buffer, self.place)
-            end = after.end() if after else self.place
-            return end if self.place < end < len(self.buffer) and self.buffer[end] != '"' else None
+            stop = after.end() if after else self.place
+            return stop if self.place < stop < len(self.buffer) and self.buffer[stop] != '"' else None
         depth = signs = 0
         end = None
         for found in _SIGN.finditer(self.buffer, self.place):

@@ -164,7 +164,7 @@ def _show(row: Any) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, str | Number | NoNumber):
-        return getattr(value, "text", value)[:120]
+        return str(getattr(value, "text", value))[:120]
     try:
         return str(value)[:120]
     except (ValueError, RecursionError):
