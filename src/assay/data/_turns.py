@@ -205,7 +205,9 @@ def _call(one: Any, name: str) -> dict[str, Any]:
     called = inner.get("name") if isinstance(inner, Mapping) else None
     if not isinstance(inner, Mapping) or not isinstance(called, str) or not called:
         raise Reject(f"{name}: a tool call names no function")
-    arguments = next((inner[key] for key in ("arguments", "parameters") if inner.get(key) is not None), {})
+    arguments: Any = next(
+        (inner[key] for key in ("arguments", "parameters") if inner.get(key) is not None), {}
+    )
     made: dict[str, Any] = {"type": "function", "function": {"name": called, "arguments": arguments}}
     return made | ({"id": one["id"]} if isinstance(one.get("id"), str) else {})
 
