@@ -91,8 +91,9 @@ def open_bytes(path: Path, watch: Callable[[int], None] | None = None) -> tuple[
     if kind == "gzip":
         opened = gzip.GzipFile(fileobj=raw)
     elif kind != "none":
-        makers: dict[str, Callable[[], Any]]
-        makers = {"xz": lzma.LZMADecompressor, "bzip2": bz2.BZ2Decompressor, "zstd": _zstd}
+        makers: dict[str, Callable[[], Any]] = {
+            "xz": lzma.LZMADecompressor, "bzip2": bz2.BZ2Decompressor, "zstd": _zstd,
+        }  # fmt: skip
         opened = io.BufferedReader(_Frames(raw, makers[kind], bounded=kind != "zstd"), 1 << 17)
     return opened, kind
 

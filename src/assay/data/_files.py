@@ -17,7 +17,7 @@ from assay.data._columns import columnar
 from assay.data._compressed import STREAM_ERRORS, open_bytes
 from assay.data._csv import table
 from assay.data._json import FAST, jsonl
-from assay.data._json_window import ROW_LISTS, values
+from assay.data._json_window import BEGINS_ROWS, ROW_LISTS, values
 from assay.data._raw import Broken, Mark, RawRow, printable
 
 __all__ = ["Broken", "FileKind", "Mark", "RawRow", "open_bytes", "raw_rows", "sniff"]
@@ -60,7 +60,14 @@ class FileKind:
 
 def sniff(path: Path) -> FileKind:
     """Tell how a file is stored from its first bytes; the name is only a hint for CSV and TSV."""
-    stream, compression = open_bytes(path)
+    try:
+        stream, compression = open_bytes(path)
+    except OSError as error:
+        raise AssayError(
+            f"the file cannot be opened: {error.strerror or error}",
+            place=printable(str(path)),
+            expected="a file that may be read",
+        ) from None
     with stream:
         try:
             head = stream.read(SNIFF_BYTES)
@@ -141,8 +148,8 @@ def _is_object(line: str) -> bool:
         return False
 
 
+_EMPTY = re.compile(r"\[\s*+\]")
 _KEY = re.compile(r'\s*+,?\s*+("(?:[^"\\]|\\.)*+")\s*+:\s*+')
-_ROWS = re.compile(r"\[\s*+\{")
 
 
 def _holds_lists(text: str) -> bool:
@@ -150,7 +157,7 @@ def _holds_lists(text: str) -> bool:
     place = 1
     while found := _KEY.match(text, place):
         place = found.end()
-        if _ROWS.match(text, place):
+        if BEGINS_ROWS.match(text, place) and not _EMPTY.match(text, place):
             return json.loads(found[1], strict=False) not in ROW_LISTS
         try:
             _, place = FAST.raw_decode(text, place)

@@ -14,9 +14,11 @@ from assay.data._raw import MARKED, MAX_LINE_BYTES, Broken, Mark, RawRow, encoda
 _SPACE = re.compile(r"[\s,]*+")
 _SIGN = re.compile(r'"(?:[^"\\]|\\.)*+("?)|[\[\]{}]', re.DOTALL)
 _NEXT = re.compile(
-    r'\}[\s,]*+(?:\][\s,]*+)?(?:("(?:[^"\\\n]|\\[^\n]){1,60}")\s{0,99}:\s{0,99})?(?:\[\s*+)?(?=\{)'
+    r"""\}[\s,]*+(?:\][\s,]*+)?(?:("(?:[^"\\\n]|\\[^\n]){1,60}")\s{0,99}:\s{0,99})?(?:\[\s*+)?(?=\{)"""
+    r"""|,[ \t]*+\r?\n\s*+(?=\{)"""
 )
-_ROWS = re.compile(r"\[\s*+[{\]]")
+BEGINS_ROWS = re.compile(r"""\[\s*+(?:[{\]]|"[^"\\]{0,60}"\s*+:|(?!true|false|null|NaN|Inf)[A-Za-z])""")
+"""A list that is empty, holds objects, or begins with an object that lost its brace or with a bare word."""
 _LOOK = 1_000
 _OPENING = re.compile(r"[\[{]")
 _PLAIN = re.compile(r'[^,\[\]{}"]*+')
@@ -156,7 +158,7 @@ class _Window:
         """Say whether a list begins at the place that is empty or holds objects."""
         if len(self.buffer) - self.place < _LOOK:
             self._read_more()
-        return _ROWS.match(self.buffer, self.place) is not None
+        return BEGINS_ROWS.match(self.buffer, self.place) is not None
 
     def excerpt(self) -> str:
         """Return the text from the place on, for a report."""
@@ -264,8 +266,9 @@ class _Window:
             after = _PLAIN.match(self.buffer, self.place)
             stop = after.end() if after else self.place
             return stop if self.place < stop < len(self.buffer) and self.buffer[stop] != '"' else None
-        depth = signs = 0
-        end = None
+        signs = 0
+        end: int | None = None
+        open_: list[str] = []
         for found in _SIGN.finditer(self.buffer, self.place):
             sign, signs = found[0], signs + 1
             if sign[0] == '"':
@@ -273,13 +276,15 @@ class _Window:
                     break
                 if _BORDER.search(sign):
                     return 0
-            else:
-                depth += 1 if sign in "[{" else -1
+            elif sign in "[{":
+                open_.append("]" if sign == "[" else "}")
+            elif open_.pop() != sign:
+                return 0
+            if not open_:
                 end = found.end()
-            if depth <= 0:
                 break
         self._wasted += max(_SIGN_WORK * signs, (end or len(self.buffer)) - self.place)
-        return end if depth == 0 else None
+        return end
 
     def skip_broken(self) -> str | None:
         """Go to the next start of an object after an end of one, or to the end of the file (``lost``).

@@ -33,9 +33,10 @@ ANSWERS = frozenset(
     "output response completion answer answers target reference std_answer chosen solution messages "
     "conversations".split()
 )
-_NO_INPUT = frozenset("noinput|no input|n/a|na|not applicable|无|无输入|没有输入".split("|"))
+# Not "na", the sign of sodium; in an answer not "无" either, which says "none" where there is none.
+_NO_INPUT = frozenset("noinput|no input|n/a|not applicable|无|无输入|没有输入".split("|"))
 _NOTED_PLACEHOLDER = ("inputs that say there is none (`<noinput>`, `N/A` …)",)
-_NO_ANSWER = _NO_INPUT | frozenset("nooutput|no output|无输出".split("|"))
+_NO_ANSWER = (_NO_INPUT - {"无"}) | frozenset("nooutput|no output|无输出".split("|"))
 
 
 @dataclass(frozen=True, slots=True)

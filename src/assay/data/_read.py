@@ -313,5 +313,15 @@ class _HubReading(Reading):
         wanted = self._format or self.detection.format
         schema = next((s for s in SCHEMAS if s.name == wanted), None)
         schema = schema if self._fields is None else mapped(self._fields)
-        for line, row in enumerate(self._rows, start=1):
+        for line, row in self._numbered():
             yield self.converted(row, schema, self.source or self._id, self._id, line)
+
+    def _numbered(self) -> Iterator[RawRow]:
+        """Yield the rows; where the stream breaks off, say so."""
+        line = 0
+        try:
+            for line, row in enumerate(self._rows, start=1):
+                yield line, row
+        except Exception as error:
+            reason = printable(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+            yield line + 1, Broken(f"the stream breaks off after row {line}: {reason}")

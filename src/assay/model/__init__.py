@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         encode,
         encode_prompts,
         end_mark,
+        refusals,
         render,
         stop_ids,
         write_tokens,
@@ -166,6 +167,7 @@ __all__ = [
     "read_recipe",
     "read_shape",
     "reference_loss",
+    "refusals",
     "render",
     "resolve_base",
     "rewarder",
@@ -208,7 +210,7 @@ if not TYPE_CHECKING:
         ),
         launch="Launch trainer",
         tokens=(
-            "Encoded TEMPLATES TokenTable chat_template encode encode_prompts end_mark render "
+            "Encoded TEMPLATES TokenTable chat_template encode encode_prompts end_mark refusals render "
             "stop_ids write_tokens"
         ),
         train="PRESETS Recipe Segment TrainReport Trainer preset read_recipe set_threads train_full",

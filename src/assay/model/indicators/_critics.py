@@ -54,8 +54,9 @@ def rewarder(folder: Path, *, max_tokens: int = 1024) -> Grade:
 
 
 def _open_assistant(sample: Sample) -> tuple[str]:
-    marks = {"user": "<|prompter|>", "assistant": "<|assistant|>", "system": "<|system|>"}
-    return ("".join(f"{marks[m.role]}{m.content}<|endoftext|>" for m in sample.messages),)
+    asks = "<|prompter|>"
+    marks = {"user": asks, "tool": asks, "assistant": "<|assistant|>", "system": "<|system|>"}
+    return ("".join(f"{marks[m.role]}{m.said}<|endoftext|>" for m in sample.messages),)
 
 
 def _pairs(tokenizer: Any) -> Callable[[Sample], tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -172,7 +172,7 @@ def fit(
 
     System turns stay, and what is left begins with a user's turn.
     """
-    clean = [Message(m.role, m.content.encode("utf-8", "replace").decode()) for m in messages]
+    clean = [replace(m, content=m.content.encode("utf-8", "replace").decode()) for m in messages]
     system = [m for m in clean if m.role == "system"]
     turns = [m for m in clean if m.role != "system"]
     ids, dropped = encode(clean), 0

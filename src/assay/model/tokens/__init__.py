@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.model.tokens._batches import MicroBatch, bucketed, micro_batches, packed, pad_right, partition
-from assay.model.tokens._encode import Encoded, TokenTable, encode, encode_prompts, write_tokens
+from assay.model.tokens._encode import Encoded, TokenTable, encode, encode_prompts, refusals, write_tokens
 from assay.model.tokens._templates import AUTO, TEMPLATES, chat_template, end_mark, render, stop_ids
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "packed",
     "pad_right",
     "partition",
+    "refusals",
     "render",
     "stop_ids",
     "write_tokens",

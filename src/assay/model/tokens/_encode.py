@@ -29,6 +29,8 @@ class Encoded:
 def encode(tokenizer: Any, samples: Sequence[Sample], max_tokens: int) -> list[Encoded]:
     """Tokenize samples whole and mark the tokens of assistant turns with their end marks.
 
+    Turns that are not to be learned (``weight: 0``) are read and not marked.
+
     The ids up to an answer are those that :func:`encode_prompts` gives for its prompt.  Longer samples are
     cut at the right and say so (``cut``); a sample whose prompt alone is longer than ``max_tokens`` has no
     learned token.
@@ -65,7 +67,10 @@ def encode_prompts(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -
 
 
 def _answer_spans(tokenizer: Any, messages: Sequence[Message], text: str, mark: str) -> list[tuple[int, int]]:
-    """Return the character spans of ``text`` that hold assistant turns with their end mark."""
+    """Return the character spans of ``text`` that hold assistant turns with their end mark.
+
+    A span is empty where the turn is not to be learned.
+    """
     spans = []
     for index, message in enumerate(messages):
         if message.role != "assistant":
@@ -82,8 +87,29 @@ def _answer_spans(tokenizer: Any, messages: Sequence[Message], text: str, mark: 
         else:
             start = max(0, through.find(message.content.strip()))
         ended = through.rfind(mark, start)
-        spans.append((start, len(through) if ended < 0 else ended + len(mark)))
+        stop = len(through) if ended < 0 else ended + len(mark)
+        # The border stays where it is: the ids do not depend on what is learned.
+        spans.append((start, stop if message.learned else start))
     return spans
+
+
+def refusals(tokenizer: Any, samples: Iterable[Sample]) -> Iterator[tuple[int, str]]:
+    """Yield (index, reason) of the samples that cannot be written by the tokenizer's chat template.
+
+    Such a row is a rejected row: a caller leaves it out and counts it before :func:`encode` or
+    :func:`write_tokens`, which raise for it.
+    """
+    for index, sample in enumerate(samples):
+        try:
+            text = render(tokenizer, sample.messages)
+            for place, message in enumerate(sample.messages):
+                if message.role == "assistant" and place:
+                    render(tokenizer, sample.messages[:place], generation_prompt=True)
+        except AssayError as error:
+            yield index, error.problem
+            continue
+        if not text:
+            yield index, "the chat template writes nothing"
 
 
 def _common_prefix(a: str, b: str) -> int:

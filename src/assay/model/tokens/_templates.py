@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from assay.core import AssayError, Message
@@ -77,8 +79,9 @@ def chat_template(tokenizer: Any, name: str = AUTO) -> str:
 def render(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool = False) -> str:
     """Return the text of a conversation by the tokenizer's chat template or the plain default.
 
-    Where a template refuses system turns, they are put before the user turn that follows.  Raises
-    :class:`AssayError` where it refuses the conversation even so (roles that do not alternate ...).
+    Where a template refuses system turns, they are put before the user turn that follows.  Tools, tool calls
+    and their results go to the template as its own language has them.  Raises :class:`AssayError` where it
+    refuses the conversation even so (roles that do not alternate ...), or leaves tools out.
     """
     from jinja2 import TemplateError
 
@@ -96,11 +99,96 @@ def render(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bo
 
 
 def _apply(tokenizer: Any, template: str, messages: Sequence[Message], generation_prompt: bool) -> str:
-    turns = [{"role": m.role, "content": m.content} for m in messages]
+    from jinja2 import TemplateError
+
+    if not any(m.role == "tool" or m.tool_calls is not None or m.tools is not None for m in messages):
+        return _written(tokenizer, template, messages, generation_prompt)
+    if any(template.endswith(own) for own in TEMPLATES.values()):
+        raise TemplateError("it knows no tools")
+    try:
+        text = _written(tokenizer, template, messages, generation_prompt)
+        others = _with_others(messages)
+        left = next((w for w, o in others if _same(tokenizer, template, o, generation_prompt, text)), "")
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise TemplateError(f"it cannot write the tools ({error})") from None
+    if left:
+        raise TemplateError(f"it leaves out {left}")
+    return text
+
+
+def _same(
+    tokenizer: Any, template: str, messages: Sequence[Message], generation_prompt: bool, text: str
+) -> bool:
+    from jinja2 import TemplateError
+
+    try:
+        return _written(tokenizer, template, messages, generation_prompt) == text
+    except TemplateError:
+        return False
+
+
+def _written(tokenizer: Any, template: str, messages: Sequence[Message], generation_prompt: bool) -> str:
+    tools = messages[0].tools if messages else None
+    offered = {} if tools is None else {"tools": [_tool(one) for one in json.loads(tools)]}
     text: str = tokenizer.apply_chat_template(
-        turns, chat_template=template, tokenize=False, add_generation_prompt=generation_prompt
+        [_turn(m) for m in messages],
+        chat_template=template,
+        tokenize=False,
+        add_generation_prompt=generation_prompt,
+        **offered,
     )
     return text
+
+
+def _with_others(messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
+    """Yield what a conversation has of tools, and the same conversation with something else in its place."""
+    if messages[0].tools is not None:
+        yield "the list of tools", [replace(messages[0], tools=_renamed(messages[0].tools)), *messages[1:]]
+    for index, message in enumerate(messages):
+        before, after = list(messages[:index]), list(messages[index + 1 :])
+        if message.tool_calls is not None:
+            yield "a tool call", [*before, replace(message, tool_calls=_renamed(message.tool_calls)), *after]
+        if message.role == "tool":
+            yield "a tool's result", [*before, replace(message, content=message.content + "?"), *after]
+
+
+def _renamed(listed: str) -> str:
+    """Return tools or calls of which each has another name."""
+    return json.dumps([_other(one) for one in json.loads(listed)])
+
+
+def _other(one: Any) -> Any:
+    if not isinstance(one, dict):
+        return f"{one}_other"
+    if isinstance(one.get("function"), dict):
+        return one | {"function": _other(one["function"])}
+    return one | {"name": f"{one.get('name')}_other"}
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    """Return a turn as templates know it: the arguments of a call are a mapping, not a text."""
+    plain: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls is not None:
+        plain["tool_calls"] = [_with_arguments(call) for call in json.loads(message.tool_calls)]
+    named = {"tool_call_id": message.tool_call_id, "name": message.name}
+    return plain | {key: value for key, value in named.items() if value is not None}
+
+
+def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
+    arguments = call["function"]["arguments"]
+    if isinstance(arguments, str):
+        try:
+            parsed = json.loads(arguments)
+        except ValueError:
+            parsed = arguments
+        arguments = parsed if isinstance(parsed, dict) else arguments
+    return call | {"function": call["function"] | {"arguments": arguments}}
+
+
+def _tool(tool: Any) -> Any:
+    """Return a tool in the form that templates know: a bare function is wrapped."""
+    bare = isinstance(tool, dict) and "function" not in tool and "name" in tool
+    return {"type": "function", "function": tool} if bare else tool
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:
@@ -111,10 +199,12 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
         if message.role == "system":
             waiting += message.content + "\n\n"
         elif message.role == "user":
-            folded.append(Message("user", waiting + message.content))
+            folded.append(replace(message, content=waiting + message.content))
             waiting = ""
         else:
             folded.append(message)
+    if folded and messages[0].tools is not None:
+        folded[0] = replace(folded[0], tools=messages[0].tools)
     return folded
 
 
