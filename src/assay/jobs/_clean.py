@@ -57,6 +57,8 @@ class Cleaned(Shown):
     kept: int
     removed_by: dict[str, int]
     alarms: tuple[selection.Alarm, ...]
+    conflicts: int
+    """Prompts with contradictory answers."""
 
     @cached_property
     def samples(self) -> Dataset:
@@ -78,7 +80,9 @@ def clean(
     *,
     out: File | None = None,
     evaluation: Data = (),
+    against: Data = (),
     near: float = 0.8,
+    conflicts: selection.Policy = "keep",
     novelty: float | None = None,
     semantic: float | None = None,
     alike: float | None = None,
@@ -106,8 +110,13 @@ def clean(
         File of the samples kept (JSONL); receipts go beside it, in OUT.removed.jsonl, and a page.
     evaluation
         Evaluation sets whose prompts may not be in the pool.
+    against
+        Samples that are there already: what is equal or like one of them goes.
     near
         Jaccard similarity of 5-token shingles from which on a sample is a near-duplicate; above 1: off.
+    conflicts
+        What becomes of prompts with contradictory answers: keep (they are reported), drop, or keep the answer
+        of the majority or of the best sample.
     novelty
         ROUGE-L with a kept instruction from which on a sample goes; 0.7 is the rule of self-instruct.
     semantic
@@ -128,7 +137,13 @@ def clean(
         See below.
     """
     rules = selection.CleanRules(
-        None if near > 1 else near, novelty, semantic=semantic, alike=alike, to=to, alarm=alarm
+        None if near > 1 else near,
+        novelty,
+        semantic=semantic,
+        alike=alike,
+        to=to,
+        alarm=alarm,
+        conflicts=conflicts,
     )
     embeds = semantic is not None or alike is not None
     read, file = Pool(samples), None if out is None else Path(out)
@@ -140,6 +155,7 @@ def clean(
             Pool(read.source, receive.reject, advance),
             rules,
             evaluation=Pool(evaluation),
+            against=Pool(against),
             quality=quality,
             embed=indicators.Tools(models).embed if embeds else None,
             workers=parse_pool(pool).size,
@@ -150,6 +166,7 @@ def clean(
     report = Cleaned(
         None, None, None, found.samples + receive.rejected, len(found.kept),
         {rule: count for rule, count in counts.items() if count}, found.alarms,
+        len(found.conflicts),
     )  # fmt: skip
     if file is None:
         kept = Dataset(tuple(read.rows(found.kept)), name=read.name)
