@@ -202,6 +202,7 @@ def test_the_testbed_can_be_written_inspected_converted_and_shown(tmp_path: Path
     inspection = run("data", "inspect", "pool.jsonl")
     assert inspection["samples"] + inspection["rejected"] == 48
     assert set(inspection["by_type"]) == set(TASK_TYPES)
+    (tmp_path / "out").mkdir()
     converted = run("data", "convert", "pool.jsonl", "--out", "out/alpaca.json", "--format", "alpaca")
     assert converted["rows"] == inspection["samples"]
     shown = run("data", "show", "pool.jsonl", "--row", "3")
