@@ -102,7 +102,7 @@ def test_what_is_missing_is_named(name: str, part: str) -> None:
 def test_values_are_cached_and_not_measured_again(tmp_path: Path) -> None:
     models = Models(cache=tmp_path)
     score(POOL, tmp_path / "a.parquet", ["ppl"], models=models)
-    (file,) = tmp_path.glob("ppl-v1-*.sqlite")
+    (file,) = tmp_path.glob("ppl-v2-*.sqlite")
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT count(*) FROM entry").fetchone() == (len(POOL),)
         connection.execute("UPDATE entry SET value = 7.0 WHERE key = ?", (POOL[3].id,))
@@ -111,6 +111,32 @@ def test_values_are_cached_and_not_measured_again(tmp_path: Path) -> None:
     assert second["ppl"][3] == 7.0
     assert first["ppl"].to_list()[:3] == second["ppl"].to_list()[:3]
     assert second["ppl"][31] is None and "no answer" in second["why"][31]
+
+
+def test_progress_rises_within_a_batch_to_its_end(tmp_path: Path) -> None:
+    many = [Sample.single(f"Count to {n}", " ".join(map(str, range(n % 7 + 2)))) for n in range(600)]
+    told: list[int] = []
+    score(many, tmp_path / "a.parquet", ["ppl", "len_out", "ifd"], watch=told.append)
+    assert told == sorted(told) and told[-1] == 600
+    assert {128, 256, 300} <= set(told), "pieces of 256 of one of two models count half"
+    again: list[int] = []
+    score(many, tmp_path / "b.parquet", ["len_out"], watch=again.append)
+    assert again == [600]
+
+
+def test_a_kill_loses_one_piece(tmp_path: Path) -> None:
+    models = Models(cache=tmp_path)
+    many = [Sample.single(f"Count to {n}", " ".join(map(str, range(n % 7 + 2)))) for n in range(600)]
+
+    def stop(done: int) -> None:
+        if done >= 512:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(many, tmp_path / "a.parquet", ["ppl"], models=models, watch=stop)
+    (file,) = tmp_path.glob("ppl-v2-*.sqlite")
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT count(*) FROM entry").fetchone() == (512,)
 
 
 def test_a_cache_keeps_numbers_texts_and_bytes(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 
 from assay.core import Sample
 from assay.indicators._indicator import Indicator, Undefined, Value
-from assay.indicators._ready import INDICATORS, ready
+from assay.indicators._ready import INDICATORS, ready, slow_parts
 from assay.indicators._tools import DEFAULT, Models
 
 _BATCH = 1024
-_MODEL_BATCH = 256
-"""Fewer, so that a kill loses less of what models have said."""
+_MODEL_BATCH = 4096
+"""More, so that samples of like length are found for a model to read together."""
 _AHEAD = 4
 
 
@@ -84,12 +84,14 @@ def score(
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
     table appears whole, by a rename; ``workers`` never changes a value, and where one indicator needs more
-    than the text all run in this process.  ``watch`` is told the number of samples done.
+    than the text all run in this process.  ``watch`` is told the number of samples done, which rises within a
+    batch where models measure: those done by half of the models count half.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chosen = ready(names, models, samples)
+    heard = _Heard(watch, sum(map(slow_parts, names)))
+    chosen = ready(names, models, samples, told=heard)
     fields = [("id", pa.string()), ("origin", pa.string())]
     schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
     versions = {i.name: str(i.version) for i in chosen}
@@ -112,10 +114,25 @@ def score(
             rows["why"] = ["; ".join(why) for why in whys]
             writer.write_table(pa.table(rows, schema=schema))
             total += len(ids)
-            watch(total)
+            heard.reach(total)
     partial.replace(out)
     summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
     return Scored(str(out), total, summaries)
+
+
+class _Heard:
+    """Adds up what each model has measured of the batch under way."""
+
+    def __init__(self, watch: Callable[[int], None], models: int) -> None:
+        self.watch, self.models, self.done, self.parts = watch, models, 0, 0
+
+    def __call__(self, samples: int) -> None:
+        self.parts += samples
+        self.watch(self.done + self.parts // self.models)
+
+    def reach(self, done: int) -> None:
+        self.done, self.parts = done, 0
+        self.watch(done)
 
 
 def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) -> IndicatorSummary:

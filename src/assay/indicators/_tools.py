@@ -20,6 +20,7 @@ from assay.indicators._cache import Cache
 Vectors = NDArray[np.float32]
 
 _BATCH = 1024
+_KEPT = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Models:
     ``embedder``: for knn, miwv; ``reward`` (`deberta`, `oasst`) and ``dialog`` (`unieval`): critics, by short
     name, folder or id; ``target``: samples like those the model
     is to be good at, for rds and less; ``reference``: samples that knn_reference measures the distance to;
-    ``neighbour``: which one knn takes; ``cache``: folder where values of models are kept (None: nowhere).
+    ``neighbour``: which one knn takes; ``template``: how a conversation is written for the base (`auto`: by
+    its tokenizer's own template, else `plain`); ``cache``: folder for values of models (None: nowhere).
     """
 
     base: str = model.POCKET
@@ -42,6 +44,7 @@ class Models:
     reference: tuple[Sample, ...] = ()
     neighbour: int = 6
     max_tokens: int = 1024
+    template: str = "auto"
     cache: Path | None = None
 
 
@@ -57,30 +60,42 @@ DEFAULT = Models()
 
 
 class Losses:
-    """Mean losses of answers under one model; the last batch is kept, as indicators share it."""
+    """Mean losses of answers under one model; the latest are kept, as indicators share them."""
 
-    def __init__(self, name: str, max_tokens: int) -> None:
-        """Load the model."""
+    def __init__(self, name: str, max_tokens: int, template: str = "auto") -> None:
+        """Find the model; its weights are loaded where a loss is asked for."""
         self.folder = model.resolve_base(name)
-        self.revision = digest({"base": model.base_digest(self.folder), "max_tokens": max_tokens})
-        self.max_tokens = max_tokens
-        self.model = model.load_model(self.folder, model.pick_device())
-        self.tokenizer = model.load_tokenizer(self.folder)
-        self._kept: tuple[tuple[str, ...], list[float | None]] = ((), [])
+        self.max_tokens, self.template = max_tokens, template
+        self._kept: dict[tuple[model.Given, str], float | None] = {}
 
-    def conditioned(self, samples: Sequence[Sample]) -> list[float | None]:
-        """Return nats per token of each answer after its prompt, the end mark among the tokens."""
-        ids = tuple(sample.id for sample in samples)
-        if ids != self._kept[0]:
-            found = model.reference_loss(self.model, self.tokenizer, samples, max_tokens=self.max_tokens)
-            self._kept = (ids, [_mean(loss) for loss in found])
-        return self._kept[1]
+    @cached_property
+    def revision(self) -> str:
+        """Digest of all that a loss depends on beside the text."""
+        facts = {"base": model.base_digest(self.folder), "max_tokens": self.max_tokens}
+        return digest(facts if self.template == "auto" else {**facts, "template": self.template})
 
-    def alone(self, samples: Sequence[Sample]) -> list[float | None]:
-        """Return nats per token of each answer after the start mark only."""
-        texts = [sample.answer or "" for sample in samples]
-        found = model.text_loss(self.model, self.tokenizer, texts, max_tokens=self.max_tokens)
-        return [_mean(loss) for loss in found]
+    @cached_property
+    def model(self) -> Any:
+        """The network."""
+        return model.load_model(self.folder, model.pick_device())
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer, which writes conversations by the template."""
+        return model.load_tokenizer(self.folder, None if self.template == "auto" else self.template)
+
+    def of(self, samples: Sequence[Sample], given: model.Given = "prompt") -> list[float | None]:
+        """Return nats per token of each last answer after what is ``given``, its end mark not counted."""
+        missing = {s.id: s for s in samples if (given, s.id) not in self._kept}
+        if missing:
+            if len(self._kept) > _KEPT:
+                self._kept.clear()
+                missing = {s.id: s for s in samples}
+            found = model.answer_loss(
+                self.model, self.tokenizer, list(missing.values()), given=given, max_tokens=self.max_tokens
+            )
+            self._kept.update(((given, i), _mean(loss)) for i, loss in zip(missing, found, strict=True))
+        return [self._kept[given, sample.id] for sample in samples]
 
 
 def _mean(loss: model.ItemLoss | None) -> float | None:
@@ -97,7 +112,7 @@ class Tools:
     @cached_property
     def base(self) -> Losses:
         """The base model."""
-        return Losses(self.models.base, self.models.max_tokens)
+        return Losses(self.models.base, self.models.max_tokens, self.models.template)
 
     @cached_property
     def second(self) -> Losses:
@@ -106,7 +121,7 @@ class Tools:
             raise AssayError(
                 "two models are compared, and one is missing", place="--second", expected="a causal model"
             )
-        return Losses(self.models.second, self.models.max_tokens)
+        return Losses(self.models.second, self.models.max_tokens, self.models.template)
 
     @cached_property
     def embedder(self) -> model.Embedder:

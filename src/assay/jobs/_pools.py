@@ -131,8 +131,16 @@ def score_pool(
     if out.suffix != ".parquet":
         raise AssayError("not a table", place="--out", value=str(out), expected="a file ending in .parquet")
     with progress_bar("score", quiet=quiet) as advance:
+        # Files are read far ahead of a model: what counts then is how many samples it has measured.
+        slow = any(set(indicators.needs(name)) - {"pool"} for name in names)
+        total = sum(1 for _ in PoolFiles(places)) if slow else 0
         found = indicators.score(
-            PoolFiles(places, advance=advance), out, names, models=models, workers=workers
+            PoolFiles(places) if slow else PoolFiles(places, advance=advance),
+            out,
+            names,
+            models=models,
+            workers=workers,
+            watch=(lambda done: advance(done, total, "samples")) if slow else (lambda done: None),
         )
     page = score_page(out, found, PoolFiles(places))
     return dataclasses.replace(found, page=str(write_page(page, out.with_suffix(".html"), language)))

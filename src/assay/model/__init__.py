@@ -71,9 +71,9 @@ if TYPE_CHECKING:
         Prompt,
         TooLongError,
         answer,
+        answer_loss,
         open_chat,
         reference_loss,
-        text_loss,
         tokenizer_agreement,
         vllm_answer,
         vllm_python,
@@ -82,9 +82,11 @@ if TYPE_CHECKING:
     from assay.model.tokens import (
         TEMPLATES,
         Encoded,
+        Given,
         TokenTable,
         chat_template,
         encode,
+        encode_answers,
         encode_prompts,
         end_mark,
         render,
@@ -122,6 +124,7 @@ __all__ = [
     "GgufFile",
     "GgufKind",
     "GgufModel",
+    "Given",
     "Grade",
     "Influence",
     "InfluenceSettings",
@@ -139,6 +142,7 @@ __all__ = [
     "Trainer",
     "TrainingEstimate",
     "answer",
+    "answer_loss",
     "base_digest",
     "base_name",
     "boolean_questions",
@@ -146,6 +150,7 @@ __all__ = [
     "embedder",
     "embedder_id",
     "encode",
+    "encode_answers",
     "encode_prompts",
     "end_mark",
     "estimate_training",
@@ -172,7 +177,6 @@ __all__ = [
     "set_threads",
     "smallest_machine",
     "stop_ids",
-    "text_loss",
     "this_gpu",
     "tokenizer_agreement",
     "train_full",
@@ -203,13 +207,13 @@ if not TYPE_CHECKING:
             "embedder embedder_id hidden_means rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
-            "open_chat reference_loss text_loss tokenizer_agreement vllm_answer vllm_python"
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
+            "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
         ),
         launch="Launch trainer",
         tokens=(
-            "Encoded TEMPLATES TokenTable chat_template encode encode_prompts end_mark render "
-            "stop_ids write_tokens"
+            "Encoded Given TEMPLATES TokenTable chat_template encode encode_answers encode_prompts end_mark "
+            "render stop_ids write_tokens"
         ),
         train="PRESETS Recipe Segment TrainReport Trainer preset read_recipe set_threads train_full",
     )
