@@ -132,13 +132,13 @@ class Tools:
     def reward(self) -> tuple[model.Grade, str]:
         """The reward model and its digest."""
         folder = self._critic(self.models.reward, "--reward", "deberta or oasst")
-        return model.rewarder(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
+        return model.rewarder(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
     @cached_property
     def dialog(self) -> tuple[Any, str]:
         """UniEval by dimension, and its digest."""
         folder = self._critic(self.models.dialog, "--dialog", "unieval")
-        return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
+        return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
     @staticmethod
     def _critic(name: str | None, place: str, usual: str) -> Path:
@@ -146,7 +146,7 @@ class Tools:
             raise AssayError(
                 "the indicator needs a model", place=place, expected=f"{usual}, or a folder or id"
             )
-        return model.model_folder(CRITICS.get(name, name), place)
+        return model.critic_folder(CRITICS.get(name, name), place)
 
     def target(self, name: str) -> tuple[Sample, ...]:
         """Return the target samples, or say that ``name`` needs them."""

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         Influence,
         InfluenceSettings,
         boolean_questions,
+        critic_digest,
+        critic_folder,
         embedder,
         embedder_id,
         hidden_means,
@@ -147,6 +149,8 @@ __all__ = [
     "base_name",
     "boolean_questions",
     "chat_template",
+    "critic_digest",
+    "critic_folder",
     "embedder",
     "embedder_id",
     "encode",
@@ -204,7 +208,7 @@ if not TYPE_CHECKING:
         export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
         indicators=(
             "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
-            "embedder embedder_id hidden_means rewarder"
+            "critic_digest critic_folder embedder embedder_id hidden_means rewarder"
         ),
         inference=(
             "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "

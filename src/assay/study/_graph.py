@@ -11,7 +11,7 @@ from typing import Any
 
 from assay import __version__, indicators, selection
 from assay.core import BASE_ARM, AssayError, DataSummary, digest, file_digest
-from assay.model import base_digest, embedder_id, model_folder, resolve_base
+from assay.model import base_digest, critic_digest, critic_folder, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study.steps import judge_step
@@ -307,6 +307,7 @@ class Ladder:
             **self.where,
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
+            "template": self.config.recipe.template,
             **{
                 name: model_place(
                     indicators.CRITICS.get(getattr(models, name), getattr(models, name)), folder
@@ -325,12 +326,16 @@ class Ladder:
         settings: dict[str, Any] = {"by": name, "version": indicators.version(by)}
         if "base" in needs:
             settings["base"] = self.base_id
+            if where["template"] != "auto":
+                settings["template"] = where["template"]
+        if "second" in needs and where["second"] is not None:
+            settings["second"] = base_digest(model_folder(where["second"], "models.second"))
         if "embedder" in needs:
             settings["embedder"] = embedder_id(where["embedder"])
             settings["neighbour"] = where["neighbour"]
-        for need in ("second", "reward", "dialog"):
+        for need in ("reward", "dialog"):
             if need in needs and where[need] is not None:
-                settings[need] = base_digest(model_folder(where[need], f"models.{need}"))
+                settings[need] = critic_digest(critic_folder(where[need], f"models.{need}"))
         for need in ("target", "reference"):
             if need in needs:
                 settings[need] = [place_digest(place) for place in where[need]]

@@ -17,7 +17,8 @@ def models_of(where: Mapping[str, Any]) -> indicators.Models:
     def samples(places: list[str]) -> tuple[Sample, ...]:
         return tuple(row for place in places for row in data.read(place) if isinstance(row, Sample))
 
-    plain = {name: where[name] for name in ("base", "embedder", "second", "reward", "dialog", "neighbour")}
+    names = ("base", "embedder", "second", "reward", "dialog", "neighbour", "template")
+    plain = {name: where[name] for name in names}
     target, reference = samples(where["target"]), samples(where["reference"])
     return indicators.Models(**plain, target=target, reference=reference, cache=Path(where["cache"]))
 
