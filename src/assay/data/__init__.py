@@ -7,7 +7,7 @@ from assay.data._languages import language_of, normalise, words
 from assay.data._read import Detection, Reading, Rejected, find_files, read
 from assay.data._rows import MAX_CHARACTERS
 from assay.data._texts import read_texts
-from assay.data._whole import replacing, replacing_text, write_json, write_lines
+from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "read",
     "read_texts",
     "replacing",
+    "replacing_folder",
     "replacing_text",
     "shingle_sets",
     "words",

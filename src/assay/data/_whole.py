@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,23 @@ def replacing_text(path: Path) -> Iterator[TextIO]:
     """
     with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as lines:
         yield lines
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes ``path`` where the block ends well; the old one goes after that."""
+    partial, old = (path.with_name(f".{path.name}.{end}") for end in ("partial", "old"))
+    for left in (partial, old):
+        shutil.rmtree(left, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> int:

@@ -11,7 +11,7 @@ from assay.jobs._estimate import estimate_base
 from assay.jobs._explain import Explanation, explain_sample
 from assay.jobs._generate import GenerateFiles, generate_file, quotas_of
 from assay.jobs._pools import CleanReport, PoolFiles, SelectReport, clean_pool, score_pool, select_pool
-from assay.jobs._train import train_once
+from assay.jobs._train import Trained, train_once
 from assay.jobs.vocabulary import Extended, extend_vocabulary
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "PoolFiles",
     "SelectReport",
     "ShownSample",
+    "Trained",
     "Written",
     "answer_once",
     "chat_in_terminal",

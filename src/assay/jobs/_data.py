@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from assay import data, model
 from assay.core import AssayError, Sample
 from assay.data import testbed
+from assay.study.steps import REJECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,16 @@ class Written:
 def samples(place: str) -> Iterator[Sample]:
     """Yield the usable samples of a place."""
     return (row for row in data.read(place) if isinstance(row, Sample))
+
+
+def rejected_rows(read: Path, out: Path) -> dict[str, int]:
+    """Write the rows that a reading step rejected to ``out``, none to no file; count them by reason."""
+    rows = [json.loads(line) for line in (read / REJECTED).read_text(encoding="utf-8").splitlines()]
+    if rows:
+        data.write_lines(rows, out)
+    else:
+        out.unlink(missing_ok=True)
+    return dict(Counter(row["reason"] for row in rows).most_common())
 
 
 def show_tokens(place: str, *, base: str, row: int, max_tokens: int) -> ShownSample:

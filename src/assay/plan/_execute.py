@@ -6,6 +6,7 @@ import json
 import os
 import time
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,19 @@ from assay.plan._store import Store, now
 _PROGRESS_SECONDS = 0.3
 
 
-def execute(root: str, payload: dict[str, Any]) -> bool:
+def execute(root: str, payload: dict[str, Any], told: Callable[[], None] = lambda: None) -> bool:
     """Run a step unless its object exists; return whether it ran.
 
-    Raises :class:`AssayError` where the step's function does; any other error is written to
-    ``work/<key>/error.txt`` and raised as an :class:`AssayError` that names it.
+    ``told`` is called when the step has written how far it is.  Raises :class:`AssayError` where the step's
+    function does; any other error is written to ``work/<key>/error.txt`` and raised as an
+    :class:`AssayError` that names it.
     """
     store, key = Store(Path(root)), payload["key"]
     with store.attempt(key) as out:
         if out is None:
             return False
         began, started = time.monotonic(), now()
-        progress = _Progress(out / "progress.json")
+        progress = _Progress(out / "progress.json", told)
         inputs = {role: store.path(upstream) for role, upstream in payload["inputs"].items()}
         context = StepContext(payload["config"], inputs, payload["where"], out, progress)
         try:
@@ -58,8 +60,8 @@ def _function(call: str) -> Any:
 class _Progress:
     """Writes (done, total, unit) to a small file, at most a few times a second."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.written = path, 0.0
+    def __init__(self, path: Path, told: Callable[[], None]) -> None:
+        self.path, self.told, self.written = path, told, 0.0
 
     def __call__(self, done: float, total: float, unit: str) -> None:
         if time.monotonic() - self.written < _PROGRESS_SECONDS:
@@ -68,3 +70,4 @@ class _Progress:
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps([done, total, unit]))
         os.replace(partial, self.path)  # noqa: PTH105 - atomic over an existing file on every system
+        self.told()

@@ -13,7 +13,7 @@ from typing import Any
 
 from assay.core import AssayError
 from assay.plan._execute import execute
-from assay.plan._pools import Pool
+from assay.plan._pools import Inline, Pool
 from assay.plan._progress import Display
 from assay.plan._step import Step, in_order
 from assay.plan._store import Store
@@ -147,7 +147,10 @@ class _Schedule:
         self.attempts[key] += 1
         step = self.steps[key]
         self.display.refresh([*(self.steps[k] for k in self.running.values()), step])
-        self.running[self.pool.submit(execute, str(self.store.root), step.payload())] = key
+        arguments: list[Any] = [str(self.store.root), step.payload()]
+        if isinstance(self.pool, Inline):  # nobody else draws while it works here
+            arguments.append(lambda: self.display.refresh([step]))
+        self.running[self.pool.submit(execute, *arguments)] = key
 
     def _finish(self, future: Future[Any]) -> None:
         key = self.running.pop(future, None)

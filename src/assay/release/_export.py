@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -27,18 +27,24 @@ from assay.release._proof import loss_drops, losses, same_answers, score_drops
 from assay.release._steps import MODEL
 from assay.study._config import MeasureConfig, read_config
 from assay.study._find import ModelPlace, StudyModel, find_model, read_models
-from assay.study._graph import expand, place_digest
 from assay.study._kept import kept
-from assay.study.steps import judge_step
+from assay.study.steps import (
+    ITEMS,
+    JUDGEMENTS,
+    SPEED,
+    answer_step,
+    check_step,
+    file_settings,
+    judge_step,
+    read_step,
+    runtime_of,
+)
 
 ExportFormat: TypeAlias = Literal[
     "merged", "gptq8", "gptq4", "gptqmodel8", "gptqmodel4", "gguf-f16", "gguf-q8_0", "gguf-q4_k"
 ]
 PAGE = "export.html"
 _STEPS = "assay.release._steps"
-_MEASURE = (
-    "loss", "answers", "max_tokens", "max_new_tokens", "temperature", "top_p", "seed", "threads",
-)  # fmt: skip
 _SMALLEST = 0.01
 
 
@@ -89,7 +95,10 @@ class _Origin:
     store: Store
     evaluation: Step | None
     pool: Step | None
-    measure: Mapping[str, Any]
+    measure: MeasureConfig
+    seed: int
+    threads: int
+    template: str
     judge: Mapping[str, Any] | None
     result: StudyResult | None
 
@@ -155,40 +164,33 @@ def _folder(place: ModelPlace, out: Path | None) -> Path:
 
 def _origin(place: ModelPlace, settings: ExportSettings) -> _Origin:
     """Return a model with its study's evaluation set, pool and settings, or with those of the command."""
-    if place.study is None:
-        origin = _Origin(place, None, Store(Path(".assay")), None, None, {}, {"method": "auto"}, None)
-    else:
-        models, result = read_models(place.study), place.study / "result.json"
+    model = result = evaluation = pool = None
+    store, measured = Store(Path(".assay")), dict[str, Any]()
+    judge: Mapping[str, Any] | None = {"method": "auto"}
+    if place.study is not None:
+        models, written = read_models(place.study), place.study / "result.json"
         model = next(m for m in models.models if place.label.endswith(f":{m.name}"))
         found = kept(models, model)
-        read = view.load_result(result) if result.is_file() else None
-        origin = _Origin(
-            place, model, Store(models.store), found.evaluation, found.pool, found.measure, found.judge, read
-        )
-    defaults = asdict(MeasureConfig()) | {"seed": 0, "threads": os.cpu_count() or 1, "template": "auto"}
-    wanted = {"max_new_tokens": settings.max_new_tokens, "threads": settings.threads}
-    own = {name: value for name, value in wanted.items() if value is not None}
-    measure = {**defaults, **{k: v for k, v in origin.measure.items() if k in defaults}, **own}
-    if not settings.evaluation:
-        return replace(origin, measure=measure)
-    files, where = _files(settings.evaluation, "--evaluation")
-    call = "assay.study.steps:read_evaluation"
-    evaluation = Step("read-evaluation", 1, call, files, where=where, label="evaluation")
-    return replace(origin, measure=measure, evaluation=evaluation)
-
-
-def _files(places: tuple[str, ...], place: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return files as a step's config and its places."""
-    found = expand(places, Path(), place)
-    entries = [{"name": Path(path).name, "digest": place_digest(path)} for path in found]
-    return {"files": entries}, {f"file/{index}": path for index, path in enumerate(found)}
+        store, measured, judge = Store(models.store), dict(found.measure), found.judge
+        evaluation, pool = found.evaluation, found.pool
+        result = view.load_result(written) if written.is_file() else None
+    measure = MeasureConfig.of(measured)
+    if settings.max_new_tokens is not None:
+        measure = replace(measure, max_new_tokens=settings.max_new_tokens)
+    if settings.evaluation:
+        evaluation = read_step("evaluation", settings.evaluation, key="--evaluation")
+    threads = settings.threads or measured.get("threads") or os.cpu_count() or 1
+    return _Origin(
+        place, model, store, evaluation, pool, measure, measured.get("seed", 0), threads,
+        measured.get("template", "auto"), judge, result,
+    )  # fmt: skip
 
 
 def _merged(origin: _Origin, settings: ExportSettings, dtype: str) -> Step:
     place = origin.place
     config: dict[str, Any] = {"model": base_digest(place.folder), "dtype": dtype, "shard": settings.shard}
     config |= {"base": None if place.base is None else base_digest(place.base)}
-    config |= {"template": origin.measure["template"]}
+    config |= {"template": origin.template}
     where = {"model": str(place.folder), "base": None if place.base is None else str(place.base)}
     return Step("export-merged", 1, f"{_STEPS}:merged", config, where=where, label=f"{place.label} {dtype}")
 
@@ -203,7 +205,7 @@ def _made(kind: str, origin: _Origin, settings: ExportSettings, source: Step) ->
         return Step("export-gguf", 2, f"{_STEPS}:gguf", {"kind": variant}, inputs, label=label)
     by, bits = kind[:-1], int(kind[-1])
     config = {"bits": bits, "by": by, "max_tokens": settings.calibration_tokens, "shard": settings.shard}
-    config |= {"threads": origin.measure["threads"]}
+    config |= {"threads": origin.threads}
     where = {"device": settings.device}
     inputs["calibration"] = _calibration(origin, settings)
     return Step("export-gptq", 1, f"{_STEPS}:gptq", config, inputs, where=where, label=label,
@@ -214,7 +216,7 @@ def _calibration(origin: _Origin, settings: ExportSettings) -> Step:
     config: dict[str, Any] = {"samples": settings.samples, "seed": settings.seed}
     call, label = f"{_STEPS}:calibration", f"{settings.samples} samples"
     if settings.calibration:
-        files, where = _files(settings.calibration, "--calibration")
+        files, where = file_settings(settings.calibration, Path(), "--calibration")
         return Step("calibration", 1, call, config | files, where=where, label=label)
     if origin.pool is None:
         raise AssayError("no samples to calibrate GPTQ on", place="--calibration",
@@ -228,26 +230,24 @@ def _measured(
     """Return the steps that measure and judge one format; none without an evaluation set."""
     if origin.evaluation is None:
         return None, None
-    label = f"{origin.place.label} {kind or 'before export'}"
-    inputs = {"export": step, "evaluation": origin.evaluation}
-    config = {name: origin.measure[name] for name in _MEASURE}
-    where = {"device": settings.device}
-    answers = Step("export-measure", 1, f"{_STEPS}:measure", config, inputs, where=where, label=label)
-    if not origin.measure["answers"] or origin.judge is None:
+    evaluation, label = origin.evaluation, f"{origin.place.label} {kind or 'before export'}"
+    runs = runtime_of(settings.device, gguf=kind.startswith("gguf"))
+    answers = answer_step(
+        evaluation, step, origin.measure, runs, seed=origin.seed, threads=origin.threads,
+        template=origin.template, timed=True, label=label, estimate=Estimate(),
+    )  # fmt: skip
+    if not origin.measure.answers or origin.judge is None:
         return answers, None
-    both = {"evaluation": origin.evaluation, "answers": answers}
     if "method" in origin.judge:
-        method = {"method": origin.judge["method"]}
-        return answers, Step("judge", 1, "assay.study.steps:judge_answers", method, both, label=label)
+        return answers, check_step(evaluation, answers, origin.judge["method"], label)
     if settings.study is None:
         raise AssayError(
             "a chat model judged this study", place="--study", expected="the study's file",
             hint="the model's address and budget are in it; replies that are known cost nothing",
         )  # fmt: skip
-    config_of_study = read_config(settings.study)
     items = 250 if origin.result is None else origin.result.evaluation.samples
-    tokens = 200 + origin.measure["max_new_tokens"]
-    return answers, judge_step(config_of_study, both, label, items=items, tokens=tokens)
+    tokens, both = 200 + origin.measure.max_new_tokens, {"evaluation": evaluation, "answers": answers}
+    return answers, judge_step(read_config(settings.study), both, label, items=items, tokens=tokens)
 
 
 class _Measured:
@@ -257,11 +257,11 @@ class _Measured:
         import polars
 
         folder = store.path(answers.key)
-        self.table = polars.read_parquet(folder / "items.parquet").to_dict(as_series=False)
-        self.speed: dict[str, Any] = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
+        self.table = polars.read_parquet(folder / ITEMS).to_dict(as_series=False)
+        self.speed: dict[str, Any] = json.loads((folder / SPEED).read_text(encoding="utf-8"))
         self.judgements: list[judging.Judgement] = []
         if judged is not None:
-            rows = polars.read_parquet(store.path(judged.key) / "judgements.parquet")
+            rows = polars.read_parquet(store.path(judged.key) / JUDGEMENTS)
             self.judgements = [judging.Judgement(**row) for row in rows.iter_rows(named=True)]
 
 
@@ -292,7 +292,7 @@ def _page(
         scored_by=", ".join(methods),
         calibration=_calibrated(store, steps),
         device="cpu" if before is None else str(before.speed["device"]),
-        threads=int(origin.measure["threads"]),
+        threads=int(origin.threads),
         bytes=_weights(store.path(steps[""].key) / MODEL),
         tokens_per_second=None if before is None else before.speed["tokens_per_second"],
         files=files,
@@ -344,21 +344,14 @@ def _publish(
         file.write(canonical_json(page) + "\n")
     card = _card(origin, settings, page)
     for file_ in page.files:
-        _copy_folder(origin.store.path(steps[file_.format].key) / MODEL, folder / file_.format)
-        with data.replacing_text(folder / file_.format / "README.md") as text:
-            text.write(view.model_card(card, file_))
+        with data.replacing_folder(folder / file_.format) as partial:
+            made = origin.store.path(steps[file_.format].key) / MODEL
+            shutil.copytree(made, partial, dirs_exist_ok=True)
+            (partial / "README.md").write_text(view.model_card(card, file_), encoding="utf-8")
     if card.study is not None:
         with data.replacing_text(folder / "data_card.md") as text:
             text.write(view.data_card(replace(card.study, language=page.language)))
     view.write_export_page(page, folder / PAGE)
-
-
-def _copy_folder(source: Path, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
 
 
 def _card(origin: _Origin, settings: ExportSettings, page: ExportPage) -> ExportCard:

@@ -23,7 +23,6 @@ from assay.study._find import (
     study_folders,
     study_name,
 )
-from assay.study._graph import expand, place_digest
 from assay.study._kept import Kept, kept
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._rule import check as rule_check
@@ -32,6 +31,7 @@ from assay.study._rule import fit as rule_fit
 from assay.study._rule import trained as rule_run
 from assay.study._run import StudyPlan, load, plan, run
 from assay.study._search import SearchReport, search
+from assay.study.steps import expand, place_digest
 
 __all__ = [
     "ArmConfig",

@@ -8,10 +8,13 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.core import BASE_ARM, TASK_TYPES, AssayError, SelectionRule
 from assay.model import LEXICAL, MINILM, POCKET, PRESETS, Launch, Recipe, preset
+
+if TYPE_CHECKING:
+    from assay.model import Decoding
 
 FULL = "full"
 
@@ -139,6 +142,24 @@ class MeasureConfig:
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 1024
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> MeasureConfig:
+        """Return what :meth:`settings` wrote, which may stand among others."""
+        names = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in names})
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides a measurement: no decoding without answers; scores are a step of their own."""
+        names = ["loss", "answers", "max_tokens"]
+        names += ["max_new_tokens", "temperature", "top_p"] if self.answers else []
+        return {name: getattr(self, name) for name in names}
+
+    def decoding(self, seed: int) -> Decoding:
+        """Return how answers are generated."""
+        from assay.model import Decoding
+
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p, seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from assay.verbs import _progress as progress
 
 if TYPE_CHECKING:
     from assay.core import CurvePower, Reading
-    from assay.model import TrainReport
+    from assay.jobs import Answered, Trained
 
 
 def train(
@@ -26,8 +26,9 @@ def train(
     offload: bool = False,
     machines: int = 1,
     address: str | None = None,
-) -> TrainReport:
-    """Fine-tune a base model on all samples of a data set, once. Resumes by itself.
+    store: Path = Path(".assay"),
+) -> Trained:
+    """Fine-tune a base model on all samples of a data set, once. Resumes by itself; changed data train anew.
 
     Example: `assay train alpaca.jsonl tuned --base pocket --recipe pocket`
 
@@ -36,7 +37,7 @@ def train(
     place
         A file, folder or id of samples.
     out
-        Folder of the run; the model is in `out/model`.
+        Folder of the run; the model is in `out/model`, the rows that were rejected in `out/rejected.jsonl`.
     base
         `pocket`, a folder, or a Hugging Face id.
     recipe
@@ -57,12 +58,14 @@ def train(
         Over how many machines; what to run on the others is printed.
     address
         Of this machine, as the others reach it.
+    store
+        Where finished trainings are kept: what is there is not trained again.
     """
     from assay import jobs
     from assay.model import Launch
 
     launch = Launch(processes, strategy, offload, machines, address)
-    report: TrainReport = jobs.train_once(
+    return jobs.train_once(
         place,
         out,
         base=base,
@@ -71,9 +74,9 @@ def train(
         seed=seed,
         device=device,
         launch=launch,
+        store=store,
         quiet=progress.quiet,
     )
-    return report
 
 
 def answer(
@@ -85,7 +88,8 @@ def answer(
     temperature: float = 0.0,
     seed: int = 0,
     vllm: str | None = None,
-) -> Any:
+    store: Path = Path(".assay"),
+) -> Answered:
     """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
 
     Example: `assay answer tuned/model eval.jsonl answers.jsonl`
@@ -106,6 +110,8 @@ def answer(
         Fixes sampling.
     vllm
         The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
+    store
+        Where finished answers are kept: what is there is not answered again.
     """
     from assay import jobs
 
@@ -118,6 +124,7 @@ def answer(
         seed=seed,
         quiet=progress.quiet,
         vllm=vllm,
+        store=store,
     )
 
 

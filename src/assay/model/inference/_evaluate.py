@@ -27,13 +27,15 @@ Advance = Callable[[float, float, str], None]
 class ItemLoss:
     """Loss of one reference answer: summed nats, tokens counted, UTF-8 bytes of the answer.
 
-    The end mark is predicted and counted among the tokens; it has no bytes.
+    The end mark is predicted and counted among the tokens; it has no bytes.  ``cut``: the text was longer
+    than was allowed, so that the end of the answer is missing from nats and tokens.
     """
 
     item: str
     nats: float
     tokens: int
     n_bytes: int
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def reference_loss(
         batch = pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
         for i, (nats, tokens) in zip(picked, _losses(model, batch), strict=True):
             answer = items[i].answer or ""
-            results[i] = ItemLoss(items[i].id, nats, tokens, len(answer.encode("utf-8", "replace")))
+            n_bytes = len(answer.encode("utf-8", "replace"))
+            results[i] = ItemLoss(items[i].id, nats, tokens, n_bytes, rows[i].cut)
         done += len(picked)
         advance(done, len(usable), "item")
     return results

@@ -82,7 +82,7 @@ class GgufModel:
                     found = session.read(row.ids, {place - 1 for place in targets})
                     nats = sum(_nats(x, row.ids[t]) for x, t in zip(found, targets, strict=True))
                     n_bytes = len(item.answer.encode("utf-8", "replace"))
-                    results.append(ItemLoss(item.id, nats, len(targets), n_bytes))
+                    results.append(ItemLoss(item.id, nats, len(targets), n_bytes, row.cut))
                 advance(len(results), len(items), "item")
         return results
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging, llm
-from assay.core import AssayError, to_json
+from assay.core import AssayError, Sample, to_json
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import JudgeSettings, StudyConfig
+from assay.study.steps._measure import ITEMS
 
-LOG = "log"
+JUDGEMENTS, LOG = "judgements.parquet", "log"
 _RUBRIC_TOKENS = 500
 
 
@@ -54,42 +55,50 @@ def judge_step(
     money = None if price is None else price.of(int(tokens_in), tokens_out)
     estimate = Estimate(seconds=calls / 10, tokens=tokens_in + tokens_out, money=money)
     settings = {"judge": judging.version(asked), "exact": asked.exact}
-    call = "assay.study.steps:judge_by_model"
+    call = f"{__name__}:judge_by_model"
     return Step("judge", 2, call, settings, inputs, where=where, label=label, estimate=estimate)
+
+
+def check_step(evaluation: Step, answers: Step, method: str, label: str, *, items: int = 0) -> Step:
+    """Return the step that scores one model's answers to ``items`` items without a chat model."""
+    inputs, estimate = {"evaluation": evaluation, "answers": answers}, Estimate(seconds=items / 1000)
+    call = f"{__name__}:judge_answers"
+    return Step("judge", 1, call, {"method": method}, inputs, label=label, estimate=estimate)
 
 
 def judge_answers(context: StepContext) -> None:
     """Score the answers of one model."""
     import polars
 
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
-    rows = []
-    for item, text in zip(items, answers, strict=True):
-        method = context.config["method"]
-        rows.append(judging.judge(item, text, None if method == "auto" else method))
+    method = None if context.config["method"] == "auto" else context.config["method"]
+    rows = [judging.judge(item, text, method) for item, text in zip(*_answered(context), strict=True)]
     columns = ("item", "type", "group", "method", "score", "reason")
     table = {c: [getattr(row, c) for row in rows] for c in columns}
     schema = {c: polars.Float64 if c == "score" else polars.String for c in columns}
-    polars.DataFrame(table, schema=schema).write_parquet(context.out / "judgements.parquet")
+    polars.DataFrame(table, schema=schema).write_parquet(context.out / JUDGEMENTS)
+
+
+def _answered(context: StepContext) -> tuple[list[Sample], list[str]]:
+    """Return the items with one model's answers to them."""
+    import polars
+
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    return items, polars.read_parquet(context.inputs["answers"] / ITEMS)["answer"].to_list()
 
 
 def judge_by_model(context: StepContext) -> None:
     """Judge one model's answers: `judgements.parquet`, a log for `inspect view`, and what it took."""
-    import polars
-
     chat: dict[str, Any] = dict(context.where["chat"])
     chat["prices"] = None if chat["prices"] is None else Path(chat["prices"])
     config = judging.JudgeConfig(**dict(context.where["judge"]))
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
+    items, answers = _answered(context)
     calls, run = Path(context.where["calls"]), str(context.where["run"])
     with llm.open_chat(llm.ChatConfig(**chat), calls=calls, run=run) as door:
         found = judging.ask_all(door, items, answers, config, context.progress)
         spent, currency = door.spent, door.budget.currency
     if found.lost:
         raise _lost(found)
-    write_judgements(found.judgements, context.out / "judgements.parquet")
+    write_judgements(found.judgements, context.out / JUDGEMENTS)
     said_by = str(context.where["answered_by"])
     judging.write_log(items, answers, found.judgements, context.out / LOG, config=config, answered_by=said_by)
     facts = {name: getattr(found, name) for name in ("version", "replies", "retried", "unparsed", "failed")}
