@@ -13,11 +13,13 @@ from assay.indicators._cache import Cache, Stored
 from assay.indicators._indicator import Indicator, Measure, Undefined, Value
 from assay.indicators._model import MODEL_INDICATORS
 from assay.indicators._pool import POOL_INDICATORS
+from assay.indicators._provenance import ModelId, models_used, other_models
 from assay.indicators._rule import RULES, Rule, as_indicator, read_rule
 from assay.indicators._text import TEXT_INDICATORS
 from assay.indicators._tools import DEFAULT, Models, Tools
 
 _PIECE = 256
+_SETTINGS = ("base", "second", "reward", "dialog", "embedder", "neighbour", "template")
 _SLOW = frozenset({"base", "second", "reward", "dialog"})
 
 INDICATORS: Mapping[str, Indicator] = {
@@ -95,10 +97,36 @@ def ready(
         wanted = find(name)
         if isinstance(wanted, Rule):
             with _explained(wanted, models):
-                found.append(as_indicator(wanted, [get(part) for part in wanted.coefficients]))
+                parts = [get(part) for part in wanted.coefficients]
+            found.append(as_indicator(wanted, parts, _others(wanted, tools)))
         else:
             found.append(get(name))
     return found
+
+
+def said_of(name: str, models: Models = DEFAULT) -> tuple[str, ...]:
+    """Return what has to be said of a rule before it measures: its warnings, and models not its own.
+
+    Nothing for an indicator.  Raises :class:`AssayError` where a rule would be applied with other models than
+    its own and nobody insists.
+    """
+    found = find(name)
+    if isinstance(found, Indicator):
+        return ()
+    others = _others(found, Tools(models))
+    return (*(f"{found.name}: {text}" for text in found.warnings), *others)
+
+
+def used_by(names: Sequence[str], models: Models = DEFAULT) -> dict[str, ModelId]:
+    """Return by setting which models (template, target samples ...) indicators take, by name and digest."""
+    return models_used([INDICATORS[name] for name in names], Tools(models))
+
+
+def _others(rule: Rule, tools: Tools) -> tuple[str, ...]:
+    if not rule.models:
+        return ()
+    used = models_used([INDICATORS[part] for part in rule.coefficients], tools)
+    return other_models(rule.name, rule.models, used, forced=tools.models.other_models)
 
 
 @contextmanager
@@ -107,7 +135,7 @@ def _explained(rule: Rule, models: Models) -> Iterator[None]:
     try:
         yield
     except AssayError as error:
-        fitted = ", ".join(f"--{setting} {name}" for setting, name in rule.models.items())
+        fitted = ", ".join(f"--{name} {one.name}" for name, one in rule.models.items() if name in _SETTINGS)
         raise AssayError(
             f"the rule {rule.name} cannot be applied: {error.problem}",
             place=error.place,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +22,8 @@ _BATCH = 1024
 _MODEL_BATCH = 4096
 """More, so that samples of like length are found for a model to read together."""
 _AHEAD = 4
+NOTES = "notes"
+"""Key of a table's metadata under which the notes of each indicator stand as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,16 @@ class IndicatorSummary:
     p50: float | None
     p95: float | None
     source: str = ""
+    notes: tuple[str, ...] = ()
+    """What has to be said of a rule: its warnings, models that are not its own, samples outside its fit."""
+
+
+def notes_of(table: Path, name: str) -> tuple[str, ...]:
+    """Return what a table says of an indicator beside its values; nothing where it is older than notes."""
+    import pyarrow.parquet as pq
+
+    written = (pq.read_metadata(table).metadata or {}).get(NOTES.encode(), b"{}")
+    return tuple(json.loads(written).get(name, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ class Scored:
     def __rich__(self) -> Any:
         """Return one row an indicator: how many have a value, its quantiles, why others have none."""
         from rich import box
+        from rich.console import Group
         from rich.table import Table
 
         title = f"{self.out}: {self.samples:,} samples"
@@ -65,7 +79,7 @@ class Scored:
             share = f"{i.defined / self.samples:.1%}" if self.samples else "–"
             numbers = ("–" if q is None else f"{q:.3g}" for q in (i.p05, i.p50, i.p95))
             table.add_row(i.name, ("less", "–", "more")[i.direction + 1], share, *numbers, i.why)
-        return table
+        return Group(table, *(note for i in self.indicators for note in i.notes))
 
 
 def score(
@@ -115,6 +129,7 @@ def score(
             writer.write_table(pa.table(rows, schema=schema))
             total += len(ids)
             heard.reach(total)
+        writer.add_key_value_metadata({NOTES: json.dumps({i.name: i.notes() for i in chosen})})
     partial.replace(out)
     summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
     return Scored(str(out), total, summaries)
@@ -149,6 +164,7 @@ def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) 
         p50=p50,
         p95=p95,
         source=indicator.source,
+        notes=indicator.notes(),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from assay import model
 from assay.core import AssayError, Sample, digest
 from assay.indicators._cache import Cache
+from assay.model import Given
 
 Vectors = NDArray[np.float32]
 
@@ -32,7 +33,8 @@ class Models:
     name, folder or id; ``target``: samples like those the model
     is to be good at, for rds and less; ``reference``: samples that knn_reference measures the distance to;
     ``neighbour``: which one knn takes; ``template``: how a conversation is written for the base (`auto`: by
-    its tokenizer's own template, else `plain`); ``cache``: folder for values of models (None: nowhere).
+    its tokenizer's own template, else `plain`); ``cache``: folder for values of models (None: nowhere);
+    ``other_models``: apply a rule with models that are not its own, and say so.
     """
 
     base: str = model.POCKET
@@ -46,6 +48,7 @@ class Models:
     max_tokens: int = 1024
     template: str = "auto"
     cache: Path | None = None
+    other_models: bool = False
 
 
 CRITICS = {
@@ -66,7 +69,7 @@ class Losses:
         """Find the model; its weights are loaded where a loss is asked for."""
         self.folder = model.resolve_base(name)
         self.max_tokens, self.template = max_tokens, template
-        self._kept: dict[tuple[model.Given, str], float | None] = {}
+        self._kept: dict[tuple[Given, str], float | None] = {}
 
     @cached_property
     def revision(self) -> str:
@@ -84,7 +87,7 @@ class Losses:
         """The tokenizer, which writes conversations by the template."""
         return model.load_tokenizer(self.folder, None if self.template == "auto" else self.template)
 
-    def of(self, samples: Sequence[Sample], given: model.Given = "prompt") -> list[float | None]:
+    def of(self, samples: Sequence[Sample], given: Given = "prompt") -> list[float | None]:
         """Return nats per token of each last answer after what is ``given``, its end mark not counted."""
         missing = {s.id: s for s in samples if (given, s.id) not in self._kept}
         if missing:
@@ -131,22 +134,24 @@ class Tools:
     @cached_property
     def reward(self) -> tuple[model.Grade, str]:
         """The reward model and its digest."""
-        folder = self._critic(self.models.reward, "--reward", "deberta or oasst")
+        folder = self.critic("reward")
         return model.rewarder(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
     @cached_property
     def dialog(self) -> tuple[Any, str]:
         """UniEval by dimension, and its digest."""
-        folder = self._critic(self.models.dialog, "--dialog", "unieval")
+        folder = self.critic("dialog")
         return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
-    @staticmethod
-    def _critic(name: str | None, place: str, usual: str) -> Path:
+    def critic(self, setting: Literal["reward", "dialog"]) -> Path:
+        """Return the folder of a critic."""
+        name = self.models.reward if setting == "reward" else self.models.dialog
         if name is None:
+            usual = "deberta or oasst" if setting == "reward" else "unieval"
             raise AssayError(
-                "the indicator needs a model", place=place, expected=f"{usual}, or a folder or id"
+                "the indicator needs a model", place=f"--{setting}", expected=f"{usual}, or a folder or id"
             )
-        return model.critic_folder(CRITICS.get(name, name), place)
+        return model.critic_folder(CRITICS.get(name, name), f"--{setting}")
 
     def target(self, name: str) -> tuple[Sample, ...]:
         """Return the target samples, or say that ``name`` needs them."""

@@ -38,6 +38,8 @@ class CleanReport:
     kept: int
     removed_by: dict[str, int]
     alarms: tuple[selection.Alarm, ...]
+    notes: tuple[str, ...] = ()
+    """What has to be said of the rule that decides which samples stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class SelectReport:
     pool: int
     without_score: int
     shifts: tuple[PoolChange, ...]
+    notes: tuple[str, ...] = ()
+    """What has to be said of the rule that the samples were chosen by."""
 
     def __rich__(self) -> Any:
         """Return the files, and the shares and lengths that the selection moved most."""
@@ -71,7 +75,9 @@ class SelectReport:
             form = ",.0f" if c.kind == "length" else ".1%"
             moved.add_row(f"{c.kind} {c.name}", f"{c.pool:{form}}", f"{c.selected:{form}}")
         none = f" {self.without_score:,} have no score and were left out." if self.without_score else ""
-        return Group(f"{self.files[0].rows:,} of {self.pool:,} samples.{none}", files, moved, self.page)
+        return Group(
+            f"{self.files[0].rows:,} of {self.pool:,} samples.{none}", files, moved, *self.notes, self.page
+        )
 
 
 class PoolFiles:
@@ -170,7 +176,8 @@ def clean_pool(
     with ExitStack() as stack:
         lines = stack.enter_context(data.replacing_text(receipts))
         rejected = _Rejections(lines)
-        quality = None if by is None else _oriented(by, models, PoolFiles(places))
+        found_by = None if by is None else indicators.ready([by], models, PoolFiles(places))[0]
+        quality = None if found_by is None else _oriented(found_by)
         advance = stack.enter_context(progress_bar("clean", quiet=quiet))
         found = selection.clean(
             PoolFiles(places, rejected, advance),
@@ -194,6 +201,7 @@ def clean_pool(
         kept=written,
         removed_by={rule: count for rule, count in counts.items() if count},
         alarms=found.alarms,
+        notes=() if found_by is None else found_by.notes(),
     )
 
 
@@ -224,9 +232,11 @@ def select_pool(
         raise AssayError(
             "not so many samples", place="-n", value=n, expected=f"1 to {len(facts.ids)}, the pool's size"
         )
-    values = None
-    if by is not None:
-        values = _from_table(scores, by, facts.ids) if scores else _measured(by, models, pool)
+    values, notes = None, tuple[str, ...]()
+    if by is not None and scores:
+        values, notes = _from_table(scores, by, facts.ids), _noted(scores, by)
+    elif by is not None:
+        values, notes = _measured(by, models, pool)
     order = selection.pick(
         facts.ids,
         rule,
@@ -257,6 +267,7 @@ def select_pool(
         pool=len(facts.ids),
         without_score=0 if values is None else int(np.isnan(values).sum()),
         shifts=changes,
+        notes=notes,
     )
 
 
@@ -348,11 +359,8 @@ class _Rejections:
         self.lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
-def _oriented(
-    by: str, models: indicators.Models, pool: PoolFiles
-) -> Callable[[Sequence[Sample]], list[float]]:
+def _oriented(indicator: indicators.Indicator) -> Callable[[Sequence[Sample]], list[float]]:
     """Return a measure of batches whose values are better the higher they are; NaN where undefined."""
-    (indicator,) = indicators.ready([by], models, pool)
     sign = indicator.direction or 1
 
     def measure(samples: Sequence[Sample]) -> list[float]:
@@ -363,10 +371,19 @@ def _oriented(
     return measure
 
 
-def _measured(by: str, models: indicators.Models, pool: PoolFiles) -> NDArray[np.float64]:
-    measure = _oriented(by, models, pool)
-    stream = iter(pool)
+def _noted(table: Path, by: str) -> tuple[str, ...]:
+    """Return what a table says of a rule, and what the rule says of itself by now."""
+    found = indicators.find(by)
+    own = (f"{found.name}: {text}" for text in found.warnings) if isinstance(found, indicators.Rule) else ()
+    return tuple(dict.fromkeys([*own, *indicators.notes_of(table, found.name)]))
+
+
+def _measured(
+    by: str, models: indicators.Models, pool: PoolFiles
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    (indicator,) = indicators.ready([by], models, pool)
+    measure, stream = _oriented(indicator), iter(pool)
     values: list[float] = []
     while batch := list(islice(stream, _BATCH)):
         values += measure(batch)
-    return np.array(values)
+    return np.array(values), indicator.notes()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         name_base,
         pick_device,
         resolve_base,
+        tokenizer_digest,
     )
     from assay.model.estimate import (
         DEVICES,
@@ -183,6 +184,7 @@ __all__ = [
     "stop_ids",
     "this_gpu",
     "tokenizer_agreement",
+    "tokenizer_digest",
     "train_full",
     "trainer",
     "training_memory",
@@ -199,7 +201,7 @@ if not TYPE_CHECKING:
         base=(
             "ExportDtype ExtensionReport POCKET base_digest base_name extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
-            "resolve_base"
+            "resolve_base tokenizer_digest"
         ),
         estimate=(
             "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "

@@ -62,6 +62,8 @@ class ModelsConfig:
     target: tuple[str, ...] = ()
     reference: tuple[str, ...] = ()
     neighbour: int = 6
+    other_models: bool = False
+    """Apply a rule with other models than it was fitted with; the result says so."""
 
 
 @dataclass(frozen=True, slots=True)

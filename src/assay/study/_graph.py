@@ -20,6 +20,7 @@ from assay.study.steps import (
     check_step,
     expand,
     judge_step,
+    models_of,
     order_step,
     place_digest,
     read_step,
@@ -256,6 +257,7 @@ class Ladder:
             "base": str(self.base.folder),
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
+            "other_models": models.other_models,
             "template": self.config.recipe.template,
             **{
                 name: model_place(
@@ -268,6 +270,10 @@ class Ladder:
                 for name in ("target", "reference")
             },
         }
+
+    def models(self) -> indicators.Models:
+        """Return what indicators are measured with."""
+        return models_of(self._models())
 
     def scores(self, by: str) -> Step:
         """Return the step that measures an indicator; those that need a model take the study's base."""
@@ -285,6 +291,9 @@ class Ladder:
         for need in ("reward", "dialog"):
             if need in needs and where[need] is not None:
                 settings[need] = critic_digest(critic_folder(where[need], f"models.{need}"))
+        for note in indicators.said_of(by, models_of(where)):
+            if note not in self.notes:
+                self.notes.append(note)
         for need in ("target", "reference"):
             if need in needs:
                 settings[need] = [place_digest(place) for place in where[need]]

@@ -219,6 +219,7 @@ def _write_design(
         "names": made.names, "n": wanted.n, "way": wanted.way, "levels": made.levels.tolist(),
         "means": made.means.tolist(), "sources": kinds,
         "shares": [(np.bincount(places[r], minlength=len(kinds)) / len(r)).tolist() for r in made.rows],
+        "low": usable.min(axis=0).tolist(), "high": usable.max(axis=0).tolist(),
         "centre": usable.mean(axis=0).tolist(), "spread": np.where(spread > 0, spread, 1).tolist(),
     }  # fmt: skip
     data.write_json(folder / "design.json", facts)
@@ -302,6 +303,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     warnings = _warnings(ridge, slopes, length, noise, target)
     if straight is not None and straight.ratio > _BENT:
         warnings.append(Remark("warning.bent", {"ratio": f"{straight.ratio:.1f}"}))
+    used = indicators.used_by(names, prepared(config, quiet=quiet)[0].models())
     spread, centre = np.array(facts["spread"]), np.array(facts["centre"])
     weights = np.array(ridge.coefficients) / spread
     text = {
@@ -311,7 +313,8 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         "intercept": ridge.intercept - float(weights @ centre),
         "coefficients": dict(zip(names, weights.tolist(), strict=True)),
         "source": f"ridge on {len(target)} subsets of {wanted.n:,} ({facts['way']}), base {config.base}",
-        "models": {"embedder": Path(config.models.embedder).name},
+        "models": {setting: dataclasses.asdict(one) for setting, one in used.items()},
+        "ranges": dict(zip(names, _ranges(facts, means), strict=True)),
         "fit": dataclasses.asdict(ridge),
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "losses": by_row,
@@ -334,6 +337,13 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
         str(path), len(target), noise, ridge, published, regression.stepwise(means, target, names),
         tuple(slopes), straight, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
     )  # fmt: skip
+
+
+def _ranges(facts: dict[str, Any], means: Array) -> list[dict[str, list[float]]]:
+    """Return for each indicator the least and greatest value of the pool's samples and of subsets' means."""
+    raw = np.array(facts["centre"]) + np.array(facts["spread"]) * means
+    ends = zip(facts["low"], facts["high"], raw.min(axis=0).tolist(), raw.max(axis=0).tolist(), strict=True)
+    return [{"samples": [low, high], "subsets": [least, most]} for low, high, least, most in ends]
 
 
 def _rule_slopes(
@@ -419,7 +429,8 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
     text = json.loads(path.read_text(encoding="utf-8"))
-    text["check"] = {"verdict": view.said(verdict), "comparisons": [dataclasses.asdict(c) for c in rows]}
+    compared = [dataclasses.asdict(c) for c in rows]
+    text["check"] = {"kind": verdict.kind, "verdict": view.said(verdict), "comparisons": compared}
     data.write_json(path, text)
     page = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
     view.write_rule_page(replace(page, verdict=verdict, trial=rows), folder / "rule.html", config.language)

@@ -39,6 +39,10 @@ class ModelOptions:
         Which neighbour knn takes.
     cache
         Folder where values of models are kept, so that nothing is computed twice.
+    template
+        How a prompt is written for the base: `auto` (its own way), `plain`, `belle`, `alpaca`, `chatml`.
+    other_models
+        Apply a rule with other models than it was fitted with; the result says so.
     """
 
     base: str = "pocket"
@@ -50,6 +54,8 @@ class ModelOptions:
     reference: list[str] = field(default_factory=list)
     neighbour: int = 6
     cache: Path = Path(".assay/scores")
+    template: str = "auto"
+    other_models: bool = False
 
     def load(self) -> Models:
         """Return the models with their samples read."""
@@ -58,7 +64,7 @@ class ModelOptions:
         return indicators.Models(
             self.base, self.second, self.embedder, self.reward, self.dialog,
             tuple(jobs.PoolFiles(self.target)), tuple(jobs.PoolFiles(self.reference)), self.neighbour,
-            cache=self.cache,
+            cache=self.cache, template=self.template, other_models=self.other_models,
         )  # fmt: skip
 
 

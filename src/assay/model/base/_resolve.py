@@ -12,6 +12,10 @@ from assay.data import replacing_text
 POCKET = "pocket"
 ADAPTER = "adapter_config.json"
 _IDENTITY = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+_TOKENIZER = (
+    "tokenizer.json", "tokenizer.model", "spiece.model", "spm.model", "vocab.json", "vocab.txt", "merges.txt",
+    "added_tokens.json",
+)  # fmt: skip
 _PICKLED = "pytorch_model*.bin"
 
 
@@ -85,6 +89,12 @@ def base_digest(folder: Path, *, pickled: bool = False) -> str:
             expected="model.safetensors",
             hint="convert pickled weights with save_pretrained(..., safe_serialization=True)",
         )
+    return digest({path.name: file_digest(path) for path in paths})
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """Return the digest of the files that decide into which tokens a text goes."""
+    paths = [folder / name for name in _TOKENIZER if (folder / name).exists()]
     return digest({path.name: file_digest(path) for path in paths})
 
 

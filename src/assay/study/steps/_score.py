@@ -17,7 +17,7 @@ def models_of(where: Mapping[str, Any]) -> indicators.Models:
     def samples(places: list[str]) -> tuple[Sample, ...]:
         return tuple(row for place in places for row in data.read(place) if isinstance(row, Sample))
 
-    names = ("base", "embedder", "second", "reward", "dialog", "neighbour", "template")
+    names = ("base", "embedder", "second", "reward", "dialog", "neighbour", "template", "other_models")
     plain = {name: where[name] for name in names}
     target, reference = samples(where["target"]), samples(where["reference"])
     return indicators.Models(**plain, target=target, reference=reference, cache=Path(where["cache"]))
