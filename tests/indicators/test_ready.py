@@ -117,6 +117,17 @@ def test_samples_outside_the_fit_are_counted_and_stay_with_the_table(tmp_path: P
     assert said_of(str(path)) == ()
 
 
+def test_a_square_stands_beside_its_line_and_ends_at_its_reach(tmp_path: Path) -> None:
+    square = {"weight": 2.0, "centre": 4.0, "spread": 2.0, "reach": 3.0}
+    path = rule_of(tmp_path / "mine.json", {"len_out": 0.5}, squares={"len_out": square})
+    rule = read_rule(path)
+    assert [rule({"len_out": n}) for n in (4, 2, 10, 40)] == [2.0, 1.0 + 2, 5.0 + 18, 20.0 + 18]
+    assert rule.revision != read_rule(rule_of(tmp_path / "line.json", {"len_out": 0.5})).revision
+    rule_of(path, {"len_in": 0.5}, squares={"len_out": square})
+    with pytest.raises(AssayError, match="not a rule"):
+        read_rule(path)
+
+
 def test_a_rule_from_a_file_adds_up_its_indicators(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     rule = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,23 @@ from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._provenance import ModelId, Outside, Range
 
 
+@dataclass(frozen=True, slots=True)
+class Square:
+    """``weight`` times the square of how many ``spread`` a value lies from ``centre``, at most ``reach``."""
+
+    weight: float
+    centre: float
+    spread: float
+    reach: float
+
+    def __call__(self, value: float) -> float:
+        """Return the term of one value."""
+        return self.weight * min(abs(value - self.centre) / self.spread, self.reach) ** 2
+
+
 @dataclass(frozen=True)
 class Rule:
-    """``intercept`` plus the sum of ``coefficients`` times indicators predicts ``predicts``.
+    """``intercept`` plus ``coefficients`` times indicators plus ``squares`` of some predicts ``predicts``.
 
     ``direction`` is +1 where more of what is predicted is better, -1 where less is; ``models`` names, for
     settings such as ``reward``, the models that the rule was fitted with; ``ranges`` the values that its
@@ -31,15 +45,18 @@ class Rule:
     models: Mapping[str, ModelId] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    squares: Mapping[str, Square] = field(default_factory=dict)
 
     def __call__(self, values: Mapping[str, float]) -> float:
         """Return the prediction for given values of the indicators."""
-        return self.intercept + sum(weight * values[name] for name, weight in self.coefficients.items())
+        line = sum(weight * values[name] for name, weight in self.coefficients.items())
+        return self.intercept + line + sum(square(values[name]) for name, square in self.squares.items())
 
     @property
     def revision(self) -> str:
         """Digest of everything that decides values."""
-        return digest([self.intercept, dict(self.coefficients)])
+        line = [self.intercept, dict(self.coefficients)]
+        return digest([*line, {n: asdict(s) for n, s in self.squares.items()}] if self.squares else line)
 
 
 # Rew, Len_out, KNN_6, Und, Nat, Coh in the paper's names; lengths are in tokens of the base model.
@@ -86,11 +103,13 @@ def read_rule(path: Path) -> Rule:
             **{key: data[key] for key in _KEYS if key in data},
             models={name: _model(one) for name, one in data.get("models", {}).items()},
             ranges={name: _range(one) for name, one in data.get("ranges", {}).items()},
+            squares={name: Square(**one) for name, one in data.get("squares", {}).items()},
             warnings=(*data.get("warnings", ()), *_failed(data.get("check"))),
         )
         fits = rule.direction in (-1, 1) and all(
             isinstance(w, int | float) for w in rule.coefficients.values()
         )
+        fits = fits and rule.squares.keys() <= rule.coefficients.keys()
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise AssayError(
             f"the rule cannot be read ({type(error).__name__}: {error})",
@@ -99,7 +118,9 @@ def read_rule(path: Path) -> Rule:
         ) from None
     if not fits:
         raise AssayError(
-            "not a rule", place=str(path), expected="direction 1 or -1, coefficients that are numbers"
+            "not a rule",
+            place=str(path),
+            expected="direction 1 or -1, coefficients that are numbers, squares of some of them",
         )
     return rule
 
