@@ -9,10 +9,11 @@ whose weighted sum is most of a sample's true quality.  A subset's log loss is m
 1,000 samples, plus the noise of a run.  Reported: Spearman's correlation of the rule with true quality within
 sources (the best possible one is the last column), and what the design costs in sample passes.
 
-With --coverage: how often 90 % intervals of weak and strong slopes hold the true ones, among equally correlated
-indicators, by ridge as it is (the penalty chosen in each bootstrap fit), ridge whose bootstrap draws rows and holds
-the penalty (that of 0.1.0), and least squares.  With --bends: quality has a U in one indicator; how well rules with and
-without its square rank samples, and how often a square is shown where there is none.
+With --coverage: how often 90 % intervals of weak and strong slopes hold the true ones, among equally
+correlated indicators, by ridge as it is (the penalty chosen in each bootstrap fit), by ridge whose bootstrap
+draws rows and holds the penalty (that of 0.1.0), and by least squares.  With --bends: quality has a U in one
+indicator; how well rules with and without its square rank samples, and how often a square is shown where none
+is.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ REACH = 3.0
 """Standard deviations beyond which a sample counts as one that lies there."""
 
 _COLLINEAR = 5.0
+_NOTHING = 1e-12
+"""Sum of squares of a column that others explain wholly, but for rounding."""
 _LENGTH_CLASSES = 8
 
 
@@ -143,15 +145,23 @@ def mixtures(
 
 def power(design: Design, sd: float) -> tuple[Power, ...]:
     """Return what a design can see, before anything runs; ``sd`` is that of a run's log loss."""
-    table = np.column_stack([np.ones(len(design.means)), design.means])
-    covariance = sd**2 * np.linalg.pinv(table.T @ table)
-    errors = np.sqrt(np.diag(covariance))[1:]
+    errors = sd / np.sqrt(_own(design.means))
     reach = norm.ppf(0.975) + norm.ppf(0.8)
     spread = design.means.std(axis=0)
     return tuple(
         Power(name, float(s), float(e), float(reach * e))
         for name, s, e in zip(design.names, spread, errors, strict=True)
     )
+
+
+def _own(table: Array) -> Array:
+    """Return for each column the sum of squares that neither a constant nor the other columns explain."""
+    found = []
+    for column in range(table.shape[1]):
+        others = np.column_stack([np.ones(len(table)), np.delete(table, column, axis=1)])
+        left = table[:, column] - others @ np.linalg.lstsq(others, table[:, column], rcond=None)[0]
+        found.append(max(float(left @ left), _NOTHING))
+    return np.array(found)
 
 
 def inflation(table: Array) -> Array:
