@@ -59,6 +59,8 @@ class Cleaned(Shown):
     alarms: tuple[selection.Alarm, ...]
     conflicts: int
     """Prompts with contradictory answers."""
+    notes: tuple[str, ...] = ()
+    """What has to be said of the rule that decides which samples stay."""
 
     @cached_property
     def samples(self) -> Dataset:
@@ -149,7 +151,8 @@ def clean(
     read, file = Pool(samples), None if out is None else Path(out)
     with ExitStack() as stack:
         receive = stack.enter_context(receipts_beside(file))
-        quality = None if by is None else oriented(by, models, read)
+        chosen = None if by is None else indicators.ready([by], models, read)[0]
+        quality = None if chosen is None else oriented(chosen)
         advance = stack.enter_context(progress_bar("clean"))
         found = selection.clean(
             Pool(read.source, receive.reject, advance),
@@ -166,7 +169,7 @@ def clean(
     report = Cleaned(
         None, None, None, found.samples + receive.rejected, len(found.kept),
         {rule: count for rule, count in counts.items() if count}, found.alarms,
-        len(found.conflicts),
+        len(found.conflicts), () if chosen is None else chosen.notes(),
     )  # fmt: skip
     if file is None:
         kept = Dataset(tuple(read.rows(found.kept)), name=read.name)
@@ -216,9 +219,8 @@ def receipts_beside(out: Path | None) -> Iterator[Receipts]:
             yield Receipts(lines.write)
 
 
-def oriented(by: str, models: Models, pool: Pool) -> Callable[[Sequence[Sample]], list[float]]:
+def oriented(indicator: indicators.Indicator) -> Callable[[Sequence[Sample]], list[float]]:
     """Return a measure of batches whose values are better the higher they are; NaN where undefined."""
-    (indicator,) = indicators.ready([by], models, pool)
     sign = indicator.direction or 1
 
     def measure(samples: Sequence[Sample]) -> list[float]:
