@@ -194,7 +194,6 @@ def test_the_testbed_can_be_written_inspected_converted_and_shown(tmp_path: Path
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    (tmp_path / "out").mkdir()
     written = run("data", "testbed", "48", "pool.jsonl", "--defects", "0.3")
     assert written["rows"] == 48
     planted = (tmp_path / "pool.jsonl.defects.jsonl").read_text().splitlines()
