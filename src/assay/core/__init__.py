@@ -11,9 +11,11 @@ from assay.core._bases import (
     UpgradeWord,
 )
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
+from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
+from assay.core._failures import as_assay_error, expected_failures, read_json
 from assay.core._page import (
     Beside,
     Block,
@@ -53,6 +55,7 @@ from assay.core._points import (
     Cost,
     CurvePower,
     CurveResult,
+    Curves,
     DataSummary,
     DoubleDescent,
     Excluded,
@@ -73,8 +76,11 @@ from assay.core._points import (
     Worth,
     higher_is_better,
 )
+from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
+from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
+from assay.core._whole import partial_of, replacing
 
 __all__ = [
     "BASE_ARM",
@@ -100,6 +106,7 @@ __all__ = [
     "Cost",
     "CurvePower",
     "CurveResult",
+    "Curves",
     "DataSummary",
     "DoubleDescent",
     "Example",
@@ -109,6 +116,7 @@ __all__ = [
     "ExportPage",
     "ExportedFile",
     "Facts",
+    "File",
     "Fold",
     "Gain",
     "Heading",
@@ -123,6 +131,7 @@ __all__ = [
     "Metric",
     "NextRuns",
     "NextUpgrade",
+    "OnCommand",
     "Page",
     "Paragraph",
     "Point",
@@ -140,6 +149,7 @@ __all__ = [
     "Shown",
     "Smoothed",
     "SourceRow",
+    "Stopped",
     "StudyResult",
     "Table",
     "Text",
@@ -148,16 +158,29 @@ __all__ = [
     "UpgradeWord",
     "Verdict",
     "VerdictWord",
+    "Without",
     "Worth",
+    "as_assay_error",
     "canonical_json",
     "digest",
+    "end_with_parent",
+    "expected_failures",
     "file_digest",
     "files",
     "higher_is_better",
+    "in_words",
+    "keeping",
     "next_command",
     "page",
+    "partial_of",
+    "read_json",
+    "replacing",
     "say",
+    "stop_message",
+    "stop_status",
+    "stoppable",
     "task_type",
+    "tie_to_parent",
     "to_json",
     "trial_table",
 ]

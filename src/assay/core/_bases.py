@@ -125,7 +125,7 @@ class BaseResult:
         return self.flops_per_token * self.result.cost.tokens
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BasesResult(Shown):
     """A study over several base models, smallest first."""
 
@@ -140,3 +140,6 @@ class BasesResult(Shown):
     """Metrics that mean the same on all bases: without the loss per token where tokenizers differ."""
     scored_by: str
     """Name of the base whose model measured the samples where a selection needs one."""
+
+    def __repr__(self) -> str:
+        return f"<BasesResult {self.name}: {len(self.bases)} bases>"

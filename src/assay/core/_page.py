@@ -6,9 +6,10 @@ language nor the form it is shown in, and a missing value stays None until it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from importlib import import_module
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +214,12 @@ def next_command(command: str) -> Paragraph:
 class Shown:
     """A value that a notebook shows as its page, in HTML.
 
-    Its own ``as_page() -> Page`` describes it; :mod:`assay.view` describes those of this package, and gives
-    ``in_notebook``, which shows nothing until then.
+    Its own ``as_page() -> Page`` describes it; :mod:`assay.view`, which is above, describes those of this
+    package.  It is asked for by name when a notebook asks, so that nothing is imported upwards before.
     """
 
     __slots__ = ()
 
-    in_notebook: ClassVar[Callable[[object], str | None]] = lambda value: None
-
-    def _repr_html_(self) -> str | None:
-        return Shown.in_notebook(self)
+    def _repr_html_(self) -> str:
+        html: str = import_module("assay.view").value_html(self)
+        return html

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 
+from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
 from assay.core._page import Shown
 
@@ -169,6 +170,40 @@ class CurveResult:
     """Points that the fit leaves out."""
 
 
+class Curves(tuple[CurveResult, ...]):
+    """Curves, by place or by type: ``curves["math"]``, ``curves["math", "longest", "loss"]``.
+
+    Without an arm and a metric the first curve of the type is meant: arms and metrics are in the order of the
+    study, ``random`` and scores first where they are there.
+    """
+
+    __slots__ = ()
+
+    @overload  # type: ignore[override]
+    def __getitem__(self, index: slice) -> tuple[CurveResult, ...]: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex | str | tuple[str, ...]) -> CurveResult: ...
+    def __getitem__(self, index: Any) -> Any:
+        """Return a curve; raises :class:`AssayError` with the types there are."""
+        if not isinstance(index, str | tuple):
+            return super().__getitem__(index)
+        wanted = (index,) if isinstance(index, str) else index
+        found = [c for c in self if (c.type, c.arm, c.metric)[: len(wanted)] == wanted]
+        if not found:
+            known = dict.fromkeys((c.type, c.arm, c.metric)[: len(wanted)] for c in self)
+            raise AssayError(
+                "no such curve", value=index, expected="; ".join(", ".join(parts) for parts in known)
+            )
+        return min(found, key=lambda c: (c.arm != "random", c.metric != "score"))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let a result be read back from its file."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(cls, handler(tuple[CurveResult, ...]))
+
+
 @dataclass(frozen=True, slots=True)
 class DoubleDescent:
     """Whether a curve gets worse between two sizes, ``valley`` and ``peak``.
@@ -298,16 +333,19 @@ class HeldOut:
         return self.low <= self.value <= self.high
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reading(Shown):
     """All that a table of points says."""
 
-    curves: tuple[CurveResult, ...]
+    curves: Curves
     worth: tuple[Worth, ...]
     descents: tuple[DoubleDescent, ...]
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
     held_out: tuple[HeldOut, ...]
+
+    def __repr__(self) -> str:
+        return f"<Reading: {len(self.curves)} curves>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +486,7 @@ class JudgeSummary:
     """More than 1 % of the replies could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StudyResult(Shown):
     """Everything a report shows; it computes nothing of its own."""
 
@@ -464,7 +502,7 @@ class StudyResult(Shown):
     evaluation: DataSummary
     arms: tuple[ArmRow, ...]
     points: tuple[Point, ...]
-    curves: tuple[CurveResult, ...]
+    curves: Curves
     comparisons: tuple[ArmComparison, ...]
     runs: tuple[RunRow, ...]
     cost: Cost
@@ -479,3 +517,9 @@ class StudyResult(Shown):
     judge: JudgeSummary | None = None
     exports: tuple[ExportPage, ...] = ()
     """Exports of the study's models that lie in its folder (added by ``assay export``)."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
+    learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference."""
+
+    def __repr__(self) -> str:
+        return f"<StudyResult {self.name}: {len(self.runs)} models, {len(self.curves)} curves>"

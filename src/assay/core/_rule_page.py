@@ -14,8 +14,9 @@ class RuleSlope:
     """One indicator of a rule: slopes of log loss per standard deviation over the pool.
 
     ``low`` and ``high`` bound the ridge slope (90 %, bootstrap over subsets), ``sign`` is the share of
-    bootstrap fits with its sign; ``ols``, ``p`` and ``inflation`` are of least squares; ``between`` and
-    ``within`` sources are per unit of the subset mean, None for a single source.
+    bootstrap fits with its sign; ``ols`` with ``ols_low`` to ``ols_high`` (90 %), ``p`` and ``inflation`` are
+    of least squares; ``between`` and ``within`` sources are per unit of the subset mean, None where a design
+    does not vary both.
     """
 
     name: str
@@ -28,6 +29,8 @@ class RuleSlope:
     inflation: float
     between: float | None = None
     within: float | None = None
+    ols_low: float | None = None
+    ols_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,17 @@ class RulePage:
         heads = (
             Column(say("rule.col.indicator"), "@pool.indicator"), Column(say("rule.col.slope"), "+.4f"),
             Column("90 %", "+.4f"), Column(say("rule.col.sign"), "percent"),
-            Column(say("rule.col.ols"), "+.4f"),
+            Column(say("rule.col.ols"), "+.4f"), Column("90 %", "+.4f"),
             Column("p", ".3f"), Column("VIF", ".1f"), Column(say("rule.col.between"), "+.3g"),
             Column(say("rule.col.within"), "+.3g"),
         )  # fmt: skip
         rows = (
-            (s.name, s.slope, (s.low, s.high), s.sign, s.ols, s.p, s.inflation, s.between, s.within)
+            (
+                s.name, s.slope, (s.low, s.high), s.sign, s.ols, (s.ols_low, s.ols_high), s.p, s.inflation,
+                s.between, s.within,
+            )
             for s in self.slopes
-        )
+        )  # fmt: skip
         return Table(heads, tuple(rows))
 
     def _charts(self) -> tuple[Scatter, Scatter]:

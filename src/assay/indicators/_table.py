@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from assay import core
-from assay.core import Column, Heading, Page, Sample, Shown, Table, page, say
+from assay.core import Column, Heading, Page, Sample, Shown, Table, page, replacing, say, tie_to_parent
 from assay.indicators._indicator import Indicator, Undefined, Value
-from assay.indicators._ready import INDICATORS, ready
+from assay.indicators._ready import INDICATORS, ready, slow_parts
 from assay.indicators._tools import DEFAULT, Models
 
 _BATCH = 1024
-_MODEL_BATCH = 256
-"""Fewer, so that a kill loses less of what models have said."""
+_MODEL_BATCH = 4096
+"""More, so that samples of like length are found for a model to read together."""
 _AHEAD = 4
+NOTES = "notes"
+"""Key of a table's metadata under which the notes of each indicator stand as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,16 @@ class IndicatorSummary:
     p50: float | None
     p95: float | None
     source: str = ""
+    notes: tuple[str, ...] = ()
+    """What has to be said of a rule: its warnings, models that are not its own, samples outside its fit."""
+
+
+def notes_of(table: Path, name: str) -> tuple[str, ...]:
+    """Return what a table says of an indicator beside its values; nothing where it is older than notes."""
+    import pyarrow.parquet as pq
+
+    written = (pq.read_metadata(table).metadata or {}).get(NOTES.encode(), b"{}")
+    return tuple(json.loads(written).get(name, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +85,11 @@ class Scored(Shown):
             )
             for i in self.indicators
         )
-        files = core.files(table=self.out, page=self.page)
+        places = {"table": self.out, "page": self.page}
+        files = core.files(**{name: place for name, place in places.items() if place})
+        notes = core.Items(tuple(note for i in self.indicators for note in i.notes), "warning")
         head = Heading(say("pool.headline.score", n=self.samples), 1)
-        return page(head, Table(columns, rows), files, language=self.language)
+        return page(head, Table(columns, rows), notes, files if files.rows else None, language=self.language)
 
 
 def score(
@@ -92,21 +108,24 @@ def score(
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
     table appears whole, by a rename; ``workers`` never changes a value, and where one indicator needs more
-    than the text all run in this process.  ``watch`` is told the number of samples done.
+    than the text all run in this process.  ``watch`` is told the number of samples done, which rises within a
+    batch where models measure: those done by half of the models count half.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chosen = ready(names, models, samples)
+    heard = _Heard(watch, sum(map(slow_parts, names)))
+    chosen = ready(names, models, samples, told=heard)
     fields = [("id", pa.string()), ("origin", pa.string())]
     schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
     versions = {i.name: str(i.version) for i in chosen}
     seen: dict[str, list[Any]] = {i.name: [] for i in chosen}
     reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}
-    partial = out.with_name(f".{out.name}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
     total = 0
-    with pq.ParquetWriter(partial, schema.with_metadata(versions), compression="zstd") as writer:
+    with (
+        replacing(out) as partial,
+        pq.ParquetWriter(partial, schema.with_metadata(versions), compression="zstd") as writer,
+    ):
         for ids, origins, columns in _measured(samples, chosen, workers):
             rows: dict[str, Any] = {"id": ids, "origin": origins}
             whys: list[list[str]] = [[] for _ in ids]
@@ -120,10 +139,25 @@ def score(
             rows["why"] = ["; ".join(why) for why in whys]
             writer.write_table(pa.table(rows, schema=schema))
             total += len(ids)
-            watch(total)
-    partial.replace(out)
+            heard.reach(total)
+        writer.add_key_value_metadata({NOTES: json.dumps({i.name: i.notes() for i in chosen})})
     summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
     return Scored(str(out), total, summaries)
+
+
+class _Heard:
+    """Adds up what each model has measured of the batch under way."""
+
+    def __init__(self, watch: Callable[[int], None], models: int) -> None:
+        self.watch, self.models, self.done, self.parts = watch, models, 0, 0
+
+    def __call__(self, samples: int) -> None:
+        self.parts += samples
+        self.watch(self.done + self.parts // self.models)
+
+    def reach(self, done: int) -> None:
+        self.done, self.parts = done, 0
+        self.watch(done)
 
 
 def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) -> IndicatorSummary:
@@ -140,6 +174,7 @@ def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) 
         p50=p50,
         p95=p95,
         source=indicator.source,
+        notes=indicator.notes(),
     )
 
 
@@ -165,7 +200,7 @@ def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: i
         yield from (_measure(batch, chosen) for batch in batches)
         return
     names = [indicator.name for indicator in chosen]
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=tie_to_parent, initargs=(os.getpid(),)) as pool:
         waiting: deque[Future[Batch]] = deque()
         for batch in batches:
             waiting.append(pool.submit(_by_name, batch, names))

@@ -8,29 +8,57 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay import model
-from assay.core import AssayError, Sample, digest
+from assay.core import AssayError, OnCommand, Sample, digest
+from assay.data import read
 from assay.indicators._cache import Cache
+from assay.model import Given
 
 Vectors = NDArray[np.float32]
 
 _BATCH = 1024
+_KEPT = 1 << 16
+
+Samples: TypeAlias = Annotated[Sequence[Sample | str | Path], OnCommand(tuple[str, ...])]
+"""Samples, and places of samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Which models and samples serve the indicators.
+    """Models and samples that indicators and selections may need.
 
-    ``base``: `pocket`, a folder or an id, for ppl, ifd, miwv, rds, less; ``second``: another, for loss_gap;
-    ``embedder``: for knn, miwv; ``reward`` (`deberta`, `oasst`) and ``dialog`` (`unieval`): critics, by short
-    name, folder or id; ``target``: samples like those the model
-    is to be good at, for rds and less; ``reference``: samples that knn_reference measures the distance to;
-    ``neighbour``: which one knn takes; ``cache``: folder where values of models are kept (None: nowhere).
+    Parameters
+    ----------
+    base
+        Causal model for ppl, ifd, miwv, rds, less: `pocket`, a folder, or a Hugging Face id.
+    second
+        Another causal model, for loss_gap.
+    embedder
+        `minilm` (English), `lexical` (any script, no model), or a sentence-transformers or Model2Vec model.
+    reward
+        Reward model: `deberta`, `oasst`, or any sequence classification with one output.
+    dialog
+        UniEval (`unieval`, or a T5 of that kind), for naturalness, coherence, understandability.
+    target
+        Samples like those the model is to be good at, for rds, less and the target selection: files, or in
+        Python also samples.
+    reference
+        Samples that knn_reference measures the distance to.
+    neighbour
+        Which neighbour knn takes.
+    max_tokens
+        Samples are cut here for the causal models.
+    template
+        How a prompt is written for the base: `auto` (its own way), `plain`, `belle`, `alpaca`, `chatml`.
+    cache
+        Folder where values of models are kept, so that nothing is computed twice.
+    other_models
+        Apply a rule with other models than it was fitted with; the result says so.
     """
 
     base: str = model.POCKET
@@ -38,11 +66,13 @@ class Models:
     embedder: str = model.MINILM
     reward: str | None = None
     dialog: str | None = None
-    target: tuple[Sample, ...] = ()
-    reference: tuple[Sample, ...] = ()
+    target: Samples = ()
+    reference: Samples = ()
     neighbour: int = 6
     max_tokens: int = 1024
+    template: str = "auto"
     cache: Path | None = None
+    other_models: bool = False
 
 
 CRITICS = {
@@ -57,30 +87,42 @@ DEFAULT = Models()
 
 
 class Losses:
-    """Mean losses of answers under one model; the last batch is kept, as indicators share it."""
+    """Mean losses of answers under one model; the latest are kept, as indicators share them."""
 
-    def __init__(self, name: str, max_tokens: int) -> None:
-        """Load the model."""
+    def __init__(self, name: str, max_tokens: int, template: str = "auto") -> None:
+        """Find the model; its weights are loaded where a loss is asked for."""
         self.folder = model.resolve_base(name)
-        self.revision = digest({"base": model.base_digest(self.folder), "max_tokens": max_tokens})
-        self.max_tokens = max_tokens
-        self.model = model.load_model(self.folder, model.pick_device())
-        self.tokenizer = model.load_tokenizer(self.folder)
-        self._kept: tuple[tuple[str, ...], list[float | None]] = ((), [])
+        self.max_tokens, self.template = max_tokens, template
+        self._kept: dict[tuple[Given, str], float | None] = {}
 
-    def conditioned(self, samples: Sequence[Sample]) -> list[float | None]:
-        """Return nats per token of each answer after its prompt, the end mark among the tokens."""
-        ids = tuple(sample.id for sample in samples)
-        if ids != self._kept[0]:
-            found = model.reference_loss(self.model, self.tokenizer, samples, max_tokens=self.max_tokens)
-            self._kept = (ids, [_mean(loss) for loss in found])
-        return self._kept[1]
+    @cached_property
+    def revision(self) -> str:
+        """Digest of all that a loss depends on beside the text."""
+        facts = {"base": model.base_digest(self.folder), "max_tokens": self.max_tokens}
+        return digest(facts if self.template == "auto" else {**facts, "template": self.template})
 
-    def alone(self, samples: Sequence[Sample]) -> list[float | None]:
-        """Return nats per token of each answer after the start mark only."""
-        texts = [sample.answer or "" for sample in samples]
-        found = model.text_loss(self.model, self.tokenizer, texts, max_tokens=self.max_tokens)
-        return [_mean(loss) for loss in found]
+    @cached_property
+    def model(self) -> Any:
+        """The network."""
+        return model.load_model(self.folder, model.pick_device())
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer, which writes conversations by the template."""
+        return model.load_tokenizer(self.folder, None if self.template == "auto" else self.template)
+
+    def of(self, samples: Sequence[Sample], given: Given = "prompt") -> list[float | None]:
+        """Return nats per token of each last answer after what is ``given``, its end mark not counted."""
+        missing = {s.id: s for s in samples if (given, s.id) not in self._kept}
+        if missing:
+            if len(self._kept) > _KEPT:
+                self._kept.clear()
+                missing = {s.id: s for s in samples}
+            found = model.answer_loss(
+                self.model, self.tokenizer, list(missing.values()), given=given, max_tokens=self.max_tokens
+            )
+            self._kept.update(((given, i), _mean(loss)) for i, loss in zip(missing, found, strict=True))
+        return [self._kept[given, sample.id] for sample in samples]
 
 
 def _mean(loss: model.ItemLoss | None) -> float | None:
@@ -97,7 +139,7 @@ class Tools:
     @cached_property
     def base(self) -> Losses:
         """The base model."""
-        return Losses(self.models.base, self.models.max_tokens)
+        return Losses(self.models.base, self.models.max_tokens, self.models.template)
 
     @cached_property
     def second(self) -> Losses:
@@ -106,7 +148,7 @@ class Tools:
             raise AssayError(
                 "two models are compared, and one is missing", place="--second", expected="a causal model"
             )
-        return Losses(self.models.second, self.models.max_tokens)
+        return Losses(self.models.second, self.models.max_tokens, self.models.template)
 
     @cached_property
     def embedder(self) -> model.Embedder:
@@ -116,43 +158,53 @@ class Tools:
     @cached_property
     def reward(self) -> tuple[model.Grade, str]:
         """The reward model and its digest."""
-        folder = self._critic(self.models.reward, "--reward", "deberta or oasst")
-        return model.rewarder(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
+        folder = self.critic("reward")
+        return model.rewarder(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
     @cached_property
     def dialog(self) -> tuple[Any, str]:
         """UniEval by dimension, and its digest."""
-        folder = self._critic(self.models.dialog, "--dialog", "unieval")
-        return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
+        folder = self.critic("dialog")
+        return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
-    @staticmethod
-    def _critic(name: str | None, place: str, usual: str) -> Path:
+    def critic(self, setting: Literal["reward", "dialog"]) -> Path:
+        """Return the folder of a critic."""
+        name = self.models.reward if setting == "reward" else self.models.dialog
         if name is None:
+            usual = "deberta or oasst" if setting == "reward" else "unieval"
             raise AssayError(
-                "the indicator needs a model", place=place, expected=f"{usual}, or a folder or id"
+                "the indicator needs a model", place=f"--{setting}", expected=f"{usual}, or a folder or id"
             )
-        return model.model_folder(CRITICS.get(name, name), place)
+        return model.critic_folder(CRITICS.get(name, name), f"--{setting}")
+
+    @cached_property
+    def _target(self) -> tuple[Sample, ...]:
+        return _samples(self.models.target)
+
+    @cached_property
+    def _reference(self) -> tuple[Sample, ...]:
+        return _samples(self.models.reference)
 
     def target(self, name: str) -> tuple[Sample, ...]:
         """Return the target samples, or say that ``name`` needs them."""
-        if not self.models.target:
+        if not self._target:
             raise AssayError(
                 "the indicator needs target samples",
                 place=f"indicator {name}",
                 expected="samples like those the model is to be good at",
                 hint="--target FILE (never the set that you report on)",
             )
-        return self.models.target
+        return self._target
 
     def reference(self) -> tuple[Sample, ...]:
         """Return the reference samples, or say that they are needed."""
-        if not self.models.reference:
+        if not self._reference:
             raise AssayError(
                 "the indicator needs reference samples",
                 place="indicator knn_reference",
                 hint="--reference FILE",
             )
-        return self.models.reference
+        return self._reference
 
     def embed(self, texts: Iterable[str]) -> Vectors:
         """Return the unit vectors [n, dim] of a stream of texts; those in the cache are not computed.
@@ -181,6 +233,15 @@ class Tools:
             store.put(fresh)
             known |= fresh
         return np.stack([np.frombuffer(known[key], np.float16) for key in keys])  # type: ignore[arg-type]
+
+
+def _samples(given: Samples) -> tuple[Sample, ...]:
+    """Return samples, those of places read."""
+    found: list[Sample] = []
+    for one in given:
+        rows = [one] if isinstance(one, Sample) else read(one)
+        found += (row for row in rows if isinstance(row, Sample))
+    return tuple(found)
 
 
 def whole(sample: Sample) -> str:

@@ -151,9 +151,9 @@ class Gallery:
 
 
 def clean_blocks(
-    rows: int, kept: int, removed: Mapping[str, int], alarms: Iterable[selection.Alarm]
+    rows: int, kept: int, removed: Mapping[str, int], alarms: Iterable[selection.Alarm], conflicts: int = 0
 ) -> Iterator[core.Block]:
-    """Yield how much was kept, what each rule removed, and the groups that lost much."""
+    """Yield how much was kept, what each rule removed, contradictions, and the groups that lost much."""
     share = kept / rows if rows else None
     yield core.Heading(say("pool.headline.clean", n=rows, kept=kept, share=share), 1)
     counts = tuple((rule, count, count) for rule, count in removed.items() if count)
@@ -165,6 +165,8 @@ def clean_blocks(
         )
         yield core.Heading(say("pool.removed"))
         yield core.Table(columns, counts, note=say("pool.removed.caption"))
+    if conflicts:
+        yield core.Paragraph(say("pool.conflicts", n=conflicts), "warning")
     lost = tuple(_alarm(alarm) for alarm in alarms)
     if lost:
         yield core.Heading(say("pool.alarms"), 3)
@@ -185,7 +187,11 @@ def clean_page(
     receipts = tuple(gallery.blocks())
     if receipts:
         receipts = (core.Heading(say("pool.receipts")), core.Paragraph(say("pool.receipts.lead")), *receipts)
-    return _page("clean", title, (*clean_blocks(rows, len(found.kept), removed, found.alarms), *receipts))
+    return _page(
+        "clean",
+        title,
+        (*clean_blocks(rows, len(found.kept), removed, found.alarms, len(found.conflicts)), *receipts),
+    )
 
 
 def shift_blocks(pool: int, chosen: int, changes: Sequence[PoolChange]) -> Iterator[core.Block]:

@@ -2,24 +2,29 @@
 
 from assay.selection._bm25 import Bm25Index
 from assay.selection._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clean
+from assay.selection._conflicts import POLICIES, Conflict, Policy
 from assay.selection._evaluation import Match, alike, holding, prompt_of
-from assay.selection._near import near_duplicates
+from assay.selection._near import Answers, near_duplicates, text_key
 from assay.selection._novel import NearIndex, NoveltyIndex, novel
 from assay.selection._pick import SCORE_SELECTIONS, SELECTIONS, VECTOR_SELECTIONS, length_classes, pick, shift
 from assay.selection._similar import similar
 
 __all__ = [
+    "POLICIES",
     "RULES",
     "SCORE_SELECTIONS",
     "SELECTIONS",
     "VECTOR_SELECTIONS",
     "Alarm",
+    "Answers",
     "Bm25Index",
     "CleanRules",
     "Cleaned",
+    "Conflict",
     "Match",
     "NearIndex",
     "NoveltyIndex",
+    "Policy",
     "Receipt",
     "alike",
     "clean",
@@ -31,4 +36,5 @@ __all__ = [
     "prompt_of",
     "shift",
     "similar",
+    "text_key",
 ]

@@ -19,6 +19,7 @@ from assay.core import (
     RulePage,
     RuleSlope,
     Say,
+    Shown,
     digest,
     page,
     say,
@@ -26,10 +27,12 @@ from assay.core import (
     trial_table,
 )
 from assay.plan import Store
+from assay.study._claim import claim
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
-from assay.study._run import run_one
+from assay.study._rule_fit import Subsets, fit_subsets, formula
+from assay.study._run import Study, load, report_folder, run_one
 
 Array = NDArray[np.float64]
 
@@ -40,7 +43,7 @@ _LOSSES, _PAGE = "losses.json", "page.json"
 
 
 @dataclass(frozen=True)
-class RuleDesign(core.Shown):
+class RuleDesign(Shown):
     """Subsets that will be trained, and what they can see; ``folder`` holds them."""
 
     folder: str
@@ -75,7 +78,7 @@ class RuleDesign(core.Shown):
 
 
 @dataclass(frozen=True)
-class RuleRuns(core.Shown):
+class RuleRuns(Shown):
     """What was trained: log losses by subset are in ``path``; ``noise`` is their sd between seeds of one."""
 
     path: str
@@ -96,7 +99,7 @@ class RuleRuns(core.Shown):
 
 
 @dataclass(frozen=True)
-class RuleReport(core.Shown):
+class RuleReport(Shown):
     """What was fitted, how it holds, and where the rule is."""
 
     path: str
@@ -109,6 +112,8 @@ class RuleReport(core.Shown):
     slopes: tuple[regression.Slopes, ...]
     """Between sources and within them."""
     linearity: regression.Linearity | None
+    bends: tuple[regression.Bend, ...]
+    """Squares of indicators, tested by subsets at twice the tilt; the rule has those that show."""
     length: regression.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
     warnings: tuple[str, ...]
@@ -126,7 +131,7 @@ class RuleReport(core.Shown):
 
 
 @dataclass(frozen=True)
-class RuleCheck(core.Shown):
+class RuleCheck(Shown):
     """The selection trial of a rule: it ships with "beats random by ..." or without."""
 
     path: str
@@ -155,12 +160,18 @@ def settings(config: StudyConfig) -> RuleConfig:
 
 
 def _folder(config: StudyConfig) -> Path:
-    return Path(config.where.out or f"runs/{config.name}") / "rule"
+    return report_folder(config) / "rule"
 
 
 def _on_its_set(config: StudyConfig) -> StudyConfig:
     """Return the study with models measured on the set that the rule is fitted on."""
     return replace(config, measured=settings(config).evaluation)
+
+
+def _prepare(config: Study, changes: Sequence[str]) -> tuple[StudyConfig, RuleConfig, Path]:
+    """Return the study on the rule's set, the rule's settings and its folder."""
+    loaded = load(config, changes)
+    return _on_its_set(loaded), settings(loaded), _folder(loaded)
 
 
 def _identity(config: StudyConfig) -> str:
@@ -171,12 +182,25 @@ def _identity(config: StudyConfig) -> str:
     return digest([wanted, evaluation.key, pool.key, base, dataclasses.asdict(config.recipe)])
 
 
-def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
-    """Measure the indicators, choose the subsets and write their ids; nothing is trained."""
-    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
-    ladder, store = prepared(config, quiet=quiet)
+def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
+    """Choose the subsets that a quality rule is fitted on, and show what they can see; nothing is trained.
+
+    Example: `assay rule design study.yaml`, where the study file says
+
+        rule: {indicators: [len_out, knn, ifd], evaluation: fit.jsonl, n: 1000, runs: 32}
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    config, wanted, folder = _prepare(config, set)
+    ladder, store = prepared(config)
+    claim(config, ladder.pool, report_folder(config))
     dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
-    values = _values(ladder, store, wanted.indicators, quiet=quiet)
+    values = _values(ladder, store, wanted.indicators)
     sources = [source or "unnamed" for source in dataset.column("source").to_pylist()]
     if wanted.way == "mixtures":
         made = regression.mixtures(
@@ -184,7 +208,7 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
         )
     else:
         types = dataset.column("type").to_pylist()
-        lengths = _lengths(ladder, store, quiet=quiet).tolist()
+        lengths = _lengths(ladder, store).tolist()
         made = regression.tilted(
             values, wanted.indicators, wanted.n,
             strata=[f"{s}/{t}" for s, t in zip(sources, types, strict=True)], lengths=lengths,
@@ -220,19 +244,20 @@ def _write_design(
     spread = usable.std(axis=0)
     facts = {
         "names": made.names, "n": wanted.n, "way": wanted.way, "levels": made.levels.tolist(),
-        "means": made.means.tolist(), "sources": kinds,
+        "means": made.means.tolist(), "squares": made.squares.tolist(), "sources": kinds,
         "shares": [(np.bincount(places[r], minlength=len(kinds)) / len(r)).tolist() for r in made.rows],
+        "low": usable.min(axis=0).tolist(), "high": usable.max(axis=0).tolist(),
         "centre": usable.mean(axis=0).tolist(), "spread": np.where(spread > 0, spread, 1).tolist(),
     }  # fmt: skip
     data.write_json(folder / "design.json", facts)
 
 
-def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool) -> Array:
+def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
     """Return the indicators [samples, k] of the pool, through the steps that arms use."""
     import polars
 
     steps = [ladder.scores(name) for name in names]
-    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators", quiet=quiet)
+    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators")
     columns = []
     for name, step in zip(names, steps, strict=True):
         frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
@@ -241,22 +266,34 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool
     return found
 
 
-def _lengths(ladder: Ladder, store: Store, *, quiet: bool) -> Array:
+def _lengths(ladder: Ladder, store: Store) -> Array:
     step = ladder.tokens()
-    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens", quiet=quiet)
+    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens")
     return model.TokenTable(store.path(step.key)).lengths.astype(float)
 
 
-def trained(config: StudyConfig, *, quiet: bool = False) -> RuleRuns:
-    """Train every subset of the design: with one seed, the first subset with three, for the noise."""
-    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
+def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
+    """Train the subsets that a rule is fitted on; what is in the store is not trained again.
+
+    The first subset is trained with three seeds, for the noise.
+
+    Example: `assay rule run study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
-    design(config, quiet=quiet)
+    design(config)
     rows = sorted(folder.glob("row*.ids"))
     arms = {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
-    found = losses(config, arms, 1, f"{config.name}-rule", quiet=quiet)
+    found = losses(config, arms, 1, f"{config.name}-rule")
     first = {rows[0].stem: arms[rows[0].stem]}
-    found |= losses(config, first, _SEED_RUNS, f"{config.name}-rule-seeds", quiet=quiet)
+    found |= losses(config, first, _SEED_RUNS, f"{config.name}-rule-seeds")
     by_row: dict[str, list[float]] = {}
     for arm, size, seed in sorted(found):
         by_row.setdefault(arm, []).append(math.log(found[arm, size, seed].loss))
@@ -285,57 +322,60 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
     return found
 
 
-def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
-    """Fit the rule on the trained subsets and write it: `rule.json` beside the design; nothing is trained."""
-    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
+def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
+    """Fit the rule on the trained subsets: coefficients, how they hold, and what speaks against the rule.
+
+    Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
     facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
-    names = tuple(facts["names"])
-    means, shares = np.array(facts["means"]), np.array(facts["shares"])
-    order = [_ROW.format(number) for number in range(len(means))]
-    every = np.array([np.mean(by_row[row]) for row in order])
-    doubled = np.abs(np.array(facts["levels"])).max(axis=1) > 1
-    ends = means[doubled], every[doubled]
-    means, target, shares = means[~doubled], every[~doubled], shares[~doubled]
-    ridge = regression.ridge(means, target, names)
-    straight = regression.linearity(ridge, *ends) if doubled.any() else None
-    slopes = regression.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
-    length = _length_alone(config, means, names, target, quiet=quiet)
+    order = [_ROW.format(number) for number in range(len(facts["means"]))]
+    subsets = Subsets.of(facts, np.array([np.mean(by_row[row]) for row in order]))
+    fits, names = fit_subsets(subsets), subsets.names
+    target = subsets.losses[fits.rows]
+    length = _length_alone(config, subsets.means[fits.rows], names, target)
     noise = _noise(by_row[order[0]])
-    warnings = _warnings(ridge, slopes, length, noise, target)
-    if straight is not None and straight.ratio > _BENT:
+    warnings = _warnings(fits.ridge, fits.slopes, length, noise, target)
+    straight = fits.linearity
+    if straight is not None and straight.ratio > _BENT and not fits.shown:
         warnings.append(say("rule.warning.bent", ratio=straight.ratio))
-    spread, centre = np.array(facts["spread"]), np.array(facts["centre"])
-    weights = np.array(ridge.coefficients) / spread
+    used = indicators.used_by(names, prepared(config)[0].models())
     text = {
         "name": wanted.name or config.name,
         "predicts": "log loss",
         "direction": -1,
-        "intercept": ridge.intercept - float(weights @ centre),
-        "coefficients": dict(zip(names, weights.tolist(), strict=True)),
+        **formula(subsets, fits),
         "source": f"ridge on {len(target)} subsets of {wanted.n:,} ({facts['way']}), base {config.base}",
-        "models": {"embedder": Path(config.models.embedder).name},
-        "fit": dataclasses.asdict(ridge),
+        "models": {setting: dataclasses.asdict(one) for setting, one in used.items()},
+        "fit": dataclasses.asdict(fits.ridge),
         "linearity": None if straight is None else dataclasses.asdict(straight),
+        "bends": [dataclasses.asdict(bend) for bend in fits.bends],
         "losses": by_row,
         "warnings": [view.said(warning) for warning in warnings],
         "check": None,
     }
     path = folder / "rule.json"
     data.write_json(path, text)
-    published = regression.least_squares(means, target, names)
-    predicted = ridge.intercept + np.concatenate([means, ends[0]]) @ np.array(ridge.coefficients)
+    predicted = fits.ridge.intercept + fits.terms @ np.array(fits.ridge.coefficients)
     fitted = RulePage(
-        wanted.name or config.name, config.base, wanted.n, _rule_slopes(ridge, published, slopes),
-        ridge.rank, ridge.error, noise, published.r2, length.r2, tuple(predicted.tolist()),
-        tuple(np.concatenate([target, ends[1]]).tolist()),
-        tuple([False] * len(target) + [True] * len(ends[1])), tuple(warnings),
+        wanted.name or config.name, config.base, wanted.n,
+        _rule_slopes(fits.ridge, fits.published, fits.slopes), fits.ridge.rank, fits.ridge.error, noise,
+        fits.published.r2, length.r2, tuple(predicted.tolist()), tuple(subsets.losses.tolist()),
+        tuple(subsets.doubled.tolist()), tuple(warnings),
     )  # fmt: skip
     data.write_json(folder / _PAGE, to_json(fitted))
     shown = view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     return RuleReport(
-        str(path), len(target), noise, ridge, published, regression.stepwise(means, target, names),
-        tuple(slopes), straight, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
+        str(path), len(target), noise, fits.ridge, fits.published, fits.stepwise, fits.slopes, straight,
+        fits.bends, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
         fitted, config.language,
     )  # fmt: skip
 
@@ -349,22 +389,28 @@ def _rule_slopes(
         ridge.names, ridge.coefficients, ridge.low, ridge.high, ridge.signs, published.coefficients,
         published.p, published.inflation, strict=True,
     )  # fmt: skip
-    return tuple(RuleSlope(*row, *apart.get(row[0], (None, None))) for row in rows)
+    ends = ((low, high) if math.isfinite(high - low) else (None, None)
+            for low, high in zip(published.low, published.high, strict=True))  # fmt: skip
+    return tuple(
+        RuleSlope(*row, *apart.get(row[0], (None, None)), *bounds)
+        for row, bounds in zip(rows, ends, strict=True)
+    )
 
 
 def _length_alone(
-    config: StudyConfig, means: Array, names: tuple[str, ...], target: Array, *, quiet: bool
+    config: StudyConfig, means: Array, names: tuple[str, ...], target: Array
 ) -> regression.LinearFit:
-    if "len_out" in names:
-        column = means[:, names.index("len_out")]
+    own = next((name for name in ("len_out", "tokens_out") if name in names), None)
+    if own is not None:
+        column = means[:, names.index(own)]
     else:
-        ladder, store = prepared(config, quiet=quiet)
-        values = _values(ladder, store, ("len_out",), quiet=quiet)[:, 0]
+        ladder, store = prepared(config)
+        values = _values(ladder, store, ("len_out",))[:, 0]
         dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
         known = dict(zip(dataset.column("id").to_pylist(), values.tolist(), strict=True))
         rows = sorted(_folder(config).glob("row*.ids"))[: len(target)]
         column = np.array([np.mean([known[i] for i in p.read_text("utf-8").split()]) for p in rows])
-    return regression.least_squares(column[:, None], target, ("len_out",))
+    return regression.least_squares(column[:, None], target, (own or "len_out",))
 
 
 def _warnings(
@@ -391,16 +437,26 @@ def _warnings(
     return found
 
 
-def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
-    """Try the rule: top, top of each length, and bottom against random, at equal size, on a set of its own.
+def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
+    """Try the rule against random on the study's own set, which served neither to fit nor to search.
 
-    The set is the study's own, which served neither to fit nor to search; at least three seeds.  The verdict
-    is written into the rule.
+    Top, top of each length, and bottom, at equal size with at least three seeds; the verdict goes into the
+    rule.
+
+    Example: `assay rule check study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
     """
+    config = load(config, set)
     wanted, folder = settings(config), _folder(config)
     path = folder / "rule.json"
     if not path.exists():
-        fit(config, quiet=quiet)
+        fit(config)
     where = str(path.resolve())
     arms = {
         "top": ArmConfig("top", by=where),
@@ -416,14 +472,19 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
         baselines=False,
         where=replace(config.where, out=str(folder / "check")),
     )
-    result = run_one(trial, quiet=quiet)
+    result = run_one(trial)
     kinds = {c.type for c in result.comparisons}
     own = "overall" if "overall" in kinds else next(iter(kinds), "")
     rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
     text = json.loads(path.read_text(encoding="utf-8"))
-    text["check"] = {"verdict": view.said(verdict), "comparisons": [dataclasses.asdict(c) for c in rows]}
+    compared = [dataclasses.asdict(c) for c in rows]
+    text["check"] = {
+        "kind": verdict.key.removeprefix("rule."),
+        "verdict": view.said(verdict),
+        "comparisons": compared,
+    }
     data.write_json(path, text)
     fitted = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
     fitted = replace(fitted, verdict=verdict, trial=rows)

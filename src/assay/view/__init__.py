@@ -4,7 +4,6 @@ Values describe themselves in the blocks of :mod:`assay.core`; those of a study 
 is computed beyond layout, and heavy libraries are imported where they are used.
 """
 
-from assay.core import Shown
 from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._cards import data_card, model_card, stated_license
 from assay.view._export import export_page, export_summary
@@ -23,14 +22,12 @@ from assay.view._html import page_html, write_page
 from assay.view._markdown import page_markdown
 from assay.view._plots import write_plot
 from assay.view._report import render_html
-from assay.view._says import headline, said
+from assay.view._says import count_notes, headline, said
 from assay.view._spark import sparkline
 from assay.view._study import report, summary
 from assay.view._terminal import print_page
 from assay.view._values import LANGUAGE, described, print_value, value_html, value_json, value_markdown
 from assay.view._words import CATALOGUES, LANGUAGES, Words, words
-
-Shown.in_notebook = value_html
 
 __all__ = [
     "CATALOGUES",
@@ -40,6 +37,7 @@ __all__ = [
     "LANGUAGE",
     "LANGUAGES",
     "Words",
+    "count_notes",
     "data_card",
     "described",
     "export_page",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,20 @@ from numpy.typing import NDArray
 
 from assay import data, indicators, model, selection
 from assay.core import AssayError, Sample
-from assay.plan import StepContext
+from assay.plan import Step, StepContext
 from assay.study.steps._score import models_of
+
+
+def order_step(
+    pool: Step,
+    label: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Step] = {},
+    where: Mapping[str, Any] = {},
+) -> Step:
+    """Return the step that orders a pool; ``settings`` are the ``seed``, the ``rule`` and what it needs."""
+    call, inputs = f"{__name__}:order_pool", {"pool": pool, **inputs}
+    return Step("order", 2, call, settings, inputs, where=where, label=label)
 
 
 def order_pool(context: StepContext) -> None:

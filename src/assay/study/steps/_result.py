@@ -18,7 +18,6 @@ from assay.core import (
     AnswerSheet,
     ArmRow,
     Cost,
-    DataSummary,
     JudgeSummary,
     Point,
     RungAnswer,
@@ -27,7 +26,9 @@ from assay.core import (
     StudyResult,
 )
 from assay.plan import StepContext
-from assay.study.steps._read import SUMMARY
+from assay.study.steps._measure import item_counts
+from assay.study.steps._read import summary_of
+from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
 _RATIOS = (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2)))
@@ -50,7 +51,7 @@ def assemble(context: StepContext) -> StudyResult:
     )
     question = config["question"]
     rows = tuple(run.row(config["recipe"]) for run in runs if run.arm != BASE_ARM)
-    pool = _summary(context.inputs["pool"])
+    pool = summary_of(context.inputs["pool"])
     reading = curves.read_curves(
         points,
         satisfied_at=question["satisfied_at"],
@@ -68,7 +69,7 @@ def assemble(context: StepContext) -> StudyResult:
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
         question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
         pool=pool,
-        evaluation=_summary(context.inputs["evaluation"]),
+        evaluation=summary_of(context.inputs["evaluation"]),
         arms=_arms(context),
         points=points,
         curves=reading.curves,
@@ -83,7 +84,13 @@ def assemble(context: StepContext) -> StudyResult:
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(*config["notes"], *(note for run in runs for note in run.notes)),
+        counts=_counts(context, runs[0]),
     )
+
+
+def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
+    """Return what length took away of the pool, and of the items (the same for all models of a tokenizer)."""
+    return sample_counts(context.inputs["tokens"]) | base.counts
 
 
 class MeasuredRun:
@@ -98,6 +105,7 @@ class MeasuredRun:
         found = {n.removeprefix(prefix): p for n, p in context.inputs.items() if n.startswith(prefix)}
         self.items = polars.read_parquet(found["answer"] / "items.parquet")
         self.answer_seconds = _seconds(found["answer"])
+        self.counts = item_counts(found["answer"])
         self.judgements = (
             polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
         )
@@ -256,10 +264,6 @@ def _seconds(folder: Path) -> float:
 
 def _flat(value: Any) -> str | int | float | bool | None:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-def _summary(folder: Path) -> DataSummary:
-    return view.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
 def _arms(context: StepContext) -> tuple[ArmRow, ...]:
