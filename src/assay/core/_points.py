@@ -412,6 +412,8 @@ class Reading(Shown):
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
     held_out: tuple[HeldOut, ...]
+    notes: tuple[str, ...] = ()
+    """What was decided in reading the table: percent, directions of metrics."""
 
     def __repr__(self) -> str:
         return f"<Reading: {len(self.curves)} curves>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 import re
@@ -36,6 +37,16 @@ class PointTable:
 
 
 @dataclass(frozen=True, slots=True)
+class _Given:
+    """A table as text: where it stands, the number of its first row, its columns and its rows."""
+
+    place: str
+    first: int
+    header: list[str]
+    rows: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Cell:
     """One measured value with all that its row says."""
 
@@ -47,8 +58,13 @@ class _Cell:
     row: Mapping[str, str]
 
 
-def read_points(table: Path, *, metric: str | None = None, lower_is_better: bool | None = None) -> PointTable:
-    """Read the points of a .csv, .tsv or .parquet file.
+def read_points(
+    table: Path | Iterable[Mapping[str, Any]],
+    *,
+    metric: str | None = None,
+    lower_is_better: bool | None = None,
+) -> PointTable:
+    """Read the points of a .csv, .tsv or .parquet file, or of rows.
 
     Long tables have a size (``n_train``, ``n``, ``size``, ``samples`` ..., or ``steps`` and ``batch_size``)
     and a column for each metric (``score``, ``loss``, ``accuracy``, ``f1``, ``exact_match`` ...) or
@@ -60,10 +76,10 @@ def read_points(table: Path, *, metric: str | None = None, lower_is_better: bool
     a note says so.  Empty cells are missing points.  Raises :class:`AssayError` with the place for what is no
     number, a metric of unknown direction, percent mixed with shares, and rows that were pasted twice.
     """
-    header, rows = _rows(table)
-    cells = list(_cells(table, header, rows, metric))
+    given = _given(table)
+    cells, header = list(_cells(given, metric)), given.header
     if not cells:
-        raise AssayError("the table holds no values", place=str(table))
+        raise AssayError("the table holds no values", place=given.place)
     cells, notes = _unpercented(cells)
     names = sorted({cell.metric for cell in cells})
     ours = {name: _ours(name, lower_is_better) for name in names}
@@ -82,42 +98,70 @@ def _renamed(name: str, ours: str) -> str:
     return f"{name} is read as a {ours}: {'higher' if ours == 'score' else 'lower'} is better"
 
 
-def _rows(table: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the header in small letters and the rows, all cells as text; separators are found out."""
-    import polars
-
+def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
+    """Return the cells of a file or of rows as text, names in small letters; separators are found out."""
+    if not isinstance(table, Path):
+        rows = [{str(name): _text(value) for name, value in row.items()} for row in table]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return _named("points", 1, names, ([row.get(name, "") for name in names] for row in rows))
     if not table.exists() or table.suffix not in (".csv", ".tsv", ".parquet"):
         raise AssayError(
             "no such table", value=str(table), expected="an existing .csv, .tsv or .parquet file"
         )
-    semicolons = False
     if table.suffix == ".parquet":
+        import polars  # slow to import
+
         frame = polars.read_parquet(table)
-    else:
-        text = table.read_text(encoding="utf-8-sig")
-        first = text.split("\n", 1)[0]
-        semicolons = first.count(";") > first.count(",")
-        separator = "\t" if table.suffix == ".tsv" or "\t" in first else (";" if semicolons else ",")
-        frame = polars.read_csv(io.StringIO(text), separator=separator, infer_schema=False)
-    header = [column.strip().lower() for column in frame.columns]
+        texts = ([_text(value) for value in row] for row in frame.iter_rows())
+        return _named(str(table), 2, frame.columns, texts)
+    return _named(str(table), 2, *_separated(table))
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _separated(table: Path) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the header and the rows of a file of text, each as long as the header."""
+    text = table.read_text(encoding="utf-8-sig")
+    first = text.split("\n", 1)[0]
+    semicolons = first.count(";") > first.count(",")
+    separator = "\t" if table.suffix == ".tsv" or "\t" in first else (";" if semicolons else ",")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+
+    def rows() -> Iterator[list[str]]:
+        for cells in lines:
+            if len(cells) > len(header):
+                raise AssayError(
+                    "more cells than columns", place=f"{table}:{lines.line_num}", value=cells[len(header) :]
+                )
+            if cells:
+                # With semicolons between cells a comma is a decimal point.
+                found = [_point_comma(cell.strip()) if semicolons else cell for cell in cells]
+                yield [*found, *[""] * (len(header) - len(cells))]
+
+    try:
+        header = next(lines, [])
+        return header, iter(list(rows()))
+    except csv.Error as error:
+        raise AssayError(f"the table cannot be read ({error})", place=f"{table}:{lines.line_num}") from None
+
+
+def _named(place: str, first: int, names: Sequence[str], rows: Iterable[Sequence[str]]) -> _Given:
+    header = [name.strip().lower() for name in names]
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise AssayError("two columns have one name", place=str(table), value=", ".join(twice))
-    rows = []
-    for values in frame.iter_rows():
-        texts = ["" if v is None else str(v).strip() for v in values]
-        # With semicolons between cells a comma is a decimal point.
-        rows.append(dict(zip(header, (_point_comma(t) if semicolons else t for t in texts), strict=True)))
-    return header, rows
+        raise AssayError("two columns have one name", place=place, value=", ".join(twice))
+    made = [dict(zip(header, (text.strip() for text in row), strict=True)) for row in rows]
+    return _Given(place, first, header, made)
 
 
 def _point_comma(text: str) -> str:
     return re.sub(r"^(-?\d+),(\d+)(\s*%?)$", r"\1.\2\3", text)
 
 
-def _cells(
-    table: Path, header: Sequence[str], rows: Sequence[Mapping[str, str]], metric: str | None
-) -> Iterator[_Cell]:
+def _cells(given: _Given, metric: str | None) -> Iterator[_Cell]:
+    header = given.header
     wide = {column: n for column in header if (n := _size_of(column)) is not None}
     metrics = [c for c in header if c in DIRECTIONS]
     long = {"metric", "value"} <= set(header)
@@ -125,11 +169,11 @@ def _cells(
         any(c in header for c in _STEPS) and any(c in header for c in _BATCHES)
     )
     if not sized and len(wide) > 1:
-        yield from _wide(table, rows, wide, metric)
+        yield from _wide(given, wide, metric)
     elif sized and (metrics or long or (metric is not None and metric in header)):
         names = [metric] if metric is not None and metric in header else metrics
-        for line, row in enumerate(rows, start=2):
-            place = f"{table}:{line}"
+        for line, row in enumerate(given.rows, start=given.first):
+            place = f"{given.place}:{line}"
             pairs = [(row["metric"].lower(), row["value"])] if long else [(m, row[m]) for m in names]
             for name, text in pairs:
                 if text:
@@ -138,7 +182,7 @@ def _cells(
     else:
         raise AssayError(
             "columns are missing",
-            place=str(table),
+            place=given.place,
             value=", ".join(header),
             expected=(
                 "n_train (or steps and batch_size) and score, loss, accuracy ... (or metric and value), "
@@ -147,21 +191,20 @@ def _cells(
         )
 
 
-def _wide(
-    table: Path, rows: Sequence[Mapping[str, str]], sizes: Mapping[str, int], metric: str | None
-) -> Iterator[_Cell]:
-    for line, row in enumerate(rows, start=2):
+def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterator[_Cell]:
+    for line, row in enumerate(given.rows, start=given.first):
+        place = f"{given.place}:{line}"
         name = (row.get("metric") or metric or "").lower()
         if not name:
             raise AssayError(
                 "it is not known what was measured",
-                place=f"{table}:{line}",
+                place=place,
                 expected="a column metric (accuracy, loss ...), or the metric's name with the command",
             )
         for column, n in sizes.items():
             if row[column]:
-                value, percent = _number(row[column], f"{table}:{line}, {column}")
-                yield _Cell(f"{table}:{line}", n, name, value, percent, row)
+                value, percent = _number(row[column], f"{place}, {column}")
+                yield _Cell(place, n, name, value, percent, row)
 
 
 def _size_of(column: str) -> int | None:
