@@ -40,6 +40,7 @@ def test_ranks_of_the_truth_are_uniform(rungs: int, seeds: int) -> None:
     assert 0.87 <= np.mean([0.05 <= r <= 0.95 for r in ranks]) <= 0.93
 
 
+@pytest.mark.long
 def test_intervals_hold_truths_outside_the_families() -> None:
     """A broken power law and a Gompertz curve at twice the largest rung; the benchmark has all."""
     held = []

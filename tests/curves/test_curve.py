@@ -317,6 +317,7 @@ def _covered(truth: Truth, rungs: int, seeds: int, draws: int) -> float:
 
 
 @pytest.mark.parametrize(("rungs", "seeds"), [(4, 1), (4, 3), (8, 1), (8, 3)])
+@pytest.mark.long
 def test_the_interval_at_twice_the_largest_rung_covers(rungs: int, seeds: int) -> None:
     """A small form of benchmarks/curve_coverage.py: over three truths no design falls far below 0.9."""
     truths: list[Truth] = [

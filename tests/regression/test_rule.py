@@ -150,6 +150,7 @@ def test_leave_one_out_is_what_it_says() -> None:
     )
 
 
+@pytest.mark.long
 def test_a_rule_of_noise_does_not_rank_upside_down() -> None:
     rng = np.random.default_rng(8)
     ranks = [ridge(rng.normal(size=(24, 3)), rng.normal(size=24), ("a", "b", "c")).rank for _ in range(60)]
