@@ -19,7 +19,7 @@ try:
         print("now", flush=True)
         time.sleep(60)
 except KeyboardInterrupt as stop:
-    print(stop_message(stop))
+    print(stop_message(stop, "nothing finished is lost"))
     sys.exit(stop_status(stop))
 """
 
