@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from assay.study._chat import Shelf
 
 from assay.study import study_folders
-from assay.study._chat import Shelf
 
 GOOD = {
     "store": "store", "evaluation": "e" * 64, "pool_samples": 3,
