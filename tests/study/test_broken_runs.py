@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from assay.study._chat import Shelf
 
+from assay.jobs._chat import Shelf
 from assay.study import study_folders
 
 GOOD = {
