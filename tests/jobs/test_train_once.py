@@ -181,6 +181,7 @@ def killed_once_saved(folder: Path, epochs: int) -> bool:
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.long
 def test_killed_after_a_state_was_saved_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     """States are saved every 20 seconds, so the run grows until there is one before its end."""
     write(tmp_path / "pool.jsonl", rows(64))

@@ -11,6 +11,7 @@ from assay.data._languages import language_of, normalise, words
 from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
 from assay.data._output import Output, output
+from assay.data._points import PointTable, read_points
 from assay.data._read import (
     Detection,
     Map,
@@ -45,6 +46,7 @@ __all__ = [
     "Map",
     "Output",
     "Places",
+    "PointTable",
     "Reading",
     "Rejected",
     "Schema",
@@ -61,6 +63,7 @@ __all__ = [
     "parse_map",
     "placeholder",
     "read",
+    "read_points",
     "read_rows",
     "read_texts",
     "replacing",
