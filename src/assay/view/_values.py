@@ -154,6 +154,7 @@ def _shown(value: object) -> str:
 
 def _reading(reading: Reading) -> Iterator[core.Block]:
     """Yield the curves of a table and every finding that has rows, metric by metric."""
+    yield core.Items(reading.notes, "quiet")
     yield from _curves(reading.curves)
     metrics = dict.fromkeys(c.metric for c in reading.curves)
     for metric in metrics:
@@ -168,6 +169,7 @@ def _reading(reading: Reading) -> Iterator[core.Block]:
         ),
         "warning",
     )
+    yield core.Items(tuple(_warned(reading.curves)), "warning")
     if reading.comparisons:
         yield core.Heading(say("arms.heading"), 3)
         yield core.Table(
@@ -184,6 +186,17 @@ def _reading(reading: Reading) -> Iterator[core.Block]:
                 )
                 for c in reading.comparisons
             ),
+        )
+
+
+def _warned(curves: Sequence[CurveResult]) -> Iterator[Text]:
+    """Yield what a reader must know first of each curve, and the runs that look failed."""
+    for curve in curves:
+        of = {"type": curve.type, "arm": curve.arm, "metric": curve.metric}
+        yield from (say("curves.note.of", note=note, **of) for note in curve.notes)
+        yield from (
+            say("curves.failed.of", n=run.n_train, seed=run.seed, value=run.value, p=run.p, **of)
+            for run in curve.failed
         )
 
 
