@@ -21,7 +21,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "pool.removed": ("What was removed", "移除了什么"),
     "pool.removed.caption": ("Each removed row is counted once, under the first rule that removed it", "每一行只计一次，归于最先移除它的规则"),
     "pool.rule": ("Rule", "规则"),
-    "pool.conflicts": ("{n:,} prompts have contradictory answers.", "{n:,} 条提示词的回答互相矛盾。"),
+    "pool.conflicts": ("Prompts with contradictory answers: {n:,}.", "回答互相矛盾的提示词：{n:,} 条。"),
     "pool.alarms": ("Groups that lost many samples", "损失较多的组"),
     "pool.alarm": ("{kind} {name:@type} lost {lost:,} of {samples:,} ({share:percent}), most of them to “{rule:@pool.rule}”", "{kind}“{name:@type}”失去 {samples:,} 条中的 {lost:,} 条（{share:percent}），多因“{rule:@pool.rule}”"),
     "pool.kind.source": ("source", "来源"),

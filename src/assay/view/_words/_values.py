@@ -90,7 +90,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "dataset.of": ("{name}: {n:,} samples", "{name}：{n:,} 条样本"),
     "dataset.prompt": ("prompt", "提示词"),
     "dataset.answer": ("answer", "回答"),
-    "dataset.rejected": ("{n:,} rows rejected", "拒绝 {n:,} 行"),
+    "dataset.rejected": ("Rows rejected: {n:,}", "拒绝 {n:,} 行"),
     "trained.duplicates": ("{n:,} exact duplicates were left out", "完全重复 {n:,} 条，未参与训练"),
     "trained.cut": ("{n:,} samples were cut at {limit}", "{n:,} 条样本在 {limit} 处被截断"),
     "trained.unlearnable": ("{n:,} samples have no token left to train on", "{n:,} 条样本没有可训练的词元"),
