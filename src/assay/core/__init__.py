@@ -14,6 +14,8 @@ from assay.core._canonical import Json, canonical_json, digest, file_digest, to_
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
+from assay.core._metrics import METRICS, ItemMetric, Metric, higher_is_better, metric_value
+from assay.core._plugins import Plugin, Plugins
 from assay.core._points import (
     BASE_ARM,
     OVERALL,
@@ -33,7 +35,6 @@ from assay.core._points import (
     Gain,
     HeldOut,
     JudgeSummary,
-    Metric,
     NextRuns,
     Point,
     Reading,
@@ -45,7 +46,6 @@ from assay.core._points import (
     Verdict,
     VerdictWord,
     Worth,
-    higher_is_better,
 )
 from assay.core._pool_page import (
     PoolChange,
@@ -58,9 +58,11 @@ from assay.core._pool_page import (
 )
 from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
+from assay.core._undefined import Undefined
 
 __all__ = [
     "BASE_ARM",
+    "METRICS",
     "OVERALL",
     "ROLES",
     "TASK_TYPES",
@@ -88,12 +90,15 @@ __all__ = [
     "ExportedFile",
     "Gain",
     "HeldOut",
+    "ItemMetric",
     "Json",
     "JudgeSummary",
     "Message",
     "Metric",
     "NextRuns",
     "NextUpgrade",
+    "Plugin",
+    "Plugins",
     "Point",
     "PoolChange",
     "PoolColumn",
@@ -114,6 +119,7 @@ __all__ = [
     "SelectionRule",
     "SourceRow",
     "StudyResult",
+    "Undefined",
     "Upgrade",
     "UpgradeCost",
     "UpgradeWord",
@@ -124,6 +130,7 @@ __all__ = [
     "digest",
     "file_digest",
     "higher_is_better",
+    "metric_value",
     "task_type",
     "to_json",
 ]

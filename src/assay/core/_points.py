@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from assay.core._export_page import ExportPage
+from assay.core._metrics import Metric
 
-Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
 Refusal: TypeAlias = Literal["few_rungs"]
 Exclusion: TypeAlias = Literal["not_finite", "no_training"]
 VerdictWord: TypeAlias = Literal["rising", "plateau", "falling", "undecided"]
@@ -18,11 +18,6 @@ OVERALL = "overall"
 
 BASE_ARM = "base"
 """The arm of the model before any fine-tuning: rung 0 of every ladder."""
-
-
-def higher_is_better(metric: str) -> bool:
-    """Say in which direction a metric improves: scores rise, losses fall."""
-    return metric == "score"
 
 
 @dataclass(frozen=True, slots=True)

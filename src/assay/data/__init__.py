@@ -4,7 +4,8 @@ from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
-from assay.data._read import Detection, Reading, Rejected, find_files, read
+from assay.data._plugins import READERS, Reader, Row
+from assay.data._read import Detection, Reading, Rejected, find_files, read, reader_identity
 from assay.data._rows import MAX_CHARACTERS
 from assay.data._texts import read_texts
 from assay.data._whole import replacing, replacing_text, write_json, write_lines
@@ -13,6 +14,7 @@ from assay.data._write import FORMATS, Conversion, Format, convert, write, write
 __all__ = [
     "FORMATS",
     "MAX_CHARACTERS",
+    "READERS",
     "Conversion",
     "Dataset",
     "Detection",
@@ -20,8 +22,10 @@ __all__ = [
     "HashedTexts",
     "Inspection",
     "LengthCounts",
+    "Reader",
     "Reading",
     "Rejected",
+    "Row",
     "convert",
     "find_files",
     "hashed",
@@ -31,6 +35,7 @@ __all__ = [
     "normalise",
     "read",
     "read_texts",
+    "reader_identity",
     "replacing",
     "replacing_text",
     "shingle_sets",

@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Sample, Undefined
 from assay.data._files import Broken, FileKind, RawRow, raw_rows, sniff
+from assay.data._plugins import READERS, Reader, placed, plugin_rows, reader_for, suffixes
 from assay.data._rows import SCHEMAS, Reject, Schema, schema_of, to_sample
 
 _PEEK = 50
@@ -64,12 +65,30 @@ class Reading:
     @cached_property
     def _schemas(self) -> list[Schema | None]:
         if self._format is not None:
-            return [next(s for s in SCHEMAS if s.name == self._format)] * len(self.files)
+            return [next((s for s in SCHEMAS if s.name == self._format), None)] * len(self.files)
         return [_main_schema(raw_rows(p, k)) for p, k in zip(self.files, self._kinds, strict=True)]
+
+    @cached_property
+    def _readers(self) -> list[tuple[Reader | None, str]]:
+        """Return the plug-in that reads each file, where its rows show no schema of ours or it is named."""
+        if self._format is not None:
+            return [(READERS.get(self._format), "the format was given")] * len(self.files)
+        found = zip(self.files, self._schemas, strict=True)
+        return [reader_for(path) if schema is None else (None, "") for path, schema in found]
+
+    @property
+    def plugins(self) -> str:
+        """What identifies the plug-ins that read the files; "" where none does."""
+        names = sorted({reader.name for reader, _ in self._readers if reader is not None})
+        return "; ".join(map(READERS.identity, names))
 
     @cached_property
     def detection(self) -> Detection:
         """Say what was found in the first file that shows a schema."""
+        for reader, said in self._readers:
+            if reader is not None:
+                why = f"read by {READERS.entry(reader.name).place}" + (f"; {said}" if said else "")
+                return Detection(reader.name, why, "plug-in", "none", "", len(self.files))
         index = next((i for i, s in enumerate(self._schemas) if s is not None), 0)
         schema, kind = self._schemas[index], self._kinds[index]
         return Detection(
@@ -85,11 +104,13 @@ class Reading:
         """Read all files in order."""
         total = sum(path.stat().st_size for path in self.files)
         before = 0
-        for path, kind, schema in zip(self.files, self._kinds, self._schemas, strict=True):
+        kinds = zip(self.files, self._kinds, self._schemas, self._readers, strict=True)
+        for path, kind, schema, (reader, _) in kinds:
             done = before
             watch = (lambda n, done=done: self._watch(done + n, total)) if self._watch else None  # type: ignore[misc]
             source = self.source or _source_name(path)
-            for line, row in raw_rows(path, kind, watch):
+            rows = raw_rows(path, kind, watch) if reader is None else plugin_rows(reader, path)
+            for line, row in rows:
                 yield _convert(row, schema, source, path.name, line)
             before += path.stat().st_size
 
@@ -97,6 +118,10 @@ class Reading:
 def _convert(row: Any, schema: Schema | None, source: str, name: str, line: int) -> Sample | Rejected:
     if isinstance(row, Broken):
         return Rejected(name, line, row.reason, row.excerpt)
+    if isinstance(row, Undefined):
+        return Rejected(name, line, row.reason, "")
+    if isinstance(row, Sample):
+        return placed(row, source, f"{name}:{line}")
     try:
         return to_sample(row, schema, source, f"{name}:{line}")
     except Reject as reason:
@@ -125,6 +150,13 @@ def _why(schema: Schema | None, kind: FileKind, *, forced: bool) -> str:
     return f"{stored}{text}; {'the format was given' if forced else schema.says}"
 
 
+def reader_identity(place: str) -> str:
+    """Return what identifies the plug-ins that read a place; "" where none does."""
+    if not READERS or place.startswith("hf:"):
+        return ""
+    return Reading(place, find_files(place), None, None, None).plugins
+
+
 def _source_name(path: Path) -> str:
     name = path.name
     while Path(name).suffix.lower() in _DATA_SUFFIXES:
@@ -141,10 +173,10 @@ def read(
     name by default); ``watch`` is told (bytes read, bytes in all).  Raises :class:`AssayError` where there is
     nothing to read; broken content never raises.
     """
-    known = sorted({schema.name for schema in SCHEMAS})
+    text = str(place)
+    known = sorted({schema.name for schema in SCHEMAS} | (set() if text.startswith("hf:") else set(READERS)))
     if format is not None and format not in known:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(known))
-    text = str(place)
     if text.startswith("hf:"):
         return _HubReading(text, format, source)
     return Reading(text, find_files(text), format, source, watch)
@@ -156,12 +188,12 @@ def find_files(place: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        root = path.resolve()
+        root, known = path.resolve(), _DATA_SUFFIXES | suffixes()
         found = [
             p
             for p in sorted(path.rglob("*"))
             if p.is_file()
-            and p.suffix.lower() in _DATA_SUFFIXES
+            and p.suffix.lower() in known
             and p.name not in _NOT_DATA
             and not p.name.startswith(".")
             and p.resolve().is_relative_to(root)

@@ -5,7 +5,7 @@ from assay.indicators._diversity import hdd, mtld
 from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._neighbours import neighbours
 from assay.indicators._pool import Tags
-from assay.indicators._ready import INDICATORS, direction, find, needs, ready, version
+from assay.indicators._ready import INDICATORS, PLUGINS, direction, find, needs, ready, version
 from assay.indicators._rule import RULES, Rule, read_rule
 from assay.indicators._table import IndicatorSummary, Scored, score
 from assay.indicators._tools import CRITICS, Models, Tools, whole
@@ -13,6 +13,7 @@ from assay.indicators._tools import CRITICS, Models, Tools, whole
 __all__ = [
     "CRITICS",
     "INDICATORS",
+    "PLUGINS",
     "RULES",
     "Cache",
     "Indicator",

@@ -14,7 +14,7 @@ import numpy as np
 
 from assay.core import Sample
 from assay.indicators._indicator import Indicator, Undefined, Value
-from assay.indicators._ready import INDICATORS, ready
+from assay.indicators._ready import PLUGINS, ready
 from assay.indicators._tools import DEFAULT, Models
 
 _BATCH = 1024
@@ -92,7 +92,7 @@ def score(
     chosen = ready(names, models, samples)
     fields = [("id", pa.string()), ("origin", pa.string())]
     schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
-    versions = {i.name: str(i.version) for i in chosen}
+    versions = {i.name: PLUGINS.identity(i.name) or str(i.version) for i in chosen}
     seen: dict[str, list[Any]] = {i.name: [] for i in chosen}
     reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}
     partial = out.with_name(f".{out.name}.partial")
@@ -145,7 +145,7 @@ def _measure(batch: Sequence[Sample], chosen: Sequence[Indicator]) -> Batch:
 
 def _by_name(batch: Sequence[Sample], names: Sequence[str]) -> Batch:
     """Measure in a worker, which finds the indicators by name."""
-    return _measure(batch, [INDICATORS[name] for name in names])
+    return _measure(batch, ready(names))
 
 
 def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: int) -> Iterator[Batch]:

@@ -122,7 +122,7 @@ def select_page(
         defined = values[np.isfinite(values)]
         edges, counts, selected = histogram(values, values[chosen])
         quantiles = tuple(float(q) for q in np.quantile(defined, (0.05, 0.5, 0.95))) if len(defined) else ()
-        known = indicators.INDICATORS.get(name)
+        known = indicators.PLUGINS.get(name) or indicators.INDICATORS.get(name)
         ends = [tuple(example(shown[r], _shown(values[r])) for r in rows) for rows in (first, last)]
         found.append(
             PoolColumn(

@@ -210,6 +210,7 @@ def select_pool(
     """
     if groups not in GROUPS:
         raise AssayError("no such grouping", place="--groups", value=groups, expected=", ".join(GROUPS))
+    wanted = selection.needs(rule)
     pool = PoolFiles(places)
     facts = _Facts(pool)
     if not 0 < n <= len(facts.ids):
@@ -225,11 +226,9 @@ def select_pool(
         n=n,
         score=values,
         groups=selection.length_classes(facts.lengths) if groups == "length" else facts.names[groups],
-        vectors=indicators.Tools(models).embed(map(indicators.whole, pool))
-        if rule in selection.VECTOR_SELECTIONS
-        else None,
-        targets=_targets(models) if rule == "target" else None,
-        tags=_tags(pool) if rule == "tags" else None,
+        vectors=indicators.Tools(models).embed(map(indicators.whole, pool)) if "vectors" in wanted else None,
+        targets=_targets(models) if "targets" in wanted else None,
+        tags=_tags(pool) if "tags" in wanted else None,
         seed=seed,
     )
     orders = {rule: order, **_baselines(facts, rule, seed)}

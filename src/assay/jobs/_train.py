@@ -38,7 +38,10 @@ def train_once(
     folder = model.resolve_base(base)
     chosen = recipe_of(recipe or ("pocket" if base == model.POCKET else "belle"), changes)
     tokens = out / "tokens"
-    identity = digest([base, model.base_digest(folder), dataclasses.asdict(chosen), seed, place])
+    parts = [base, model.base_digest(folder), dataclasses.asdict(chosen), seed, place]
+    if chosen.trainer != "full":
+        parts.append(model.TRAINERS.identity(chosen.trainer))
+    identity = digest(parts)
     _claim(out, identity)
     if not (tokens / "done").exists():
         tokens.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from assay.model._merge import ExportDtype, load_exported, merge
     from assay.model._modelfile import write_modelfile
     from assay.model._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
-    from assay.model._train import Segment, Trainer, TrainReport, train_full, trainer
+    from assay.model._train import TRAINERS, Segment, Trainer, TrainReport, train_full, trainer
     from assay.model._vocabulary import ExtensionReport, extend_vocabulary
 
 _LAZY = {
@@ -82,6 +82,7 @@ _LAZY = {
     "TooLongError": "_stream",
     "open_chat": "_stream",
     "Segment": "_train",
+    "TRAINERS": "_train",
     "TrainReport": "_train",
     "Trainer": "_train",
     "set_threads": "_engine",
@@ -99,6 +100,7 @@ __all__ = [
     "POCKET",
     "PRESETS",
     "TEMPLATES",
+    "TRAINERS",
     "Answer",
     "ChatModel",
     "Decoding",

@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import entry_points
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
-from assay.core import AssayError
+from assay.core import AssayError, Plugins
 from assay.model._base import pick_device
 from assay.model._batches import MicroBatch, micro_batches
 from assay.model._engine import Engine, LocalEngine
@@ -103,6 +102,10 @@ class Trainer(Protocol):
         advance: Advance,
     ) -> TrainReport:
         """Train, resuming from ``out/scratch`` where an earlier attempt was killed."""
+
+
+TRAINERS: Plugins[Trainer] = Plugins("assay.trainers", "trainer", Trainer, ("full",))
+"""Trainers of other packages by name; ``recipe.trainer`` names the one that trains."""
 
 
 class _Run:
@@ -287,22 +290,15 @@ def train_full(
 
 
 def trainer(name: str, launch: Launch | None = None) -> Trainer:
-    """Return the trainer of that name: ``full``, or one from the entry points ``assay.trainers``.
+    """Return the trainer of that name: ``full``, or one of a plug-in.
 
     ``launch`` says on how many processes ``full`` trains; others see to that by themselves.
     """
+    other = TRAINERS.get(name)
     if name == "full":
         if launch is not None and launch.processes > 1:
             return partial(train_launched, launch)
         return train_full
-    found = {point.name: point for point in entry_points(group="assay.trainers")}
-    if name not in found:
-        raise AssayError(
-            "no such trainer",
-            place="recipe.trainer",
-            value=name,
-            expected=", ".join(["full", *sorted(found)]),
-            hint="install the plugin that registers it under the entry points `assay.trainers`",
-        )
-    loaded: Trainer = found[name].load()
-    return loaded
+    if other is None:
+        raise TRAINERS.unknown(name, "recipe.trainer")
+    return other

@@ -1,7 +1,7 @@
 """Keys, store, steps, runner, pools.  Knows nothing of data or models."""
 
 from assay.plan._execute import execute
-from assay.plan._pools import Inline, Pool, Processes, parse_pool
+from assay.plan._pools import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
 from assay.plan._progress import progress_bar
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
@@ -15,6 +15,7 @@ from assay.plan._store import (
 )
 
 __all__ = [
+    "POOLS",
     "Advance",
     "Estimate",
     "GarbageReport",
@@ -22,6 +23,7 @@ __all__ = [
     "Plan",
     "PlanRow",
     "Pool",
+    "PoolMaker",
     "Processes",
     "RunReport",
     "Step",

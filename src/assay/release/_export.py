@@ -237,7 +237,7 @@ def _measured(
         return answers, None
     both = {"evaluation": origin.evaluation, "answers": answers}
     if "method" in origin.judge:
-        method = {"method": origin.judge["method"]}
+        method = judging.method_settings(origin.judge["method"])
         return answers, Step("judge", 1, "assay.study.steps:judge_answers", method, both, label=label)
     if settings.study is None:
         raise AssayError(

@@ -5,27 +5,31 @@ from assay.selection._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, c
 from assay.selection._evaluation import Match, alike, holding, prompt_of
 from assay.selection._near import near_duplicates
 from assay.selection._novel import NearIndex, NoveltyIndex, novel
-from assay.selection._pick import SCORE_SELECTIONS, SELECTIONS, VECTOR_SELECTIONS, length_classes, pick, shift
+from assay.selection._pick import length_classes, pick, shift
+from assay.selection._plugins import PLUGINS, SELECTIONS, Choice, Need, Selection, needs
 from assay.selection._similar import similar
 
 __all__ = [
+    "PLUGINS",
     "RULES",
-    "SCORE_SELECTIONS",
     "SELECTIONS",
-    "VECTOR_SELECTIONS",
     "Alarm",
     "Bm25Index",
+    "Choice",
     "CleanRules",
     "Cleaned",
     "Match",
     "NearIndex",
+    "Need",
     "NoveltyIndex",
     "Receipt",
+    "Selection",
     "alike",
     "clean",
     "holding",
     "length_classes",
     "near_duplicates",
+    "needs",
     "novel",
     "pick",
     "prompt_of",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, indicators, selection
-from assay.core import BASE_ARM, AssayError, DataSummary, digest, file_digest
+from assay import __version__, data, indicators, judging, model, selection
+from assay.core import BASE_ARM, METRICS, AssayError, DataSummary, digest, file_digest
 from assay.model import base_digest, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
@@ -35,6 +35,15 @@ class RunSteps:
     judged: Step | None
     shared: bool
     """True where an earlier rung of the same arm and seed already counts this trunk's last part."""
+    metrics: Step | None = None
+    """What plug-ins measure of the answers."""
+
+    @property
+    def parts(self) -> dict[str, Step]:
+        """The steps that a result reads, by name."""
+        own = {"answer": self.answer, "judge": self.judged, "metrics": self.metrics, "branch": self.branch}
+        trunk = {f"trunk{i}": step for i, step in enumerate(self.trunk)}
+        return {name: step for name, step in {**own, **trunk}.items() if step is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,10 @@ def _reading(
     else:
         entries = []
         for index, place in enumerate(expand(source, Path(config.folder), name)):
-            entries.append({"name": Path(place).name, "digest": place_digest(place)})
+            entry = {"name": Path(place).name, "digest": place_digest(place)}
+            if other := data.reader_identity(place):
+                entry["plugin"] = other
+            entries.append(entry)
             where[f"file/{index}"] = place
         settings = {"files": entries}
         files = (Path(p) for name, p in where.items() if name.startswith("file/"))
@@ -138,20 +150,19 @@ def place_digest(place: str) -> str:
 
 def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
     """Raise where an arm's rule and its indicator do not go together."""
-    if arm.rule in selection.SCORE_SELECTIONS:
+    other = arm.rule in selection.PLUGINS
+    if "score" in _needs(arm.rule):
         if arm.by is None:
             raise AssayError(
                 "the arm lacks an indicator",
                 place=f"arms.{name}.by",
-                expected="one of "
-                + ", ".join((*indicators.INDICATORS, *indicators.RULES))
-                + ", or a rule's file",
+                expected="one of " + ", ".join(indicators.PLUGINS.names) + ", or a rule's file",
             )
     elif arm.rule == "file" and arm.file is None:
         raise AssayError(
             "the arm lacks its file", place=f"arms.{name}.file", expected="samples, or ids (.ids)"
         )
-    elif arm.by is not None and arm.rule not in ("clusters", "tags"):
+    elif arm.by is not None and arm.rule not in ("clusters", "tags") and not other:
         raise AssayError(
             "the rule takes no indicator",
             place=f"arms.{name}.by",
@@ -166,6 +177,11 @@ def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
             raise AssayError(
                 error.problem, place=f"arms.{name}.by", value=arm.by, expected=error.expected
             ) from None
+
+
+def _needs(rule: str) -> tuple[str, ...]:
+    """Return what an arm's rule selects by; the two that are of studies alone need nothing of the pool."""
+    return () if rule in ("longest", "file") else selection.needs(rule)
 
 
 def model_place(name: str | None, folder: Path) -> str | None:
@@ -217,7 +233,7 @@ class Ladder:
         arms = {"random": ArmConfig(), **self.config.arms}
         for name, arm in arms.items():
             _check_arm(name, arm, self.config.folder)
-            if arm.rule == "target" and not self.config.models.target:
+            if "targets" in _needs(arm.rule) and not self.config.models.target:
                 raise AssayError(
                     "the arm lacks target samples", place="models.target", expected="files of samples",
                     hint=f"arms.{name} takes what is like them; never the set that you report on",
@@ -291,14 +307,18 @@ class Ladder:
         if chosen.file is not None:
             (place,) = expand((chosen.file,), Path(self.config.folder), f"arms.{arm}.file")
             settings["file"], where["file"] = place_digest(place), place
-        if chosen.rule in selection.VECTOR_SELECTIONS:
+        if other := selection.PLUGINS.identity(chosen.rule):
+            settings["plugin"] = other
+        if "vectors" in _needs(chosen.rule):
             where |= self._models()
             settings["embedder"] = embedder_id(where["embedder"])
-        if chosen.rule == "target":
+        if "targets" in _needs(chosen.rule):
             settings["target"] = [place_digest(place) for place in where["target"]]
+        version = 3 if "vectors" in _needs(chosen.rule) else 2
         return Step(
-            "order", 2, f"{_STEPS}:order_pool", settings, inputs, where=where, label=f"{arm}, seed {seed}"
-        )
+            "order", version, f"{_STEPS}:order_pool", settings, inputs, where=where,
+            label=f"{arm}, seed {seed}",
+        )  # fmt: skip
 
     def _models(self) -> dict[str, Any]:
         """Return the places of everything that indicators may ask for."""
@@ -363,6 +383,8 @@ class Ladder:
             "start": start,
             "stop": stop,
         }
+        if recipe.trainer != "full":
+            settings["plugin"] = model.TRAINERS.identity(recipe.trainer)
         size = stop * recipe.batch_size if n_train is None else n_train
         samples = recipe.samples_in(size, start, stop)
         part = "trunk" if n_train is None else "run"
@@ -409,14 +431,23 @@ class Ladder:
             where={**self.where, "vllm": self.config.where.vllm}, label=label, estimate=estimate,
         )  # fmt: skip
         judged = self._judged(step, label) if measure.answers else None
-        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared)
+        metrics = self._metrics(step, label) if measure.metrics and measure.answers else None
+        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics)
+
+    def _metrics(self, answers: Step, label: str) -> Step:
+        """Return the step in which the metrics of plug-ins measure one model's answers."""
+        settings = {"metrics": {name: METRICS.identity(name) for name in self.config.measure.metrics}}
+        inputs = {"evaluation": self.evaluation, "answers": answers}
+        estimate = Estimate(seconds=self.sizes.items / 1000)
+        call = f"{_STEPS}:measure_metrics"
+        return Step("metrics", 1, call, settings, inputs, label=label, estimate=estimate)
 
     def _judged(self, answers: Step, label: str) -> Step:
         inputs = {"evaluation": self.evaluation, "answers": answers}
         if self.config.judge is not None:
             tokens = self.sizes.tokens_per_sample + self.config.measure.max_new_tokens
             return judge_step(self.config, inputs, label, items=self.sizes.items, tokens=tokens)
-        settings = {"method": self.config.measure.method}
+        settings = judging.method_settings(self.config.measure.method)
         estimate = Estimate(seconds=self.sizes.items / 1000)
         return Step("judge", 1, f"{_STEPS}:judge_answers", settings, inputs, label=label, estimate=estimate)
 
@@ -427,9 +458,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
     inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation}
     rows = []
     for index, run in enumerate(runs):
-        names = {"answer": run.answer, "judge": run.judged, "branch": run.branch}
-        names |= {f"trunk{i}": step for i, step in enumerate(run.trunk)}
-        inputs |= {f"run{index:04}/{name}": step for name, step in names.items() if step is not None}
+        inputs |= {f"run{index:04}/{name}": step for name, step in run.parts.items()}
         rows.append(
             {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
             | {"trunk": len(run.trunk), "shared": run.shared}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from assay.core import SelectionRule
 from assay.verbs import _progress as progress
 from assay.verbs._chat import Flat
 
@@ -169,7 +168,7 @@ def select(
     *,
     out: Path,
     n: int,
-    rule: SelectionRule = "top",
+    rule: str = "top",
     by: str | None = None,
     scores: Path | None = None,
     groups: Literal["source", "type", "language", "length"] = "source",
@@ -194,7 +193,7 @@ def select(
         top or bottom of a score; random; balanced (groups in turn at random); quota (groups in turn, the best
         of each); clusters (of embeddings, in turn); deita (the best that are not alike); k_center; facility
         (location: coverage of the pool); qdit (coverage and score); target (like target samples, in turn);
-        tags (new keywords first).
+        tags (new keywords first); or the selection of a plug-in.
     by
         The score: an indicator, a published rule, or a rule's JSON file.
     scores

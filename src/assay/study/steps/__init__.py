@@ -4,7 +4,8 @@ Each is a function of a step context and writes into ``context.out``.
 
 Data (:func:`read_pool`, :func:`read_evaluation`, :func:`tokenize`, :func:`score_pool`) → ladder
 (:func:`order_pool`) → training (:func:`train`) → answers and losses (:func:`answer`) → scores
-(:func:`judge_answers`, :func:`judge_by_model`) → curves and verdicts (:func:`result`).
+(:func:`judge_answers`, :func:`judge_by_model`, :func:`measure_metrics`) → curves and verdicts
+(:func:`result`).
 """
 
 from assay.study.steps._judge import (
@@ -13,6 +14,7 @@ from assay.study.steps._judge import (
     judge_answers,
     judge_by_model,
     judge_step,
+    measure_metrics,
     write_judgements,
 )
 from assay.study.steps._measure import answer
@@ -35,6 +37,7 @@ __all__ = [
     "judge_answers",
     "judge_by_model",
     "judge_step",
+    "measure_metrics",
     "models_of",
     "order_pool",
     "read_evaluation",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging, llm
-from assay.core import AssayError, to_json
+from assay.core import METRICS, AssayError, metric_value, to_json
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import JudgeSettings, StudyConfig
 
@@ -72,6 +72,22 @@ def judge_answers(context: StepContext) -> None:
     table = {c: [getattr(row, c) for row in rows] for c in columns}
     schema = {c: polars.Float64 if c == "score" else polars.String for c in columns}
     polars.DataFrame(table, schema=schema).write_parquet(context.out / "judgements.parquet")
+
+
+def measure_metrics(context: StepContext) -> None:
+    """Measure the answers of one model by the metrics of plug-ins: a row for each item and metric."""
+    import polars
+
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
+    rows = []
+    for name in context.config["metrics"]:
+        for item, text in zip(items, answers, strict=True):
+            value, reason = metric_value(METRICS[name], item, text)
+            rows.append((item.id, item.type or "untyped", item.group, name, value, reason))
+    columns = ("item", "type", "group", "method", "score", "reason")
+    schema = {c: polars.Float64 if c == "score" else polars.String for c in columns}
+    polars.DataFrame(rows, schema=schema, orient="row").write_parquet(context.out / "metrics.parquet")
 
 
 def judge_by_model(context: StepContext) -> None:

@@ -89,15 +89,16 @@ def _wanted(context: StepContext, dataset: data.Dataset) -> NDArray[np.float64] 
 def _compared(context: StepContext, dataset: data.Dataset) -> dict[str, Any]:
     """Return what the arm's rule compares samples by: embeddings, target samples, tags."""
     rule = context.config["rule"]
-    if rule == "tags":
+    needs = selection.needs("top" if rule == "longest" else rule)
+    found: dict[str, Any] = {}
+    if "tags" in needs:
         tags = indicators.Tags(dataset)
-        return {"tags": [tags.of(sample) for sample in dataset]}
-    if rule not in selection.VECTOR_SELECTIONS:
-        return {}
-    tools = indicators.Tools(models_of(context.where))
-    found = {"vectors": tools.embed(map(indicators.whole, dataset))}
-    if rule == "target":
-        found["targets"] = tools.embed(map(indicators.whole, tools.target("of the arm")))
+        found["tags"] = [tags.of(sample) for sample in dataset]
+    if "vectors" in needs or "targets" in needs:
+        tools = indicators.Tools(models_of(context.where))
+        found["vectors"] = tools.embed(map(indicators.whole, dataset))
+        if "targets" in needs:
+            found["targets"] = tools.embed(map(indicators.whole, tools.target("of the arm")))
     return found
 
 

@@ -106,6 +106,7 @@ class MeasuredRun:
             if "judge" in found and (found["judge"] / "judge.json").exists()
             else None
         )
+        self.metrics = _metrics(found["metrics"]) if "metrics" in found else {}
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
 
@@ -122,6 +123,9 @@ class MeasuredRun:
         if self.judgements is not None:
             for summary in judging.summarise(self._judgements()):
                 points.append(self._point(summary.type, "score", summary.mean, summary.se, summary.n))
+        for metric, rows in self.metrics.items():
+            for summary in judging.summarise(rows):
+                points.append(self._point(summary.type, metric, summary.mean, summary.se, summary.n))
         for metric, unit, factor in _RATIOS:
             for kind, (mean, se, n) in self._ratios(items, unit, factor).items():
                 points.append(self._point(kind, metric, mean, se, n))
@@ -166,6 +170,10 @@ class MeasuredRun:
             for row in self.judgements.iter_rows(named=True):
                 if row["score"] is not None:
                     rows.append((row["type"], "score", row["group"] or row["item"], row["score"], 1.0))
+        for metric, measured in self.metrics.items():
+            rows += [
+                (m.type, metric, m.group or m.item, m.score, 1.0) for m in measured if m.score is not None
+            ]
         for sample, row in zip(items, self.items.iter_rows(named=True), strict=True):
             for metric, unit, factor in _RATIOS:
                 if row["nats"] is not None and row[unit]:
@@ -214,6 +222,16 @@ class MeasuredRun:
             seconds=sum(part["seconds"] for part in own),
             loss_trace=tuple(((step + 1) * size, loss) for step, loss in trace[::every]),
         )
+
+
+def _metrics(folder: Path) -> dict[str, list[judging.Judgement]]:
+    """Return by metric what plug-ins measured of each item, as judgements whose score is the value."""
+    import polars
+
+    found: dict[str, list[judging.Judgement]] = {}
+    for row in polars.read_parquet(folder / "metrics.parquet").iter_rows(named=True):
+        found.setdefault(row["method"], []).append(judging.Judgement(**row))
+    return found
 
 
 def _own_shares(runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> dict[tuple[str, str], float]:

@@ -1,0 +1,91 @@
+"""Our own implementations pass the suites that plug-ins are held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.curves import FREE_FORMS
+from assay.data import READERS
+from assay.indicators import INDICATORS
+from assay.judging import CHECKER, METRICS
+from assay.selection import SELECTIONS
+from assay.testing import (
+    CurveFormSuite,
+    IndicatorSuite,
+    JudgeSuite,
+    PoolSuite,
+    ReaderSuite,
+    SelectionSuite,
+    TrainerSuite,
+)
+
+CRITICS = {name for name, i in INDICATORS.items() if {"reward", "dialog"} & set(i.needs)}
+"""Indicators whose models are too large to carry; tests/indicators/test_critics.py builds small ones."""
+
+ROWS: Mapping[str, list[dict[str, Any]]] = {
+    "alpaca": [{"instruction": f"Add {n} and 1.", "input": "", "output": str(n + 1)} for n in range(6)],
+    "messages": [
+        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "yes"}]}
+        for n in range(6)
+    ],
+    "sharegpt": [
+        {"conversations": [{"from": "human", "value": f"{n}?"}, {"from": "gpt", "value": "yes"}]}
+        for n in range(6)
+    ],
+    "belle-eval": [{"question": f"{n}?", "class": "math", "std_answer": "1"} for n in range(6)],
+    "self-instruct": [
+        {"instruction": f"Double {n}.", "instances": [{"input": "", "output": str(2 * n)}]} for n in range(6)
+    ],
+    "multiple-choice": [{"question": f"{n}?", "A": "1", "B": "2", "answer": "A"} for n in range(6)],
+    "question-answer": [{"question": f"{n}?", "answer": "yes"} for n in range(6)],
+    "prompt-completion": [{"prompt": f"{n}?", "completion": "yes"} for n in range(6)],
+    "prompts": [{"prompt": f"{n}?"} for n in range(6)],
+}
+
+
+def suites(base: type, names: Any, **more: Mapping[str, Any]) -> None:
+    """Define a test class for each name, with what is particular to it."""
+    for name in names:
+        title = f"Test{base.__name__.removesuffix('Suite')}_{name.replace('-', '_')}"
+        globals()[title] = type(title, (base,), {"name": name, **more.get(name, {})})
+
+
+def test_every_format_of_ours_has_an_example() -> None:
+    assert set(ROWS) == set(READERS.own)
+
+
+class FormatSuite(ReaderSuite):
+    """A format of ours, as JSON lines with one row that is none."""
+
+    def examples(self, folder: Path) -> Mapping[Path, int]:
+        place = folder / f"{self.name}.jsonl"
+        lines = [json.dumps(row) for row in ROWS[self.name]]
+        place.write_text("\n".join([*lines[:3], "{}", *lines[3:]]) + "\n", encoding="utf-8")
+        return {place: len(lines) + 1}
+
+
+def by_model(name: str) -> dict[str, Any]:
+    """Return that a model's sums may be taken in another order, where a model measures."""
+    if not set(INDICATORS[name].needs) - {"pool"}:
+        return {}
+    return {"tolerance": 1e-4, "count": 2 if name == "less" else 24}
+
+
+measured = sorted(set(INDICATORS) - CRITICS)
+suites(IndicatorSuite, measured, **{name: by_model(name) for name in measured})
+suites(FormatSuite, ROWS)
+suites(SelectionSuite, SELECTIONS)
+suites(JudgeSuite, [CHECKER, *METRICS])
+suites(CurveFormSuite, FREE_FORMS)
+suites(TrainerSuite, ["full"])
+suites(PoolSuite, ["inline", "processes"], inline={"workers": False}, processes={"settings": "2"})
+
+
+@pytest.mark.parametrize("name", sorted(CRITICS))
+def test_indicators_that_are_left_out_need_a_critic(name: str) -> None:
+    assert {"reward", "dialog"} & set(INDICATORS[name].needs)
