@@ -198,7 +198,7 @@ def _misfit(found: Any, kind: Any, name: str) -> str | None:
     if not getattr(kind, "_is_protocol", False):
         if not isinstance(found, kind):
             return f"it is a {type(found).__name__}, not {_a(kind)}"
-    elif isinstance(found, type):
+    elif isinstance(found, type) and _public(kind):
         return f"it is the class {found.__name__}, not an object of it"
     else:
         missing = [part for part in _public(kind) if not hasattr(found, part)]

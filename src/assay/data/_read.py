@@ -108,7 +108,7 @@ class Reading:
         for path, kind, schema, (reader, _) in kinds:
             done = before
             watch = (lambda n, done=done: self._watch(done + n, total)) if self._watch else None  # type: ignore[misc]
-            source = self.source or _source_name(path)
+            source = self.source or (_source_name(path) if reader is None else path.stem)
             rows = raw_rows(path, kind, watch) if reader is None else plugin_rows(reader, path)
             for line, row in rows:
                 yield _convert(row, schema, source, path.name, line)

@@ -76,7 +76,7 @@ class CurveFormSuite(Suite):
             for seed in range(3)
         ]
         (curve,) = curves.read_curves(points, form=form).curves
-        assert curve.band is not None, f"refused: {curve.refusal}"
+        assert curve.band is not None, f"refused: {curve.refused}"
         means = np.interp([100, 1600], curve.band.n, curve.band.mean)
         assert np.allclose(means, [0.3, 0.675], atol=0.06), f"the curve goes through {means.round(3)}"
         assert all(a <= b for a, b in zip(curve.band.low, curve.band.high, strict=True)), "a band upside down"
