@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -127,6 +130,19 @@ def test_the_law_fails_for_what_breaks_it(
     said = str(caught.value)
     assert ("no such" in said or "no entry point" in said) == (name == "not-there"), said
     assert ("cannot be used" in said) == (name == "sideways"), said
+
+
+def test_suites_need_neither_pytest_nor_torch() -> None:
+    code = (
+        "import sys; from assay.testing import IndicatorSuite, JudgeSuite, PoolSuite, ReaderSuite; "
+        "print([name for name in ('pytest', 'torch') if name in sys.modules])"
+    )
+    path = os.pathsep.join(part for part in sys.path if part)
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "[]"
 
 
 def laws(suite: Any) -> set[str]:

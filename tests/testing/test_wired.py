@@ -13,6 +13,7 @@ from assay.core import AssayError, Sample
 from assay.curves import free_form
 from assay.model import TRAINERS, trainer
 from assay.plan import Inline, parse_pool
+from packages import install
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,9 @@ def qa(count: int, prompt: str = "Say the number") -> str:
 
 def test_a_study_with_plugins_of_every_kind(tmp_path: Path) -> None:
     (tmp_path / "pool.qa").write_text(qa(60), encoding="utf-8")
-    (tmp_path / "evaluation.qa").write_text(qa(8, "What comes next after the following one, in words:"), encoding="utf-8")
+    (tmp_path / "evaluation.qa").write_text(
+        qa(8, "What comes next after the following one, in words:"), encoding="utf-8"
+    )
     settings = {
         "name": "plugins",
         "base": "pocket",
@@ -98,6 +101,7 @@ def test_lookups_know_ours_and_theirs() -> None:
         ({"measure": {"metrics": ["speed"]}}, "measure.metrics[0]"),
         ({"measure": {"method": "mood"}}, "measure.method"),
         ({"measure": {"metrics": ["words"], "answers": False}}, "measure.answers"),
+        ({"measure": {"metrics": ["score"]}}, "measure.metrics[0]"),
     ],
 )
 def test_names_that_nothing_has_are_refused_before_anything_runs(
@@ -119,3 +123,48 @@ def test_a_table_of_scores_says_whose_indicator_it_was(tmp_path: Path) -> None:
     assert one.equals(two) and one["questions"].to_pylist()[:3] == [None, 1.0, 2.0]
     kept = pq.read_schema(tmp_path / "1.parquet").metadata
     assert kept[b"mtld"] == b"1" and kept[b"questions"].startswith(b"my-plugins 0.1.0")
+
+
+def test_a_broken_reader_is_told_of_and_disturbs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {"assay.readers": {"broken": "BROKEN"}}
+    install(tmp_path / "p", "import nobody", entries, name="broken", module="broken")
+    monkeypatch.syspath_prepend(str(tmp_path / "p"))
+    place = tmp_path / "notes.txt"
+    place.write_text("Once upon a time.\n", encoding="utf-8")
+    reading = data.read(place)
+    assert "entry point broken = broken:BROKEN of broken 1.0" in reading.detection.why
+    assert [type(row) for row in reading] == [data.Rejected]
+    with pytest.raises(AssayError, match="No module named 'nobody'"):
+        list(data.read(place, format="broken"))
+
+
+def test_a_reader_that_fails_rejects_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+class Fails:
+    name, version, suffixes = "fails", 1, (".f",)
+    def __call__(self, path):
+        return self.rows() if path.suffix == ".f" else None
+    def rows(self):
+        yield {"instruction": "Add.", "output": "2"}
+        raise ValueError("torn")
+FAILS = Fails()
+"""
+    install(tmp_path / "p", code, {"assay.readers": {"fails": "FAILS"}}, name="fails", module="fails")
+    monkeypatch.syspath_prepend(str(tmp_path / "p"))
+    (tmp_path / "a.f").write_text("x", encoding="utf-8")
+    kept, rejected = data.read(tmp_path / "a.f")
+    assert isinstance(kept, Sample) and kept.origin == "a.f:1"
+    assert (rejected.line, rejected.reason) == (2, "the reader fails stopped (ValueError: torn)")
+
+
+def test_two_readers_of_one_file_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "from my_plugins import QaReader\nTWIN = QaReader(name='twin')\n"
+    install(tmp_path / "p", code, {"assay.readers": {"twin": "TWIN"}}, name="twin", module="twin")
+    monkeypatch.syspath_prepend(str(tmp_path / "p"))
+    (tmp_path / "a.qa").write_text(qa(3), encoding="utf-8")
+    with pytest.raises(AssayError, match="several readers") as caught:
+        list(data.read(tmp_path / "a.qa"))
+    assert caught.value.value == "qa, twin"
+    assert len(list(data.read(tmp_path / "a.qa", format="twin"))) == 4

@@ -31,7 +31,9 @@ class Reader(Protocol):
         """Return the rows of a file, or None."""
 
 
-READERS: Plugins[Reader] = Plugins("assay.readers", "reader", Reader, {schema.name for schema in SCHEMAS})
+READERS: Plugins[Reader] = Plugins(
+    "assay.readers", "reader", Reader, dict.fromkeys(schema.name for schema in SCHEMAS)
+)
 """Readers of other packages by name: formats beside our own."""
 
 

@@ -72,7 +72,7 @@ class Reading:
     def _readers(self) -> list[tuple[Reader | None, str]]:
         """Return the plug-in that reads each file, where its rows show no schema of ours or it is named."""
         if self._format is not None:
-            return [(READERS.get(self._format), "the format was given")] * len(self.files)
+            return [(READERS.get(self._format), "")] * len(self.files)
         found = zip(self.files, self._schemas, strict=True)
         return [reader_for(path) if schema is None else (None, "") for path, schema in found]
 
@@ -91,9 +91,10 @@ class Reading:
                 return Detection(reader.name, why, "plug-in", "none", "", len(self.files))
         index = next((i for i, s in enumerate(self._schemas) if s is not None), 0)
         schema, kind = self._schemas[index], self._kinds[index]
+        said = "".join(f"; {more}" for _, more in self._readers[index : index + 1] if more)
         return Detection(
             format=schema.name if schema else "unknown",
-            why=_why(schema, kind, forced=self._format is not None),
+            why=_why(schema, kind, forced=self._format is not None) + said,
             container=kind.container,
             compression=kind.compression,
             encoding=kind.encoding_words,

@@ -40,7 +40,7 @@ def train_once(
     tokens = out / "tokens"
     parts = [base, model.base_digest(folder), dataclasses.asdict(chosen), seed, place]
     if chosen.trainer != "full":
-        parts.append(model.TRAINERS.identity(chosen.trainer))
+        parts.append(model.trainer_identity(chosen.trainer))
     identity = digest(parts)
     _claim(out, identity)
     if not (tokens / "done").exists():

@@ -48,7 +48,15 @@ if TYPE_CHECKING:
     from assay.model._merge import ExportDtype, load_exported, merge
     from assay.model._modelfile import write_modelfile
     from assay.model._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
-    from assay.model._train import TRAINERS, Segment, Trainer, TrainReport, train_full, trainer
+    from assay.model._train import (
+        TRAINERS,
+        Segment,
+        Trainer,
+        TrainReport,
+        train_full,
+        trainer,
+        trainer_identity,
+    )
     from assay.model._vocabulary import ExtensionReport, extend_vocabulary
 
 _LAZY = {
@@ -88,6 +96,7 @@ _LAZY = {
     "set_threads": "_engine",
     "train_full": "_train",
     "trainer": "_train",
+    "trainer_identity": "_train",
     "ExtensionReport": "_vocabulary",
     "extend_vocabulary": "_vocabulary",
 }
@@ -166,6 +175,7 @@ __all__ = [
     "tokenizer_agreement",
     "train_full",
     "trainer",
+    "trainer_identity",
     "training_memory",
     "vllm_answer",
     "vllm_python",

@@ -302,3 +302,9 @@ def trainer(name: str, launch: Launch | None = None) -> Trainer:
     if other is None:
         raise TRAINERS.unknown(name, "recipe.trainer")
     return other
+
+
+def trainer_identity(name: str) -> str:
+    """Return what identifies the trainer of a plug-in; raises for a name that nothing has."""
+    trainer(name)
+    return TRAINERS.identity(name)

@@ -480,7 +480,13 @@ def _check(config: StudyConfig) -> None:
             raise selection.PLUGINS.unknown(arm.rule, f"arms.{name}.rule")
     for index, metric in enumerate(config.measure.metrics):
         if metric not in METRICS:
-            raise METRICS.unknown(metric, f"measure.metrics[{index}]")
+            raise AssayError(
+                "no such metric",
+                place=f"measure.metrics[{index}]",
+                value=metric,
+                expected=" or ".join(METRICS) or "a metric of an installed package",
+                hint="score, loss and bits_per_byte are always measured; docs/plugins.md says how to add one",
+            )
     if config.measure.metrics and not config.measure.answers:
         raise AssayError(
             "the metrics have no answers", place="measure.answers", expected="true beside metrics"

@@ -384,7 +384,7 @@ class Ladder:
             "stop": stop,
         }
         if recipe.trainer != "full":
-            settings["plugin"] = model.TRAINERS.identity(recipe.trainer)
+            settings["plugin"] = model.trainer_identity(recipe.trainer)
         size = stop * recipe.batch_size if n_train is None else n_train
         samples = recipe.samples_in(size, start, stop)
         part = "trunk" if n_train is None else "run"

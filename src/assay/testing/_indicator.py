@@ -21,7 +21,7 @@ _NEEDS = ("base", "second", "embedder", "reward", "dialog", "target", "reference
 def _models() -> Models:
     """Return the embedded models, and samples where an indicator wants some to compare with."""
     few = samples()[:4]
-    return Models(embedder="lexical", second="pocket", target=few, reference=few, neighbour=3)
+    return Models(embedder="lexical", second="pocket", target=few, reference=few, neighbour=3, max_tokens=128)
 
 
 @cache
