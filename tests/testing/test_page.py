@@ -55,5 +55,5 @@ def test_its_names_work_in_python(
         cwd=tmp_path, env=environment(my_plugins), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[0] == "[0.0, 1.0]"
+    assert run.stdout.splitlines()[0] == "[0.0, 2.0]"
     assert "score=0.0" in run.stdout and "method='one-sentence-v1 (my-plugins 0.1.0)'" in run.stdout

@@ -68,6 +68,7 @@ class Plugins(Mapping[str, T]):
     ) -> None:
         """Look at nothing yet."""
         self.group, self.what, self.kind, self.own, self.also = group, what, kind, tuple(own), also
+        self._loaded: dict[Plugin, T] = {}
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of the installed plug-ins in alphabetical order."""
@@ -86,7 +87,10 @@ class Plugins(Mapping[str, T]):
 
         Raises ``KeyError`` where there is none, and :class:`AssayError` where it cannot be used.
         """
-        return self._load(self.entry(name))
+        entry = self.entry(name)
+        if entry not in self._loaded:
+            self._loaded[entry] = self._load(entry)
+        return self._loaded[entry]
 
     @property
     def names(self) -> tuple[str, ...]:

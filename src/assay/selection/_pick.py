@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assay.core import AssayError
 from assay.selection._diverse import by_tags, by_target, clusters, facility_location, k_center, score_first
-from assay.selection._plugins import PLUGINS, Choice, chosen, needs, read_only
+from assay.selection._plugins import PLUGINS, choice_of, chosen, needs
 from assay.selection._similar import Rows, Vectors
 
 T = TypeVar("T")
@@ -63,15 +63,7 @@ def pick(
         given = {"groups": groups, "vectors": vectors, "targets": targets, "tags": tags}
         for need in set(wanted) - {"score"}:
             _needed(given[need], need, rule)
-        choice = Choice(
-            tuple(ids), min(n or len(ids), len(ids)), seed, read_only(drawn, np.int64),
-            score=read_only(score, np.float64),
-            groups=None if groups is None else tuple(groups),
-            vectors=read_only(vectors, np.float32),
-            targets=read_only(targets, np.float32),
-            tags=None if tags is None else tuple(tags),
-        )  # fmt: skip
-        return chosen(other, choice)
+        return chosen(other, choice_of(ids, n, seed, drawn, score, groups, vectors, targets, tags))
     if rule in ("top", "bottom"):
         return order
     if rule == "quota":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
@@ -119,7 +119,32 @@ def _wrong(rows: NDArray[np.int64], count: int, n: int) -> str | None:
     return None if len(rows) == 0 or (rows.min() >= 0 and rows.max() < count) else "a row that is not there"
 
 
-def read_only(values: Any, kind: type[np.generic]) -> Any:
+def choice_of(
+    ids: Sequence[str],
+    n: int | None,
+    seed: int,
+    chance: Rows,
+    score: Sequence[float] | NDArray[np.float64] | None,
+    groups: Sequence[str] | None,
+    vectors: Vectors | None,
+    targets: Vectors | None,
+    tags: Sequence[frozenset[str]] | None,
+) -> Choice:
+    """Return what a plug-in chooses from; it cannot write into the arrays."""
+    return Choice(
+        ids=tuple(ids),
+        n=min(n or len(ids), len(ids)),
+        seed=seed,
+        chance=_read_only(chance, np.int64),
+        score=_read_only(score, np.float64),
+        groups=None if groups is None else tuple(groups),
+        vectors=_read_only(vectors, np.float32),
+        targets=_read_only(targets, np.float32),
+        tags=None if tags is None else tuple(tags),
+    )
+
+
+def _read_only(values: Any, kind: type[np.generic]) -> Any:
     """Return an array that cannot be written to, over the same memory where that can be; None stays None."""
     if values is None:
         return None
