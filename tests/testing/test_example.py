@@ -77,6 +77,7 @@ def steps(folder: Path) -> dict[str, list[dict[str, object]]]:
     return found
 
 
+@pytest.mark.timeout(900)  # three studies, each a command of its own
 def test_a_study_is_computed_anew_where_the_package_has_changed(
     installed: Path, environment: Environment, files: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
