@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-gguf check format bench clean setup
+.PHONY: demo test test-long test-gguf check format bench clean setup
 
 setup: $(READY)
 
@@ -22,6 +22,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# What takes minutes or a download: the wheel alone in an environment of its own.
+test-long: setup
+	$(BIN)/python -m pytest -m long
 
 # llama.cpp is built from source the first time: some 10 minutes on two cores.
 test-gguf: setup

@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from assay.core import Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.indicators import INDICATORS, Undefined
 from assay.selection import CleanRules, clean
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="2,000 samples")
     options = parser.parse_args()
     count = 2000 if options.quick else options.samples
-    planted = list(testbed.generate(count, seed=5, defects=dict.fromkeys(testbed.DEFECTS, 0.02)))
+    planted = list(synthetic.generate(count, seed=5, defects=dict.fromkeys(synthetic.DEFECTS, 0.02)))
     samples = [p.sample for p in planted]
     print("| planted | detector | planted | found | recall | precision |\n|---|---|---|---|---|---|")
     for kind, name, detect in DETECTORS:

@@ -71,18 +71,13 @@ def juicer(program: str, rows: list[str], folder: Path) -> tuple[int, float]:
 
 def ours(rows: list[str], folder: Path) -> tuple[int, float]:
     """Return how many rows Assay keeps, and the seconds with reading and writing."""
-    from assay.indicators import Models
-    from assay.jobs import clean_pool
-    from assay.selection import CleanRules
+    import assay
 
     source, target = folder / "ours.jsonl", folder / "kept.jsonl"
     lines = (json.dumps({"instruction": "text", "output": t}, ensure_ascii=False) + "\n" for t in rows)
     source.write_text("".join(lines), "utf-8")
     start = time.perf_counter()
-    found = clean_pool(
-        [str(source)], target, CleanRules(near=0.7), evaluation=(), by=None, models=Models(), workers=2,
-        language="en", quiet=True,
-    )  # fmt: skip
+    found = assay.clean(source, out=target, near=0.7)
     return found.kept, time.perf_counter() - start
 
 

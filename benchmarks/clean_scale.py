@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assay.core import Sample
-from assay.data import read, testbed
+from assay.data import read, synthetic
 
 WORDS = [f"{a}{b}{c}" for a in "bdgkmnprst" for b in "aeiou" for c in "lnrst"]
 
@@ -29,7 +29,7 @@ WORDS = [f"{a}{b}{c}" for a in "bdgkmnprst" for b in "aeiou" for c in "lnrst"]
 def base(data: str | None) -> list[tuple[str, str]]:
     """Return prompts and answers of the data set, or of the testbed."""
     if data is None:
-        found = [p.sample for p in testbed.generate(20_000, seed=0)]
+        found = [p.sample for p in synthetic.generate(20_000, seed=0)]
     else:
         found = [row for row in read(data) if isinstance(row, Sample)]
     return [("\n".join(m.content for m in s.prompt), s.answer or "") for s in found]
@@ -56,22 +56,17 @@ def rows(data: str | None, count: int) -> Iterator[str]:
 
 def task(name: str, file: Path) -> None:
     """Run one task in this process and print its row."""
-    from assay.indicators import Models
-    from assay.jobs import clean_pool, score_pool
-    from assay.selection import CleanRules
+    import assay
 
     out = file.with_suffix("")
     start = time.perf_counter()
     if name == "score":
         table = out.with_suffix(".parquet")
-        scored = score_pool([str(file)], table, (), models=Models(), workers=2, language="en", quiet=True)
+        scored = assay.score(file, out=table)
         count, note = scored.samples, f"{len(scored.indicators)} indicators, 2 workers"
     else:
         target = out.with_name("kept.jsonl")
-        cleaned = clean_pool(
-            [str(file)], target, CleanRules(), evaluation=(), by=None, models=Models(), workers=2,
-            language="en", quiet=True,
-        )  # fmt: skip
+        cleaned = assay.clean(file, out=target)
         count, note = cleaned.rows, f"kept {cleaned.kept:,}; {cleaned.removed_by}"
     seconds = time.perf_counter() - start
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

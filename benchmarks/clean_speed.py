@@ -21,7 +21,7 @@ from datasketch import MinHash, MinHashLSH
 from rouge_score import rouge_scorer
 
 from assay.core import Sample
-from assay.data import hashed, read, testbed
+from assay.data import hashed, read, synthetic
 from assay.selection import near_duplicates, novel
 
 LIMIT, SIMILARITY = 0.7, 0.8
@@ -30,7 +30,7 @@ LIMIT, SIMILARITY = 0.7, 0.8
 def pool(data: str | None) -> list[tuple[str, str]]:
     """Return instructions and answers of the data set, or of the testbed."""
     if data is None:
-        samples = [p.sample for p in testbed.generate(6000, seed=0)]
+        samples = [p.sample for p in synthetic.generate(6000, seed=0)]
     else:
         samples = [row for row in read(data) if isinstance(row, Sample)]
     # Alpaca's input stands in a paragraph of its own after the instruction.

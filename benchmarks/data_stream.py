@@ -24,10 +24,10 @@ BROKEN = 1000
 
 
 def write_pool(rows: int, path: Path, clean: Path) -> None:
-    from assay.data import testbed
+    from assay.data import synthetic
 
     with path.open("w", encoding="utf-8") as dirty, clean.open("w", encoding="utf-8") as plain:
-        for index, planted in enumerate(testbed.generate(rows, seed=0, difficulty=1.0)):
+        for index, planted in enumerate(synthetic.generate(rows, seed=0, difficulty=1.0)):
             sample = planted.sample
             row = {
                 "instruction": sample.prompt[0].content,

@@ -15,7 +15,7 @@ from pathlib import Path
 from scipy.stats import spearmanr
 
 from assay.core import OVERALL
-from assay.data import testbed
+from assay.data import synthetic
 from assay.view import load_result
 
 HALF = 0.5
@@ -36,7 +36,9 @@ def main() -> None:
         seen = zip(curve.band.n, curve.band.mean, strict=True)
         half = next((n for n, mean in seen if mean >= HALF), math.inf)
         at = curve.band.n.index(curve.band.extrapolated_from)
-        rows.append((testbed.learning_size(curve.type), half, curve.type, curve.band.mean[at], curve.verdict))
+        rows.append(
+            (synthetic.learning_size(curve.type), half, curve.type, curve.band.mean[at], curve.verdict)
+        )
     print("| type | learning size | half at | score at the largest rung | verdict |\n|---|---|---|---|---|")
     for size, half, kind, top, verdict in sorted(rows):
         shown = "beyond the ladder" if math.isinf(half) else f"{half:,.0f}"

@@ -36,7 +36,7 @@ import numpy as np
 import torch
 
 from assay.core import AssayError, Message, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.model import (
     DEVICES,
     Recipe,
@@ -50,10 +50,9 @@ from assay.model import (
     training_memory,
     write_tokens,
 )
-from assay.model._base import load_whole
-from assay.model._engine import LocalEngine
-from assay.model._memory import out_of_memory
-from assay.model._train import _Run
+from assay.model.base import load_whole
+from assay.model.train import LocalEngine, out_of_memory
+from assay.model.train._train import _Run
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {
@@ -136,7 +135,7 @@ def write_model(folder: Path, shape: dict[str, Any], device: str) -> Path:
 def conversations(count: int, turns: float) -> Iterator[Sample]:
     """Yield samples of one to many exchanges of the testbed: log-normal, ``turns`` in the mean."""
     rng = np.random.default_rng(0)
-    stream = iter(testbed.generate(10**9, seed=0))
+    stream = iter(synthetic.generate(10**9, seed=0))
     for index in range(count):
         parts: list[Message] = []
         for _ in range(max(1, round(turns * float(rng.lognormal(-0.32, 0.8))))):
@@ -224,7 +223,7 @@ class Bench:
         """Return the peak that torch's tracker counts of a full micro-batch, gradients and moments held."""
         from torch.distributed._tools.mem_tracker import MemTracker
 
-        from assay.model._batches import MicroBatch
+        from assay.model.tokens import MicroBatch
 
         width = recipe.max_tokens
         ids = torch.ones(max(1, recipe.micro_tokens // width), width, dtype=torch.long)
@@ -331,7 +330,7 @@ def ladder(base: Path, size: Size, device: str, work: Path) -> list[dict[str, An
             "where": {"device": device, "store": str(work / "store"), "pool": "inline"},
         }
     )  # fmt: skip
-    result = study.run(config, out=work / "report", quiet=True)
+    result = study.run(config, out=work / "report")
     points = [point for point in result.points if point.type == "overall"]
     return [{k: getattr(p, k) for k in ("arm", "n_train", "seed", "metric", "value")} for p in points]
 

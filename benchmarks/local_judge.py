@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from assay import data, jobs, judging, llm
+import assay
+from assay import data, judging, llm
 from assay.core import TASK_TYPES, Message, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.jobs._judging_files import read_answers
 
 GENERAL = """[general]
@@ -109,13 +110,13 @@ def main() -> None:
     rubrics = given.out / "rubrics.toml"
     rubrics.write_text(GENERAL + "".join(RUBRIC.format(kind=kind) for kind in TASK_TYPES), "utf-8")
     name = f"hf/{given.out / 'tuned' / 'model'}"
-    config = judging.JudgeConfig(name, 1, "logprobs", rubrics=str(rubrics), exact=False)
+    config = judging.JudgeConfig(name, repeats=1, mode="logprobs", rubrics=str(rubrics), exact=False)
     rng = random.Random(0)
-    train = [p.sample for p in testbed.generate(given.lessons, seed=7)]
+    train = [p.sample for p in synthetic.generate(given.lessons, seed=7)]
     data.write(iter(lessons(train, config, rng)), given.out / "lessons.jsonl", "samples")
     place = str(given.out / "lessons.jsonl")
-    jobs.train_once(place, given.out / "tuned", base="pocket", recipe=None, seed=0, device="cpu", quiet=True)
-    held = [p.sample for p in testbed.generate(480, seed=8, split="eval")]
+    assay.train(place, given.out / "tuned", device="cpu", store=given.out / "store")
+    held = [p.sample for p in synthetic.generate(480, seed=8, split="eval")]
     belle = [row for row in data.read(given.belle) if isinstance(row, Sample)]
     print("| set | answers | judged | unparsed | mean score |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as calls, llm.Chat(name, calls=Path(calls)) as chat:

@@ -164,8 +164,8 @@ def _materialise(model: torch.nn.Module) -> None:
 
 
 def _step(model: Any, ids: torch.Tensor, recipe: Recipe) -> None:
-    """Take a forward and a backward pass as :class:`assay.model._loss.Loss` does; every token is learned."""
-    from assay.model._loss import linear_cross_entropy
+    """Take a forward and a backward pass as `Loss` of the trainer does; every token is learned."""
+    from assay.model.train import linear_cross_entropy
 
     bf16 = torch.bfloat16 if recipe.dtype == "bf16" else None
     targets = ids[:, 1:].flatten()

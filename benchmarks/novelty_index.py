@@ -21,7 +21,7 @@ from rapidfuzz.distance import LCSseq
 from rouge_score import rouge_scorer
 
 from assay.core import Sample
-from assay.data import hashed, read, testbed
+from assay.data import hashed, read, synthetic
 from assay.selection import NoveltyIndex
 
 LIMIT = 0.7
@@ -35,7 +35,7 @@ def instructions(places: Sequence[str]) -> list[str]:
         rows = [row for place in places for row in read(place)]
         samples = [row for row in rows if isinstance(row, Sample)]
     else:
-        samples = [p.sample for p in testbed.generate(20_000, seed=0)]
+        samples = [p.sample for p in synthetic.generate(20_000, seed=0)]
     texts = list(dict.fromkeys(s.prompt[-1].content.split("\n\n")[0][:2000] for s in samples))
     random.Random(0).shuffle(texts)
     return texts

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from assay import read_points
 from assay.core import Point, Verdict
 from assay.curves import fit_curves, verdicts_between
-from assay.jobs import read_points
 
 Array = NDArray[np.float64]
 GAIN = 0.02

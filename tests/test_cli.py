@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay import cli, verbs
+from assay import cli
+from assay._catalogue import CATALOGUE
 from assay.core import TASK_TYPES
 
 
@@ -21,25 +23,10 @@ def assay(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
     )
 
 
-def words(name: str) -> list[str]:
-    return name.split()
-
-
-def test_commands_and_functions_are_the_same_set() -> None:
-    functions = {
-        name
-        for name, value in inspect.getmembers(verbs, inspect.isfunction)
-        if value.__module__.startswith(f"{verbs.__name__}.") and not name.startswith("_")
-    }
-    assert functions == {name.replace(" ", "_") for name in verbs.VERBS}
-    for name, verb in verbs.VERBS.items():
-        assert verb.__name__ == name.replace(" ", "_")
-
-
-@pytest.mark.parametrize("name", list(verbs.VERBS))
+@pytest.mark.parametrize("name", list(CATALOGUE))
 def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main([*words(name), "--help"])
+        cli.main([*name.split(), "--help"])
     assert ended.value.code in (0, None)
     text = " ".join(capsys.readouterr().out.split())
     assert "Example" in text
@@ -91,6 +78,39 @@ def test_a_wrong_command_or_option_says_what_there_is(tmp_path: Path) -> None:
         done = assay(*arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_endings_say_what_is_kept(number: signal.Signals, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "assay", "chat", "pocket"], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, cwd=tmp_path,
+    ) as waiting:  # fmt: skip
+        # It waits for its question; until its handler is there a signal would just end it.
+        status = Path(f"/proc/{waiting.pid}/status")
+        while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1:
+            assert waiting.poll() is None
+            time.sleep(0.05)
+        waiting.send_signal(number)
+        assert waiting.stderr is not None
+        said = waiting.stderr.read()
+    assert waiting.returncode == 130
+    assert said.strip().splitlines()[-1].startswith("interrupted: ") and "Traceback" not in said
+    assert "again" in said
+
+
+@pytest.mark.parametrize("command", [c for c, entry in CATALOGUE.items() if entry.resumes])
+def test_what_resumes_says_so(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*words: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "build", lambda name: interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command.split())
+    assert ended.value.code == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
 
 
 def test_errors_as_json_have_their_parts(tmp_path: Path) -> None:
@@ -174,6 +194,7 @@ def test_the_testbed_can_be_written_inspected_converted_and_shown(tmp_path: Path
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    (tmp_path / "out").mkdir()
     written = run("data", "testbed", "48", "pool.jsonl", "--defects", "0.3")
     assert written["rows"] == 48
     planted = (tmp_path / "pool.jsonl.defects.jsonl").read_text().splitlines()
@@ -197,8 +218,8 @@ def test_training_and_answering_once(tmp_path: Path) -> None:
     trained = assay("train", "pool.jsonl", "model", "--json", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert json.loads(trained.stdout)["samples"] == 64
-    again = assay("train", "pool.jsonl", "model", "--seed", "7", cwd=tmp_path)
-    assert "another training" in again.stderr
+    again = assay("train", "pool.jsonl", "model", "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["reused"]
     losses = []
     for model in ("pocket", "model/model"):
         done = assay(

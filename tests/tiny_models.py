@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from assay.data.testbed import generate
+from assay.data.synthetic import generate
 
 FAMILIES = ("llama", "llama3", "bloom", "qwen", "mistral", "neox", "gemma")
 VOCABULARY = 600

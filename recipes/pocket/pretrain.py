@@ -27,8 +27,7 @@ import numpy.typing as npt
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from assay.model._loss import linear_cross_entropy
-from assay.model._state import has_state, load_state, save_state
+from assay.model.train import has_state, linear_cross_entropy, load_state, save_state
 
 LANGUAGES = ("en", "zh")
 HELD_OUT_ONE_IN = 100

@@ -1,83 +1,120 @@
-"""The command ``assay``, made from the signatures of :mod:`assay.verbs`."""
+"""The command ``assay``, made from the public catalogue."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import contextmanager
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
-from assay import __version__, verbs
+from assay._catalogue import CATALOGUE, GROUPS, STAGES
+from assay._command import command
+from assay._version import __version__
 from assay.core import AssayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
 
 HELP = """How much instruction data does a model need, which of it, and what would the next thousand buy?
 
 Start with `assay demo`. Every command takes `--json` (print the result as JSON on standard output) and
-`--quiet` (no progress).
+`--quiet` (show no progress).
 """
-
-_GROUPS: dict[str, str | None] = {
-    "study": "Run, plan and report studies.",
-    "data": "Inspect, convert and look into data sets.",
-    "evalset": "Build an evaluation set: split off a pool, tell types, choose a size.",
-    "annotate": None,
-    "judge": None,
-    "rule": "Fit a quality rule on your own fine-tuning runs, and try it.",
-    "curve": None,
-    "vocabulary": "Add tokens to a base model.",
+EXITS = """Exit codes: 0 done; 1 an error that you can fix, which says how; 2 a command or option that does
+not exist or fit; 130 interrupted (Ctrl-C, SIGTERM or SIGHUP), after a line that says what is kept.
+"""
+_GLOBAL = ("--json", "--quiet")
+_KEPT = {
+    True: "what was finished is kept; the same command goes on from there",
+    False: "files appear whole or not at all; run the same command again",
 }
 
 
-def build() -> App:
-    """Return the command line: one command for each verb, groups for verbs of two words."""
-    app = App(name="assay", help=HELP, version=__version__, result_action="return_value")
-    groups = {name: App(name=name, help=text) for name, text in _GROUPS.items()}
-    for group in groups.values():
-        app.command(group)
-    for name, verb in verbs.VERBS.items():
-        group_name, _, own = name.rpartition(" ")
-        if own in groups:
-            groups[own].default(_without_return(verb))
+def build(wanted: str | None = None) -> App:
+    """Return the command line; of all functions only that of the command ``wanted`` is imported."""
+    app = App(name="assay", help=HELP, help_epilogue=EXITS, version=__version__, result_action="return_value")
+    stages = {name: Group(name.capitalize(), sort_key=place) for place, name in enumerate(STAGES)}
+    made: dict[str, App] = {}
+    for option in ("--help", "--version"):
+        app[option].group = stages[STAGES[-1]]
+    for place, (name, entry) in enumerate(CATALOGUE.items()):
+        first, _, second = name.partition(" ")
+        if first not in made:
+            says = GROUPS.get(first) or CATALOGUE[first].says
+            made[first] = App(name=first, help=says, group=stages[entry.stage], sort_key=place)
+            app.command(made[first])
+        parent = made[first]
+        if second:
+            own = App(name=second, help=None if name == wanted else entry.says, sort_key=place)
+            parent.command(own)
         else:
-            (groups[group_name] if group_name else app).command(_without_return(verb), name=own)
+            own = parent
+        if name == wanted:
+            own.help = None  # its docstring's
+            own.default(command(entry.load()))
     return app
 
 
-def _without_return(verb: Callable[..., Any]) -> FunctionType:
-    """Copy a verb without its return annotation: result types live in rooms that are slow to import."""
-    assert isinstance(verb, FunctionType)  # noqa: S101 - verbs are plain functions
-    copy = FunctionType(verb.__code__, verb.__globals__, verb.__name__, verb.__defaults__)
-    copy.__kwdefaults__, copy.__doc__ = verb.__kwdefaults__, verb.__doc__
-    copy.__annotations__ = {n: hint for n, hint in verb.__annotations__.items() if n != "return"}
-    return copy
+def chosen(tokens: Sequence[str]) -> str | None:
+    """Return the command that the tokens begin with, if any."""
+    pair = " ".join(tokens[:2])
+    return pair if pair in CATALOGUE else next((t for t in tokens[:1] if t in CATALOGUE), None)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command and exit: 0 done, 1 an error the user can mend, 130 interrupted."""
+    """Run one command and exit, with the codes of :data:`EXITS`."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    as_json, quiet = "--json" in tokens, "--quiet" in tokens
-    tokens = [t for t in tokens if t not in ("--json", "--quiet")]
-    verbs.progress.quiet = quiet or as_json
+    as_json, quiet = (option in tokens for option in _GLOBAL)
+    tokens = [token for token in tokens if token not in _GLOBAL]
+    name = chosen(tokens)
     try:
-        with _apart(as_json):
-            result = build()(tokens, exit_on_error=False, print_error=True)
+        with _endings(), _apart(as_json), _progress(quiet=quiet or as_json, known=name is not None):
+            result = build(name)(tokens, exit_on_error=False, print_error=True)
         show(result, as_json=as_json)
     except AssayError as error:
         _fail(str(error), as_json=as_json, error=error)
     except CycloptsError:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing finished is lost; run the same command to go on", file=sys.stderr)
+        resumes = name is not None and CATALOGUE[name].resumes
+        print(f"\ninterrupted: {_KEPT[resumes]}", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
     raise SystemExit(0)
+
+
+@contextmanager
+def _endings() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; what is ignored (as by nohup) stays so."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    found = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    for ending in found:
+        signal.signal(ending, interrupt)
+    try:
+        yield
+    finally:
+        for ending in found:
+            signal.signal(ending, signal.SIG_DFL)
+
+
+@contextmanager
+def _progress(*, quiet: bool, known: bool) -> Iterator[None]:
+    """Show no progress where that is asked for; nothing is imported for help alone."""
+    if not (quiet and known):
+        yield
+        return
+    from assay.plan import quiet as silent
+
+    with silent():
+        yield
 
 
 @contextmanager
@@ -98,7 +135,7 @@ def _apart(as_json: bool) -> Iterator[None]:
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print a verb's result for people, or as JSON."""
+    """Print a command's result for people, or as JSON."""
     if result is None:
         return
     if as_json:

@@ -102,7 +102,7 @@ class Server:
     def __init__(self, out: Path, items: Path, **options: Any) -> None:
         self.out = out
         code = (
-            "import json, sys\nfrom pathlib import Path\nfrom assay.verbs._annotate import annotate\n"
+            "import json, sys\nfrom pathlib import Path\nfrom assay import annotate\n"
             "options = json.loads(sys.argv[1])\n"
             "if options.get('answers'): options['answers'] = Path(options['answers'])\n"
             "annotate([sys.argv[2]], out=Path(sys.argv[3]), **options)\n"

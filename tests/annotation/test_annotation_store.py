@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from assay import annotate_export, annotate_status
 from assay.annotation import Conflict, Form, Label, Standing, Store, export, read_items, status, write_labels
 from assay.core import AssayError, Message, Sample
 from assay.data import read
-from assay.verbs._annotate import annotate_export, annotate_status
 
 ODD = "\0 \ud800 \u202e مرحبا 👩‍👩‍👧‍👦 '\"; DROP TABLE item; --\r\n" + "长" * 1000
 
@@ -249,7 +249,7 @@ def test_export_takes_the_majority_and_lists_the_rest(store: Store, tmp_path: Pa
     assert write_labels(store, tmp_path / "labels.jsonl") == 7
 
 
-def test_the_verbs_read_the_database(tmp_path: Path) -> None:
+def test_the_commands_read_the_database(tmp_path: Path) -> None:
     opened = Store(str(tmp_path / "labels.sqlite"))
     item, *_ = filled(opened, seats=1, per_item=1)
     opened.save(1, item, form("改正", 0, score=0.5))

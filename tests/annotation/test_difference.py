@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,12 +50,11 @@ def test_signs_of_several_characters_stay_whole() -> None:
     assert shown("दी", "दि") == ["-दी", "+दि"]
 
 
+@pytest.mark.timeout(60)  # a quadratic comparison of 9,000 words takes minutes
 def test_long_texts_take_little_time() -> None:
     random.seed(1)
     words = [f"w{i}" for i in range(3000)]
     first, second = (" ".join(random.choices(words, k=9_000)) for _ in range(2))  # 50 kB each
-    start = time.perf_counter()
     assert len(difference(first, second)) > 10
-    assert time.perf_counter() - start < 5
     huge = "line of text\n" * 60_000
     assert shown(huge, huge + "one more\n") == ["=" + huge, "+one more\n"]

@@ -74,9 +74,9 @@ def test_a_conversation_that_alpaca_cannot_hold_is_refused(tmp_path: Path) -> No
 def test_conversion_leaves_training_configs(tmp_path: Path, format: str) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text(json.dumps({"instruction": "a", "output": "b"}) + "\nbroken\n")
-    found = convert(
-        [str(source)], tmp_path / "out" / "train.jsonl", format=format, rejected=tmp_path / "r.jsonl"
-    )  # type: ignore[arg-type]
+    out = tmp_path / "out"
+    out.mkdir()
+    found = convert([str(source)], out / "train.jsonl", format=format, rejected=tmp_path / "r.jsonl")  # type: ignore[arg-type]
     assert (found.rows, found.rejected) == (1, 1)
     assert json.loads((tmp_path / "r.jsonl").read_text())["line"] == 2
     info = json.loads((tmp_path / "out" / "dataset_info.json").read_text())

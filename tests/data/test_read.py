@@ -207,6 +207,35 @@ def test_an_array_goes_on_after_a_broken_element(tmp_path: Path) -> None:
     assert found[1].line == 3
 
 
+BREAKS = {
+    "no closing brace": lambda text: text[:-1],
+    "no opening brace": lambda text: text[1:],
+    "no quote": lambda text: text.replace('"', "", 1),
+    "no last quote": lambda text: text[:-2] + text[-1],
+    "one quote more": lambda text: text[:20] + '"' + text[20:],
+    "half of it": lambda text: text[: len(text) // 2],
+    "a bracket more": lambda text: text[:-1] + "]}",
+    "a bare word": lambda text: text[:-1] + ", oops}",
+    "nothing but words": lambda text: "oops",
+    "brackets in a text": lambda text: text.replace("q", "}{][", 1)[:-1],
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_broken_element_costs_no_other_row(how: str, wrapped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    for broken in range(5):
+        texts_ = [json.dumps({"instruction": f"q{i}", "output": f"[a, {i}]"}) for i in range(6)]
+        texts_[broken] = BREAKS[how](texts_[broken])
+        content = "[\n" + ",\n".join(texts_) + "\n]"
+        path.write_text(f'{{"version": 1, "data": {content}}}' if wrapped else content)
+        found = rows(path)
+        kept = [row.prompt[0].content for row in found if isinstance(row, Sample)]
+        assert kept == [f"q{i}" for i in range(6) if i != broken], (broken, found)
+        assert any(isinstance(row, Rejected) for row in found)
+
+
 def test_an_array_that_is_cut_off_says_so(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(ALPACA * 3)[:-30])

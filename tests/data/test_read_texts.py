@@ -39,6 +39,18 @@ def test_a_folder_is_read_file_by_file_and_watched(tmp_path: Path) -> None:
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 
 
+def test_text_that_does_not_decode_is_an_error_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("eins\nzwei\n".encode("utf-16"))
+    assert list(read_texts(path)) == ["eins", "zwei"]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AssayError, match=r"a\.txt:2: the line does not decode"):
+        list(read_texts(path))
+    path.write_bytes("第一行\n".encode() + b"\xff\xfe\xff\n")
+    with pytest.raises(AssayError, match=r"a\.txt:2"):
+        list(read_texts(path))
+
+
 def test_a_place_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(AssayError, match="nothing to read"):
         list(read_texts(tmp_path / "none.txt"))

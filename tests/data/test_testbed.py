@@ -11,41 +11,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import TASK_TYPES, AssayError
-from assay.data import testbed
+from assay.data import synthetic
 
 
 def test_a_prefix_of_a_stream_is_the_shorter_stream() -> None:
-    long = list(testbed.generate(500, seed=3, defects={"garbled": 0.2}))
-    assert list(testbed.generate(100, seed=3, defects={"garbled": 0.2})) == long[:100]
-    assert list(testbed.generate(100, seed=4)) != list(testbed.generate(100, seed=3))
+    long = list(synthetic.generate(500, seed=3, defects={"garbled": 0.2}))
+    assert list(synthetic.generate(100, seed=3, defects={"garbled": 0.2})) == long[:100]
+    assert list(synthetic.generate(100, seed=4)) != list(synthetic.generate(100, seed=3))
 
 
 def test_types_and_languages_take_equal_turns() -> None:
-    counts = Counter((p.sample.type, p.sample.language) for p in testbed.generate(240, seed=0))
+    counts = Counter((p.sample.type, p.sample.language) for p in synthetic.generate(240, seed=0))
     assert set(counts.values()) == {10}
     assert {kind for kind, _ in counts} == set(TASK_TYPES)
 
 
 def test_no_prompt_is_in_both_splits_whatever_the_seeds() -> None:
-    train = {p.sample.prompt for seed in range(3) for p in testbed.generate(3000, seed=seed)}
-    held_out = {p.sample.prompt for seed in range(3) for p in testbed.generate(600, seed=seed, split="eval")}
+    train = {p.sample.prompt for seed in range(3) for p in synthetic.generate(3000, seed=seed)}
+    held_out = {
+        p.sample.prompt for seed in range(3) for p in synthetic.generate(600, seed=seed, split="eval")
+    }
     assert not train & held_out
 
 
 def test_most_samples_of_a_large_pool_differ() -> None:
-    ids = {p.sample.id for p in testbed.generate(20_000, seed=0)}
+    ids = {p.sample.id for p in synthetic.generate(20_000, seed=0)}
     assert len(ids) > 18_000
 
 
 @pytest.mark.parametrize("difficulty", [0.05, 0.5, 1.0])
 def test_every_answer_passes_its_own_checker(difficulty: float) -> None:
-    for planted in testbed.generate(2400, seed=1, difficulty=difficulty):
+    for planted in synthetic.generate(2400, seed=1, difficulty=difficulty):
         assert planted.sample.checker and planted.sample.answer
-        assert testbed.check(planted.sample.checker, planted.sample.answer) == 1.0, planted.sample
+        assert synthetic.check(planted.sample.checker, planted.sample.answer) == 1.0, planted.sample
 
 
 def test_answers_are_in_their_language() -> None:
-    for planted in testbed.generate(2400, seed=1):
+    for planted in synthetic.generate(2400, seed=1):
         sample = planted.sample
         if sample.type == "translation" or sample.answer is None:
             continue
@@ -54,26 +56,26 @@ def test_answers_are_in_their_language() -> None:
 
 
 def test_defects_come_in_their_shares_and_spoil_the_answer() -> None:
-    shares = dict.fromkeys(testbed.DEFECTS, 0.1)
-    rows = list(testbed.generate(12_000, seed=2, defects=shares))
+    shares = dict.fromkeys(synthetic.DEFECTS, 0.1)
+    rows = list(synthetic.generate(12_000, seed=2, defects=shares))
     counts = Counter(row.defect for row in rows)
-    for kind in testbed.DEFECTS:
+    for kind in synthetic.DEFECTS:
         expected = 1200 if kind != "truncated" else 1000  # one letter cannot be cut, so it stays clean
         assert abs(counts[kind] - expected) < 150, kind
     for row in rows:
         assert row.sample.checker and row.sample.answer is not None
-        score = testbed.check(row.sample.checker, row.sample.answer)
+        score = synthetic.check(row.sample.checker, row.sample.answer)
         if row.defect is None or row.defect == "near_duplicate":
             assert score == 1.0
         elif row.defect in ("refusal", "off_topic", "wrong_language"):
             assert score < 1.0, row
     wrong = [r for r in rows if r.defect == "wrong_answer"]
-    scores = [testbed.check(r.sample.checker or "", r.sample.answer or "") for r in wrong]
+    scores = [synthetic.check(r.sample.checker or "", r.sample.answer or "") for r in wrong]
     assert sum(score < 1 for score in scores) / len(scores) > 0.97
 
 
 def test_spans_hold_the_defect() -> None:
-    for row in testbed.generate(3000, seed=5, defects={"garbled": 0.5}):
+    for row in synthetic.generate(3000, seed=5, defects={"garbled": 0.5}):
         if row.defect == "garbled":
             assert row.span is not None and row.sample.answer is not None
             start, stop = row.span
@@ -85,7 +87,7 @@ def test_a_near_duplicate_is_near_an_earlier_sample() -> None:
     from rapidfuzz.distance import OSA
 
     seen: list[str] = []
-    for row in testbed.generate(600, seed=6, defects={"near_duplicate": 0.3}):
+    for row in synthetic.generate(600, seed=6, defects={"near_duplicate": 0.3}):
         prompt = row.sample.prompt[0].content
         if row.defect:
             assert min(OSA.distance(prompt, other) for other in seen) == 1
@@ -94,10 +96,10 @@ def test_a_near_duplicate_is_near_an_earlier_sample() -> None:
 
 
 def test_types_differ_in_what_there_is_to_learn() -> None:
-    sizes = {kind: testbed.learning_size(kind) for kind in TASK_TYPES}
+    sizes = {kind: synthetic.learning_size(kind) for kind in TASK_TYPES}
     assert max(sizes.values()) > 20 * min(sizes.values())
     for kind in TASK_TYPES:
-        assert testbed.learning_size(kind, 1.0) >= testbed.learning_size(kind, 0.3)
+        assert synthetic.learning_size(kind, 1.0) >= synthetic.learning_size(kind, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +116,12 @@ def test_types_differ_in_what_there_is_to_learn() -> None:
 )
 def test_bad_settings_are_refused_with_their_place(arguments: dict[str, object], place: str) -> None:
     with pytest.raises(AssayError) as caught:
-        next(testbed.generate(1, seed=0, **arguments))  # type: ignore[arg-type]
+        next(synthetic.generate(1, seed=0, **arguments))  # type: ignore[arg-type]
     assert caught.value.place == place
 
 
 def test_type_names_match_across_spellings() -> None:
-    kinds = {p.sample.type for p in testbed.generate(8, seed=0, types=("Closed\xa0QA", "Extract"))}
+    kinds = {p.sample.type for p in synthetic.generate(8, seed=0, types=("Closed\xa0QA", "Extract"))}
     assert kinds == {"closed_qa", "extraction"}
 
 
@@ -153,23 +155,23 @@ def test_type_names_match_across_spellings() -> None:
     ],
 )
 def test_checkers(kind: str, arguments: dict[str, object], answer: str, score: float) -> None:
-    checker = testbed.checker(kind, **arguments)  # type: ignore[arg-type]
-    assert testbed.check(checker, answer) == pytest.approx(score)
+    checker = synthetic.checker(kind, **arguments)  # type: ignore[arg-type]
+    assert synthetic.check(checker, answer) == pytest.approx(score)
 
 
 @given(st.text(max_size=300))
 def test_no_answer_breaks_a_checker(answer: str) -> None:
-    for planted in islice(testbed.generate(24, seed=0), 24):
+    for planted in islice(synthetic.generate(24, seed=0), 24):
         assert planted.sample.checker is not None
-        assert 0.0 <= testbed.check(planted.sample.checker, answer) <= 1.0
+        assert 0.0 <= synthetic.check(planted.sample.checker, answer) <= 1.0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "magic"}', "null", '{"kind": "label"}'])
 def test_what_is_no_checker_is_refused(text: str) -> None:
     with pytest.raises(AssayError):
-        testbed.check(text, "good")
+        synthetic.check(text, "good")
 
 
 def test_a_checker_is_canonical_json() -> None:
-    text = testbed.checker("label", accept=["b", "a"])
+    text = synthetic.checker("label", accept=["b", "a"])
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from assay.data import testbed
+from assay.data import synthetic
 
 LABELS = {
     "en": ("### Task {}", "Type: ", "Instruction: ", "Input: ", "Output: ", "(none)"),
@@ -76,7 +76,7 @@ def written(text: str, rng: random.Random, language: str) -> str:
         return "I am sorry, I have no ideas today." if language == "en" else "今天没有想法。"
     wanted = re.findall(r"(?:equal numbers: |大致均衡）：)(.+)", text)
     kinds = re.split(", |、", wanted[0]) if wanted else testbed_types()
-    made = testbed.generate(count, seed=rng.randrange(10**9), languages=[language], types=kinds)
+    made = synthetic.generate(count, seed=rng.randrange(10**9), languages=[language], types=kinds)
     tasks = []
     for planted in made:
         sample = planted.sample

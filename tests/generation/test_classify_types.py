@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cyclopts import App
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import data
-from assay.cli import _without_return
+from assay import ChatConfig, data, evalset
+from assay.cli import build
 from assay.core import TASK_TYPES, AssayError, Sample, to_json
-from assay.data import testbed
+from assay.data import synthetic
 from assay.generation import (
     LEVELS,
     TypeClassifier,
@@ -35,7 +34,6 @@ from assay.generation._classify import SHIPPED
 from assay.generation._type_features import FEATURES, by_rules, features, tokens_of
 from assay.generation._type_texts import seed_texts, wordings
 from assay.selection import prompt_of
-from assay.verbs._evalset import TypingChat, evalset_classify
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "llm"))
@@ -118,7 +116,7 @@ def test_clear_prompts_are_typed_in_both_languages() -> None:
 def labelled(count: int = 400) -> list[Sample]:
     """Return testbed samples with types of a user's own."""
     names = {"math": "sums", "translation": "other_tongue", "code": "code"}
-    planted = testbed.generate(count, seed=7, types=list(names))
+    planted = synthetic.generate(count, seed=7, types=list(names))
     return [
         Sample.single(
             p.sample.prompt[-1].content, p.sample.answer, type=names[p.sample.type or ""],
@@ -137,7 +135,7 @@ def trained() -> TypeClassifier:
 def test_labels_of_any_types_are_learnt(trained: TypeClassifier) -> None:
     assert trained.types == ("code", "other_tongue", "sums")
     assert trained.quality.accuracy > 0.97 and trained.quality.items > 300
-    fresh = [p.sample for p in testbed.generate(60, seed=8, types=["math"], split="eval")]
+    fresh = [p.sample for p in synthetic.generate(60, seed=8, types=["math"], split="eval")]
     assert {t.type for t in trained.classify([prompt_of(s) for s in fresh])} == {"sums"}
 
 
@@ -229,7 +227,7 @@ def test_a_file_is_typed_and_read_back(tmp_path: Path) -> None:
     place, out = write(tmp_path / "i.jsonl", rows), tmp_path / "t.jsonl"
     with Path(place).open("a", encoding="utf-8") as file:
         file.write("{broken\n")
-    found = evalset_classify([place], out=out, sure=0.8)
+    found = evalset.classify([place], out=out, sure=0.8)
     back = list(data.read(out))
     assert len(back) == len(rows) and [s.id for s in back if isinstance(s, Sample)] == [s.id for s in rows]
     typed, unsure = sum(found.typed.values()), {u.reason: u.items for u in found.untyped}
@@ -240,27 +238,27 @@ def test_a_file_is_typed_and_read_back(tmp_path: Path) -> None:
     assert told[0]["by"] == "the classifier of the package" and told[-1] is None
     assert told[12]["reason"].endswith("not learnt de")
     assert found.checked is not None and found.checked.items <= 2
-    everything = evalset_classify([place], out=out, sure=0.0, again=True, check=0)
+    everything = evalset.classify([place], out=out, sure=0.0, again=True, check=0)
     assert sum(everything.typed.values()) == 14 and everything.checked is None
     with pytest.raises(AssayError, match="no threshold"):
-        evalset_classify([place], out=out, sure=0.33)
+        evalset.classify([place], out=out, sure=0.33)
 
 
 def test_a_file_is_typed_by_labels_and_again_by_what_was_kept(tmp_path: Path) -> None:
-    known, fresh = labelled(300), [p.sample for p in testbed.generate(40, seed=9, types=["math", "code"])]
+    known, fresh = labelled(300), [p.sample for p in synthetic.generate(40, seed=9, types=["math", "code"])]
     labels = write(tmp_path / "l.jsonl", known)
     bare = [Sample.single(prompt_of(s), s.answer, language=s.language) for s in fresh]
     place = write(tmp_path / "i.jsonl", [*bare, *known[:30]])
     out = tmp_path / "t.jsonl"
-    found = evalset_classify([place], out=out, labels=[labels], sure=0.9)
+    found = evalset.classify([place], out=out, labels=[labels], sure=0.9)
     assert set(found.typed) <= {"sums", "code"} and sum(found.typed.values()) >= 38
     # What was learnt from is no check.
     assert found.checked is None and found.stated is not None and found.stated.items > 200
     assert found.saved == str(tmp_path / "t.classifier.safetensors")
-    again = evalset_classify([place], out=tmp_path / "u.jsonl", classifier=Path(found.saved))
+    again = evalset.classify([place], out=tmp_path / "u.jsonl", classifier=Path(found.saved))
     assert again.typed == found.typed and again.checked is not None and again.checked.accuracy == 1
     with pytest.raises(AssayError, match="several ways"):
-        evalset_classify([place], out=out, labels=[labels], classifier=Path(found.saved))
+        evalset.classify([place], out=out, labels=[labels], classifier=Path(found.saved))
 
 
 @pytest.mark.parametrize(
@@ -310,8 +308,8 @@ def test_a_chat_model_names_types(server: Any, tmp_path: Path) -> None:
         Sample.single("of kind math", "x", type="code"),
     ]
     place, out = write(tmp_path / "i.jsonl", rows), tmp_path / "t.jsonl"
-    chat = TypingChat(model=MODEL, base_url=server.url, calls=tmp_path / "calls")
-    found = evalset_classify([place], out=out, chat=chat)
+    chat = ChatConfig(MODEL, base_url=server.url, calls=tmp_path / "calls")
+    found = evalset.classify([place], out=out, chat=chat)
     assert found.typed == dict.fromkeys(kinds, 10)
     assert [(u.reason, u.items) for u in found.untyped] == [("no reply names one type", 1)]
     assert found.checked is not None and found.checked.accuracy == pytest.approx(2 / 3)
@@ -319,7 +317,7 @@ def test_a_chat_model_names_types(server: Any, tmp_path: Path) -> None:
     back = [s for s in data.read(out) if isinstance(s, Sample)]
     assert [s.type for s in back[:40]] == [kinds[i % 4] for i in range(40)] and back[-2].type is None
     asked = len(server.log())
-    again = evalset_classify([place], out=tmp_path / "u.jsonl", chat=chat)
+    again = evalset.classify([place], out=tmp_path / "u.jsonl", chat=chat)
     assert (tmp_path / "u.jsonl").read_bytes() == out.read_bytes() and again.calls == 0
     assert len(server.log()) == asked
 
@@ -327,21 +325,20 @@ def test_a_chat_model_names_types(server: Any, tmp_path: Path) -> None:
 def test_the_budget_ends_it_and_the_rest_is_counted(server: Any, tmp_path: Path) -> None:
     rows = [Sample.single(f"task {i} of kind math", None, language="en") for i in range(60)]
     place = write(tmp_path / "i.jsonl", rows)
-    chat = TypingChat(model=MODEL, base_url=server.url, calls=tmp_path / "calls", budget="20k tokens")
-    found = evalset_classify([place], out=tmp_path / "t.jsonl", chat=chat)
+    chat = ChatConfig(MODEL, base_url=server.url, calls=tmp_path / "calls", budget="20k tokens")
+    found = evalset.classify([place], out=tmp_path / "t.jsonl", chat=chat)
     ended = {u.reason: u.items for u in found.untyped}
     assert 0 < found.typed["math"] < 60 and ended == {"the budget ended": 60 - found.typed["math"]}
     assert found.tokens <= 20_000
     assert len(list(data.read(tmp_path / "t.jsonl"))) == 60
 
 
-def test_the_verb_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_function_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
-    app = App(name="evalset", result_action="return_value")
-    app.command(_without_return(evalset_classify), name="classify")
     place = write(tmp_path / "i.jsonl", [*items(), Sample.single("Compute 12 + 30.", "42", type="math")])
-    found = app(["classify", place, "--out", str(tmp_path / "t.jsonl"), "--sure", "0.8"])
+    app = build("evalset classify")
+    found = app(["evalset", "classify", place, "--out", str(tmp_path / "t.jsonl"), "--sure", "0.8"])
     assert json.loads(json.dumps(to_json(found)))
     Console(width=140).print(found)
     shown = capsys.readouterr().out
@@ -349,7 +346,7 @@ def test_the_verb_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_promise_that_does_not_hold_is_named(shared: Path, tmp_path: Path) -> None:
-    found = evalset_classify([str(shared / "data/belle/eval_set.jsonl")], out=tmp_path / "t.jsonl", sure=0.95)
+    found = evalset.classify([str(shared / "data/belle/eval_set.jsonl")], out=tmp_path / "t.jsonl", sure=0.95)
     assert found.checked is not None and found.before == 1000 and not found.typed
     assert "were to be right in 95%" in found.overstated and "--labels" in found.overstated
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclopts import App
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import data
-from assay.cli import _without_return
+from assay import data, evalset
+from assay.cli import build
 from assay.core import TASK_TYPES, AssayError, Sample, to_json
-from assay.data import testbed
+from assay.data import synthetic
 from assay.generation import (
     Candidates,
     Noise,
@@ -28,7 +27,6 @@ from assay.generation import (
     sample_by_power,
 )
 from assay.selection import holding, prompt_of
-from assay.verbs._evalset import evalset_sample, evalset_split
 
 PASSAGES = (
     "The harbour master keeps a log of every ship that enters the bay between dusk and dawn each winter.",
@@ -128,7 +126,7 @@ def test_one_item_for_each_prompt_and_groups_in_turn() -> None:
 
 @pytest.fixture
 def pool(tmp_path: Path) -> str:
-    rows = [p.sample for p in testbed.generate(600, seed=4)]
+    rows = [p.sample for p in synthetic.generate(600, seed=4)]
     for language, passage in zip(("en", "zh"), PASSAGES, strict=True):
         rows += [
             Sample.single(f"{passage} {end}", "yes", type="closed_qa", language=language, source="passages")
@@ -143,7 +141,7 @@ def pool(tmp_path: Path) -> str:
 
 def test_no_item_is_in_training(pool: str, tmp_path: Path) -> None:
     out, train = tmp_path / "e.jsonl", tmp_path / "sub" / "t.jsonl"
-    found = evalset_split([pool], out=out, train=train, n=60)
+    found = evalset.split([pool], out=out, train=train, n=60)
     items, rest = samples_of(out), samples_of(train)
     receipts = [json.loads(line) for line in Path(found.receipts).read_text().splitlines()]
     assert len(items) == found.items == 60 and len(rest) == found.training
@@ -160,7 +158,7 @@ def test_no_item_is_in_training(pool: str, tmp_path: Path) -> None:
         assert not in_items or not any(passage in prompt_of(s) for s in rest)
     taken = [r for r in receipts if r["rule"] == "evaluation"]
     assert taken and all(r["origin"].startswith("pool.jsonl:") and r["partner"] for r in taken)
-    again = evalset_split([pool], out=tmp_path / "f.jsonl", train=tmp_path / "u.jsonl", n=60)
+    again = evalset.split([pool], out=tmp_path / "f.jsonl", train=tmp_path / "u.jsonl", n=60)
     assert (tmp_path / "f.jsonl").read_bytes() == out.read_bytes()
     assert (tmp_path / "u.jsonl").read_bytes() == train.read_bytes() and again.strata == found.strata
     assert sum(s.items for s in found.strata) == 60 and sum(s.training for s in found.strata) == len(rest)
@@ -172,33 +170,33 @@ def test_paraphrases_are_found_by_their_embedding(tmp_path: Path) -> None:
     rows.append(Sample.single("explain how a heat pump warms a house in THE winter!", "y", type="math"))
     place = write(tmp_path / "p.jsonl", rows)
     files: dict[str, Any] = {"out": tmp_path / "e.jsonl", "train": tmp_path / "t.jsonl"}
-    evalset_split([place], **files, n=2, contained=1, alike=2)
+    evalset.split([place], **files, n=2, contained=1, alike=2)
     assert [s.type for s in samples_of(tmp_path / "e.jsonl")].count("math") == 1
-    evalset_split([place], **files, n=2, contained=1, alike=0.95)
+    evalset.split([place], **files, n=2, contained=1, alike=0.95)
     assert not any(s.type == "math" for s in samples_of(tmp_path / "t.jsonl"))
 
 
 def test_earlier_sets_stay_out_of_training(pool: str, tmp_path: Path) -> None:
     first = tmp_path / "first.jsonl"
-    evalset_split([pool], out=first, train=tmp_path / "t.jsonl", n=24)
+    evalset.split([pool], out=first, train=tmp_path / "t.jsonl", n=24)
     later = tmp_path / "later.jsonl"
     with Path(pool).open("a", encoding="utf-8") as file:
         for sample in (asked(i, "math", "zh") for i in range(50)):
             file.write(json.dumps(item_row(sample), ensure_ascii=False) + "\n")
-    found = evalset_split([pool], out=later, train=tmp_path / "t.jsonl", n=36, keep=[str(first)])
+    found = evalset.split([pool], out=later, train=tmp_path / "t.jsonl", n=36, keep=[str(first)])
     assert found.earlier == 24 and found.items == 36
     assert {s.id for s in samples_of(first)} <= {s.id for s in samples_of(later)}
     kept = {prompt_key(s) for s in samples_of(later)}
     assert not kept & {prompt_key(s) for s in samples_of(tmp_path / "t.jsonl")}
     first.write_text("{broken\n")
     with pytest.raises(AssayError, match="earlier evaluation set"):
-        evalset_split([pool], out=later, train=tmp_path / "t.jsonl", n=36, keep=[str(first)])
+        evalset.split([pool], out=later, train=tmp_path / "t.jsonl", n=36, keep=[str(first)])
 
 
 def test_too_small_a_pool_is_said_and_losses_are_named(tmp_path: Path) -> None:
     rows = [Sample.single(f"{PASSAGES[0]} Question {i}?", "x", type="closed_qa") for i in range(60)]
     rows += [asked(i, "math") for i in range(60)]
-    found = evalset_split(
+    found = evalset.split(
         [write(tmp_path / "p.jsonl", rows)], out=tmp_path / "e.jsonl", train=tmp_path / "t.jsonl", n=100
     )
     assert found.items == 60 and found.short == 40
@@ -214,7 +212,7 @@ def test_bad_options_are_refused(options: dict[str, Any], tmp_path: Path) -> Non
     usual: dict[str, Any] = {"n": 2, "train": "t.jsonl"} | options
     train = tmp_path / usual.pop("train")
     with pytest.raises(AssayError):
-        evalset_split([place], out=tmp_path / "e.jsonl", train=train, **usual)
+        evalset.split([place], out=tmp_path / "e.jsonl", train=train, **usual)
     assert not (tmp_path / "e.jsonl").exists()
 
 
@@ -259,7 +257,7 @@ def test_a_small_type_says_what_it_can_show(tmp_path: Path) -> None:
     rows.append(Sample.single("tell me ABOUT subject 2", "other", type="open_qa"))
     place = write(tmp_path / "p.jsonl", rows)
     out = tmp_path / "e.jsonl"
-    found = evalset_sample([place], out=out, wanted=0.03)
+    found = evalset.sample([place], out=out, wanted=0.03)
     by_type = {t.type: t for t in found.types}
     assert by_type["open_qa"].taken == by_type["open_qa"].wanted == 283
     small = by_type["translation"]
@@ -276,7 +274,7 @@ def test_holm_caps_and_sds_change_sizes(tmp_path: Path) -> None:
     place, out = write(tmp_path / "p.jsonl", rows), tmp_path / "e.jsonl"
 
     def sizes(**options: Any) -> dict[str, int]:
-        return {t.type: t.taken for t in evalset_sample([place], out=out, **options).types}
+        return {t.type: t.taken for t in evalset.sample([place], out=out, **options).types}
 
     assert sizes() == {"math": 1766, "rewrite": 283}
     assert sizes(sd=["0.2", "math=0.3"]) == {"math": 785, "rewrite": 349}
@@ -298,7 +296,7 @@ def test_samples_of_one_wording_say_so() -> None:
 
 def test_the_public_belle_set_is_sampled(shared: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.jsonl"
-    found = evalset_sample([str(shared / "data/belle/eval_set.jsonl")], out=out, wanted=0.02)
+    found = evalset.sample([str(shared / "data/belle/eval_set.jsonl")], out=out, wanted=0.02)
     sizes = {t.type: t for t in found.types}
     assert len(sizes) == 10 and found.items + found.repeated == 1000
     # The methods' reading: it cannot resolve 0.02 in any type.
@@ -307,15 +305,17 @@ def test_the_public_belle_set_is_sampled(shared: Path, tmp_path: Path) -> None:
     assert Counter(s.type for s in samples_of(out)) == {name: t.taken for name, t in sizes.items()}
 
 
-def test_the_verbs_are_commands(pool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_functions_are_commands(pool: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
-    app = App(name="evalset", result_action="return_value")
-    for verb, name in ((evalset_split, "split"), (evalset_sample, "sample")):
-        app.command(_without_return(verb), name=name)
+    def app(words: list[str]) -> Any:
+        return build(" ".join(words[:2]))(words)
+
     out = str(tmp_path / "e.jsonl")
-    split = app(["split", pool, "--out", out, "--train", str(tmp_path / "t.jsonl"), "--n", "48"])
-    sampled = app(["sample", out, "--out", str(tmp_path / "s.jsonl"), "--wanted", "0.03", "--most", "3"])
+    split = app(["evalset", "split", pool, "--out", out, "--train", str(tmp_path / "t.jsonl"), "--n", "48"])
+    sampled = app(
+        ["evalset", "sample", out, "--out", str(tmp_path / "s.jsonl"), "--wanted", "0.03", "--most", "3"]
+    )
     for result, words in ((split, "48 evaluation items"), (sampled, "assay annotate")):
         assert json.loads(json.dumps(to_json(result)))
         Console(width=140).print(result)

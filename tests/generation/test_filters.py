@@ -96,7 +96,7 @@ def test_a_translation_may_be_in_another_language() -> None:
 
 
 def test_own_keywords_and_rules_switched_off() -> None:
-    own = Filters(FilterRules(("股票",), builtin=False, language=False), "zh", Prompts("zh"))
+    own = Filters(FilterRules(("股票",), builtin=False, same_language=False), "zh", Prompts("zh"))
     assert rule(own, "推荐三只值得买的股票。") == "keyword"
     assert rule(own, "请描述这张图片中的人物和背景。") == ""
     assert rule(own, "Explain what photosynthesis is in one sentence.") == ""

@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
+import assay
 from assay import generation
 from assay.core import AssayError, Sample
-from assay.data import language_of, read, testbed, write
+from assay.data import language_of, read, synthetic, write
 from assay.generation import FilterRules, GenerateConfig, GenerateReport
 from assay.jobs._generate import GenerateFiles, generate_file, quotas_of
 from assay.llm import Budget, Chat, ChatConfig, Sampling
@@ -55,8 +56,8 @@ def run(
     folder: Path, server: Running, made: GenerateConfig, files: GenerateFiles | None = None, **chat: Any
 ) -> GenerateReport:
     folder.mkdir(parents=True, exist_ok=True)
-    door = ChatConfig(MODEL, server.url, **chat)
-    return generate_file(folder / "new.jsonl", made, door, files, calls=folder / "calls", quiet=True)
+    door = ChatConfig(MODEL, server.url, calls=folder / "calls", **chat)
+    return generate_file(folder / "new.jsonl", made, door, files)
 
 
 def receipts(report: GenerateReport) -> list[dict[str, Any]]:
@@ -265,7 +266,7 @@ def test_all_answers_can_be_asked_for_apart(tmp_path: Path, server: Running) -> 
 
 def test_pools_and_evaluation_sets_are_not_repeated(tmp_path: Path, server: Running) -> None:
     first = run(tmp_path / "a", server, config(20, "en"))
-    items = [p.sample for p in testbed.generate(3, seed=1, languages=["en"])]
+    items = [p.sample for p in synthetic.generate(3, seed=1, languages=["en"])]
     write(items, tmp_path / "eval.jsonl", "samples")
     (tmp_path / "bad.jsonl").write_text('{"instruction": "", "output": "x"}\n', "utf-8")
     files = GenerateFiles(
@@ -321,23 +322,16 @@ def test_seeds_are_localised_where_the_language_has_none(tmp_path: Path, server:
     assert {"unread"} <= {rejection.rule for _, rejection in found.lost} <= {"unread", "language", "copied"}
 
 
-def test_the_verb(tmp_path: Path, server: Running) -> None:
+def test_the_function(tmp_path: Path, server: Running) -> None:
     from rich.console import Console
 
-    from assay.verbs import _progress
-    from assay.verbs._generate import FilterOptions, WriterOptions
-    from assay.verbs._generate import generate as verb
-
-    quiet, _progress.quiet = _progress.quiet, True
-    try:
-        options = WriterOptions(model=MODEL, base_url=server.url, calls=tmp_path / "calls")
-        report = verb(
-            out=tmp_path / "new.jsonl", n=8, language="zh", writer=options, filters=FilterOptions(bm25=18.0)
+    writer = ChatConfig(MODEL, server.url, calls=tmp_path / "calls")
+    with assay.quiet():
+        report = assay.generate(
+            out=tmp_path / "new.jsonl", n=8, language="zh", writer=writer, filters=FilterRules(bm25=18.0)
         )
         with pytest.raises(AssayError, match="--n"):
-            verb(out=tmp_path / "other.jsonl", writer=options)
-    finally:
-        _progress.quiet = quiet
+            assay.generate(out=tmp_path / "other.jsonl", writer=writer)
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     console.print(report)
     assert "8 of 8 wanted (enough)" in console.export_text()

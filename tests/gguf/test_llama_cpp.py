@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from assay.core import AssayError, Sample
-from assay.data.testbed import generate
+from assay.data.synthetic import generate
 from assay.model import (
     Decoding,
     GgufModel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ import statsmodels.api as sm
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from assay.core import AssayError
+from assay.core import AssayError, canonical_json, to_json
 from assay.judging import (
     Judgement,
     Label,
@@ -125,11 +126,12 @@ def test_ppi_is_the_formula_of_its_paper() -> None:
     power = (np.mean(y * f) - y.mean() * f.mean()) * n / (n - 1) / ((1 + n / m) * pooled.var(ddof=1))
     power = min(max(power, 0), 1)
     mean = power * rest.mean() + np.mean(y - power * f)
-    variance = power**2 * rest.var(ddof=1) / m + (y - power * f).var(ddof=1) / n
+    # One degree of freedom goes to the estimate of λ.
+    variance = power**2 * rest.var(ddof=1) / m + (y - power * f).var(ddof=2) / n
     assert found.power == pytest.approx(power)
     assert found.mean == pytest.approx(mean)
     assert found.se == pytest.approx(math.sqrt(variance))
-    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, n - 1) * math.sqrt(variance))
+    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, n - 2) * math.sqrt(variance))
     assert found.se < 0.75 * found.labels_se
 
 
@@ -142,6 +144,27 @@ def test_ppi_saves_what_theory_says() -> None:
     found = ppi_mean(y[:n], f[:n], f[n:])
     ratio = found.se**2 / found.labels_se**2
     assert ratio == pytest.approx(1 - rho**2 * m / (m + n), rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["even", "rare", "skewed"])
+def test_thirty_labels_cover_what_is_said(kind: str) -> None:
+    """0.88 or more of 90 %, which three standard errors of 600 draws may hide."""
+    rng = np.random.default_rng(6)
+    f, noise = rng.normal(size=(2, 50_000))
+    y = 0.6 * f + 0.8 * noise
+    people, judged = {
+        "even": (0.5 + 0.18 * y, 0.5 + 0.18 * f),
+        "rare": ((y > 1).astype(float), (f > 0.8).astype(float)),
+        "skewed": (np.exp(y - 2.5), np.exp(f - 2.5)),
+    }[kind]
+    people, judged = np.clip(people, 0, 1), np.clip(judged, 0, 1)
+    held = 0
+    for _ in range(600):
+        one, other = rng.integers(0, len(y), 30), rng.integers(0, len(y), 500)
+        found = ppi_mean(people[one], judged[one], judged[other], bounds=(0, 1))
+        assert 0 <= found.low <= found.mean <= found.high <= 1
+        held += found.low <= people.mean() <= found.high
+    assert held / 600 >= 0.88 - 3 * math.sqrt(0.88 * 0.12 / 600)
 
 
 def test_ppi_ends() -> None:
@@ -299,10 +322,22 @@ def test_differences_in_peoples_units() -> None:
     f = np.array([x.score - z.score for x, z in zip(judged["a"], judged["b"], strict=True)])  # type: ignore[operator]
     assert found.estimate == ppi_mean(
         y, f[:120], f[120:], clusters=[f"math{i}" for i in range(120)],
-        clusters_only=[f"math{i}" for i in range(120, 500)],
+        clusters_only=[f"math{i}" for i in range(120, 500)], bounds=(-1, 1),
     )  # fmt: skip
     assert found.estimate is not None
     wanted = float((truth["a"] - truth["b"]).mean())
     assert found.estimate.low < wanted < found.estimate.high < f.mean()
     few = people_differences(judged["a"], [*judged["b"][:-1]], labels["a"][:20], labels["b"])
     assert (few[0].labels, few[0].wanted, few[0].left_out, few[0].estimate) == (20, 30, 1, None)
+
+
+def test_results_have_a_canonical_form() -> None:
+    """Numbers of numpy have none: a report with one could not be printed as JSON."""
+    rng = np.random.default_rng(3)
+    judged = rows(rng.random(60).round(1).tolist())
+    labels = [Label(f"math{i}", round(float(rng.random()), 1), f"p{k}") for i in range(60) for k in range(2)]
+    lengths = {f"math{i}": i + 1 for i in range(60)}
+    found = calibrate(judged, labels, lengths)
+    assert found[0].agreement is not None and found[0].length is not None
+    assert json.loads(canonical_json(found)) == to_json(found)
+    assert "np.float64" not in repr(found)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import TASK_TYPES, AssayError, Message, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.judging import (
     JudgeConfig,
     Judgement,
@@ -32,7 +32,7 @@ from assay.judging import (
     version,
     write_log,
 )
-from assay.llm import Chat, Failure, Reply, TokenChoice
+from assay.llm import Budget, Chat, Failure, Reply, TokenChoice
 
 MODEL = "openai-api/scripted/judge"
 CONFIG = JudgeConfig(MODEL, repeats=1)
@@ -105,7 +105,27 @@ def test_unreadable_replies_are_retried_once_counted_and_never_numbers(chat: Cha
 def test_a_misfit_of_the_schema_is_unparsed_too(chat: Chat) -> None:
     found = ask_all(chat, [item()], ["GARBLE"], CONFIG)
     assert found.judgements[0].score is None and found.unparsed == 1 and found.alarm
+    assert found.retried == 1
     assert "malformed" in (found.judgements[0].reason or "")
+
+
+def test_what_was_asked_again_is_counted_once_whoever_asked_again(chat: Chat, server: Any) -> None:
+    """A reply that does not fit the schema is asked for again by the door, an unreadable one by the judge."""
+    items = [item(f"Question {i}?") for i in range(3)]
+    found = ask_all(chat, items, ["HICCUP GOOD", "GARBLE", "GOOD"], CONFIG)
+    assert found.retried == len(server.log()) - 3 == 2
+    assert ask_all(chat, items, ["HICCUP GOOD", "GARBLE", "GOOD"], CONFIG).retried == 2
+    assert len(server.log()) == 5
+
+
+def test_what_had_no_budget_was_not_asked_again(server: Any, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, mode="text")
+    with Chat(MODEL, base_url=server.url, calls=tmp_path / "calls") as first:
+        ask_all(first, [item()], ["GARBLE"], dataclasses.replace(config, repeats=1))
+    asked = len(server.log())
+    with Chat(MODEL, base_url=server.url, calls=tmp_path / "other", budget=Budget(tokens=1)) as chat:
+        found = ask_all(chat, [item()], ["GARBLE"], dataclasses.replace(config, repeats=1))
+    assert (found.retried, found.failed, len(server.log())) == (0, 1, asked)
 
 
 def test_the_alarm_begins_above_one_in_a_hundred(chat: Chat) -> None:
@@ -193,7 +213,7 @@ def test_a_server_without_logprobs_is_named(chat: Chat) -> None:
 
 
 def test_what_need_not_be_asked_is_not(chat: Chat, server: Any) -> None:
-    checked = Sample.single("2+2?", "4", type="math", checker=testbed.checker("number", value=4))
+    checked = Sample.single("2+2?", "4", type="math", checker=synthetic.checker("number", value=4))
     items = [checked, item("A?"), item("B?")]
     found = ask_all(chat, items, ["4", " \n", None], CONFIG)
     assert [j.score for j in found.judgements] == [1.0, 0.0, None]

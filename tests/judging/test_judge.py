@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import AssayError, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.judging import Judgement, chrf, default_method, exact_match, judge, rouge_l, summarise
 
 
@@ -57,7 +57,7 @@ def test_chrf_is_that_of_its_library_and_orders_near_before_far() -> None:
 
 
 def test_the_method_follows_from_the_item() -> None:
-    checker = testbed.checker("label", accept=["good"])
+    checker = synthetic.checker("label", accept=["good"])
     assert default_method(item("x", checker=checker)) == "checker"
     assert default_method(item(None)) is None
     assert default_method(item("x", "math")) == "exact_match"

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assay import JudgeConfig, judge, judge_calibrate, judge_compare, judge_estimate, judge_pairs
 from assay.core import AssayError, to_json
 from assay.jobs._judging_files import JudgementFile, read_answers, read_judgements, read_labels
-from assay.verbs._judge import (
-    JudgeOptions,
-    judge,
-    judge_calibrate,
-    judge_compare,
-    judge_estimate,
-    judge_pairs,
-)
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +20,8 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def options(server: Any) -> JudgeOptions:
-    return JudgeOptions(model="openai-api/scripted/judge", base_url=server.url)
+def options(server: Any) -> JudgeConfig:
+    return JudgeConfig("openai-api/scripted/judge", server.url)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -56,11 +49,11 @@ WORDS: list[str | None] = ["GOOD", "FAIR", "GOOD\u2028BAD", "odd"] * 10
 
 
 def test_a_file_of_answers_is_judged_and_resumed(
-    items: str, options: JudgeOptions, server: Any, tmp_path: Path
+    items: str, options: JudgeConfig, server: Any, tmp_path: Path
 ) -> None:
     given = answers(tmp_path / "a.jsonl", [*WORDS[:38], "GARBLE", None])
     found = judge(
-        [items], answers=given, out=tmp_path / "j.jsonl", options=options, repeats=2, log=tmp_path / "l"
+        [items], answers=given, out=tmp_path / "j.jsonl", by=replace(options, repeats=2), log=tmp_path / "l"
     )
     by_type = {row.type: row for row in found.types}
     assert (found.items, found.rejected, found.units) == (40, 1, "judge")
@@ -75,32 +68,30 @@ def test_a_file_of_answers_is_judged_and_resumed(
     assert len(rows) == 40 and rows[0]["scores"] == [1.0, 1.0] and rows[0]["language"] == "zh"
     assert rows[39]["score"] is None and rows[39]["characters"] is None
     asked = len(server.log())
-    again = judge([items], answers=given, out=tmp_path / "k.jsonl", options=options, repeats=2)
+    again = judge([items], answers=given, out=tmp_path / "k.jsonl", by=replace(options, repeats=2))
     assert len(server.log()) == asked and again.calls == 0
     assert (tmp_path / "k.jsonl").read_bytes() == (tmp_path / "j.jsonl").read_bytes()
     assert again.types == found.types
     assert json.dumps(to_json(found), ensure_ascii=False)
 
 
-def test_repeats_adapt_to_the_judges_noise(items: str, options: JudgeOptions, tmp_path: Path) -> None:
+def test_repeats_adapt_to_the_judges_noise(items: str, options: JudgeConfig, tmp_path: Path) -> None:
     steady = answers(tmp_path / "a.jsonl", WORDS)
-    found = judge([items], answers=steady, out=tmp_path / "j.jsonl", options=options, adapt=True)
+    found = judge([items], answers=steady, out=tmp_path / "j.jsonl", by=options, adapt=True)
     assert found.repeats and found.repeats.repeats == 1 and found.repeats.judge_sd == 0
     wavers = answers(tmp_path / "b.jsonl", [f"WAVER {w}" for w in WORDS])
-    found = judge(
-        [items], answers=wavers, out=tmp_path / "k.jsonl", options=options, adapt=True, cost_ratio=9
-    )
+    found = judge([items], answers=wavers, out=tmp_path / "k.jsonl", by=options, adapt=True, cost_ratio=9)
     assert found.repeats and found.repeats.repeats > 1 and found.repeats.judge_sd == pytest.approx(0.25)
     assert "×10" in found.judged_by
 
 
 def test_a_judge_is_held_against_people_and_models_against_each_other(
-    items: str, options: JudgeOptions, tmp_path: Path
+    items: str, options: JudgeConfig, tmp_path: Path
 ) -> None:
     good = answers(tmp_path / "a.jsonl", ["GOOD"] * 30 + ["FAIR"] * 10)
     poor = answers(tmp_path / "b.jsonl", ["FAIR"] * 30 + ["BAD"] * 10)
     for name, given in (("good", good), ("poor", poor)):
-        judge([items], answers=given, out=tmp_path / f"{name}.jsonl", options=options, repeats=1)
+        judge([items], answers=given, out=tmp_path / f"{name}.jsonl", by=replace(options, repeats=1))
     compared = judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", effect=0.05)
     overall = {row.type: row for row in compared.types}["overall"]
     assert overall.difference == 0.5 and overall.p_adjusted == 0.0 and overall.n == 40
@@ -129,41 +120,41 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
         judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels)
 
 
-def test_the_cost_is_said_before(items: str, options: JudgeOptions, server: Any, tmp_path: Path) -> None:
+def test_the_cost_is_said_before(items: str, options: JudgeConfig, server: Any, tmp_path: Path) -> None:
     given = answers(tmp_path / "a.jsonl", WORDS)
-    before = judge_estimate([items], answers=given, options=options, repeats=2)
+    before = judge_estimate([items], answers=given, by=replace(options, repeats=2))
     assert (before.requests, before.cached, before.money) == (80, 0, 0.0) and server.log() == []
-    found = judge([items], answers=given, out=tmp_path / "j.jsonl", options=options, repeats=2)
+    found = judge([items], answers=given, out=tmp_path / "j.jsonl", by=replace(options, repeats=2))
     assert found.tokens <= before.tokens_in + before.tokens_out
-    after = judge_estimate([items], answers=given, options=options, repeats=2)
+    after = judge_estimate([items], answers=given, by=replace(options, repeats=2))
     assert after.cached == 80 and after.tokens_out == 0
 
 
-def test_a_budget_stops_before_it_is_passed(items: str, options: JudgeOptions, tmp_path: Path) -> None:
+def test_a_budget_stops_before_it_is_passed(items: str, options: JudgeConfig, tmp_path: Path) -> None:
     given = answers(tmp_path / "a.jsonl", WORDS)
-    short = dataclasses.replace(options, budget="20k tokens", max_tokens=100)
-    found = judge([items], answers=given, out=tmp_path / "j.jsonl", options=short, repeats=1)
+    short = replace(options, budget="20k tokens", max_tokens=100)
+    found = judge([items], answers=given, out=tmp_path / "j.jsonl", by=replace(short, repeats=1))
     assert 0 < found.lost < 40 and found.tokens <= 20_000 and found.failed == found.lost
     assert sum(row.missing for row in found.types if row.type != "overall") == found.lost
     more = judge(
         [items], answers=given, out=tmp_path / "j.jsonl",
-        options=dataclasses.replace(short, budget=None), repeats=1,
+        by=replace(short, budget=None, repeats=1),
     )  # fmt: skip
     assert more.lost == 0 and more.calls == found.lost
 
 
-def test_two_judges_are_not_compared(items: str, options: JudgeOptions, tmp_path: Path) -> None:
+def test_two_judges_are_not_compared(items: str, options: JudgeConfig, tmp_path: Path) -> None:
     given = answers(tmp_path / "a.jsonl", WORDS)
     for repeats in (1, 2):
-        judge([items], answers=given, out=tmp_path / f"{repeats}.jsonl", options=options, repeats=repeats)
+        judge([items], answers=given, out=tmp_path / f"{repeats}.jsonl", by=replace(options, repeats=repeats))
     with pytest.raises(AssayError, match="two judges"):
         judge_compare(tmp_path / "1.jsonl", tmp_path / "2.jsonl")
 
 
-def test_finalists_meet_in_both_orders(items: str, options: JudgeOptions, tmp_path: Path) -> None:
+def test_finalists_meet_in_both_orders(items: str, options: JudgeConfig, tmp_path: Path) -> None:
     a = answers(tmp_path / "a.jsonl", ["GOOD"] * 25 + ["FAIR"] * 15)
     b = answers(tmp_path / "b.jsonl", ["FAIR"] * 39 + [None])
-    found = judge_pairs([items], a=a, b=b, out=tmp_path / "p.jsonl", options=options)
+    found = judge_pairs([items], a=a, b=b, out=tmp_path / "p.jsonl", by=options)
     by_type = {row.type: row for row in found.types}
     assert (found.items, found.left_out) == (39, 1)
     assert (by_type["closed_qa"].wins, by_type["brainstorming"].wins) == (20, 5)

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.model import TokenTable, load_model
-from assay.model._batches import PASS_OVERHEAD, bucketed, micro_batches, packed, partition
-from assay.model._loss import Loss, linear_cross_entropy
+from assay.model.tokens import bucketed, micro_batches, packed, partition
+from assay.model.tokens._batches import PASS_OVERHEAD
+from assay.model.train import Loss, linear_cross_entropy
 
 
 def cost(lengths: list[int], groups: list[list[int]]) -> int:

@@ -22,9 +22,10 @@ from safetensors.torch import load_file
 
 from assay.core import AssayError, Sample
 from assay.model import Launch, Recipe, Segment, TokenTable, load_tokenizer, preset, trainer, write_tokens
-from assay.model import _train as implementation
-from assay.model._launch import failure, first_error, write_job
-from assay.model._worker import work
+from assay.model.launch._job import write_job
+from assay.model.launch._launch import failure, first_error
+from assay.model.launch._worker import work
+from assay.model.train import _train as implementation
 
 pytestmark = pytest.mark.timeout(300)
 pytest.importorskip("accelerate", reason="accelerate is not installed")
@@ -228,7 +229,7 @@ def kill_second_process(job: Path) -> None:
                 rank = b"RANK=1\0" in (place / "environ").read_bytes()
             except OSError:
                 continue
-            if rank and os.fsencode(job) in words and b"assay.model._worker" in words:
+            if rank and os.fsencode(job) in words and b"assay.model.launch._worker" in words:
                 os.kill(int(place.name), signal.SIGKILL)
                 return
         time.sleep(0.05)

@@ -146,7 +146,7 @@ def test_saved_for_backward_is_what_autograd_saves(
 ) -> None:
     import torch
 
-    from assay.model._engine import build_model, causal
+    from assay.model.train import build_model, causal
 
     recipe = Recipe(adapter=adapter, max_tokens=96, micro_tokens=480, rank=4)
     model = build_model(tiny(family), recipe, 0, "cpu")
@@ -168,7 +168,7 @@ def test_saved_for_backward_is_what_autograd_saves(
     saved = sum(storage.nbytes() for place, storage in storages.items() if place not in own)
     assert out.last_hidden_state.requires_grad
     shape = read_shape(tiny(family))
-    from assay.model._estimate import saved_for_backward
+    from assay.model.estimate._estimate import saved_for_backward
 
     assert saved_for_backward(shape, recipe) == pytest.approx(saved, rel=0.15)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from assay.core import AssayError, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.model import (
     Decoding,
     Recipe,
@@ -27,8 +27,8 @@ from assay.model import (
     train_full,
     write_tokens,
 )
-from assay.model._batches import bucketed, packed
-from assay.model._loss import Loss
+from assay.model.tokens import bucketed, packed
+from assay.model.train import Loss
 from tiny_models import FAMILIES
 
 PACKED = [family for family in FAMILIES if family != "bloom"]
@@ -39,7 +39,7 @@ ATTENTIONS = [(f, "eager") for f in FAMILIES] + [(f, "sdpa") for f in FAMILIES i
 @pytest.fixture(scope="module")
 def items() -> list[Sample]:
     """Prompts and answers of very different lengths, Chinese and English, longer than the tiny windows."""
-    short = [planted.sample for planted in testbed.generate(16, seed=11)]
+    short = [planted.sample for planted in synthetic.generate(16, seed=11)]
     long = [
         Sample.single("重复这句话：" + "数据质量决定模型质量。" * 5, "数据质量决定模型质量。" * 4),
         Sample.single("Repeat: " + "the cat sat on the mat " * 6, "the cat sat on the mat " * 5),

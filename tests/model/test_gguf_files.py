@@ -275,7 +275,7 @@ def test_adapters_and_lost_shards_are_named(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_without_llama_cpp_there_is_f16_only(tiny: Tiny, tmp_path: Path) -> None:
-    from assay.model._llama_cpp import _library
+    from assay.model.inference._llama_cpp import _library
 
     _library.cache_clear()
     with pytest.raises(AssayError, match=r"instruct-assay\[gguf\]"):

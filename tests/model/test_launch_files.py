@@ -12,7 +12,9 @@ import pytest
 
 from assay.core import AssayError
 from assay.model import Launch, Segment, preset
-from assay.model._launch import ACCELERATE, DEEPSPEED, command, layer_classes, smaller, write_job
+from assay.model.launch._accelerate import command
+from assay.model.launch._job import ACCELERATE, DEEPSPEED, layer_classes, write_job
+from assay.model.launch._launch import smaller
 
 ACCELERATE_MISSING = "accelerate is not installed"
 
@@ -70,7 +72,7 @@ def test_accelerate_reads_the_command_of_another_machine(tiny: Callable[..., Pat
     )
     found = (arguments.num_processes, arguments.num_machines, arguments.machine_rank)
     assert (*found, arguments.main_process_ip, arguments.main_process_port) == (16, 2, 1, "node0", 2345)
-    assert (arguments.training_script, arguments.use_fsdp) == ("assay.model._worker", True)
+    assert (arguments.training_script, arguments.use_fsdp) == ("assay.model.launch._worker", True)
     assert json.loads(Path(arguments.training_script_args[0]).read_text())["segment"]["n_train"] == 100
 
 

@@ -17,10 +17,9 @@ import torch
 
 from assay.core import AssayError, Sample
 from assay.model import Segment, TokenTable, load_model, load_tokenizer, preset, resolve_base, write_tokens
-from assay.model._batches import bucketed, micro_batches
-from assay.model._engine import LocalEngine, use_packing
-from assay.model._memory import offloaded, out_of_memory
-from assay.model._train import train_segment
+from assay.model.tokens import bucketed, micro_batches
+from assay.model.train import LocalEngine, out_of_memory, train_segment, use_packing
+from assay.model.train._memory import offloaded
 
 # Trains one step on each of two sets of tokens with so much memory left (MiB); prints reports and errors.
 SCRIPT = """
@@ -29,8 +28,7 @@ from pathlib import Path
 import numpy as np
 from assay.core import AssayError
 from assay.model import Segment, TokenTable, preset, resolve_base
-from assay.model._engine import LocalEngine
-from assay.model._train import train_segment
+from assay.model.train import LocalEngine, train_segment
 
 out = Path(sys.argv[1])
 for tokens, room in (sys.argv[2:4], sys.argv[4:]):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from assay.core import AssayError, Message, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.model import (
     Decoding,
     answer,
@@ -27,7 +27,7 @@ from assay.model import (
     render,
     stop_ids,
 )
-from assay.model._gptq import GPTQMODEL_PYTHON, group_size
+from assay.model.export._gptq import GPTQMODEL_PYTHON, group_size
 from tiny_models import FAMILIES
 
 Tiny = Callable[..., Path]
@@ -36,12 +36,12 @@ TALK = (Message("user", "你好, what is 2+2?"), Message("assistant", "4，四�
 
 @pytest.fixture(scope="module")
 def items() -> list[Sample]:
-    return [planted.sample for planted in testbed.generate(16, seed=1, split="eval")]
+    return [planted.sample for planted in synthetic.generate(16, seed=1, split="eval")]
 
 
 @pytest.fixture(scope="module")
 def calibration() -> list[Sample]:
-    return [planted.sample for planted in testbed.generate(24, seed=0)]
+    return [planted.sample for planted in synthetic.generate(24, seed=0)]
 
 
 def loss(network: Any, folder: Path, items: list[Sample]) -> float:
@@ -103,18 +103,18 @@ def test_a_merged_adapter_loses_nothing(
 
     base = tiny(family)
     config = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", use_dora=dora)
-    network = get_peft_model(load_model(base), config)
     torch.manual_seed(1)
+    network = get_peft_model(load_model(base), config)
     for name, weight in network.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.05)
+            torch.nn.init.normal_(weight, std=0.3)
     network.save_pretrained(tmp_path / "adapter")
     load_tokenizer(base).save_pretrained(tmp_path / "adapter")
     before, without = loss(network, base, items), loss(load_model(base), base, items)
     merge(tmp_path / "adapter", tmp_path / "out", base=base, dtype="fp32")
     after = loss(load_exported(tmp_path / "out"), tmp_path / "out", items)
-    assert abs(after - before) <= 1e-5
-    assert abs(before - without) > 1e-3, "the adapter does something"
+    moved = abs(before - without)
+    assert abs(after - before) <= 0.005 * moved, "merging costs next to nothing of what the adapter does"
 
 
 @pytest.mark.parametrize(("family", "bits"), [(f, bits) for f in FAMILIES for bits in (4, 8)])

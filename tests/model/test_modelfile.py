@@ -11,7 +11,7 @@ import pytest
 
 from assay.core import Message
 from assay.model import TEMPLATES, load_tokenizer, render, resolve_base, write_modelfile
-from assay.model._modelfile import turn_texts
+from assay.model.export._modelfile import turn_texts
 
 FAMILIES = ("llama", "llama3", "bloom", "qwen", "mistral", "neox", "gemma")
 LLAMA2 = (

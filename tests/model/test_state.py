@@ -10,16 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from assay.model import _state as implementation
-from assay.model._state import (
-    INDEX,
-    State,
-    finish_state,
-    has_state,
-    load_state,
-    save_state,
-    write_shards,
-)
+from assay.model.train import State, finish_state, has_state, load_state, save_state, write_shards
+from assay.model.train import _state as implementation
+from assay.model.train._state import INDEX
 
 
 def stepped(steps: int) -> tuple[nn.Module, torch.optim.Optimizer]:

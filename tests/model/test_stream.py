@@ -11,7 +11,7 @@ import pytest
 import tiny_models
 from assay import model
 from assay.core import AssayError, Message, Sample
-from assay.model._stream import Said, fit
+from assay.model.inference._stream import Said, fit
 
 ASKED = ["What is the capital of France?", "法国的首都是哪里？", "Sort: 3 1 2"]
 

@@ -11,9 +11,9 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHead
 
 from assay.core import AssayError
 from assay.model import Recipe, Segment, TokenTable, load_tokenizer, preset, train_full
-from assay.model import _train as implementation
-from assay.model._batches import bucketed
-from assay.model._loss import Loss
+from assay.model.tokens import bucketed
+from assay.model.train import Loss
+from assay.model.train import _train as implementation
 
 ORDER = np.random.default_rng(3).permutation(90)
 

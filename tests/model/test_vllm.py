@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from assay.core import AssayError, Message, Sample
-from assay.model import Decoding, answer, load_model, load_tokenizer, vllm_answer, vllm_python
-from assay.model._templates import stop_ids
-from assay.model._tokens import encode_prompts
+from assay.model import (
+    Decoding,
+    answer,
+    encode_prompts,
+    load_model,
+    load_tokenizer,
+    stop_ids,
+    vllm_answer,
+    vllm_python,
+)
 
 ITEMS = [
     Sample(messages=(Message("user", text),), origin=f"q:{n}")
@@ -45,7 +52,7 @@ def test_finished_answers_are_not_asked_for_again(tiny: Callable[[str], Path], t
     folder, decoding = tiny("bloom"), Decoding(12)
     network, tokenizer = load_model(folder), load_tokenizer(folder)
     expected = answer(network, tokenizer, ITEMS, decoding)
-    from assay.model._evaluate import _generate
+    from assay.model.inference._evaluate import _generate
 
     stops = stop_ids(tokenizer)
     prompts = encode_prompts(tokenizer, [item.prompt for item in ITEMS])

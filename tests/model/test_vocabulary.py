@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from assay.core import AssayError, Sample
-from assay.data import read, testbed
+from assay.data import read, synthetic
 from assay.model import (
     Segment,
     TokenTable,
@@ -31,8 +31,8 @@ from assay.model import (
     train_full,
     write_tokens,
 )
-from assay.model._vocabulary import extended, learn_tokens
-from assay.verbs import vocabulary_extend
+from assay.model.base._vocabulary import extended, learn_tokens
+from assay.vocabulary import extend
 from tiny_models import FAMILIES
 
 PROBES = (
@@ -50,7 +50,7 @@ CHINESE = (
 def texts() -> tuple[str, ...]:
     """Chinese and English sentences of words that come again and again; a few characters that do not."""
     chance = random.Random(0)
-    known = [p.sample.messages[0].content for p in testbed.generate(120, seed=3)]
+    known = [p.sample.messages[0].content for p in synthetic.generate(120, seed=3)]
     made = ["".join(chance.choices(CHINESE, k=3)) + "。" for _ in range(240)]
     return tuple(chance.sample(known + made, 360))
 
@@ -261,8 +261,8 @@ def test_right_after_it_a_model_knows_nearly_what_it_knew(tmp_path: Path) -> Non
 
 
 def test_means_of_old_rows_learn_faster_than_random_ones(tmp_path: Path) -> None:
-    taught = [p.sample for p in testbed.generate(400, seed=6, languages=["zh"])]
-    items = [p.sample for p in testbed.generate(80, seed=5, split="eval", languages=["zh"])]
+    taught = [p.sample for p in synthetic.generate(400, seed=6, languages=["zh"])]
+    items = [p.sample for p in synthetic.generate(80, seed=5, split="eval", languages=["zh"])]
     known = [message.content for sample in taught for message in sample.messages]
     report = extend_vocabulary(resolve_base("pocket"), lambda: known, 400, tmp_path / "mean")
     assert report.per_character is not None
@@ -296,7 +296,7 @@ def bits(folder: Path, items: list[Sample]) -> float:
 
 def test_verb_writes_the_model_and_says_what_texts_cost(tiny: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("\n".join(texts()), encoding="utf-8")
-    done = vocabulary_extend(str(tiny("llama")), str(tmp_path / "texts.txt"), tmp_path / "out", size=50)
+    done = extend(str(tiny("llama")), str(tmp_path / "texts.txt"), tmp_path / "out", size=50)
     assert done.report.new_tokens == 50
     assert len(load_tokenizer(tmp_path / "out")) == 650
     screen = Console(file=StringIO(), width=100)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import toys
 
-from assay.core import AssayError
+from assay.core import AssayError, stop_message
 from assay.plan import Inline, Processes, Store, parse_pool, plan, run
 
 
@@ -23,9 +24,9 @@ def test_pools_give_the_same_objects(tmp_path: Path) -> None:
     stores = [Store(tmp_path / name) for name in ("inline", "processes")]
     with Inline() as inline, Processes(2) as processes:
         for store, pool in zip(stores, (inline, processes), strict=True):
-            report = run([toys.diamond()], store, pool, quiet=True)
+            report = run([toys.diamond()], store, pool)
             assert (report.done, report.cached) == (6, 0)
-            assert run([toys.diamond()], store, pool, quiet=True).done == 0
+            assert run([toys.diamond()], store, pool).done == 0
     assert contents(stores[0]) == contents(stores[1])
 
 
@@ -38,10 +39,10 @@ def test_plan_counts_and_writes_nothing(tmp_path: Path) -> None:
 
 def test_steps_that_only_cached_steps_need_are_not_run_again(tmp_path: Path) -> None:
     store, end = Store(tmp_path), toys.diamond()
-    run([end], store, Inline(), quiet=True)
+    run([end], store, Inline())
     for upstream in end.inputs.values():
         store.discard(upstream.key)
-    assert run([end], store, Inline(), quiet=True).done == 0
+    assert run([end], store, Inline()).done == 0
 
 
 def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
     bad = toys.step("bad", call="fail")
     end = toys.step("end", bad, toys.step("good"))
     with pytest.raises(AssayError, match="ZeroDivisionError: one by nought") as caught:
-        run([end], store, Inline(), quiet=True)
+        run([end], store, Inline())
     assert store.has(end.inputs["in1"].key)
     assert not store.has(end.key)
     assert "error.txt" in str(caught.value)
@@ -58,7 +59,7 @@ def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
 
 def test_an_error_of_the_user_keeps_its_parts_through_a_worker(tmp_path: Path) -> None:
     with Processes(1) as pool, pytest.raises(AssayError) as caught:
-        run([toys.step("x", call="refuse")], Store(tmp_path), pool, quiet=True)
+        run([toys.step("x", call="refuse")], Store(tmp_path), pool)
     assert (caught.value.place, caught.value.value, caught.value.expected) == ("x.y", 3, "4")
 
 
@@ -66,7 +67,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     store = Store(tmp_path)
     step = toys.step("x", call="die_once")
     with Processes(2) as pool:
-        run([step, toys.step("y", seconds=0.1)], store, pool, quiet=True)
+        run([step, toys.step("y", seconds=0.1)], store, pool)
     assert (store.path(step.key) / "part-0").read_text() == "survived"
 
 
@@ -83,7 +84,7 @@ from pathlib import Path
 from assay.plan import Processes, Store, run
 if __name__ == "__main__":
     with Processes(2) as pool:
-        run([toys.diamond(5, seconds=0.1)], Store(Path(sys.argv[1])), pool, quiet=True)
+        run([toys.diamond(5, seconds=0.1)], Store(Path(sys.argv[1])), pool)
 """
 
 
@@ -125,6 +126,33 @@ def test_kills_lose_nothing_and_leave_nobody(tmp_path: Path) -> None:
         assert subprocess.run(command, check=False).returncode == 0
     assert kills >= 2
     killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    run([toys.diamond(5, seconds=0.1)], whole, Inline(), quiet=True)
+    run([toys.diamond(5, seconds=0.1)], whole, Inline())
     assert killed.verify() == []
     assert contents(killed) == contents(whole)
+
+
+def test_one_worker_that_is_killed_again_and_again_fails_alone(tmp_path: Path) -> None:
+    """As when one step needs more memory than there is: those beside it end well, whatever they shared."""
+    store, log = Store(tmp_path / "s"), tmp_path / "log"
+    siblings = [toys.step(f"s{i}", seconds=0.1, log=str(log)) for i in range(6)]
+    with Processes(3) as pool, pytest.raises(AssayError, match="killed 3 times") as caught:
+        run([*siblings, toys.step("greedy", call="die_always")], store, pool)
+    assert "greedy" in (caught.value.place or "")
+    assert all(store.has(step.key) for step in siblings)
+    # Nobody was disturbed: each sibling ran once.
+    assert sorted(log.read_text().split()) == sorted(step.key for step in siblings)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG])
+def test_expected_failures_of_the_system_have_place_and_remedy(tmp_path: Path, number: int) -> None:
+    with Processes(1) as pool, pytest.raises(AssayError) as caught:
+        run([toys.step(number, call="fail_with")], Store(tmp_path), pool)
+    assert caught.value.place and caught.value.hint and "Errno" not in str(caught.value)
+
+
+def test_a_stopped_run_says_what_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run([toys.step("b", toys.step("a"), call="interrupt")], store, Inline())
+    assert "1 of 2 steps are finished and kept" in stop_message(caught.value)
+    assert "run the same command" in stop_message(caught.value)

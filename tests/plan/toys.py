@@ -64,3 +64,20 @@ def diamond(width: int = 4, seconds: float = 0.0, log: str = "") -> Step:
     root = step("root", seconds=seconds, log=log)
     middle = [step(f"m{i}", root, seconds=seconds, log=log) for i in range(width)]
     return step("end", *middle, seconds=seconds, log=log)
+
+
+def die_always(context: StepContext) -> None:
+    """Be killed by the system at every attempt."""
+    time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail_with(context: StepContext) -> None:
+    """Fail as the operating system does."""
+    number = context.config["value"]
+    raise OSError(number, os.strerror(number), str(context.out / "file"))
+
+
+def interrupt(context: StepContext) -> None:
+    """Be stopped by Ctrl-C."""
+    raise KeyboardInterrupt

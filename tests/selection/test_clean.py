@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assay.core import AssayError, Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.selection import CleanRules, clean, pick, shift
 
 
@@ -83,7 +83,7 @@ def test_groups_that_lose_much_raise_an_alarm() -> None:
 
 
 def test_planted_near_duplicates_are_found_and_others_are_not_taken_for_them() -> None:
-    planted = list(testbed.generate(3000, seed=3, defects={"near_duplicate": 0.05, "refusal": 0.02}))
+    planted = list(synthetic.generate(3000, seed=3, defects={"near_duplicate": 0.05, "refusal": 0.02}))
     found = clean((p.sample for p in planted), CleanRules(near=0.5))
     removed = {r.row for r in found.receipts if r.rule in ("near", "exact")}
     copies = {i for i, p in enumerate(planted) if p.defect == "near_duplicate"}

@@ -13,7 +13,7 @@ from rapidfuzz.distance import LCSseq
 from rouge_score import rouge_scorer
 
 from assay.core import AssayError
-from assay.data import hashed, testbed
+from assay.data import hashed, synthetic
 from assay.selection import NearIndex, NoveltyIndex, near_duplicates, novel
 
 WORDS = [f"w{i}" for i in range(60)]
@@ -100,7 +100,7 @@ def test_few_words_as_all_pairs(rows: list[list[str]], limit: float) -> None:
 
 
 def test_same_decisions_as_rouge_score() -> None:
-    texts = [p.sample.prompt[-1].content for p in testbed.generate(400, seed=5, languages=["en"])]
+    texts = [p.sample.prompt[-1].content for p in synthetic.generate(400, seed=5, languages=["en"])]
     scorer = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=False)
     kept: list[str] = []
     removed = []
@@ -115,7 +115,7 @@ def test_same_decisions_as_rouge_score() -> None:
 
 
 def test_chinese_is_compared_by_characters() -> None:
-    texts = [p.sample.prompt[-1].content for p in testbed.generate(300, seed=2, languages=["zh"])]
+    texts = [p.sample.prompt[-1].content for p in synthetic.generate(300, seed=2, languages=["zh"])]
     plain = [[c for c in "".join(t.split()) if "\u4e00" <= c <= "\u9fff"] for t in texts]
     keep = [
         t

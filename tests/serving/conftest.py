@@ -26,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "where": {"pool": "inline", "store": str(folder / "store"), "out": str(folder / "runs" / NAME)},
     }  # fmt: skip
     file.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
-    study.run(file, quiet=True)
+    study.run(file)
     (folder / "runs" / NAME / "out.json").symlink_to(folder / "secret.json")
     (folder / "runs" / "unfinished").mkdir()
     (folder / "runs" / "unfinished" / "result.json").write_text("{}")

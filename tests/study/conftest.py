@@ -51,4 +51,4 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyRe
     from assay import study
 
     path = write_study(tmp_path_factory.mktemp("small"))
-    return path, study.run(path, quiet=True)
+    return path, study.run(path)

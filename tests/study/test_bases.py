@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def bases(tiny: Callable[..., Path]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def several(folder: Path, bases: dict[str, Any], writer: Writer) -> Several:
     path = writer(folder, **SETTINGS, base=bases)
-    found = study.run(path, quiet=True)
+    found = study.run(path)
     assert isinstance(found, BasesResult)
     return path, found
 
@@ -115,7 +116,7 @@ def test_losses_per_token_are_compared_only_where_tokens_are_the_same(
         tmp_path, base={"one": "pocket", "other": {"model": str(twin), "recipe": {"learning_rate": 1e-4}}},
         ladder={"rungs": [16, 32, 64], "seeds": 2}, measure={"answers": False},
     )  # fmt: skip
-    found = study.run(path, quiet=True)
+    found = study.run(path)
     assert isinstance(found, BasesResult)
     assert found.comparable == ("loss", "bits_per_byte")
     assert {row.metric for row in found.upgrades} == {"loss", "bits_per_byte"}
@@ -229,17 +230,19 @@ def test_again_everything_is_cached(several: Several) -> None:
     assert plan.plan.total.to_do == 0
     assert plan.models == sum(len(base.result.runs) for base in result.bases)
     assert plan.trained_samples == sum(base.result.cost.trained_samples for base in result.bases)
-    assert study.run(path, quiet=True) == result
+    assert study.run(path) == result
 
 
-def test_what_knows_nothing_of_bases_takes_the_first(several: Several, bases: dict[str, Any]) -> None:
+def test_what_knows_nothing_of_bases_takes_the_first(
+    several: Several, bases: dict[str, Any], tmp_path: Path
+) -> None:
     path, _ = several
     config = study.load(path)
     assert (config.base, config.recipe) == (bases["little"], config.bases["little"].recipe)
     alone = study.load(path, [f"base={json.dumps(bases['little'])}"])
     assert alone.bases == {}
     assert alone.recipe == config.recipe
-    found = run_one(config, quiet=True)
+    found = run_one(replace(config, where=replace(config.where, out=str(tmp_path))))
     assert isinstance(found, StudyResult)
     assert found.points == several[1].bases[0].result.points
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from assay import study, verbs
+import assay
+from assay import study
 from assay.core import AssayError
 
 BLOOM = {"model_type": "bloom", "hidden_size": 4096, "n_layer": 30, "n_head": 32, "vocab_size": 250880}
@@ -22,25 +23,25 @@ def bloom(tmp_path: Path) -> str:
 
 
 def test_the_verb_needs_a_configuration_alone(bloom: str) -> None:
-    found = verbs.estimate(bloom, set=["dtype=bf16"], samples=2_000_000, devices=8, memory=80)
+    found = assay.estimate(bloom, set=["dtype=bf16"], samples=2_000_000, devices=8, memory=80)
     assert found.fits and found.device == "a100-80" and found.devices == 8
     assert str(found).startswith("7.1B full, 8×80 GB: fits (")
-    smaller = verbs.estimate(bloom, set=["dtype=bf16", "adapter=qlora"], gpu="4090")
+    smaller = assay.estimate(bloom, set=["dtype=bf16", "adapter=qlora"], gpu="4090")
     assert smaller.method == "QLoRA" and smaller.needs.trained < 0.01 * smaller.needs.parameters
 
 
 def test_without_a_device_it_is_the_smallest_that_fits(bloom: str) -> None:
-    found = verbs.estimate(bloom, set=["dtype=bf16", "adapter=lora", "gradient_checkpointing=true"])
+    found = assay.estimate(bloom, set=["dtype=bf16", "adapter=lora", "gradient_checkpointing=true"])
     assert found.fits and found.devices == 1
-    less = verbs.estimate(bloom, set=["dtype=bf16", "adapter=lora"], memory=(found.memory or 0) / 2)
+    less = assay.estimate(bloom, set=["dtype=bf16", "adapter=lora"], memory=(found.memory or 0) / 2)
     assert not less.fits and less.change is not None
 
 
 def test_what_cannot_be_estimated_says_why(bloom: str) -> None:
     with pytest.raises(AssayError, match="no such device"):
-        verbs.estimate(bloom, gpu="a101")
+        assay.estimate(bloom, gpu="a101")
     with pytest.raises(AssayError) as caught:
-        verbs.estimate(bloom, set=["adaptor=lora"])
+        assay.estimate(bloom, set=["adaptor=lora"])
     assert caught.value.hint == "did you mean `adapter`?"
 
 

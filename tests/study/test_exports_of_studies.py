@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_study import jsonl, rows_of
 
-from assay import release, study, verbs
+import assay
+from assay import study
 from assay.core import OVERALL, AssayError, StudyResult
 from assay.model import Decoding, answer, load_exported, load_tokenizer
-from assay.release import Exported, ExportSettings
+from assay.release import Exported
 from assay.view import load_result
 
-TO = ("merged", "gptq8", "gptq4")
-SETTINGS = ExportSettings(TO, samples=16, license="cc-by-sa-4.0")
+TO: Any = ("merged", "gptq8", "gptq4")
+SETTINGS: dict[str, Any] = {"samples": 16, "license": "cc-by-sa-4.0", "pool": "inline"}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def runs(small_study: tuple[Path, StudyResult], tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def exported(runs: Path) -> Exported:
-    return release.export("small:random/128/seed1", None, SETTINGS, pool="inline", runs=runs, quiet=True)
+    return assay.export("small:random/128/seed1", to=TO, runs=runs, **SETTINGS)
 
 
 def test_every_format_reloads_and_answers(exported: Exported, small_study: tuple[Path, StudyResult]) -> None:
@@ -47,9 +49,9 @@ def test_every_format_reloads_and_answers(exported: Exported, small_study: tuple
 
 
 def rows_as_items() -> list:  # type: ignore[type-arg]
-    from assay.data import testbed
+    from assay.data import synthetic
 
-    return [planted.sample for planted in testbed.generate(4, seed=5, split="eval")]
+    return [planted.sample for planted in synthetic.generate(4, seed=5, split="eval")]
 
 
 def test_before_export_is_what_the_study_measured(
@@ -81,7 +83,7 @@ def test_nothing_is_done_twice_and_the_report_shows_it(exported: Exported, runs:
     assert folder == runs / "small" / "exports" / "random-128-seed1"
     store = study.read_models(runs / "small").store
     before = {path: path.stat().st_mtime_ns for path in store.glob("objects/??/*/manifest.json")}
-    again = release.export("small:random/128/seed1", None, SETTINGS, pool="inline", runs=runs, quiet=True)
+    again = assay.export("small:random/128/seed1", to=TO, runs=runs, **SETTINGS)
     assert again == exported
     assert {path: path.stat().st_mtime_ns for path in store.glob("objects/??/*/manifest.json")} == before
     assert load_result(runs / "small" / "result.json").exports == (exported.proof,)
@@ -95,29 +97,29 @@ def test_a_model_without_a_study(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     jsonl(tmp_path / "items.jsonl", rows_of(6, 1, "eval"))
-    made = verbs.export("pocket", Path("out"), evaluation=["items.jsonl"], max_new_tokens=4, pool="inline")
+    made = assay.export("pocket", Path("out"), evaluation=["items.jsonl"], max_new_tokens=4, pool="inline")
     assert [file.format for file in made.proof.files] == ["merged"] and made.proof.items == 6
     assert (tmp_path / "out" / "merged" / "model.safetensors").exists()
     assert not (tmp_path / "out" / "data_card.md").exists(), "nothing is known of the data"
-    bare = verbs.export("pocket", Path("bare"), pool="inline")
+    bare = assay.export("pocket", Path("bare"), pool="inline")
     assert bare.proof.items == 0 and bare.proof.files[0].drops == ()
     with pytest.raises(AssayError, match="no samples to calibrate"):
-        verbs.export("pocket", Path("q"), to=["gptq4"], pool="inline")
+        assay.export("pocket", Path("q"), to=["gptq4"], pool="inline")
     with pytest.raises(AssayError, match="no folder to write to"):
-        verbs.export("pocket", pool="inline")
+        assay.export("pocket", pool="inline")
     with pytest.raises(AssayError, match="holds something else"):
-        verbs.export("pocket", tmp_path, pool="inline")
+        assay.export("pocket", tmp_path, pool="inline")
     with pytest.raises(AssayError, match="no such format"):
-        verbs.export("pocket", Path("x"), to=["gptq3"], pool="inline")  # type: ignore[list-item]
+        assay.export("pocket", Path("x"), to=["gptq3"], pool="inline")  # type: ignore[list-item]
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(AssayError, match="HF_TOKEN"):
-        verbs.export("pocket", Path("bare"), push="me/model", pool="inline")
+        assay.export("pocket", Path("bare"), push="me/model", pool="inline")
 
 
 def test_gguf_is_measured_by_llama_cpp(exported: Exported, runs: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
-    settings = ExportSettings(("gguf-f16", "gguf-q8_0"), license="cc-by-sa-4.0")
-    made = release.export("small:random/128/seed1", None, settings, pool="inline", runs=runs, quiet=True)
+    to: Any = ("gguf-f16", "gguf-q8_0")
+    made = assay.export("small:random/128/seed1", to=to, runs=runs, **SETTINGS)
     whole, small = made.proof.files
     assert whole.backend == small.backend == "llama.cpp" and whole.bytes > small.bytes
     assert whole.same_answers is not None and whole.same_answers >= 0.95

@@ -48,7 +48,7 @@ def test_a_judge_scores_from_pool_to_report(judged: Callable[..., Path], server:
     planned = study.plan(file).plan
     costs = {row.name: row.money for row in planned.rows}
     assert costs["judge"] and costs["judge"] > 0, "the plan says what judging costs at most"
-    result = study.run(file, quiet=True)
+    result = study.run(file)
     scales = {"classification": (0, 0.25, 0.5, 0.75, 1), "code": (0, 1)}
     for kind, answer, score in shown(result):
         said = answer.strip()
@@ -69,14 +69,13 @@ def test_a_judge_scores_from_pool_to_report(judged: Callable[..., Path], server:
     assert read_eval_log(str(logs[0])).samples
 
     asked = len(server.log())
-    assert study.run(file, quiet=True) == result
-    study.run(judged(budget="1 USD"), quiet=True)
+    assert study.run(file) == result
+    study.run(judged(budget="1 USD"))
     assert len(server.log()) == asked, "a budget is not identity, and nothing is asked twice"
 
     with pytest.raises(AssayError, match="a chat model judged"):
-        release.export("report:random/64", None, release.ExportSettings(), pool="inline", runs=tmp_path)
-    settings = release.ExportSettings(dtype="fp32", study=file)
-    proof = release.export("report:random/64", None, settings, pool="inline", runs=tmp_path, quiet=True).proof
+        release.export("report:random/64", pool="inline", runs=tmp_path)
+    proof = release.export("report:random/64", dtype="fp32", study=file, pool="inline", runs=tmp_path).proof
     assert "scripted/judge" in proof.scored_by and {drop.cost for drop in proof.files[0].drops} == {0}
     assert len(server.log()) == asked, "answers that are known are not judged again"
 
@@ -85,14 +84,14 @@ def test_a_budget_ends_a_study_and_a_larger_one_goes_on(
     judged: Callable[..., Path], server: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(AssayError, match="did not reply to all"):
-        study.run(judged(budget="5000 tokens"), quiet=True)
+        study.run(judged(budget="5000 tokens"))
     paid = len(server.log())
     assert paid > 0
-    result = study.run(judged(budget="1 USD"), quiet=True)
+    result = study.run(judged(budget="1 USD"))
     assert result.judge is not None and result.judge.failed == 0
     once = len(server.log())
     assert set(server.answered_well().values()) <= {1, 2}, "each repeat is paid once"
-    assert study.run(judged(budget="2 USD"), quiet=True) == result and len(server.log()) == once
+    assert study.run(judged(budget="2 USD")) == result and len(server.log()) == once
 
 
 def test_a_judge_needs_answers(judged: Callable[..., Path]) -> None:

@@ -10,11 +10,11 @@ from assay.core import AssayError, StudyResult
 
 def test_how_many_processes_train_is_no_part_of_identity(small_study: tuple[Path, StudyResult]) -> None:
     path, _ = small_study
-    planned = study.plan(path, changes=["where.launch={processes: 2, strategy: zero3}"])
+    planned = study.plan(path, set=["where.launch={processes: 2, strategy: zero3}"])
     assert planned.plan.total.to_do == 0
 
 
 def test_trainings_on_all_devices_do_not_run_beside_each_other(small_study: tuple[Path, StudyResult]) -> None:
     path, _ = small_study
     with pytest.raises(AssayError, match="beside each other"):
-        study.plan(path, changes=["where.launch={processes: 2}", "where.pool=processes:2"])
+        study.plan(path, set=["where.launch={processes: 2}", "where.pool=processes:2"])

@@ -9,10 +9,10 @@ from typing import Any
 import polars
 import pytest
 
-from assay import verbs
+import assay
 from assay.core import AssayError
-from assay.data import testbed
-from assay.verbs import ModelOptions
+from assay.data import synthetic
+from assay.indicators import Models
 
 EVIL = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>'
 
@@ -22,14 +22,14 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-LEXICAL = ModelOptions(embedder="lexical")
+LEXICAL = Models(embedder="lexical")
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> str:
     rows = [
         {"instruction": "\n".join(m.content for m in p.sample.prompt), "output": p.sample.answer}
-        for p in testbed.generate(300, seed=2, defects={"near_duplicate": 0.05, "refusal": 0.05})
+        for p in synthetic.generate(300, seed=2, defects={"near_duplicate": 0.05, "refusal": 0.05})
     ]
     rows += [
         rows[0],
@@ -42,7 +42,7 @@ def pool(tmp_path: Path) -> str:
 
 
 def test_a_table_has_a_page_with_both_ends(pool: str, tmp_path: Path) -> None:
-    found = verbs.score(
+    found = assay.score(
         [pool], out=tmp_path / "s.parquet", indicators=["len_out", "knn", "tags"], models=LEXICAL
     )
     table = polars.read_parquet(tmp_path / "s.parquet")
@@ -55,7 +55,7 @@ def test_a_table_has_a_page_with_both_ends(pool: str, tmp_path: Path) -> None:
 
 
 def test_receipts_add_up_and_the_page_shows_them(pool: str, tmp_path: Path) -> None:
-    found = verbs.clean([pool], out=tmp_path / "c.jsonl", novelty=0.9, to=150, by="mtld", language="zh")
+    found = assay.clean([pool], out=tmp_path / "c.jsonl", novelty=0.9, to=150, by="mtld", language="zh")
     kept = (tmp_path / "c.jsonl").read_text().splitlines()
     receipts = [json.loads(line) for line in (tmp_path / "c.jsonl.removed.jsonl").read_text().splitlines()]
     assert len(kept) == found.kept <= 150 and len(kept) + len(receipts) == found.rows == 303
@@ -64,7 +64,7 @@ def test_receipts_add_up_and_the_page_shows_them(pool: str, tmp_path: Path) -> N
     page = (tmp_path / "c.html").read_text()
     assert "完全重复" in page and "移除了什么" in page
     assert not list(tmp_path.glob(".*.partial"))
-    again = verbs.clean([pool], out=tmp_path / "d.jsonl", novelty=0.9, to=150, by="mtld", pool="inline")
+    again = assay.clean([pool], out=tmp_path / "d.jsonl", novelty=0.9, to=150, by="mtld", pool="inline")
     assert (tmp_path / "d.jsonl").read_bytes() == (tmp_path / "c.jsonl").read_bytes()
     assert again.removed_by == found.removed_by
 
@@ -72,8 +72,8 @@ def test_receipts_add_up_and_the_page_shows_them(pool: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("rule", ["top", "qdit", "deita", "k_center", "clusters", "tags", "target", "quota"])
 def test_selections_stand_beside_their_baselines(rule: str, pool: str, tmp_path: Path) -> None:
     by = "len_out" if rule in ("top", "qdit", "deita", "quota") else None
-    models = ModelOptions(embedder="lexical", target=[pool] if rule == "target" else [])
-    found = verbs.select(
+    models = Models(embedder="lexical", target=[pool] if rule == "target" else ())
+    found = assay.select(
         [pool],
         out=tmp_path / "b.jsonl",
         n=40,
@@ -91,7 +91,7 @@ def test_selections_stand_beside_their_baselines(rule: str, pool: str, tmp_path:
 
 def test_a_quota_of_lengths_keeps_the_length_of_the_pool(pool: str, tmp_path: Path) -> None:
     def median(**more: Any) -> float:
-        found = verbs.select([pool], out=tmp_path / "b.jsonl", n=80, by="len_out", **more)
+        found = assay.select([pool], out=tmp_path / "b.jsonl", n=80, by="len_out", **more)
         change = next(s for s in found.shifts if s.kind == "length" and s.name == "median")
         return change.selected / change.pool
 
@@ -101,35 +101,35 @@ def test_a_quota_of_lengths_keeps_the_length_of_the_pool(pool: str, tmp_path: Pa
 
 def test_scores_of_a_table_are_taken(pool: str, tmp_path: Path) -> None:
     table = tmp_path / "s.parquet"
-    verbs.score([pool], out=table, indicators=["compression"])
+    assay.score([pool], out=table, indicators=["compression"])
     files = []
     for name, scores in (("a", table), ("b", None)):
-        verbs.select([pool], out=tmp_path / f"{name}.jsonl", n=50, by="compression", scores=scores)
+        assay.select([pool], out=tmp_path / f"{name}.jsonl", n=50, by="compression", scores=scores)
         files.append((tmp_path / f"{name}.jsonl").read_bytes())
     assert files[0] == files[1]
     with pytest.raises(AssayError, match="no such column"):
-        verbs.select([pool], out=tmp_path / "c.jsonl", n=5, by="hdd", scores=table)
+        assay.select([pool], out=tmp_path / "c.jsonl", n=5, by="hdd", scores=table)
 
 
 def test_one_sample_is_explained(pool: str, tmp_path: Path) -> None:
-    verbs.score([pool], out=tmp_path / "s.parquet", indicators=["len_out", "mtld"])
-    verbs.clean([pool], out=tmp_path / "c.jsonl")
+    assay.score([pool], out=tmp_path / "s.parquet", indicators=["len_out", "mtld"])
+    assay.clean([pool], out=tmp_path / "c.jsonl")
     copy = "pool.jsonl:301"
     options: dict[str, Any] = {
         "scores": tmp_path / "s.parquet",
         "removed": tmp_path / "c.jsonl.removed.jsonl",
         "selected": [str(tmp_path / "c.jsonl")],
     }
-    by_place = verbs.explain(copy, [pool], **options)
+    by_place = assay.explain(copy, [pool], **options)
     assert "removed by the rule exact, for pool.jsonl:1" in by_place.fate
     assert [s.name for s in by_place.scores] == ["len_out", "mtld"]
     assert by_place.scores[0].percentile is not None and 0 < by_place.scores[0].percentile <= 1
-    kept = verbs.explain("pool.jsonl:300", [pool], **options)
+    kept = assay.explain("pool.jsonl:300", [pool], **options)
     assert kept.fate.startswith("kept by cleaning") and "selected in" in kept.fate
     assert len(kept.neighbours) == 5
     assert [n.similarity for n in kept.neighbours] == sorted(
         (n.similarity for n in kept.neighbours), reverse=True
     )
-    assert verbs.explain(kept.id[:10], [pool]).id == kept.id
+    assert assay.explain(kept.id[:10], [pool]).id == kept.id
     with pytest.raises(AssayError, match="no such sample"):
-        verbs.explain("abcdefabcdef", [pool])
+        assay.explain("abcdefabcdef", [pool])

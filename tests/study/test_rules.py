@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from test_study import jsonl, rows_of
 
-from assay import study, verbs
+import assay
+from assay import study
 from assay.core import AssayError
 from assay.indicators import read_rule
 
@@ -31,7 +32,7 @@ def rule_file(study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
-    made = verbs.rule_design(rule_file)
+    made = assay.rule.design(rule_file)
     assert (made.runs, made.n, made.way) == (10, 32, "tilted")
     assert {p.name for p in made.power} == {"len_in", "knn"} and all(p.detectable > 0 for p in made.power)
     folder = Path(made.folder)
@@ -39,68 +40,68 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     assert not (folder / "losses.json").exists(), "nothing is trained by a design"
 
     with pytest.raises(AssayError, match="not trained"):
-        verbs.rule_fit(rule_file)
-    trained = verbs.rule_run(rule_file)
+        assay.rule.fit(rule_file)
+    trained = assay.rule.run(rule_file)
     losses = json.loads(Path(trained.path).read_text())["log_loss"]
     assert len(losses) == trained.subsets == 10 and trained.runs == 12 and trained.hours > 0
     assert len(losses["row000"]) == 3 and trained.noise is not None
     with pytest.raises(AssayError, match="other settings"):
-        verbs.rule_fit(rule_file, set=["rule.tilt=0.5"])
-    fitted = verbs.rule_fit(rule_file)
+        assay.rule.fit(rule_file, set=["rule.tilt=0.5"])
+    fitted = assay.rule.fit(rule_file)
     assert fitted.noise == trained.noise
     assert all(len(losses[f"row{i:03}"]) == 1 for i in range(1, 10))
     assert fitted.runs == 8 and fitted.linearity is not None and fitted.linearity.runs == 2
     rule = read_rule(Path(fitted.path))
     assert set(rule.coefficients) == {"len_in", "knn"} and rule.direction == -1
     assert Path(fitted.page).read_text().startswith("<!doctype html>")
-    assert verbs.rule_run(rule_file) == trained, "everything comes from the store"
-    assert verbs.rule_fit(rule_file) == fitted
+    assert assay.rule.run(rule_file) == trained, "everything comes from the store"
+    assert assay.rule.fit(rule_file) == fitted
 
-    tried = verbs.rule_check(rule_file)
+    tried = assay.rule.check(rule_file)
     written = json.loads(Path(tried.path).read_text())
     assert written["check"]["verdict"] == tried.verdict
     assert {c.a for c in tried.comparisons} == {"top", "top-matched", "bottom"}
     assert all(c.seeds >= 3 for c in tried.comparisons)
     assert Path(tried.page).exists() and tried.verdict in (folder / "rule.html").read_text()
-    picked = verbs.select(
+    picked = assay.select(
         ["pool.jsonl"], out=tmp_path / "best.jsonl", n=20, by=tried.path,
-        models=verbs.ModelOptions(embedder="lexical"),
+        models=assay.Models(embedder="lexical"),
     )  # fmt: skip
     assert picked.files[0].rows == 20
 
 
 def test_mixtures_need_no_length_classes(rule_file: Path) -> None:
-    made = verbs.rule_design(rule_file, set=["rule.way=mixtures", "rule.runs=6"])
+    made = assay.rule.design(rule_file, set=["rule.way=mixtures", "rule.runs=6"])
     assert made.way == "mixtures" and made.runs == 6
 
 
 def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) -> None:
-    found = verbs.search(rule_file)
+    found = assay.search(rule_file)
     assert 2 <= len(found.observations) <= 5 and all(8 <= o.size <= 64 for o in found.observations)
     assert found.samples == sum(o.size for o in found.observations)
     assert found.choice.low <= found.choice.size <= found.choice.high
     assert found.reported > 0 and found.random > 0 and found.seeds == 3
     assert json.loads(Path(found.out).read_text())["choice"]["size"] == found.choice.size
-    assert verbs.search(rule_file) == found
+    assert assay.search(rule_file) == found
     assert f"{found.choice.size:,} samples" in Path(found.page).read_text()
 
 
 def test_no_item_is_in_two_sets(rule_file: Path) -> None:
     with pytest.raises(AssayError, match="used twice"):
-        verbs.rule_design(rule_file, set=["search.evaluation=items.jsonl"])
+        assay.rule.design(rule_file, set=["search.evaluation=items.jsonl"])
     folder = rule_file.parent
     jsonl(folder / "mixed.jsonl", [*rows_of(10, 3, "eval"), *rows_of(2, 1, "eval")])
     with pytest.raises(AssayError, match="in two evaluation sets"):
-        verbs.rule_design(rule_file, set=["search.evaluation=mixed.jsonl"])
+        assay.rule.design(rule_file, set=["search.evaluation=mixed.jsonl"])
 
 
 def test_what_is_missing_in_the_file_is_named(rule_file: Path) -> None:
     with pytest.raises(AssayError, match="no rule"):
-        study.rule_design(study.load(rule_file, ["rule=null"]))
+        assay.rule.design(rule_file, set=["rule=null"])
     with pytest.raises(AssayError, match="no search"):
-        study.search(study.load(rule_file, ["search=null"]))
+        assay.search(rule_file, set=["search=null"])
     with pytest.raises(AssayError, match="no such arm"):
-        verbs.search(rule_file, set=["search.arm=short"])
+        assay.search(rule_file, set=["search.arm=short"])
 
 
 def test_a_selection_made_elsewhere_is_an_arm(study_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -115,9 +116,7 @@ def test_a_selection_made_elsewhere_is_an_arm(study_file: Callable[..., Path], t
         "baselines": False,
     }
     arms = {"mine": {"rule": "file", "file": "mine.jsonl"}}
-    result = study.run(
-        study_file(name="f", ladder={"rungs": [16], "seeds": 1}, arms=arms, **options), quiet=True
-    )
+    result = study.run(study_file(name="f", ladder={"rungs": [16], "seeds": 1}, arms=arms, **options))
     assert {p.arm for p in result.points} == {"base", "random", "mine"}
     with pytest.raises(AssayError, match="too few samples of the pool"):
-        study.run(study_file(name="f", ladder={"rungs": [40], "seeds": 1}, arms=arms, **options), quiet=True)
+        study.run(study_file(name="f", ladder={"rungs": [40], "seeds": 1}, arms=arms, **options))

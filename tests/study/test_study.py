@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 
 from assay import data, study
 from assay.core import BASE_ARM, OVERALL, AssayError, Sample, StudyResult
-from assay.data import testbed
+from assay.data import synthetic
 from assay.plan import Store
 from assay.study.steps._order import _shuffled
 
@@ -83,9 +82,13 @@ def test_sample_answers_are_those_of_every_rung(small_study: Small) -> None:
 
 def test_again_everything_is_cached(small_study: Small) -> None:
     path, result = small_study
-    before = time.monotonic()
-    assert study.run(path, quiet=True) == result
-    assert time.monotonic() - before < 5
+
+    def objects() -> dict[str, int]:
+        return {str(p): p.stat().st_mtime_ns for p in path.parent.rglob("manifest.json")}
+
+    before = objects()
+    assert study.run(path) == result
+    assert before and objects() == before
     plan = study.plan(path)
     assert plan.plan.total.to_do == 0
     assert plan.trained_samples == result.cost.trained_samples
@@ -102,10 +105,10 @@ def test_a_plan_writes_nothing_and_counts_what_is_to_do(study_file: Callable[...
 
 def test_one_more_rung_or_seed_reuses_all_runs(small_study: Small) -> None:
     path, _ = small_study
-    more = study.plan(path, changes=["ladder.seeds=3"])
+    more = study.plan(path, set=["ladder.seeds=3"])
     trained = next(row for row in more.plan.rows if row.name == "train")
     assert (trained.cached, trained.to_do) == (12, 6)
-    where = study.plan(path, changes=["where.pool=processes:7", "name=renamed"])
+    where = study.plan(path, set=["where.pool=processes:7", "name=renamed"])
     to_do = {row.name: row.to_do for row in where.plan.rows}
     assert to_do["train"] == to_do["answer"] == 0
 
@@ -113,7 +116,7 @@ def test_one_more_rung_or_seed_reuses_all_runs(small_study: Small) -> None:
 def test_pools_give_the_same_numbers(small_study: Small, study_file: Callable[..., Path]) -> None:
     path, _ = small_study
     other = study_file(where={"pool": "processes:2"})
-    study.run(other, quiet=True)
+    study.run(other)
     assert points(other.parent) == points(path.parent)
 
 
@@ -134,7 +137,7 @@ def test_kills_at_random_moments_change_nothing(small_study: Small, study_file: 
             process.wait()
             killed += 1
     assert killed
-    study.run(other, quiet=True)
+    study.run(other)
     assert points(other.parent) == points(path.parent)
     store = Store(other.parent / "store", create=False)
     assert store.verify() == []
@@ -145,9 +148,9 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> str:
     return path.name
 
 
-def rows_of(n: int, seed: int, split: testbed.Split = "train") -> list[dict[str, Any]]:
+def rows_of(n: int, seed: int, split: synthetic.Split = "train") -> list[dict[str, Any]]:
     found = []
-    for planted in testbed.generate(n, seed=seed, split=split, types=("classification",)):
+    for planted in synthetic.generate(n, seed=seed, split=split, types=("classification",)):
         sample = planted.sample
         found.append({"instruction": sample.prompt[0].content, "input": "", "output": sample.answer})
     return found
@@ -169,7 +172,7 @@ def test_files_are_read_cleaned_and_compared_by_arm(study_file: Callable[..., Pa
         arms={"longest": {"rule": "longest"}},
         language="zh",
     )
-    result = study.run(path, quiet=True)
+    result = study.run(path)
     one, two = result.pool.sources
     assert (one.rows, one.rejected, one.duplicates) == (58, 2, 5 + one.kept * 0)
     assert result.pool.decontaminated == 1
@@ -192,9 +195,9 @@ def test_the_order_of_rows_in_a_file_does_not_matter(study_file: Callable[..., P
         jsonl(tmp_path / "pool.jsonl", rows)
         path = study_file(
             name=name, pool="pool.jsonl", evaluation="items.jsonl", measure={"answers": False},
-            ladder={"rungs": [16, 32], "seeds": 1},
+            ladder={"rungs": [16, 32], "seeds": 1}, where={"out": str(tmp_path / name)},
         )  # fmt: skip
-        result = study.run(path, quiet=True)
+        result = study.run(path)
         found.append({(p.type, p.n_train, p.metric): p.value for p in result.points})
         assert all(c.refused == "few_rungs" for c in result.curves)
         assert result.answer is None
@@ -203,7 +206,7 @@ def test_the_order_of_rows_in_a_file_does_not_matter(study_file: Callable[..., P
 
 def test_a_rung_beyond_the_pool_is_refused(study_file: Callable[..., Path]) -> None:
     with pytest.raises(AssayError) as caught:
-        study.run(study_file(ladder={"rungs": [32, 64, 5000]}), quiet=True)
+        study.run(study_file(ladder={"rungs": [32, 64, 5000]}))
     assert caught.value.place == "ladder.rungs"
     assert caught.value.value == 5000
     assert "full" in (caught.value.hint or "")
@@ -212,7 +215,7 @@ def test_a_rung_beyond_the_pool_is_refused(study_file: Callable[..., Path]) -> N
 def test_a_pool_without_usable_rows_says_why(study_file: Callable[..., Path], tmp_path: Path) -> None:
     name = jsonl(tmp_path / "empty.jsonl", [{"instruction": "Hi", "output": ""}] * 3)
     with pytest.raises(AssayError, match="no usable sample"):
-        study.run(study_file(pool=name), quiet=True)
+        study.run(study_file(pool=name))
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ def test_wrong_settings_name_their_place_and_the_mend(
     study_file: Callable[..., Path], changes: dict[str, Any], place: str, word: str
 ) -> None:
     with pytest.raises(AssayError) as caught:
-        study.run(study_file(**changes), quiet=True)
+        study.run(study_file(**changes))
     assert place in (caught.value.place or ""), caught.value
     assert word in str(caught.value), caught.value
 
@@ -253,9 +256,9 @@ def test_files_that_are_no_study_are_refused(tmp_path: Path) -> None:
     for name, text in {"a.yaml": "- 1", "b.yaml": "a: [", "c.yaml": ""}.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(AssayError):
-            study.run(tmp_path / name, quiet=True)
+            study.run(tmp_path / name)
     with pytest.raises(AssayError, match="cannot be read"):
-        study.run(tmp_path / "absent.yaml", quiet=True)
+        study.run(tmp_path / "absent.yaml")
 
 
 def test_a_trained_sample_is_never_an_evaluation_item(small_study: Small) -> None:
@@ -279,7 +282,7 @@ def test_arms_take_the_best_by_an_indicator(study_file: Callable[..., Path], tmp
         ladder={"rungs": [16, 32], "seeds": 2}, baselines=False,
         arms={"ppl": {"rule": "top", "by": "ppl"}, "short": {"rule": "bottom", "by": "len_out"}},
     )  # fmt: skip
-    result = study.run(path, quiet=True)
+    result = study.run(path)
     assert {p.arm for p in result.points} == {BASE_ARM, "random", "ppl", "short"}
     assert {c.a for c in result.comparisons} == {"ppl", "short"}
 
@@ -299,7 +302,7 @@ def test_arms_and_indicators_that_do_not_go_together_are_refused(
     jsonl(tmp_path / "pool.jsonl", rows_of(64, 0))
     path = study_file(pool="pool.jsonl", evaluation="items.jsonl", arms={"x": arm})
     with pytest.raises(AssayError, match=expected):
-        study.run(path, quiet=True)
+        study.run(path)
 
 
 def test_selections_are_shuffled_within_a_rung() -> None:
@@ -330,5 +333,5 @@ def test_arms_of_every_kind_run(study_file: Callable[..., Path], tmp_path: Path)
         ladder={"rungs": [16], "seeds": 1}, baselines=False, arms=arms,
         models={"embedder": "lexical", "target": ["items.jsonl"]},
     )  # fmt: skip
-    result = study.run(path, quiet=True)
+    result = study.run(path)
     assert {p.arm for p in result.points} == {BASE_ARM, "random", *arms}

@@ -12,7 +12,7 @@ from assay import data, indicators, judging, selection, study
 from assay.core import AssayError, Sample
 from assay.curves import free_form
 from assay.model import TRAINERS, trainer
-from assay.plan import Inline, parse_pool
+from assay.plan import Inline, parse_pool, quiet
 from packages import install
 
 
@@ -44,7 +44,8 @@ def test_a_study_with_plugins_of_every_kind(tmp_path: Path) -> None:
         "where": {"pool": "threads:1", "store": str(tmp_path / "store"), "out": str(tmp_path / "report")},
     }
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    result = study.run(tmp_path / "study.yaml", quiet=True)
+    with quiet():
+        result = study.run(tmp_path / "study.yaml")
 
     (source,) = result.pool.sources
     assert (source.rows, source.kept, source.rejected) == (61, 60, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,8 @@ def open_engine(url: URL) -> Engine:
         if not url.database or url.database == ":memory:":
             raise _no_database("a database in memory would lose everything", str(url))
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # Prompts and links of annotators are the owner's alone.
+        os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
         engine = create_engine(url, connect_args={"timeout": 60})
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise _no_database(f"the driver of the database is not installed ({error})", url.drivername) from None

@@ -11,9 +11,11 @@ from assay.core._bases import (
     UpgradeWord,
 )
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
+from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
+from assay.core._failures import as_assay_error, expected_failures, read_json
 from assay.core._metrics import METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._plugins import Plugin, Plugins
 from assay.core._points import (
@@ -29,6 +31,7 @@ from assay.core._points import (
     Cost,
     CurvePower,
     CurveResult,
+    Curves,
     DataSummary,
     DoubleDescent,
     Excluded,
@@ -56,9 +59,13 @@ from assay.core._pool_page import (
     PoolRemoval,
     SelectionRule,
 )
+from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import Remark, RulePage, RuleSlope, SearchPage
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, task_type
+from assay.core._shown import Shown
+from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
 from assay.core._undefined import Undefined
+from assay.core._whole import partial_of, replacing
 
 __all__ = [
     "BASE_ARM",
@@ -81,6 +88,7 @@ __all__ = [
     "Cost",
     "CurvePower",
     "CurveResult",
+    "Curves",
     "DataSummary",
     "DoubleDescent",
     "Excluded",
@@ -88,6 +96,7 @@ __all__ = [
     "ExportDrop",
     "ExportPage",
     "ExportedFile",
+    "File",
     "Gain",
     "HeldOut",
     "ItemMetric",
@@ -97,6 +106,7 @@ __all__ = [
     "Metric",
     "NextRuns",
     "NextUpgrade",
+    "OnCommand",
     "Plugin",
     "Plugins",
     "Point",
@@ -117,7 +127,9 @@ __all__ = [
     "Sample",
     "SearchPage",
     "SelectionRule",
+    "Shown",
     "SourceRow",
+    "Stopped",
     "StudyResult",
     "Undefined",
     "Upgrade",
@@ -125,12 +137,25 @@ __all__ = [
     "UpgradeWord",
     "Verdict",
     "VerdictWord",
+    "Without",
     "Worth",
+    "as_assay_error",
     "canonical_json",
     "digest",
+    "end_with_parent",
+    "expected_failures",
     "file_digest",
     "higher_is_better",
+    "in_words",
+    "keeping",
     "metric_value",
+    "partial_of",
+    "read_json",
+    "replacing",
+    "stop_message",
+    "stop_status",
+    "stoppable",
     "task_type",
+    "tie_to_parent",
     "to_json",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from assay.core._points import Gain, StudyResult
+from assay.core._shown import Shown
 
 UpgradeWord: TypeAlias = Literal["data", "model", "either", "neither", "undecided"]
 
@@ -124,8 +125,8 @@ class BaseResult:
         return self.flops_per_token * self.result.cost.tokens
 
 
-@dataclass(frozen=True, slots=True)
-class BasesResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class BasesResult(Shown):
     """A study over several base models, smallest first."""
 
     name: str
@@ -139,3 +140,6 @@ class BasesResult:
     """Metrics that mean the same on all bases: without the loss per token where tokenizers differ."""
     scored_by: str
     """Name of the base whose model measured the samples where a selection needs one."""
+
+    def __repr__(self) -> str:
+        return f"<BasesResult {self.name}: {len(self.bases)} bases>"

@@ -23,7 +23,9 @@ _BLOCK = 1 << 20
 def to_json(value: object, place: str = "$") -> Json:
     """Return ``value`` as plain JSON data; raise :class:`AssayError` naming the place of anything else.
 
-    Frozen dataclasses become objects of their fields, tuples become lists.  Floats must be finite, and
+    Frozen dataclasses become objects of their fields, tuples become lists.  A field whose metadata has
+    ``unsaid`` is left out while it has its default, so that values from before the field was there keep
+    their digests.  Floats must be finite, and
     an integral float keeps its ``.0`` (``1`` and ``1.0`` are different values).
     """
     if value is None or (isinstance(value, bool | str | int) and type(value) in (bool, str, int)):
@@ -41,7 +43,8 @@ def to_json(value: object, place: str = "$") -> Json:
         return {key: to_json(item, f"{place}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        return {f.name: to_json(getattr(value, f.name), f"{place}.{f.name}") for f in fields}
+        said = [f for f in fields if not ("unsaid" in f.metadata and getattr(value, f.name) == f.default)]
+        return {f.name: to_json(getattr(value, f.name), f"{place}.{f.name}") for f in said}
     raise AssayError(
         f"a value of type {type(value).__name__} has no canonical form",
         place=place,

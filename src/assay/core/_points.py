@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 
+from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
 from assay.core._metrics import Metric
+from assay.core._shown import Shown
 
 Refusal: TypeAlias = Literal["few_rungs"]
 Exclusion: TypeAlias = Literal["not_finite", "no_training"]
@@ -163,6 +165,40 @@ class CurveResult:
     """Points that the fit leaves out."""
 
 
+class Curves(tuple[CurveResult, ...]):
+    """Curves, by place or by type: ``curves["math"]``, ``curves["math", "longest", "loss"]``.
+
+    Without an arm and a metric the first curve of the type is meant: arms and metrics are in the order of the
+    study, ``random`` and scores first where they are there.
+    """
+
+    __slots__ = ()
+
+    @overload  # type: ignore[override]
+    def __getitem__(self, index: slice) -> tuple[CurveResult, ...]: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex | str | tuple[str, ...]) -> CurveResult: ...
+    def __getitem__(self, index: Any) -> Any:
+        """Return a curve; raises :class:`AssayError` with the types there are."""
+        if not isinstance(index, str | tuple):
+            return super().__getitem__(index)
+        wanted = (index,) if isinstance(index, str) else index
+        found = [c for c in self if (c.type, c.arm, c.metric)[: len(wanted)] == wanted]
+        if not found:
+            known = dict.fromkeys((c.type, c.arm, c.metric)[: len(wanted)] for c in self)
+            raise AssayError(
+                "no such curve", value=index, expected="; ".join(", ".join(parts) for parts in known)
+            )
+        return min(found, key=lambda c: (c.arm != "random", c.metric != "score"))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let a result be read back from its file."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(cls, handler(tuple[CurveResult, ...]))
+
+
 @dataclass(frozen=True, slots=True)
 class DoubleDescent:
     """Whether a curve gets worse between two sizes, ``valley`` and ``peak``.
@@ -292,16 +328,19 @@ class HeldOut:
         return self.low <= self.value <= self.high
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+@dataclass(frozen=True, slots=True, repr=False)
+class Reading(Shown):
     """All that a table of points says."""
 
-    curves: tuple[CurveResult, ...]
+    curves: Curves
     worth: tuple[Worth, ...]
     descents: tuple[DoubleDescent, ...]
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
     held_out: tuple[HeldOut, ...]
+
+    def __repr__(self) -> str:
+        return f"<Reading: {len(self.curves)} curves>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,8 +481,8 @@ class JudgeSummary:
     """More than 1 % of the replies could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class StudyResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class StudyResult(Shown):
     """Everything a report shows; it computes nothing of its own."""
 
     name: str
@@ -458,7 +497,7 @@ class StudyResult:
     evaluation: DataSummary
     arms: tuple[ArmRow, ...]
     points: tuple[Point, ...]
-    curves: tuple[CurveResult, ...]
+    curves: Curves
     comparisons: tuple[ArmComparison, ...]
     runs: tuple[RunRow, ...]
     cost: Cost
@@ -473,3 +512,9 @@ class StudyResult:
     judge: JudgeSummary | None = None
     exports: tuple[ExportPage, ...] = ()
     """Exports of the study's models that lie in its folder (added by ``assay export``)."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
+    learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference."""
+
+    def __repr__(self) -> str:
+        return f"<StudyResult {self.name}: {len(self.runs)} models, {len(self.curves)} curves>"

@@ -7,10 +7,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-Role: TypeAlias = Literal["system", "user", "assistant"]
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 ROLES: tuple[str, ...] = get_args(Role)
 
@@ -35,6 +35,8 @@ _ALIASES: Mapping[str, str] = {
     "information_extraction": "extraction",
     "summarisation": "summarization",
     "summary": "summarization",
+    "summarize": "summarization",
+    "summarise": "summarization",
     "classify": "classification",
     "generate": "generation",
     "brainstorm": "brainstorming",
@@ -77,12 +79,42 @@ def task_type(name: str) -> str:
     return _ALIASES.get(plain, plain)
 
 
+_UNSAID = {"unsaid": True}
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    ``tool_calls`` (assistant turns) is the canonical JSON of a list of ``{"type": "function", "function":
+    {"name", "arguments"}}``; ``tool_call_id`` and ``name`` say which call a ``tool`` turn answers; ``tools``,
+    on the first turn, is the canonical JSON of the list of tools on offer.  A turn that is not ``learned``
+    (``weight: 0``) is read by the model and left out of the loss.
+    """
 
     role: Role
     content: str
+    tool_calls: str | None = field(default=None, metadata=_UNSAID)
+    tool_call_id: str | None = field(default=None, metadata=_UNSAID)
+    name: str | None = field(default=None, metadata=_UNSAID)
+    tools: str | None = field(default=None, metadata=_UNSAID)
+    learned: bool = field(default=True, metadata=_UNSAID)
+
+    @property
+    def extras(self) -> dict[str, str | bool]:
+        """What a turn holds beside role and content: empty for a plain turn."""
+        if self.learned and self.tool_calls is self.tool_call_id is self.name is self.tools is None:
+            return {}
+        names = ("tool_calls", "tool_call_id", "name", "tools")
+        found: dict[str, str | bool] = {n: v for n in names if (v := getattr(self, n)) is not None}
+        return found if self.learned else found | {"learned": False}
+
+    @property
+    def said(self) -> str:
+        """The text of the turn, with its tool calls on a line of their own."""
+        if self.tool_calls is None:
+            return self.content
+        return f"{self.content}\n{self.tool_calls}" if self.content else self.tool_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +139,15 @@ class Sample:
     @property
     def id(self) -> str:
         """Digest of the conversation (32 hex digits): the same text has the same id in every file."""
-        turns = [[m.role, m.content] for m in self.messages]
+        turns = [[m.role, m.content, *([e] if (e := m.extras) else ())] for m in self.messages]
         # The canonical JSON of plain texts, without the walk over unknown types.
         text = json.dumps(turns, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    @property
+    def tools(self) -> str | None:
+        """Canonical JSON of the list of tools on offer, or None."""
+        return self.messages[0].tools
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -119,7 +156,10 @@ class Sample:
 
     @property
     def answer(self) -> str | None:
-        """The last assistant turn, or None: missing is not empty."""
+        """The text of the last assistant turn, or None: missing is not empty.
+
+        It is "" where that turn only calls tools.
+        """
         last = self.messages[-1]
         return last.content if last.role == "assistant" else None
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import false_discovery_control
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from assay.core import OVERALL, Answer, ArmComparison, CurveResult, Metric, Point
 from assay.curves._curve import DECIDED, threshold_of
@@ -63,8 +62,8 @@ def _pairs(a: Ladder, b: Ladder, sd: float, freedom: int, threshold: float) -> l
             items = own * float(a.item_se[i]) * float(b.item_se[j])
             error = math.sqrt(sd * sd * runs + items)
             difference = oriented(a) * float(a.value[i] - b.value[j])
-            reach = float(student.ppf(0.95, freedom)) * error
-            p = 2 * float(student.sf(abs(difference) / error, freedom)) if error else float(difference == 0)
+            reach = float(stdtrit(freedom, 0.95)) * error
+            p = 2 * float(stdtr(freedom, -abs(difference) / error)) if error else float(difference == 0)
             rows.append(
                 ArmComparison(
                     a=a.arm,
@@ -129,7 +128,11 @@ def holm(p: Sequence[float]) -> Array:
 def benjamini_hochberg(p: Sequence[float]) -> Array:
     """Return p values corrected so that the share of false claims is kept (Benjamini & Hochberg 1995)."""
     values = np.asarray(p, float)
-    corrected: Array = false_discovery_control(values) if len(values) else values
+    if not len(values):
+        return values
+    from scipy.stats import false_discovery_control  # slow to import
+
+    corrected: Array = false_discovery_control(values)
     return corrected
 
 

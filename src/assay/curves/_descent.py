@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from assay.core import DoubleDescent, Point
 from assay.curves._curve import threshold_of
@@ -112,13 +111,15 @@ class _Design:
 
     def falls_after(self, values: Array, peak: int) -> bool:
         """Return whether a rung after the peak is better than it, beyond the error of their difference."""
-        limit = student.ppf(1 - _LEVEL, self.freedom)
+        limit = stdtrit(self.freedom, 1 - _LEVEL)
         later = slice(peak + 1, None)
         fall = (values[peak] - values[later]) / np.hypot(self.error[peak], self.error[later])
         return bool((fall > limit).any())
 
     def monotone(self, values: Array) -> Array:
         """Return the nearest curve that never gets worse (pool adjacent violators)."""
+        from scipy.optimize import isotonic_regression  # slow to import
+
         fit: Array = isotonic_regression(values, weights=self.error**-2, increasing=False).x
         return fit
 
@@ -186,7 +187,7 @@ def _confirm(
     rise = -oriented(ladder) * float(fresh.value[j] - fresh.value[i])
     items = 2 * ladder.own_share * float(fresh.item_se[i]) * float(fresh.item_se[j])
     runs = sd * sd * float(fresh.factor[i] / fresh.seeds[i] + fresh.factor[j] / fresh.seeds[j])
-    return float(student.sf(rise / math.sqrt(runs + items), freedom))
+    return float(stdtr(freedom, -rise / math.sqrt(runs + items)))
 
 
 def _visible(design: _Design, null: Array, rng: np.random.Generator) -> float | None:

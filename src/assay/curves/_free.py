@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from assay.core import Plugins
 from assay.curves._families import Array
@@ -135,6 +134,8 @@ class FreeCurve:
         starts = centre + spread * np.vstack(
             [np.zeros_like(centre), rng.standard_normal((_STARTS, len(centre)))]
         )
+        from scipy.optimize import least_squares  # slow to import
+
         fits = [least_squares(self._residuals, start) for start in starts]
         best = min(fits, key=lambda fit: float(fit.cost))
         return best.x, np.linalg.inv(best.jac.T @ best.jac)

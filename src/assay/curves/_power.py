@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from assay.core import CurvePower, Point
 from assay.curves._curve import DECIDED
@@ -55,7 +55,7 @@ def curve_power(
 
 def _reach(comparisons: int) -> float:
     """Return the effect in standard errors that is found with probability 0.8, two-sided."""
-    return float(norm.ppf(1 - _LEVEL / (2 * comparisons)) + norm.ppf(_POWER))
+    return float(ndtri(1 - _LEVEL / (2 * comparisons)) + ndtri(_POWER))
 
 
 def _seeds(wanted: float, items: float, run_sd: float) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from assay.core import CurveResult, Point, Reading, Worth
+from assay.core import CurveResult, Curves, Point, Reading, Worth
 from assay.curves._balance import balance_points
 from assay.curves._compare import compare_arms
 from assay.curves._descent import double_descent
@@ -42,7 +42,7 @@ def read_curves(
         form=form,
     )
     return Reading(
-        curves=tuple(_timed(curve, hours) for curve in curves),
+        curves=Curves(_timed(curve, hours) for curve in curves),
         worth=tuple(worth(curves, price=price, hours=hours)),
         descents=tuple(double_descent(rows, smallest_gain=absolute, smallest_relative_gain=relative)),
         balances=tuple(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from assay.core import (
     OVERALL,
@@ -280,9 +280,9 @@ def _designs(row: Upgrade, joint: _Joint) -> Iterator[tuple[float, tuple[BaseRun
 
 def _settled(mean: float, before: float, after: float) -> float:
     """Return the chance that a normal mean, now ``mean``, comes to lie beyond 1.64 sqrt(after)."""
-    reach = float(norm.ppf(TAILS[1])) * math.sqrt(after)
+    reach = float(ndtri(TAILS[1])) * math.sqrt(after)
     moves = math.sqrt(max(before - after, 1e-18))
-    return float(norm.sf((reach - mean) / moves) + norm.cdf((-reach - mean) / moves))
+    return float(ndtr((mean - reach) / moves) + ndtr((-reach - mean) / moves))
 
 
 def _corrected(rows: Sequence[tuple[Upgrade, float]]) -> list[Upgrade]:

@@ -1,20 +1,43 @@
 """Read, convert, inspect and write data sets; plain texts; languages and words; the testbed."""
 
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, normalise, words
+from assay.data._layouts import SCHEMAS, Schema, placeholder
+from assay.data._mapping import parse_map
+from assay.data._output import Output, output
 from assay.data._plugins import READERS, Reader, Row
-from assay.data._read import Detection, Reading, Rejected, find_files, read, reader_identity
-from assay.data._rows import MAX_CHARACTERS
+from assay.data._read import (
+    Detection,
+    Map,
+    Places,
+    Reading,
+    Rejected,
+    as_places,
+    find_files,
+    read,
+    read_rows,
+    reader_identity,
+)
+from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
-from assay.data._whole import replacing, replacing_text, write_json, write_lines
-from assay.data._write import FORMATS, Conversion, Format, convert, write, write_training_configs
+from assay.data._turns import MAX_CHARACTERS
+from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
+from assay.data._write import FORMATS, Conversion, Format, convert, write, write_rejected, write_rows
+
+if TYPE_CHECKING:
+    show: Callable[..., Any]
 
 __all__ = [
     "FORMATS",
     "MAX_CHARACTERS",
     "READERS",
+    "SCHEMAS",
     "Conversion",
     "Dataset",
     "Detection",
@@ -22,10 +45,16 @@ __all__ = [
     "HashedTexts",
     "Inspection",
     "LengthCounts",
+    "Map",
+    "Output",
+    "Places",
     "Reader",
     "Reading",
     "Rejected",
     "Row",
+    "Schema",
+    "Written",
+    "as_places",
     "convert",
     "find_files",
     "hashed",
@@ -33,16 +62,33 @@ __all__ = [
     "kernel",
     "language_of",
     "normalise",
+    "output",
+    "parse_map",
+    "placeholder",
     "read",
+    "read_rows",
     "read_texts",
     "reader_identity",
     "replacing",
+    "replacing_folder",
     "replacing_text",
     "shingle_sets",
+    "show",
+    "testbed",
     "words",
     "write",
     "write_dataset",
     "write_json",
     "write_lines",
-    "write_training_configs",
+    "write_rejected",
+    "write_rows",
 ]
+
+
+if not TYPE_CHECKING:  # a checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        """Find ``assay.data.show``, which needs a model's tokenizer and so lives above."""
+        if name == "show":
+            return import_module("assay.jobs._data").show
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

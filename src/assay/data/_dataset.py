@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,8 @@ def _schema() -> Any:
     import pyarrow as pa
 
     turn = pa.struct([("role", pa.string()), ("content", pa.string())])
-    return pa.schema([("id", pa.string()), ("messages", pa.list_(turn)), *((n, pa.string()) for n in _TEXTS)])
+    columns = [("id", pa.string()), ("messages", pa.list_(turn)), *((n, pa.string()) for n in _TEXTS)]
+    return pa.schema([*columns, ("extras", pa.string())])
 
 
 def write_dataset(samples: Iterable[Sample], folder: Path, *, shard_rows: int = 50_000) -> int:
@@ -46,11 +48,16 @@ def write_dataset(samples: Iterable[Sample], folder: Path, *, shard_rows: int = 
 
 def _row(sample: Sample) -> dict[str, Any]:
     turns = [{"role": m.role, "content": m.content} for m in sample.messages]
-    return {"id": sample.id, "messages": turns} | {name: getattr(sample, name) for name in _TEXTS}
+    extras = [m.extras for m in sample.messages]
+    texts = {name: getattr(sample, name) for name in _TEXTS}
+    # What few turns have (tool calls, weights) is JSON text, null for plain samples.
+    return {"id": sample.id, "messages": turns, "extras": json.dumps(extras) if any(extras) else None} | texts
 
 
 def _sample(row: dict[str, Any]) -> Sample:
-    turns = tuple(Message(m["role"], m["content"]) for m in row["messages"])
+    extras = json.loads(row["extras"]) if row.get("extras") else [{}] * len(row["messages"])
+    pairs = zip(row["messages"], extras, strict=True)
+    turns = tuple(Message(m["role"], m["content"], **extra) for m, extra in pairs)
     fields = {name: row[name] for name in _TEXTS}
     fields["source"] = fields["source"] or ""
     return Sample(turns, **fields)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from typing import TextIO
 
-from assay.core import Sample, SourceRow
-from assay.data._read import Rejected, Watch, read
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.core import File, Sample, Shown, SourceRow
+from assay.data._output import output
+from assay.data._read import Map, Places, Rejected, as_places, read
 
 SHOWN_REJECTED = 20
 _BINS_PER_DOUBLING = 2
@@ -19,10 +23,7 @@ _BINS_PER_DOUBLING = 2
 
 @dataclass(frozen=True, slots=True)
 class LengthCounts:
-    """Lengths in characters: the extremes, quantiles to one bin, and (upper edge, count) of each bin.
-
-    Bins are half doublings, so a quantile is exact to a factor of the square root of two.
-    """
+    """Lengths in characters: extremes, exact quantiles, and (upper edge, count) of bins of half doublings."""
 
     shortest: int
     p10: float
@@ -34,7 +35,7 @@ class LengthCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Shown):
     """What a data set holds."""
 
     sources: tuple[SourceRow, ...]
@@ -50,39 +51,45 @@ class Inspection:
     rejected: int
     rejected_by_reason: Mapping[str, int]
     rejected_first: tuple[Rejected, ...]
+    unused_fields: Mapping[str, int] = field(default_factory=dict)
+    """Rows in which a field was not read, by its name."""
+    notes: Mapping[str, int] = field(default_factory=dict)
+    """Rows that a remark of the readers is about, by the remark."""
 
 
 class _Lengths:
+    """How often each length occurs: exact, in memory that grows with the number of distinct lengths only."""
+
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter()
-        self.shortest, self.longest, self.sum, self.n = math.inf, 0, 0, 0
-
-    def add(self, length: int) -> None:
-        place = math.ceil(_BINS_PER_DOUBLING * math.log2(length)) if length else -1
-        self.counts[place] += 1
-        self.shortest, self.longest = min(self.shortest, length), max(self.longest, length)
-        self.sum, self.n = self.sum + length, self.n + 1
 
     def frozen(self) -> LengthCounts | None:
-        if not self.n:
+        if not self.counts:
             return None
-        edges = sorted(self.counts)
-        bins = tuple((_edge(e), self.counts[e]) for e in edges)
-        p10, p50, p90 = (self._quantile(q, bins) for q in (0.1, 0.5, 0.9))
+        lengths = np.array(sorted(self.counts))
+        times = np.array([self.counts[n] for n in lengths.tolist()])
+        total = int(times.sum())
+        bins: Counter[int] = Counter()
+        for length, count in self.counts.items():
+            bins[_edge(length)] += count
+        p10, p50, p90 = (_quantile(lengths, np.cumsum(times), q) for q in (0.1, 0.5, 0.9))
+        mean = round(int((lengths * times).sum()) / total, 1)
         return LengthCounts(
-            int(self.shortest), p10, p50, p90, self.longest, round(self.sum / self.n, 1), bins
+            int(lengths[0]), p10, p50, p90, int(lengths[-1]), mean, tuple(sorted(bins.items()))
         )
 
-    def _quantile(self, q: float, bins: Sequence[tuple[int, int]]) -> float:
-        below = 0
-        for edge, count in bins:
-            below += count
-            if below >= q * self.n:
-                return float(max(min(edge, self.longest), self.shortest))
-        return float(self.longest)
+
+def _quantile(lengths: NDArray[np.int64], below: NDArray[np.int64], q: float) -> float:
+    """Return a quantile as numpy's default does: between the two lengths beside it, in proportion."""
+    at = q * (int(below[-1]) - 1)
+    low, high = math.floor(at), math.ceil(at)
+    first, second = (float(lengths[np.searchsorted(below, place, side="right")]) for place in (low, high))
+    return first + (second - first) * (at - low)
 
 
-def _edge(place: int) -> int:
+def _edge(length: int) -> int:
+    """Return the upper edge of the half doubling in which a length lies."""
+    place = math.ceil(_BINS_PER_DOUBLING * math.log2(length)) if length else -1
     return 0 if place < 0 else math.floor(2 ** (place / _BINS_PER_DOUBLING))
 
 
@@ -99,6 +106,8 @@ class _Counts:
         self.reasons: Counter[str] = Counter()
         self.prompts, self.answers = _Lengths(), _Lengths()
         self.first: list[Rejected] = []
+        self.unused: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
         self.samples = self.duplicates = self.open_items = self.rejected = 0
 
     def keep(self, sample: Sample) -> bool:
@@ -109,11 +118,11 @@ class _Counts:
         self.names[sample.source] += 1
         pairs = sum(m.role == "user" for m in sample.messages)
         self.turns["1" if pairs == 1 else "2-3" if pairs < 4 else "4+"] += 1
-        self.prompts.add(sum(len(m.content) for m in sample.prompt))
+        self.prompts.counts[sum(len(m.content) for m in sample.prompt)] += 1
         if sample.answer is None:
             self.open_items += 1
         else:
-            self.answers.add(len(sample.answer))
+            self.answers.counts[len(sample.answer)] += 1
         key = bytes.fromhex(sample.id)
         known = key in self.seen
         self.seen.add(key)
@@ -135,20 +144,35 @@ def _reason(reason: str) -> str:
     return " ".join("…" if any(c.isdigit() for c in word) else word for word in head.split())
 
 
-def inspect(places: Sequence[str], *, rejected: Path | None = None, watch: Watch | None = None) -> Inspection:
-    """Read data sets once and count them, in bounded memory.
+def inspect(
+    places: Places, *, rejected: File | None = None, map: Map = None, force: bool = False
+) -> Inspection:
+    """Count a data set by type, language and length; show duplicates and each rejected row's reason.
 
-    ``rejected`` is a JSONL file for all rejected rows with place and reason; ``watch`` is told
-    (bytes read, bytes in all) of each place.
+    Example: `assay data inspect alpaca.json "shards/*.jsonl.zst" --rejected rejected.jsonl`
+
+        >>> assay.data.inspect("pool.jsonl").samples
+        40
+
+    Parameters
+    ----------
+    places
+        Files, folders of shards, globs, or `hf:owner/name`.
+    rejected
+        Write all rejected rows, with place and reason, to this JSONL file.
+    map
+        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+    force
+        Write over a file that is there.
     """
-    report = rejected.open("w", encoding="utf-8") if rejected is not None else None
-    try:
-        counts, rows = _Counts(report), []
-        for place in places:
-            rows.append(_one(place, counts, watch))
-    finally:
-        if report is not None:
-            report.close()
+    with ExitStack() as stack:
+        report, inputs = None, as_places(places)
+        if rejected is not None:
+            out = output(rejected, inputs=inputs, force=force, suffixes=(".jsonl", ".ndjson"))
+            partial = stack.enter_context(out.partial())
+            report = stack.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
+        counts = _Counts(report)
+        rows = [_one(place, counts, map) for place in inputs]
     return Inspection(
         sources=tuple(rows),
         samples=counts.samples,
@@ -163,11 +187,13 @@ def inspect(places: Sequence[str], *, rejected: Path | None = None, watch: Watch
         rejected=counts.rejected,
         rejected_by_reason=dict(counts.reasons.most_common(20)),
         rejected_first=tuple(counts.first),
+        unused_fields=dict(counts.unused.most_common()),
+        notes=dict(counts.notes.most_common()),
     )
 
 
-def _one(place: str, counts: _Counts, watch: Watch | None) -> SourceRow:
-    reading = read(place, watch=watch)
+def _one(place: str, counts: _Counts, map: Map) -> SourceRow:
+    reading = read(place, map=map)
     kept = rejected = duplicates = 0
     for row in reading:
         if isinstance(row, Sample):
@@ -176,5 +202,7 @@ def _one(place: str, counts: _Counts, watch: Watch | None) -> SourceRow:
         else:
             rejected += 1
             counts.reject(row)
+    counts.unused.update(reading.unused)
+    counts.notes.update(reading.notes)
     detected = f"{reading.detection.format}: {reading.detection.why}"
     return SourceRow(place, detected, kept + rejected, kept, rejected, duplicates, "")

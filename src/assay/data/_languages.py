@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -55,16 +56,19 @@ def language_of(text: str) -> str | None:
         if script is not None:
             return script
     hits: dict[str, int] = {}
-    for word in latin:
+    for word, count in Counter(latin).items():
         for tag in _TAGS.get(word, ()):
-            hits[tag] = hits.get(tag, 0) + 1
+            hits[tag] = hits.get(tag, 0) + count
     winner = max(_FUNCTION_WORDS, key=lambda tag: hits.get(tag, 0))
     return winner if hits.get(winner, 0) >= max(1, len(latin) // 20) else None
 
 
 def _script_of(sample: str, letters: int) -> str | None:
     """Return the language that the script decides, or None where Latin ``letters`` outweigh it."""
-    counts = {tag: len(pattern.findall(sample)) for tag, pattern in _SCRIPTS.items()}
+    counts = {tag: len(_SCRIPTS[tag].findall(sample)) for tag in ("zh", "ja")}
+    others = len(sample) - len(sample.encode("ascii", "ignore")) - sum(counts.values())
+    if counts["zh"] < others:  # else no other script can have more
+        counts |= {tag: len(_SCRIPTS[tag].findall(sample)) for tag in _SCRIPTS if tag not in counts}
     if counts["ja"] and counts["ja"] * 10 >= counts["zh"]:
         counts["ja"] += counts["zh"]
         counts["zh"] = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from assay.core import AssayError, Plugins, Sample, Undefined
-from assay.data._rows import SCHEMAS
+from assay.data._layouts import SCHEMAS
 
 Row: TypeAlias = "Sample | Mapping[str, Any] | Undefined"
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from assay.core import AssayError, Sample, Undefined
-from assay.data._files import Broken, FileKind, RawRow, raw_rows, sniff
+from assay.core import AssayError, OnCommand, Sample, Undefined
+from assay.data._files import Broken, FileKind, Mark, RawRow, raw_rows, sniff
+from assay.data._layouts import SCHEMAS, Schema, schema_of
+from assay.data._mapping import mapped, parse_map
 from assay.data._plugins import READERS, Reader, placed, plugin_rows, reader_for, suffixes
-from assay.data._rows import SCHEMAS, Reject, Schema, schema_of, to_sample
+from assay.data._raw import NoNumber, Number, printable
+from assay.data._rows import Read, Reject, to_sample
 
 _PEEK = 50
-_DATA_SUFFIXES = frozenset(
+_PEEK_BROKEN = 5_000
+DATA_SUFFIXES = frozenset(
     {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".xz", ".zst", ".bz2"}
 )
 _NOT_DATA = frozenset({"dataset_info.json", "state.json", "dataset_dict.json", "manifest.json"})
@@ -46,17 +49,37 @@ class Detection:
 
 
 Watch = Callable[[int, int], None]
+Map: TypeAlias = Annotated[Mapping[str, str] | str | None, OnCommand(str | None)]
+"""Which fields hold what (:func:`parse_map`)."""
+Places: TypeAlias = Annotated[str | Path | Sequence[str | Path], OnCommand(list[str])]
+"""Files, folders of shards, globs, or ``hf:owner/name``: one or several."""
 
 
 class Reading:
-    """A data set to iterate: yields :class:`Sample` or :class:`Rejected`, in the order of the rows."""
+    """A data set to iterate: yields :class:`Sample` or :class:`Rejected`, in the order of the rows.
+
+    After an iteration ``unused`` holds how many rows had each field that was not used, ``notes`` how many
+    rows each remark of the readers is about, and ``splits`` the rows of each list of a file that has several.
+    """
 
     def __init__(
-        self, place: str, files: list[Path], format: str | None, source: str | None, watch: Watch | None
+        self,
+        place: str,
+        files: list[Path],
+        format: str | None,
+        source: str | None,
+        watch: Watch | None,
+        fields: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare to read; nothing is opened yet."""
         self.place, self.files, self.source, self._watch = place, files, source, watch
-        self._format = format
+        self._format, self._fields = format, fields
+        self._forget()
+
+    def _forget(self) -> None:
+        self.unused: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.splits: Counter[str] = Counter()
 
     @cached_property
     def _kinds(self) -> list[FileKind]:
@@ -64,6 +87,8 @@ class Reading:
 
     @cached_property
     def _schemas(self) -> list[Schema | None]:
+        if self._fields is not None:
+            return [mapped(self._fields)] * len(self.files)
         if self._format is not None:
             return [next((s for s in SCHEMAS if s.name == self._format), None)] * len(self.files)
         return [_main_schema(raw_rows(p, k)) for p, k in zip(self.files, self._kinds, strict=True)]
@@ -73,6 +98,8 @@ class Reading:
         """Return the plug-in that reads each file, where its rows show no schema of ours or it is named."""
         if self._format is not None:
             return [(READERS.get(self._format), "")] * len(self.files)
+        if self._fields is not None:
+            return [(None, "")] * len(self.files)
         found = zip(self.files, self._schemas, strict=True)
         return [reader_for(path) if schema is None else (None, "") for path, schema in found]
 
@@ -94,7 +121,7 @@ class Reading:
         said = "".join(f"; {more}" for _, more in self._readers[index : index + 1] if more)
         return Detection(
             format=schema.name if schema else "unknown",
-            why=_why(schema, kind, forced=self._format is not None) + said,
+            why=_why(schema, kind, forced=self._format is not None, fields=self._fields) + said,
             container=kind.container,
             compression=kind.compression,
             encoding=kind.encoding_words,
@@ -103,49 +130,93 @@ class Reading:
 
     def __iter__(self) -> Iterator[Sample | Rejected]:
         """Read all files in order."""
+        self._forget()
         total = sum(path.stat().st_size for path in self.files)
         before = 0
         kinds = zip(self.files, self._kinds, self._schemas, self._readers, strict=True)
         for path, kind, schema, (reader, _) in kinds:
             done = before
             watch = (lambda n, done=done: self._watch(done + n, total)) if self._watch else None  # type: ignore[misc]
-            source = self.source or (_source_name(path) if reader is None else path.stem)
             rows = raw_rows(path, kind, watch) if reader is None else plugin_rows(reader, path)
-            for line, row in rows:
-                yield _convert(row, schema, source, path.name, line)
+            stem = _source_name(path) if reader is None else path.stem
+            yield from self._file(path, rows, schema, self.source or stem)
             before += path.stat().st_size
 
+    def _file(
+        self, path: Path, rows: Iterator[tuple[int, Any]], schema: Schema | None, source: str
+    ) -> Iterator[Sample | Rejected]:
+        own, name, split = printable(source), self._name(path), ""
+        source, place = own, name
+        for line, row in rows:
+            if isinstance(row, Mark):
+                if row.unused is not None:
+                    self.unused[f"{printable(row.unused)} (beside the rows)"] += 1
+                else:
+                    split = printable(row.split or "")
+                    self.splits[split] += 0
+                    place = f"{name}[{split}]"
+                    source = own if self.source else f"{own}/{split}"
+                continue
+            if split:
+                self.splits[split] += 1
+            yield self.converted(row, schema, source, place, line)
 
-def _convert(row: Any, schema: Schema | None, source: str, name: str, line: int) -> Sample | Rejected:
-    if isinstance(row, Broken):
-        return Rejected(name, line, row.reason, row.excerpt)
-    if isinstance(row, Undefined):
-        return Rejected(name, line, row.reason, "")
-    if isinstance(row, Sample):
-        return placed(row, source, f"{name}:{line}")
-    try:
-        return to_sample(row, schema, source, f"{name}:{line}")
-    except Reject as reason:
-        return Rejected(name, line, str(reason), _show(row))
+    def _name(self, path: Path) -> str:
+        """Return the name of a file in origins: its path in the folder that is read."""
+        root = Path(self.place).expanduser()
+        return printable(path.relative_to(root).as_posix() if root.is_dir() else path.name)
+
+    def converted(
+        self, row: Any, schema: Schema | None, source: str, place: str, line: int
+    ) -> Sample | Rejected:
+        """Return one row as a sample or a rejection."""
+        if isinstance(row, Broken):
+            return Rejected(place, line, row.reason, row.excerpt)
+        if isinstance(row, Undefined):
+            return Rejected(place, line, printable(row.reason), "")
+        if isinstance(row, Sample):
+            return placed(row, source, f"{place}:{line}")
+        try:
+            read: Read = to_sample(row, schema, source, f"{place}:{line}", self._fields)
+        except Reject as reason:
+            return Rejected(place, line, printable(str(reason)), _show(row))
+        if read.unused or read.notes:
+            self.unused.update(map(printable, read.unused))
+            self.notes.update(read.notes)
+        return read.sample
 
 
 def _show(row: Any) -> str:
-    text = (
-        repr(row) if not isinstance(row, dict) else ", ".join(f"{k}: {str(v)[:60]}" for k, v in row.items())
-    )
-    return text[:120].encode("utf-8", "replace").decode()
+    """Return how a row begins, fit to be written anywhere."""
+    if not isinstance(row, dict):
+        return printable(_shown(row)[:120])
+    return printable(", ".join(f"{str(k)[:40]}: {_shown(v)[:60]}" for k, v in list(row.items())[:12])[:120])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str | Number | NoNumber):
+        return str(getattr(value, "text", value))[:120]
+    try:
+        return str(value)[:120]
+    except (ValueError, RecursionError):
+        return f"({type(value).__name__})"
 
 
 def _main_schema(rows: Iterator[RawRow]) -> Schema | None:
     """Return the schema that most of the first rows show."""
-    shown = [schema_of(row) for _, row in islice(rows, _PEEK)]
+    sound = (row for _, row in islice(rows, _PEEK_BROKEN) if not isinstance(row, Broken | Mark))
+    shown = [schema_of(row) for row in islice(sound, _PEEK)]
     counts = Counter(SCHEMAS.index(s) for s in shown if s is not None)
     return SCHEMAS[counts.most_common(1)[0][0]] if counts else None
 
 
-def _why(schema: Schema | None, kind: FileKind, *, forced: bool) -> str:
+def _why(
+    schema: Schema | None, kind: FileKind, *, forced: bool, fields: Mapping[str, str] | None = None
+) -> str:
     stored = kind.container + (f" in {kind.compression}" if kind.compression != "none" else "")
     text = f", {kind.encoding_words}" if kind.encoding else ""
+    if fields is not None:
+        return f"{stored}{text}; mapped: {', '.join(f'{k} from `{v}`' for k, v in fields.items())}"
     if schema is None:
         return f"{stored}{text}; no row shows a known schema"
     return f"{stored}{text}; {'the format was given' if forced else schema.says}"
@@ -160,27 +231,52 @@ def reader_identity(place: str) -> str:
 
 def _source_name(path: Path) -> str:
     name = path.name
-    while Path(name).suffix.lower() in _DATA_SUFFIXES:
+    while Path(name).suffix.lower() in DATA_SUFFIXES:
         name = Path(name).stem
     return name
 
 
 def read(
-    place: str | Path, *, format: str | None = None, source: str | None = None, watch: Watch | None = None
+    place: str | Path,
+    *,
+    format: str | None = None,
+    source: str | None = None,
+    map: Map = None,
+    watch: Watch | None = None,
 ) -> Reading:
     """Open a file, a folder of shards, a glob, a saved ``datasets`` folder, or ``hf:owner/name[:split]``.
 
     ``format`` overrides the detected row schema; ``source`` names the data set in its samples (the file's
-    name by default); ``watch`` is told (bytes read, bytes in all).  Raises :class:`AssayError` where there is
-    nothing to read; broken content never raises.
+    name by default); ``map`` says which fields hold what, for layouts that Assay does not know
+    (``prompt=question,answer=response``, see :func:`parse_map`); ``watch`` is told (bytes read, bytes in
+    all).  Raises :class:`AssayError` where there is nothing to read, or a file is no data set at all; broken
+    rows never raise.
     """
     text = str(place)
     known = sorted({schema.name for schema in SCHEMAS} | (set() if text.startswith("hf:") else set(READERS)))
     if format is not None and format not in known:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(known))
+    if format is not None and map is not None:
+        raise AssayError("a format and a map", place="map", value=format, expected="one of the two")
+    fields = None if map is None else parse_map(map)
     if text.startswith("hf:"):
-        return _HubReading(text, format, source)
-    return Reading(text, find_files(text), format, source, watch)
+        return _HubReading(text, format, source, fields)
+    return Reading(text, find_files(text), format, source, watch, fields)
+
+
+def read_rows(rows: Iterable[Any], *, map: Map = None) -> Iterator[Sample | Rejected]:
+    """Yield a sample or a rejection for each row in memory: samples as they are, mappings by their layout."""
+    fields = None if map is None else parse_map(map)
+    reading, numbered = Reading("rows", [], None, None, None, fields), list(enumerate(rows, start=1))
+    others = ((number, row) for number, row in numbered if not isinstance(row, Sample))
+    schema = _main_schema(others) if fields is None else mapped(fields)
+    for number, row in numbered:
+        yield row if isinstance(row, Sample) else reading.converted(row, schema, "", "rows", number)
+
+
+def as_places(given: Places) -> tuple[str, ...]:
+    """Return one place or several as their texts."""
+    return (str(given),) if isinstance(given, str | Path) else tuple(str(one) for one in given)
 
 
 def find_files(place: str) -> list[Path]:
@@ -189,7 +285,7 @@ def find_files(place: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        root, known = path.resolve(), _DATA_SUFFIXES | suffixes()
+        root, known = path.resolve(), DATA_SUFFIXES | suffixes()
         found = [
             p
             for p in sorted(path.rglob("*"))
@@ -208,7 +304,7 @@ def find_files(place: str) -> list[Path]:
             "nothing to read",
             place=place,
             expected="a file, a folder of shards, a glob, or hf:owner/name",
-            hint="check the spelling; data files end in " + " ".join(sorted(_DATA_SUFFIXES)),
+            hint="check the spelling; data files end in " + " ".join(sorted(DATA_SUFFIXES)),
         )
     return found
 
@@ -216,9 +312,11 @@ def find_files(place: str) -> list[Path]:
 class _HubReading(Reading):
     """Rows of a Hugging Face data set, streamed."""
 
-    def __init__(self, place: str, format: str | None, source: str | None) -> None:
-        super().__init__(place, [], format, source, None)
-        self._name, _, split = place.removeprefix("hf:").partition(":")
+    def __init__(
+        self, place: str, format: str | None, source: str | None, fields: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(place, [], format, source, None, fields)
+        self._id, _, split = place.removeprefix("hf:").partition(":")
         self._split = split or "train"
 
     @cached_property
@@ -232,7 +330,7 @@ class _HubReading(Reading):
                 hint="pip install 'instruct-assay[train]'",
             ) from None
         try:
-            return datasets.load_dataset(self._name, split=self._split, streaming=True)
+            return datasets.load_dataset(self._id, split=self._split, streaming=True)
         except Exception as error:
             raise AssayError(
                 f"the data set could not be opened ({type(error).__name__})",
@@ -249,18 +347,19 @@ class _HubReading(Reading):
 
     def __iter__(self) -> Iterator[Sample | Rejected]:
         """Stream the rows."""
+        self._forget()
         wanted = self._format or self.detection.format
         schema = next((s for s in SCHEMAS if s.name == wanted), None)
-        for line, row in enumerate(self._rows, start=1):
-            yield _convert(row, schema, self.source or self._name, self._name, line)
+        schema = schema if self._fields is None else mapped(self._fields)
+        for line, row in self._numbered():
+            yield self.converted(row, schema, self.source or self._id, self._id, line)
 
-
-def write_rejected(rows: Iterator[Rejected], path: Path) -> int:
-    """Write rejected rows as JSONL and return how many."""
-    count = 0
-    with path.open("w", encoding="utf-8") as report:
-        for row in rows:
-            fields = {"place": row.place, "line": row.line, "reason": row.reason, "excerpt": row.excerpt}
-            report.write(json.dumps(fields, ensure_ascii=False) + "\n")
-            count += 1
-    return count
+    def _numbered(self) -> Iterator[RawRow]:
+        """Yield the rows; where the stream breaks off, say so."""
+        line = 0
+        try:
+            for line, row in enumerate(self._rows, start=1):
+                yield line, row
+        except Exception as error:
+            reason = printable(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+            yield line + 1, Broken(f"the stream breaks off after row {line}: {reason}")

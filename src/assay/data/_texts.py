@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from assay.core import Sample
-from assay.data._files import open_bytes, raw_rows, sniff
+from assay.core import AssayError, Sample
+from assay.data._files import Mark, open_bytes, raw_rows, sniff
+from assay.data._raw import MARKED, encodable, excerpt, printable
 from assay.data._read import Watch, find_files, read
 
 
@@ -15,6 +16,7 @@ def read_texts(place: str | Path, *, watch: Watch | None = None) -> Iterator[str
     """Yield the texts of a place: lines of ``.txt`` files, ``text`` fields, else the turns of samples.
 
     Files may be compressed; ``watch`` is told (bytes read, bytes in all).  Rows without a text are left out.
+    Raises :class:`AssayError` where a line of a ``.txt`` file does not decode.
     """
     if str(place).startswith("hf:"):
         yield from _turns(place, None)
@@ -34,19 +36,35 @@ def read_texts(place: str | Path, *, watch: Watch | None = None) -> Iterator[str
 
 def _of_file(path: Path, watch: Watch) -> Iterator[str]:
     size = path.stat().st_size
+    kind = sniff(path)
     if ".txt" in path.suffixes:
         stream, _ = open_bytes(path, lambda done: watch(done, size))
-        with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace") as lines:
-            yield from (text for line in lines if (text := line.rstrip("\n")))
+        with io.TextIOWrapper(stream, encoding=kind.encoding or "utf-8", errors=MARKED) as lines:
+            yield from _lines(lines, path)
         return
-    kind = sniff(path)
-    first = next((row for _, row in raw_rows(path, kind)), None)
+    first = next((row for _, row in raw_rows(path, kind) if not isinstance(row, Mark)), None)
     if not (isinstance(first, Mapping) and isinstance(first.get("text"), str)):
         yield from _turns(path, watch)
         return
     for _, row in raw_rows(path, kind, lambda done: watch(done, size)):
         if isinstance(row, Mapping) and isinstance(row.get("text"), str):
             yield row["text"]
+
+
+def _lines(lines: Iterable[str], path: Path) -> Iterator[str]:
+    """Yield the lines that hold something; raise :class:`AssayError` for one that does not decode."""
+    for number, line in enumerate(lines, start=1):
+        text = line.rstrip("\n").removeprefix("\ufeff")
+        if not encodable(text):
+            raise AssayError(
+                "the line does not decode",
+                place=f"{printable(str(path))}:{number}",
+                value=excerpt(text),
+                expected="one encoding in the whole file: UTF-8, UTF-16, UTF-32 or GB18030",
+                hint="convert the file to UTF-8, or cut the line out",
+            )
+        if text:
+            yield text
 
 
 def _turns(place: str | Path, watch: Watch | None) -> Iterator[str]:

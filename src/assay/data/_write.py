@@ -1,65 +1,100 @@
-"""Write samples in the formats that trainers read, as a stream and by a rename."""
+"""Write samples in the formats that trainers read, in the container that the file's name asks for."""
 
 from __future__ import annotations
 
+import bz2
+import csv
+import gzip
+import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import lzma
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from tempfile import TemporaryFile
+from typing import IO, Any, Literal, TextIO, TypeAlias, cast
 
-import yaml
-
-from assay.core import AssayError, Message, Sample
-from assay.data._read import Rejected, read, write_rejected
-from assay.data._whole import write_lines
+from assay.core import AssayError, File, Message, Sample
+from assay.data._output import Output, output
+from assay.data._read import Map, Places, Rejected, as_places, read
+from assay.data._trainers import write_training_configs
 
 Format: TypeAlias = Literal["messages", "alpaca", "sharegpt", "samples"]
 FORMATS: tuple[str, ...] = ("messages", "alpaca", "sharegpt", "samples")
-_NAMES = {"user": "human", "assistant": "gpt", "system": "system"}
+LABELS = ("type", "language", "source", "checker", "group", "origin")
+_NAMES = {"user": "human", "assistant": "gpt", "system": "system", "tool": "observation"}
+_ROW_GROUP = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was written and what was rejected on the way."""
+    """What was written and what was rejected on the way.
+
+    ``lost`` counts the rows of which the format could not carry something, by what it was; ``unused`` the
+    rows that had a field which was not read; ``notes`` says what trainers cannot read of the file.
+    """
 
     path: str
     format: str
     rows: int
     rejected: int
     configs: tuple[str, ...]
+    lost: Mapping[str, int] = field(default_factory=dict)
+    unused: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": m.content} for m in messages]
+def _turn(message: Message) -> dict[str, Any]:
+    plain: dict[str, Any] = {"role": message.role, "content": message.content}
+    if not message.extras:
+        return plain
+    if message.tool_calls is not None:
+        plain["tool_calls"] = json.loads(message.tool_calls)
+    named = {"tool_call_id": message.tool_call_id, "name": message.name}
+    plain |= {key: value for key, value in named.items() if value is not None}
+    return plain if message.learned else plain | {"weight": 0}
 
 
 def to_row(sample: Sample, format: Format) -> dict[str, Any]:
-    """Return a sample as a row of a format.
+    """Return a sample as a row of a format, with its labels (type, language, source, checker, group, origin).
 
     Raises :class:`AssayError` where the format cannot hold it: Alpaca needs alternating turns that end with
-    an answer.
+    an answer, and knows neither tools nor weights.
     """
-    if format == "samples":
-        extra = {n: getattr(sample, n) for n in ("type", "language", "source", "checker", "group")}
-        return {"messages": _turns(sample.messages)} | {k: v for k, v in extra.items() if v}
-    if format == "messages":
-        return {"messages": _turns(sample.messages)}
-    if format == "sharegpt":
-        return {"conversations": [{"from": _NAMES[m.role], "value": m.content} for m in sample.messages]}
-    return _alpaca_row(sample)
+    if format == "alpaca":
+        row = _alpaca_row(sample)
+    elif format == "sharegpt":
+        row = {"conversations": [turn for m in sample.messages for turn in _sharegpt_turns(m)]}
+    else:
+        row = {"messages": [_turn(m) for m in sample.messages]}
+    if sample.tools is not None:
+        row["tools"] = sample.tools if format == "sharegpt" else json.loads(sample.tools)
+    return row | {name: value for name in LABELS if (value := getattr(sample, name))}
+
+
+def _sharegpt_turns(message: Message) -> Iterator[dict[str, Any]]:
+    """Yield the turns of a message: its text, then its calls in a turn of their own."""
+    weight: dict[str, Any] = {} if message.learned else {"weight": 0}
+    if message.content or message.tool_calls is None:
+        yield {"from": _NAMES[message.role], "value": message.content, **weight}
+    if message.tool_calls is not None:
+        calls = [call["function"] for call in json.loads(message.tool_calls)]
+        value = json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
+        yield {"from": "function_call", "value": value, **weight}
 
 
 def _alpaca_row(sample: Sample) -> dict[str, Any]:
     turns = list(sample.messages)
     system = turns.pop(0).content if turns[0].role == "system" else None
     roles = [m.role for m in turns]
-    if len(turns) % 2 or roles != ["user", "assistant"] * (len(turns) // 2):
+    if len(turns) % 2 or roles != ["user", "assistant"] * (len(turns) // 2) or any(m.extras for m in turns):
         raise AssayError(
             "Alpaca cannot hold this conversation",
             place=sample.origin or sample.id,
-            value=" ".join(roles),
-            expected="user and assistant in turn, ending with the assistant",
+            value=" ".join(m.role + ("*" if m.extras else "") for m in turns),
+            expected="user and assistant in turn, ending with the assistant, without tools or weights (*)",
             hint="write messages or sharegpt instead",
         )
     pairs = [[turns[i].content, turns[i + 1].content] for i in range(0, len(turns), 2)]
@@ -71,79 +106,221 @@ def _alpaca_row(sample: Sample) -> dict[str, Any]:
     return row
 
 
-def write(samples: Iterable[Sample], path: Path, format: Format = "messages") -> int:
-    """Write samples as JSONL and return how many; the file appears whole, by a rename."""
+def lost_in(sample: Sample, format: Format) -> tuple[str, ...]:
+    """Return what a format cannot carry of a sample that it can hold."""
+    if format == "sharegpt" and any(m.tool_call_id or m.name for m in sample.messages):
+        return ("which call a tool's result answers",)
+    return ()
+
+
+def write(
+    samples: Iterable[Sample],
+    path: str | Path,
+    format: Format = "messages",
+    *,
+    inputs: Sequence[str | Path] = (),
+    force: bool = False,
+) -> int:
+    """Write samples and return how many; the file appears whole, by a rename.
+
+    Its suffix decides how it is stored: JSON lines, one JSON list, CSV, TSV, Parquet; texts also compressed.
+    ``inputs`` and ``force``: see :func:`output`.
+    """
     if format not in FORMATS:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(FORMATS))
-    return write_lines((to_row(sample, format) for sample in samples), path)
+    counts: Counter[str] = Counter()
+    return write_rows((to_row(s, format) for s in samples), output(path, inputs=inputs, force=force), counts)
 
 
-def write_training_configs(path: Path, format: Format) -> list[Path]:
-    """Write entries that train on ``path``: LLaMA-Factory's dataset_info.json and an axolotl dataset.
-
-    An existing dataset_info.json keeps its other entries.
-    """
-    info = path.parent / "dataset_info.json"
-    entries = json.loads(info.read_text(encoding="utf-8")) if info.exists() else {}
-    entries[path.stem] = _llama_factory(path.name, format)
-    info.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    axolotl = path.parent / f"{path.stem}.axolotl.yaml"
-    axolotl.write_text(yaml.safe_dump({"datasets": [_axolotl(path.name, format)]}, sort_keys=False), "utf-8")
-    return [info, axolotl]
-
-
-def _llama_factory(name: str, format: Format) -> dict[str, Any]:
-    if format == "alpaca":
-        columns = {"prompt": "instruction", "query": "input", "response": "output"}
-        return {"file_name": name, "columns": columns | {"system": "system", "history": "history"}}
-    if format == "sharegpt":
-        return {"file_name": name, "formatting": "sharegpt", "columns": {"messages": "conversations"}}
-    tags = {
-        "role_tag": "role", "content_tag": "content", "user_tag": "user",
-        "assistant_tag": "assistant", "system_tag": "system",
-    }  # fmt: skip
-    return {
-        "file_name": name,
-        "formatting": "sharegpt",
-        "columns": {"messages": "messages"},
-        "tags": tags,
-    }
+def write_rows(rows: Iterable[Mapping[str, Any]], out: Output, columns: Counter[str] | None = None) -> int:
+    """Write rows in the container of an output and return how many; ``columns`` gets the rows of each key."""
+    seen = Counter[str]() if columns is None else columns
+    counted = _counted(rows, seen)
+    with out.partial() as place:
+        if out.container == "parquet":
+            return _parquet(counted, place, seen)
+        with _opened(place, out.compression) as file:
+            if out.container in ("csv", "tsv"):
+                return _table(counted, file, seen, "\t" if out.container == "tsv" else ",", out.path)
+            return _json_list(counted, file) if out.container == "json" else _lines(counted, file)
 
 
-def _axolotl(name: str, format: Format) -> dict[str, Any]:
-    if format == "alpaca":
-        return {"path": name, "ds_type": "json", "type": "alpaca"}
-    entry: dict[str, Any] = {"path": name, "ds_type": "json", "type": "chat_template"}
-    if format == "sharegpt":
-        mappings = {"role": "from", "content": "value"}
-        roles = {"user": ["human"], "assistant": ["gpt"], "system": ["system"]}
-        return entry | {
-            "field_messages": "conversations",
-            "message_property_mappings": mappings,
-            "roles": roles,
-        }
-    return entry | {"field_messages": "messages"}
+def _counted(rows: Iterable[Mapping[str, Any]], columns: Counter[str]) -> Iterator[Mapping[str, Any]]:
+    for row in rows:
+        columns.update(row.keys())
+        for turns in (row.get("messages"), row.get("conversations")):
+            columns.update({f"turn.{key}" for turn in turns or () for key in turn})
+        if any(turn.get("from") == "function_call" for turn in row.get("conversations", ())):
+            columns["turn.function_call"] += 1
+        yield row
+
+
+@contextmanager
+def _opened(place: Path, compression: str) -> Iterator[TextIO]:
+    with place.open("wb") as raw:
+        packed: IO[bytes] = raw
+        if compression == "gzip":
+            packed = cast(IO[bytes], gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
+        elif compression == "xz":
+            packed = lzma.LZMAFile(raw, "wb")  # noqa: SIM115 - closed with the text
+        elif compression == "bzip2":
+            packed = bz2.BZ2File(raw, "wb")
+        elif compression == "zstd":
+            import zstandard
+
+            packed = zstandard.ZstdCompressor().stream_writer(raw, closefd=False)
+        text = io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace", newline="")
+        yield text
+        text.close()
+
+
+def _lines(rows: Iterable[Mapping[str, Any]], file: TextIO) -> int:
+    count = 0
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        count += 1
+    return count
+
+
+def _json_list(rows: Iterable[Mapping[str, Any]], file: TextIO) -> int:
+    count = 0
+    for row in rows:
+        file.write((",\n" if count else "[\n") + json.dumps(row, ensure_ascii=False))
+        count += 1
+    file.write("\n]\n" if count else "[]\n")
+    return count
+
+
+@contextmanager
+def _spooled(rows: Iterable[Mapping[str, Any]]) -> Iterator[Iterator[dict[str, Any]]]:
+    """Give rows again after all of them were seen, from a file without a name."""
+    with TemporaryFile("w+", encoding="utf-8", errors="surrogatepass", newline="\n") as spool:
+        for row in rows:
+            spool.write(json.dumps(row, ensure_ascii=False) + "\n")
+        spool.seek(0)
+        yield (json.loads(line) for line in spool)
+
+
+def _table(
+    rows: Iterable[Mapping[str, Any]], file: TextIO, columns: Counter[str], delimiter: str, place: Path
+) -> int:
+    count = 0
+    with _spooled(rows) as again:
+        names = [name for name in columns if "." not in name]
+        writer = csv.DictWriter(file, names, restval="", delimiter=delimiter, lineterminator="\n")
+        writer.writeheader()
+        for row in again:
+            nested = next((key for key, value in row.items() if isinstance(value, list | dict)), None)
+            if nested is not None:
+                raise AssayError(
+                    f"a table cannot hold `{nested}`", place=str(place), expected="rows of plain texts",
+                    hint="write alpaca without history, or name the file .jsonl or .parquet",
+                )  # fmt: skip
+            writer.writerow(row)
+            count += 1
+    return count
+
+
+def _parquet(rows: Iterable[Mapping[str, Any]], place: Path, columns: Counter[str]) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = 0
+    with _spooled(rows) as again:
+        schema = _parquet_schema(columns)
+        with pq.ParquetWriter(place, schema, compression="zstd") as writer:
+            block: list[dict[str, Any]] = []
+            for row in again:
+                block.append({key: _flat(key, value) for key, value in row.items()})
+                count += 1
+                if len(block) == _ROW_GROUP:
+                    writer.write_table(pa.Table.from_pylist(block, schema))
+                    block = []
+            if block or not count:
+                writer.write_table(pa.Table.from_pylist(block, schema))
+    return count
+
+
+def _parquet_schema(columns: Counter[str]) -> Any:
+    import pyarrow as pa
+
+    turn = [name[5:] for name in columns if name.startswith("turn.") and name != "turn.function_call"]
+    turns = pa.list_(pa.struct([(name, pa.int8() if name == "weight" else pa.string()) for name in turn]))
+    kinds = {"messages": turns, "conversations": turns, "history": pa.list_(pa.list_(pa.string()))}
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in columns if "." not in name])
+
+
+def _flat(key: str, value: Any) -> Any:
+    """Return a value as Parquet holds it: what has no fixed shape is JSON text."""
+    if key in ("messages", "conversations"):
+        return [{k: _json(v) if isinstance(v, list | dict) else v for k, v in turn.items()} for turn in value]
+    return _json(value) if key == "tools" and not isinstance(value, str) else value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def write_rejected(rows: Iterable[Rejected], out: Output) -> int:
+    """Write rejected rows with place and reason and return how many; the file appears whole."""
+    return write_rows((asdict(row) for row in rows), out)
 
 
 def convert(
-    places: Sequence[str], out: Path, *, format: Format = "messages", rejected: Path | None = None
+    places: Places,
+    out: File,
+    *,
+    format: Format = "messages",
+    rejected: File | None = None,
+    map: Map = None,
+    force: bool = False,
 ) -> Conversion:
-    """Read data sets and write them in one format, with training entries beside the file.
+    """Convert data sets to one format, with entries for LLaMA-Factory and axolotl beside the file.
 
-    Rejected rows are counted and, with ``rejected``, written with place and reason.
+    Example: `assay data convert belle.json alpaca.jsonl --out train.jsonl --format sharegpt`
+
+        >>> assay.data.convert("pool.jsonl", "train.jsonl", format="sharegpt").rows
+        40
+
+    Parameters
+    ----------
+    places
+        What to read.
+    out
+        The file to write.
+    format
+        How to write it.
+    rejected
+        Write rejected rows, with place and reason, to this JSONL file.
+    map
+        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+    force
+        Write over a file that is there.
     """
+    if format not in FORMATS:
+        raise AssayError("no such format", place="format", value=format, expected=", ".join(FORMATS))
+    inputs = as_places(places)
+    target = output(out, inputs=inputs, force=force)
+    report = None if rejected is None else output(rejected, inputs=[*inputs, target.path], force=force)
     refused: list[Rejected] = []
+    lost: Counter[str] = Counter()
+    unused: Counter[str] = Counter()
 
-    def kept() -> Iterator[Sample]:
-        for place in places:
-            for row in read(place):
-                if isinstance(row, Sample):
-                    yield row
-                else:
+    def kept() -> Iterator[dict[str, Any]]:
+        for place in inputs:
+            reading = read(place, map=map)
+            for row in reading:
+                if isinstance(row, Rejected):
                     refused.append(row)
+                    continue
+                lost.update(lost_in(row, format))
+                yield to_row(row, format)
+            unused.update(reading.unused)
 
-    rows = write(kept(), out, format)
-    if rejected is not None:
-        write_rejected(iter(refused), rejected)
-    configs = write_training_configs(out, format) if format != "samples" else []
-    return Conversion(str(out), format, rows, len(refused), tuple(map(str, configs)))
+    columns: Counter[str] = Counter()
+    rows = write_rows(kept(), target, columns)
+    if report is not None:
+        write_rejected(refused, report)
+    configs, notes = ((), ()) if format == "samples" else write_training_configs(target, format, columns)
+    files = tuple(str(path) for path in configs)
+    return Conversion(str(target.path), format, rows, len(refused), files, lost, unused, tuple(notes))

@@ -45,16 +45,32 @@ _COPIED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FilterRules:
-    """Which tasks to keep.
+    """What is not kept.
 
-    ``keywords``: words that no instruction or input may have, besides the built-in ones (``builtin``: those
-    that ask for pictures, sound, links, files, or name the model).  ``shortest``, ``longest`` and
-    ``longest_with_input``: limits of the instruction in words, or characters of Han text (BELLE: more than 3
-    characters, at most 150, and 100 where there is an input).  ``novelty``: ROUGE-L F1 with an instruction
-    kept before from which on a task goes (None: off); ``bm25``: instead, the BM25 score above which it goes
-    (BELLE: 18).  ``near``: Jaccard similarity of 5-token shingles of the whole task (None: off).
-    ``contained``: share of an evaluation prompt's 8-token runs.  ``language``: whether tasks in another
-    language than the one asked for go.  ``refusal``: whether answers that refuse go.
+    Parameters
+    ----------
+    keywords
+        Words that no instruction or input may have, besides the built-in ones.
+    builtin
+        Drop what asks for pictures, sound, links or files, or names the model.
+    shortest
+        Fewest words (Han: characters) of an instruction (BELLE: more than 3 characters).
+    longest
+        Most of them, without an input.
+    longest_with_input
+        Most of them, with an input.
+    novelty
+        ROUGE-L with an instruction kept before from which on a task goes; above 1: off.
+    bm25
+        Instead of that: the BM25 score with one kept before above which it goes (BELLE: 18).
+    near
+        Jaccard similarity of 5-token shingles of the whole task from which on it goes; above 1: off.
+    contained
+        Share of an evaluation prompt's 8-token runs from which on it goes.
+    same_language
+        Drop tasks in another language than asked for.
+    refusals
+        Keep answers that refuse.
     """
 
     keywords: tuple[str, ...] = ()
@@ -62,12 +78,12 @@ class FilterRules:
     shortest: int = 3
     longest: int = 150
     longest_with_input: int = 100
-    novelty: float | None = 0.7
+    novelty: float = 0.7
     bm25: float | None = None
-    near: float | None = 0.8
+    near: float = 0.8
     contained: float = 0.6
-    language: bool = True
-    refusal: bool = True
+    same_language: bool = True
+    refusals: bool = False
 
     def __post_init__(self) -> None:
         """Raise :class:`AssayError` for limits that no task can meet."""
@@ -107,7 +123,7 @@ class Filters:
     @property
     def tells_language(self) -> bool:
         """Whether the language can be told from others; where not, that filter lets all pass."""
-        return self.rules.language and self.language in _TOLD
+        return self.rules.same_language and self.language in _TOLD
 
     def check(self, task: Task, parent: Task | None = None) -> Rejection | None:
         """Return the first rule that the task breaks, or None.  ``parent``: the task it was evolved from."""
@@ -128,7 +144,7 @@ class Filters:
             return Rejection("answer", "the answer has no letter or digit")
         if task.output.strip() == task.prompt.strip() or task.output.strip() == task.instruction.strip():
             return Rejection("answer", "the answer repeats the task")
-        if self.rules.refusal and _refuses(task):
+        if not self.rules.refusals and _refuses(task):
             return Rejection("refusal", task.output[:80])
         if found := self.rules.builtin and _MODEL.search(task.output):
             return Rejection("keyword", f"the answer names a model: {found[0]}")

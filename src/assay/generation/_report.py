@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.core import Shown
 from assay.data import hashed, words
 from assay.generation._journal import Asked, Entry, Round
 from assay.generation._tasks import Task
@@ -53,7 +54,7 @@ class Diversity:
 
 
 @dataclass(frozen=True, slots=True)
-class GenerateReport:
+class GenerateReport(Shown):
     """What a generation brought, over all of its runs.
 
     ``kept`` of ``wanted``; ``stopped``: enough, budget, failed, or dry.  ``tasks`` were in the ``replies`` to

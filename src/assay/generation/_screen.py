@@ -37,10 +37,10 @@ class Screen:
                 self._runs.setdefault(run, []).append(number)
         self._exact: dict[str, int] = {}
         self._names: list[str] = []
-        self._near = None if rules.near is None else NearIndex(rules.near)
+        self._near = None if rules.near > 1 else NearIndex(rules.near)
         self._bm25 = None if rules.bm25 is None else Bm25Index(rules.bm25)
-        use = rules.novelty is not None and rules.bm25 is None
-        self._novelty = NoveltyIndex(rules.novelty) if use and rules.novelty is not None else None
+        use = rules.novelty <= 1 and rules.bm25 is None
+        self._novelty = NoveltyIndex(rules.novelty) if use else None
 
     def hold(self, tasks: Iterable[Task]) -> None:
         """Remember tasks without a check: seeds, other pools, tasks of an earlier run."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from assay.data import testbed
+from assay.data import synthetic
 
 LANGUAGES = ("en", "zh")
 
@@ -97,7 +97,7 @@ def seed_texts() -> Iterator[TypedText]:
 
 def testbed_texts() -> Iterator[TypedText]:
     """Yield prompts of the testbed, whose few wordings are one group for each type and language."""
-    for planted in testbed.generate(_TESTBED, seed=0):
+    for planted in synthetic.generate(_TESTBED, seed=0):
         sample = planted.sample
         yield TypedText(
             sample.prompt[-1].content, sample.type or "", f"testbed/{sample.language}/{sample.type}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Sample
+from assay.core import Sample, replacing, tie_to_parent
 from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._ready import PLUGINS, ready
 from assay.indicators._tools import DEFAULT, Models
@@ -54,7 +55,7 @@ class Scored:
         from rich import box
         from rich.table import Table
 
-        title = f"{self.out}: {self.samples:,} samples"
+        title = f"{self.out}: {self.samples:,} samples" if self.out else f"{self.samples:,} samples"
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="")
         table.add_column("indicator", no_wrap=True)
         table.add_column("better", no_wrap=True)
@@ -95,10 +96,11 @@ def score(
     versions = {i.name: PLUGINS.identity(i.name) or str(i.version) for i in chosen}
     seen: dict[str, list[Any]] = {i.name: [] for i in chosen}
     reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}
-    partial = out.with_name(f".{out.name}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
     total = 0
-    with pq.ParquetWriter(partial, schema.with_metadata(versions), compression="zstd") as writer:
+    with (
+        replacing(out) as partial,
+        pq.ParquetWriter(partial, schema.with_metadata(versions), compression="zstd") as writer,
+    ):
         for ids, origins, columns in _measured(samples, chosen, workers):
             rows: dict[str, Any] = {"id": ids, "origin": origins}
             whys: list[list[str]] = [[] for _ in ids]
@@ -113,7 +115,6 @@ def score(
             writer.write_table(pa.table(rows, schema=schema))
             total += len(ids)
             watch(total)
-    partial.replace(out)
     summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
     return Scored(str(out), total, summaries)
 
@@ -157,7 +158,7 @@ def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: i
         yield from (_measure(batch, chosen) for batch in batches)
         return
     names = [indicator.name for indicator in chosen]
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=tie_to_parent, initargs=(os.getpid(),)) as pool:
         waiting: deque[Future[Batch]] = deque()
         for batch in batches:
             waiting.append(pool.submit(_by_name, batch, names))

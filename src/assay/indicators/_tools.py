@@ -8,29 +8,51 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay import model
-from assay.core import AssayError, Sample, digest
+from assay.core import AssayError, OnCommand, Sample, digest
+from assay.data import read
 from assay.indicators._cache import Cache
 
 Vectors = NDArray[np.float32]
 
 _BATCH = 1024
 
+Samples: TypeAlias = Annotated[Sequence[Sample | str | Path], OnCommand(tuple[str, ...])]
+"""Samples, and places of samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Which models and samples serve the indicators.
+    """Models and samples that indicators and selections may need.
 
-    ``base``: `pocket`, a folder or an id, for ppl, ifd, miwv, rds, less; ``second``: another, for loss_gap;
-    ``embedder``: for knn, miwv; ``reward`` (`deberta`, `oasst`) and ``dialog`` (`unieval`): critics, by short
-    name, folder or id; ``target``: samples like those the model
-    is to be good at, for rds and less; ``reference``: samples that knn_reference measures the distance to;
-    ``neighbour``: which one knn takes; ``cache``: folder where values of models are kept (None: nowhere).
+    Parameters
+    ----------
+    base
+        Causal model for ppl, ifd, miwv, rds, less: `pocket`, a folder, or a Hugging Face id.
+    second
+        Another causal model, for loss_gap.
+    embedder
+        `minilm` (English), `lexical` (any script, no model), or a sentence-transformers or Model2Vec model.
+    reward
+        Reward model: `deberta`, `oasst`, or any sequence classification with one output.
+    dialog
+        UniEval (`unieval`, or a T5 of that kind), for naturalness, coherence, understandability.
+    target
+        Samples like those the model is to be good at, for rds, less and the target selection: files, or in
+        Python also samples.
+    reference
+        Samples that knn_reference measures the distance to.
+    neighbour
+        Which neighbour knn takes.
+    max_tokens
+        Samples are cut here for the causal models.
+    cache
+        Folder where values of models are kept, so that nothing is computed twice.
     """
 
     base: str = model.POCKET
@@ -38,8 +60,8 @@ class Models:
     embedder: str = model.MINILM
     reward: str | None = None
     dialog: str | None = None
-    target: tuple[Sample, ...] = ()
-    reference: tuple[Sample, ...] = ()
+    target: Samples = ()
+    reference: Samples = ()
     neighbour: int = 6
     max_tokens: int = 1024
     cache: Path | None = None
@@ -133,26 +155,34 @@ class Tools:
             )
         return model.model_folder(CRITICS.get(name, name), place)
 
+    @cached_property
+    def _target(self) -> tuple[Sample, ...]:
+        return _samples(self.models.target)
+
+    @cached_property
+    def _reference(self) -> tuple[Sample, ...]:
+        return _samples(self.models.reference)
+
     def target(self, name: str) -> tuple[Sample, ...]:
         """Return the target samples, or say that ``name`` needs them."""
-        if not self.models.target:
+        if not self._target:
             raise AssayError(
                 "the indicator needs target samples",
                 place=f"indicator {name}",
                 expected="samples like those the model is to be good at",
                 hint="--target FILE (never the set that you report on)",
             )
-        return self.models.target
+        return self._target
 
     def reference(self) -> tuple[Sample, ...]:
         """Return the reference samples, or say that they are needed."""
-        if not self.models.reference:
+        if not self._reference:
             raise AssayError(
                 "the indicator needs reference samples",
                 place="indicator knn_reference",
                 hint="--reference FILE",
             )
-        return self.models.reference
+        return self._reference
 
     def embed(self, texts: Iterable[str]) -> Vectors:
         """Return the unit vectors [n, dim] of a stream of texts; those in the cache are not computed.
@@ -181,6 +211,15 @@ class Tools:
             store.put(fresh)
             known |= fresh
         return np.stack([np.frombuffer(known[key], np.float16) for key in keys])  # type: ignore[arg-type]
+
+
+def _samples(given: Samples) -> tuple[Sample, ...]:
+    """Return samples, those of places read."""
+    found: list[Sample] = []
+    for one in given:
+        rows = [one] if isinstance(one, Sample) else read(one)
+        found += (row for row in rows if isinstance(row, Sample))
+    return tuple(found)
 
 
 def whole(sample: Sample) -> str:

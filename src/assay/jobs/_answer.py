@@ -1,97 +1,158 @@
-"""Answer the items of an evaluation set with one model."""
+"""Answer the items of an evaluation set with one model, through the steps of a study."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
-from assay import judging, model
-from assay.core import AssayError
-from assay.jobs._data import samples
-from assay.plan import progress_bar
-from assay.study._find import find_model
+from assay import data, judging
+from assay.core import AssayError, File, Shown, digest
+from assay.jobs._data import rejected_rows
+from assay.jobs._train import run_here
+from assay.plan import Estimate, Step, Store
+from assay.study._config import MeasureConfig
+from assay.study._find import ModelPlace, find_model
+from assay.study._run import read_summary
+from assay.study.steps import (
+    COUNTS,
+    ITEMS,
+    Base,
+    Runtime,
+    answer_step,
+    check_step,
+    judgements_of,
+    read_step,
+    runtime,
+    runtime_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """Answers written to ``path`` with the mean score (None where nothing could be scored) and loss."""
+class Answered(Shown):
+    """Answers written to ``path`` with the mean score (None where nothing could be scored) and loss.
+
+    ``counts`` says what was left out or cut: rows ``rejected`` and ``duplicates`` of other items; items
+    ``without_reference``, or ``too_long`` for a loss; references ``cut``, and answers ``unended``.
+    """
 
     path: str
     items: int
     by_type: dict[str, dict[str, float | int | None]]
     loss: float | None
     bits_per_byte: float | None
+    counts: Mapping[str, int]
 
 
-def answer_once(
-    name: str,
+def answer(
+    model: str,
     place: str,
-    out: Path,
+    out: File,
     *,
-    max_new_tokens: int,
-    temperature: float,
-    seed: int,
-    quiet: bool,
+    max_new_tokens: int = 128,
+    temperature: float = 0.0,
+    seed: int = 0,
     vllm: str | None = None,
+    store: File = Path(".assay"),
+    force: bool = False,
 ) -> Answered:
-    """Answer, measure and score the items of ``place`` with one model, and write them as JSONL.
+    """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
 
-    ``vllm`` names the python of vLLM's environment, which answers where there is one.
+    Example: `assay answer tuned/model eval.jsonl answers.jsonl`
+
+        >>> assay.answer("pocket", "pool.jsonl", "answers.jsonl", max_new_tokens=2).items
+        40
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder, a Hugging Face id, or a model of a study (study:arm/rung).
+    place
+        The evaluation set.
+    out
+        File of answers, losses and scores: .jsonl, .json, .csv or .parquet.
+    max_new_tokens
+        Answers are cut here.
+    temperature
+        0 is greedy.
+    seed
+        Fixes sampling.
+    vllm
+        The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
+    store
+        Where finished answers are kept: what is there is not answered again.
+    force
+        Replace a file that Assay has not written, or that was changed since.
     """
-    python = model.vllm_python(vllm)
-    found_at = find_model(name)
-    folder, base = found_at.folder, found_at.base
-    if folder.suffix == ".gguf":
+    out = Path(out)
+    target = data.output(out, inputs=[place], force=force)
+    rejected = data.output(out.with_name(f"{out.name}.rejected.jsonl"), inputs=[place], force=force)
+    found, kept = find_model(model), Store(Path(store))
+    measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
+    evaluation = read_step("evaluation", (place,), key="evaluation")
+    below = None if found.base is None else Base.at(found.base)
+    answers = answer_step(
+        evaluation, Base.at(found.folder), measure, _runtime(found, measure, vllm), base=below, seed=seed,
+        threads=os.cpu_count() or 1, label=found.label, estimate=Estimate(seconds=60),
+    )  # fmt: skip
+    judged = check_step(evaluation, answers, measure.method, found.label)
+    kept.register(f"answer {out.name} {digest(str(out.resolve()))[:8]}", [judged])
+    run_here([judged], kept)
+    return _written(kept, evaluation, answers, judged, target, rejected)
+
+
+def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Runtime:
+    """Return what runs a model: a quantized one as it is stored, a GGUF file by llama.cpp."""
+    folder = found.folder
+    if folder.is_dir():
+        config = json.loads((found.base or folder).joinpath("config.json").read_text(encoding="utf-8"))
+        return (
+            runtime_of("auto", gguf=False)
+            if "quantization_config" in config
+            else runtime(measure, "auto", vllm)
+        )
+    if not folder.with_name("tokenizer.json").is_file():
         raise AssayError(
-            "a GGUF file answers in chat only", place=name, expected="a model's folder",
+            "a GGUF file without its tokenizer answers in chat only", place=str(folder),
+            expected="tokenizer.json beside it, as `assay export` writes it",
             hint="`assay chat`, or name the folder that it was made from",
         )  # fmt: skip
-    items = list(samples(place))
-    network = model.load_model(folder, model.pick_device(), base=base)
-    tokenizer = model.load_tokenizer(folder)
-    decoding = model.Decoding(max_new_tokens, temperature, seed=seed)
-    with progress_bar("loss", quiet=quiet) as advance:
-        losses = model.reference_loss(network, tokenizer, items, advance=advance)
-    with progress_bar("answers", quiet=quiet) as advance:
-        if python is None:
-            answers = model.answer(network, tokenizer, items, decoding, advance=advance)
-        else:
-            del network  # vLLM wants the GPU for itself
-            with TemporaryDirectory() as scratch:
-                answers = model.vllm_answer(
-                    python, folder, items, decoding, Path(scratch), base=base, advance=advance
-                )
-    judged = [judging.judge(item, a.text, None) for item, a in zip(items, answers, strict=True)]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", encoding="utf-8") as lines:
-        for item, loss, given, verdict in zip(items, losses, answers, judged, strict=True):
-            row = {
+    return runtime_of("auto", gguf=True)
+
+
+def _written(
+    store: Store, evaluation: Step, answers: Step, judged: Step, out: data.Output, rejected: data.Output
+) -> Answered:
+    """Write what the steps left, a row for each item, and return the means."""
+    import polars
+
+    read, measured = store.path(evaluation.key), store.path(answers.key)
+    items = list(data.Dataset(read / "dataset"))
+    table = polars.read_parquet(measured / ITEMS)
+    verdicts = judgements_of(store.path(judged.key))
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for item, given, verdict in zip(items, table.iter_rows(named=True), verdicts, strict=True):
+            yield {
                 "item": item.id,
                 "type": item.type,
                 "prompt": "\n\n".join(m.content for m in item.prompt),
                 "reference": item.answer,
-                "answer": given.text,
-                "ended": given.ended,
-                "score": verdict.score,
-                "method": verdict.method,
-                "reason": verdict.reason,
-                "nats": loss and loss.nats,
-                "tokens": loss and loss.tokens,
+                **{name: given[name] for name in ("answer", "ended")},
+                **{name: getattr(verdict, name) for name in ("score", "method", "reason")},
+                **{name: given[name] for name in ("nats", "tokens")},
             }
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-    found = [loss for loss in losses if loss is not None]
-    nats = sum(loss.nats for loss in found)
-    by_type: dict[str, dict[str, float | int | None]] = {
-        s.type: {"score": s.mean, "se": s.se, "n": s.n} for s in judging.summarise(judged)
-    }
-    tokens, n_bytes = sum(loss.tokens for loss in found), sum(loss.n_bytes for loss in found)
-    return Answered(
-        str(out),
-        len(items),
-        by_type,
-        nats / tokens if tokens else None,
-        nats / math.log(2) / n_bytes if n_bytes else None,
-    )
+
+    data.write_rows(rows(), out)
+    summary, counts = read_summary(store, evaluation), json.loads((measured / COUNTS).read_text("utf-8"))
+    counts |= {"rejected": sum(rejected_rows(read, rejected).values())}
+    counts |= {"duplicates": sum(r.duplicates for r in summary.sources)}
+    means = {s.type: {"score": s.mean, "se": s.se, "n": s.n} for s in judging.summarise(verdicts)}
+    known = table.drop_nulls("nats")
+    nats, tokens, n_bytes = (float(known[name].sum()) for name in ("nats", "tokens", "n_bytes"))
+    bits = nats / math.log(2) / n_bytes if n_bytes else None
+    return Answered(str(out.path), len(items), means, nats / tokens if tokens else None, bits, counts)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
-from assay import model, serving, view
-from assay.core import AssayError
+from assay import serving, view
+from assay.core import AssayError, File
+from assay.model import POCKET, ChatModel, Decoding, open_chat
 from assay.study._find import (
     MODELS,
     ModelPlace,
@@ -21,23 +23,50 @@ from assay.study._find import (
 )
 
 
-def open_place(place: ModelPlace, device: str = "auto") -> model.ChatModel:
+def open_place(place: ModelPlace, device: str = "auto") -> ChatModel:
     """Load the model of a place for conversation."""
-    return model.open_chat(place.folder, base=place.base, device=device)
+    return open_chat(place.folder, base=place.base, device=device)
 
 
-def chat_in_terminal(
-    names: Sequence[str],
+def chat(
+    model: str,
+    other: str | None = None,
     *,
-    system: str | None,
-    temperature: float,
-    top_p: float,
-    max_new_tokens: int,
-    seed: int,
-    device: str,
-    runs: Path,
+    system: str | None = None,
+    temperature: float = 0.7,
+    top_p: float = 1.0,
+    max_new_tokens: int = 512,
+    seed: int = 0,
+    device: str = "auto",
+    runs: File = Path("runs"),
 ) -> None:
-    """Talk to one model, or to two side by side; standard input that is no terminal is one question."""
+    """Talk to a model in the terminal, or to two side by side. A question can also be piped in.
+
+    Example: `assay chat demo:base demo:random/800`, `echo 你好 | assay chat pocket`
+
+    /help lists what can be done besides asking: /retry, /undo, /system, /temperature, /save, /quit.
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder, a Hugging Face id, or a model of a study: `study:arm/rung`, `study:base`.
+    other
+        A second model, to be shown beside the first.
+    system
+        Text that tells the model who it is.
+    temperature
+        0 takes the likeliest token; higher is more varied.
+    top_p
+        Draw from the likeliest tokens that make up this share.
+    max_new_tokens
+        Answers are cut here.
+    seed
+        The same seed and the same questions give the same answers.
+    device
+        auto, cpu or cuda.
+    runs
+        Folder of the studies' reports.
+    """
     from rich.console import Console
 
     serving.check_temperature(temperature)
@@ -48,9 +77,10 @@ def chat_in_terminal(
     question = None if sys.stdin.isatty() else sys.stdin.read().strip()
     if question == "":
         raise AssayError("nothing is asked", place="standard input", expected="a question, or a terminal")
-    places = [find_model(name, runs=runs) for name in names]
+    names = [model] if other is None else [model, other]
+    places = [find_model(name, runs=Path(runs)) for name in names]
     voices = [serving.Voice(place.label, open_place(place, device)) for place in places]
-    decoding = model.Decoding(max_new_tokens, temperature, top_p, seed)
+    decoding = Decoding(max_new_tokens, temperature, top_p, seed)
     if question is None:
         serving.converse(voices, system, decoding, Console(highlight=False))
     else:
@@ -69,7 +99,7 @@ class Shelf:
         """Return the studies with their models, as they are at this moment."""
         return [_study(folder, self.runs, language) for folder in study_folders(self.runs)]
 
-    def open(self, name: str) -> model.ChatModel:
+    def open(self, name: str) -> ChatModel:
         """Load a model that was named, or one of a study: no other folder, and nothing from the hub."""
         if name in self.given:
             return open_place(find_model(name, runs=self.runs), self.device)
@@ -105,20 +135,54 @@ def _says(result: Path, written: int, language: str) -> str | None:
         return None
 
 
-def serve_models(
-    names: Sequence[str],
-    *,
-    runs: Path,
-    device: str,
-    host: str,
-    port: int,
-    language: str | None,
-    open_browser: bool,
+def serve(
+    *models: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    language: Literal["auto", "en", "zh"] = "auto",
+    device: str = "auto",
+    runs: File = Path("runs"),
+    open_browser: bool = False,
 ) -> None:
-    """Serve the named models, ``pocket`` without any, and the studies in ``runs`` until Ctrl-C."""
-    given = tuple(dict.fromkeys(names)) or (model.POCKET,)
+    """Serve models by OpenAI's protocol, and pages of studies, reports and chat; Ctrl-C ends.
+
+    Example: `assay serve pocket --port 8100`
+
+    The link and the key that are printed open it; ASSAY_TOKEN sets the key. Models of the studies in `runs`
+    are served too.
+
+    Parameters
+    ----------
+    models
+        `pocket` (the default), folders, Hugging Face ids, or models of studies (`study:arm/rung`).
+    host
+        The address to listen on; any but this machine's own is warned about, for nothing is encrypted.
+    port
+        0 takes a free one.
+    language
+        Language of the pages; auto is that of each browser. It can be changed on the page.
+    device
+        auto, cpu or cuda.
+    runs
+        Folder of the studies' reports.
+    open_browser
+        Open the page in a browser.
+    """
+    need_packages("serving", "fastapi", "python_multipart", "uvicorn")
+    given = tuple(dict.fromkeys(models)) or (POCKET,)
     for name in given:
-        find_model(name, runs=runs)
+        find_model(name, runs=Path(runs))
     serving.serve(
-        Shelf(runs, given, device), host=host, port=port, language=language, open_browser=open_browser
-    )
+        Shelf(Path(runs), given, device), host=host, port=port,
+        language=None if language == "auto" else language, open_browser=open_browser,
+    )  # fmt: skip
+
+
+def need_packages(what: str, *names: str) -> None:
+    """Raise :class:`AssayError` where a package for pages is not installed."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise AssayError(
+            f"{what} needs packages that are not installed", value=", ".join(missing),
+            hint="pip install 'instruct-assay[ui]'",
+        )  # fmt: skip

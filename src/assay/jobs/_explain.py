@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from assay import indicators, selection
-from assay.core import AssayError, Sample
-from assay.jobs._pools import PoolFiles
+from assay.core import AssayError, File, Sample, Shown
+from assay.jobs._pool import Data, Pool
+from assay.jobs._score import MODELS, ScoreTable, read_scores
+from assay.jobs._select import Table
 
 _BATCH = 4096
 _NEIGHBOURS = 5
 _SHOWN = 240
 _LEAST_ID = 6
+_LEXICAL = replace(MODELS, embedder="lexical")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Shown):
     """What is known of one sample."""
 
     id: str
@@ -94,38 +97,62 @@ class Explanation:
         return Group(*parts)
 
 
-def explain_sample(
-    wanted: str,
-    places: Sequence[str],
+def explain(
+    sample: str,
+    samples: Data,
     *,
-    scores: Path | None,
-    removed: Path | None,
-    selected: Sequence[str],
-    models: indicators.Models,
+    scores: Table = None,
+    removed: File | None = None,
+    selected: Sequence[str] = (),
+    models: indicators.Models = _LEXICAL,
 ) -> Explanation:
-    """Explain the sample whose id begins with ``wanted``, or whose ``file:line`` is that.
+    """Explain one sample: its scores and their percentiles, its neighbours, why it was kept or dropped.
 
-    ``scores`` is a table of `assay score`, ``removed`` a file of receipts of `assay clean`, ``selected``
-    files of selections; each is left out where None or empty.  Raises :class:`AssayError` where no sample
-    fits, or several.
+    Example: `assay explain 3f1a2b pool.jsonl --scores scores.parquet --removed clean.jsonl.removed.jsonl`
+
+        >>> pool = assay.load("pool.jsonl")
+        >>> found = assay.explain(pool[3].id, pool, scores=assay.score(pool, ["len_out"]))
+        >>> found.scores[0].name, len(found.neighbours)
+        ('len_out', 5)
+
+    Parameters
+    ----------
+    sample
+        Its id (or the first six digits or more), or file:line.
+    samples
+        The pool.
+    scores
+        A table of `assay score`.
+    removed
+        The receipts of `assay clean`.
+    selected
+        Files of `assay select`.
+    models
+        See below; the embedder finds the neighbours.
+
+    Raises
+    ------
+    AssayError
+        Where no sample fits, or several.
     """
-    pool = PoolFiles(places)
-    sample = _found(wanted, pool)
+    pool = Pool(samples)
+    found = _found(sample, pool)
+    receipts = _receipts(found, None if removed is None else Path(removed))
     return Explanation(
-        id=sample.id,
-        origin=sample.origin,
-        source=sample.source,
-        type=sample.type,
-        language=sample.language,
-        prompt=selection.prompt_of(sample),
-        answer=sample.answer,
-        scores=_scores(sample, scores) if scores else (),
-        fate="; ".join([*_receipts(sample, removed), *_selections(sample, selected)]),
-        neighbours=_neighbours(sample, pool, indicators.Tools(models)),
+        id=found.id,
+        origin=found.origin,
+        source=found.source,
+        type=found.type,
+        language=found.language,
+        prompt=selection.prompt_of(found),
+        answer=found.answer,
+        scores=() if scores is None else _scores(found, scores),
+        fate="; ".join([*receipts, *_selections(found, selected)]),
+        neighbours=_neighbours(found, pool, indicators.Tools(models)),
     )
 
 
-def _found(wanted: str, pool: PoolFiles) -> Sample:
+def _found(wanted: str, pool: Pool) -> Sample:
     found: dict[str, Sample] = {}
     by_id = len(wanted) >= _LEAST_ID and all(c in "0123456789abcdef" for c in wanted)
     for sample in pool:
@@ -144,19 +171,13 @@ def _found(wanted: str, pool: PoolFiles) -> Sample:
     )
 
 
-def _scores(sample: Sample, table: Path) -> tuple[ScoreRow, ...]:
+def _scores(sample: Sample, table: str | Path | ScoreTable) -> tuple[ScoreRow, ...]:
     import polars
 
-    try:
-        frame = polars.read_parquet(table)
-    except (OSError, polars.exceptions.PolarsError) as error:
-        raise AssayError(
-            f"the table cannot be read ({type(error).__name__})", place=str(table),
-            expected="what `assay score` wrote",
-        ) from None  # fmt: skip
+    frame = table.frame if isinstance(table, ScoreTable) else read_scores(Path(table))
     own = frame.filter(polars.col("id") == sample.id)
     if own.is_empty():
-        raise AssayError("the sample is not in the table", place=str(table), value=sample.id)
+        raise AssayError("the sample is not in the table", place="scores", value=sample.id)
     whys = dict(part.split(": ", 1) for part in own["why"][0].split("; ") if ": " in part)
     rows = []
     for name in (c for c in frame.columns if c not in ("id", "origin", "why")):
@@ -194,7 +215,7 @@ def _receipts(sample: Sample, removed: Path | None) -> list[str]:
 def _selections(sample: Sample, selected: Sequence[str]) -> list[str]:
     found = []
     for place in selected:
-        rows = [s.id for s in PoolFiles([place])]
+        rows = [s.id for s in Pool([place])]
         if sample.id in rows:
             found.append(f"selected in {place}, place {rows.index(sample.id) + 1:,} of {len(rows):,}")
         else:
@@ -202,7 +223,7 @@ def _selections(sample: Sample, selected: Sequence[str]) -> list[str]:
     return found
 
 
-def _neighbours(sample: Sample, pool: PoolFiles, tools: indicators.Tools) -> tuple[Neighbour, ...]:
+def _neighbours(sample: Sample, pool: Pool, tools: indicators.Tools) -> tuple[Neighbour, ...]:
     own = tools.embed([indicators.whole(sample)])[0]
     best: list[tuple[float, Sample]] = []
     stream = iter(pool)

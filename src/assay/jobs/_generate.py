@@ -3,23 +3,109 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from assay import data, generation
-from assay.core import AssayError, Sample, digest, file_digest
+from assay.core import AssayError, File, Sample, digest, file_digest
 from assay.data import Rejected
 from assay.generation import Entry, GenerateConfig, GenerateReport, Task
-from assay.jobs._pools import PoolFiles
+from assay.jobs._pool import Data, Dataset, Pool
 from assay.llm import Chat, ChatConfig, open_chat
-from assay.plan import progress_bar
+from assay.plan import is_quiet, progress_bar
 from assay.view import load_result
 
 RECEIPTS = ".receipts.jsonl"
 WORK = ".work"
 _EXPECTED = 0.6
+_FILTERS = generation.FilterRules()
+
+
+def generate(
+    *,
+    out: File,
+    writer: ChatConfig,
+    n: int | None = None,
+    language: str = "en",
+    types: Sequence[str] = (),
+    from_result: File | None = None,
+    seeds: Sequence[str] = (),
+    prompts: File | None = None,
+    against: Data = (),
+    evaluation: Data = (),
+    per_request: int = 10,
+    window: int = 32,
+    evolve: int = 0,
+    answers: Literal["given", "missing", "all"] = "missing",
+    seed: int = 0,
+    source: str = "generated",
+    work: File | None = None,
+    filters: generation.FilterRules = _FILTERS,
+) -> GenerateReport:
+    """Generate samples by self-instruct, in any language, until there are enough or the budget is spent.
+
+    Example: `assay generate --out new.jsonl --n 1000 --language zh --model openai-api/local/qwen --base-url
+    http://127.0.0.1:8000/v1 --budget "2M tokens" --against pool.jsonl --evaluation eval.jsonl`
+
+        >>> writer = assay.ChatConfig("openai/gpt-4o-mini", budget="2 USD")
+        >>> assay.generate(out="new.jsonl", n=100, writer=writer)  # doctest: +SKIP
+
+    Interrupted or killed, the same command goes on; with a greater n or budget it goes further. Receipts of
+    all that was rejected go beside the file, in OUT.receipts.jsonl.
+
+    Parameters
+    ----------
+    out
+        The file of samples (JSONL).
+    n
+        How many; with --types it is their sum.
+    language
+        Language of the tasks: a tag as en, zh, de. The package has seed tasks in English and Chinese; for
+        other languages the English ones are localised first, by the same model.
+    types
+        Quotas, as math=200; more is asked for of a type the more of it is missing.
+    from_result
+        A study's result.json: n is shared by the types whose curves still rise.
+    seeds
+        Seed tasks of your own; those in another language are localised.
+    prompts
+        A folder of prompt templates of your own (self_instruct.txt and others).
+    against
+        Data that new tasks must not repeat.
+    evaluation
+        Evaluation sets whose prompts they must not hold.
+    per_request
+        Tasks asked for in one request.
+    window
+        Requests at most in a round; tasks of a round are shown to the model from the next on.
+    evolve
+        Rounds of Evol-Instruct: harder versions of the tasks kept.
+    answers
+        Which outputs are asked for in requests of their own: none (given), those missing, or all.
+    seed
+        Fixes which tasks are shown.
+    source
+        Name of the data set, in every sample.
+    work
+        Folder of the journal; OUT.work by default.
+    writer
+        The chat model that writes; its budget holds over all runs into the same file.
+    filters
+        What is not kept.
+    """
+    quotas = quotas_of(types, n, from_result)
+    if quotas is None and n is None:
+        raise AssayError(
+            "how many tasks are wanted is not said", place="--n", expected="a number, or --types"
+        )
+    config = GenerateConfig(
+        n or 0, language, per_request, window=window, seed=seed, quotas=quotas, evolve=evolve,
+        answers=answers, source=source, filters=filters,
+    )  # fmt: skip
+    files = GenerateFiles(seeds, None if prompts is None else Path(prompts), against, evaluation)
+    return generate_file(Path(out), config, writer, files, work=None if work is None else Path(work))
 
 
 @dataclass(frozen=True)
@@ -33,8 +119,8 @@ class GenerateFiles:
 
     seeds: Sequence[str] = ()
     prompts: Path | None = None
-    pools: Sequence[str] = ()
-    evaluation: Sequence[str] = ()
+    pools: Data = ()
+    evaluation: Data = ()
 
 
 def generate_file(
@@ -43,9 +129,7 @@ def generate_file(
     chat: ChatConfig,
     files: GenerateFiles | None = None,
     *,
-    calls: Path = Path(".assay/calls"),
     work: Path | None = None,
-    quiet: bool = False,
 ) -> GenerateReport:
     """Generate samples into ``out`` (JSONL), with receipts of all that was rejected in OUT.receipts.jsonl.
 
@@ -56,18 +140,18 @@ def generate_file(
     folder = work or out.with_name(out.name + WORK)
     prompts = generation.Prompts("zh" if config.language == "zh" else "en", files.prompts)
     refused = _Refused()
-    evaluation = list(PoolFiles(files.evaluation, refused))
+    evaluation, pools = list(Pool(files.evaluation, refused)), Pool(files.pools, refused)
     config = replace(config, sampling=chat.sampling(config.sampling))
-    with open_chat(chat, calls=calls, run=_run_name(out)) as door:
-        seeds = _seeds(door, files.seeds, config, prompts, quiet=quiet)
+    with open_chat(chat, run=_run_name(out)) as door:
+        seeds = _seeds(door, files.seeds, config, prompts)
         job = generation.Generation(
             door, config, seeds=seeds.seeds, prompts=prompts, work=folder, evaluation=evaluation,
-            pools=PoolFiles(files.pools, refused), pools_identity=_pools_identity(files.pools),
+            pools=pools, pools_identity=_pools_identity(pools.source),
         )  # fmt: skip
-        if not quiet:
+        if not is_quiet():
             _announce(job)
         try:
-            with progress_bar("generate", quiet=quiet) as advance:
+            with progress_bar("generate") as advance:
                 stopped = job.run(advance)
         except KeyboardInterrupt:
             _write(out, folder, config, seeds)
@@ -91,7 +175,7 @@ def generate_file(
 
 
 def quotas_of(
-    types: Sequence[str] | None, n: int | None, result: Path | None, *, metric: str = "score"
+    types: Sequence[str], n: int | None, result: File | None, *, metric: str = "score"
 ) -> dict[str, int] | None:
     """Return quotas from ``type=number`` texts, or from a study's result.json; None where there are none."""
     if types and result is not None:
@@ -99,7 +183,7 @@ def quotas_of(
     if result is not None:
         if n is None:
             raise AssayError("how many tasks are wanted is not said", place="n", expected="--n")
-        return generation.quota_from(load_result(result), n, metric=metric)
+        return generation.quota_from(load_result(Path(result)), n, metric=metric)
     if not types:
         return None
     quotas: dict[str, int] = {}
@@ -125,15 +209,17 @@ def _run_name(out: Path) -> str:
     return "generate-" + digest(str(out.resolve()))[:16]
 
 
-def _pools_identity(places: Iterable[str]) -> str:
+def _pools_identity(source: Dataset | tuple[str, ...]) -> str:
+    if isinstance(source, Dataset):
+        return digest([sample.id for sample in source])
     return digest([
         place if place.startswith("hf:") else [file_digest(path) for path in data.find_files(place)]
-        for place in places
+        for place in source
     ])  # fmt: skip
 
 
 def _seeds(
-    chat: Chat, places: Sequence[str], config: GenerateConfig, prompts: generation.Prompts, *, quiet: bool
+    chat: Chat, places: Sequence[str], config: GenerateConfig, prompts: generation.Prompts
 ) -> generation.Localised:
     """Return the seeds in the language wanted; those in another are localised."""
     language = config.language
@@ -149,7 +235,7 @@ def _seeds(
     # A seed may be shorter than what is asked for, or speak of what is not.
     rules = replace(config.filters, keywords=(), builtin=False, shortest=0)
     filters = generation.Filters(rules, language, prompts)
-    with progress_bar("seeds", quiet=quiet) as advance:
+    with progress_bar("seeds") as advance:
         localised = generation.localise(
             chat, found, language, filters, prompts,
             watch=lambda done, total: advance(done, total, "seeds"),
@@ -231,7 +317,7 @@ def _shown(task: Task) -> dict[str, str | None]:
 def _notes(config: GenerateConfig, prompts: generation.Prompts, refused: _Refused) -> tuple[str, ...]:
     notes = [f"{count:,} rows of {place} could not be read" for place, count in refused.rows.items()]
     if (
-        config.filters.language
+        config.filters.same_language
         and not generation.Filters(config.filters, config.language, prompts).tells_language
     ):
         notes.append(f"nothing tells {config.language} from other languages here: that filter let all pass")

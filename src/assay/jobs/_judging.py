@@ -7,16 +7,19 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-from scipy.stats import t as student
+from typing import Annotated, TypeAlias
 
 from assay import data, judging, llm
-from assay.core import OVERALL, AssayError, Sample
+from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Without
 from assay.jobs._judging_files import judgement_row, read_answers, read_judgements, read_labels
+from assay.jobs._pool import Data, Pool, held
 from assay.plan import progress_bar
 
 _LEVEL = 0.9
+Answers: TypeAlias = Annotated[str | Path | Sequence[str | None], OnCommand(Path)]
+"""A file of answers, or an answer for each item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,15 @@ class JudgedType:
     missing: int
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeReport:
-    """Judgements written to ``out``: means by type, what could not be read, and what it cost.
+@dataclass(frozen=True)
+class JudgeReport(Shown):
+    """Judgements, written to ``out``: means by type, what could not be read, and what it cost.
 
     Scores are in the judge's units until they are held against people (``assay judge calibrate``).  Of the
     ``failed`` replies the ``lost`` ones had no budget or no server: the same command goes on with them.
     """
 
-    out: str
+    out: str | None
     log: str | None
     judged_by: str
     units: str
@@ -60,9 +63,14 @@ class JudgeReport:
     repeats: judging.RepeatChoice | None
     types: tuple[JudgedType, ...]
 
+    @cached_property
+    def judgements(self) -> tuple[judging.Judgement, ...]:
+        """The judgement of each item's answer, in the order of the items."""
+        return read_judgements(Path(self.out or "")).rows
+
 
 @dataclass(frozen=True, slots=True)
-class CalibrationReport:
+class CalibrationReport(Shown):
     """Judge against people, one row a type."""
 
     judgements: str
@@ -73,7 +81,7 @@ class CalibrationReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonReport:
+class ComparisonReport(Shown):
     """Two models on the same items: a − b by type, in the judge's units and, with labels, in people's."""
 
     a: str
@@ -85,7 +93,7 @@ class ComparisonReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PairReport:
+class PairReport(Shown):
     """Two models' answers set beside each other, in both orders."""
 
     out: str
@@ -96,48 +104,68 @@ class PairReport:
     types: tuple[judging.PairSummary, ...]
 
 
-def judge_file(
-    places: Sequence[str],
-    answers: Path,
-    out: Path,
-    config: judging.JudgeConfig,
-    chat: llm.ChatConfig,
+def judge(
+    items: Data,
     *,
+    answers: Answers,
+    by: judging.JudgeConfig,
+    out: File | None = None,
     adapt: bool = False,
     cost_ratio: float = 1.0,
-    calls: Path = Path(".assay/calls"),
-    log: Path | None = None,
-    quiet: bool = False,
+    log: File | None = None,
 ) -> JudgeReport:
-    """Judge the answers of a file to the items of ``places`` and write a judgement a line to ``out``.
+    """Let a chat model score answers in [0, 1] by the rubric of their type, against the reference if any.
 
-    With ``adapt``, how often each answer is asked about is chosen from 100 items asked about three times.
-    Replies are kept in ``calls``: the same command goes on where it was stopped.  Raises :class:`AssayError`
-    for answers that fit no item.
+    Example: `assay judge eval.jsonl --answers answers.jsonl --out judged.jsonl --model openai/gpt-4o-mini`
+
+        >>> by = assay.JudgeConfig("openai/gpt-4o-mini", budget="1 USD")
+        >>> assay.judge("eval.jsonl", answers="answers.jsonl", by=by)  # doctest: +SKIP
+
+    Replies that cannot be read are asked for once more, counted as unparsed, and never become a number.
+
+    Parameters
+    ----------
+    items
+        Evaluation sets.
+    answers
+        JSON lines with `answer`, and `item` or in the order of the items, as `assay answer` writes them; in
+        Python also a text for each item, None where there is none.
+    out
+        File of the judgements (JSONL).
+    by
+        The chat model that judges, and how.
+    adapt
+        Choose the repeats from 100 items asked about three times.
+    cost_ratio
+        Cost of one more item over that of one reply, for --adapt.
+    log
+        Folder for a log that `inspect view` opens.
     """
-    items, rejected = _items(places)
-    texts = read_answers(answers, items)
-    with llm.open_chat(chat, calls=calls) as door:
+    rows, rejected = _items(items)
+    texts = _answers(answers, rows)
+    with llm.open_chat(by) as door:
         choice = None
-        if adapt and config.mode != "logprobs":
-            with progress_bar("pilot", quiet=quiet) as advance:
-                choice = _adapted(door, items, texts, config, cost_ratio, advance)
-            config = dataclasses.replace(config, repeats=choice.repeats)
-        with progress_bar("judge", quiet=quiet) as advance:
-            found = judging.ask_all(door, items, texts, config, advance)
+        if adapt and by.mode != "logprobs":
+            with progress_bar("pilot") as advance:
+                choice = _adapted(door, rows, texts, by, cost_ratio, advance)
+            by = dataclasses.replace(by, repeats=choice.repeats)
+        with progress_bar("judge") as advance:
+            found = judging.ask_all(door, rows, texts, by, advance)
         spent = door.spent
-    data.write_lines(map(judgement_row, items, texts, found.judgements), out)
+    if out is not None:
+        data.write_lines(map(judgement_row, rows, texts, found.judgements), Path(out))
     path = None
     if log is not None:
-        path = judging.write_log(items, texts, found.judgements, log, config=config, answered_by=answers.stem)
+        answered_by = Path(answers).stem if isinstance(answers, str | Path) else "answers"
+        path = judging.write_log(rows, texts, found.judgements, Path(log), config=by, answered_by=answered_by)
     notes = Counter(row.note for row in found.judgements if row.note)
     share = found.unparsed / max(found.replies - found.failed, 1)
-    return JudgeReport(
-        out=str(out),
+    report = JudgeReport(
+        out=None if out is None else str(out),
         log=None if path is None else str(path),
         judged_by=found.version,
         units="judge",
-        items=len(items),
+        items=len(rows),
         rejected=rejected,
         replies=found.replies,
         retried=found.retried,
@@ -154,28 +182,50 @@ def judge_file(
         repeats=choice,
         types=tuple(_types(found.judgements)),
     )
+    return held(report, judgements=found.judgements)
 
 
-def estimate_file(
-    places: Sequence[str],
-    answers: Path,
-    config: judging.JudgeConfig,
-    chat: llm.ChatConfig,
-    *,
-    calls: Path = Path(".assay/calls"),
-) -> llm.Estimate:
-    """Return what :func:`judge_file` can cost at most; nothing is asked."""
-    items, _ = _items(places)
-    with llm.open_chat(chat, calls=calls) as door:
-        return judging.estimate(door, items, read_answers(answers, items), config)
+def judge_estimate(items: Data, *, answers: Answers, by: judging.JudgeConfig) -> llm.Estimate:
+    """Say what judging can cost at most, and how much of it is known already; nothing is asked.
+
+    Example: `assay judge estimate eval.jsonl --answers answers.jsonl --model openai/gpt-4o-mini`
+
+        >>> by = assay.JudgeConfig("openai/gpt-4o-mini")
+        >>> assay.judge_estimate("eval.jsonl", answers="answers.jsonl", by=by)  # doctest: +SKIP
+
+    Parameters
+    ----------
+    items
+        Evaluation sets.
+    answers
+        The answers to judge (JSONL).
+    by
+        The chat model that judges, and how.
+    """
+    rows, _ = _items(items)
+    with llm.open_chat(by) as door:
+        return judging.estimate(door, rows, _answers(answers, rows), by)
 
 
-def _items(places: Sequence[str]) -> tuple[list[Sample], int]:
-    rows = [row for place in places for row in data.read(place)]
-    items = [row for row in rows if isinstance(row, Sample)]
+def _items(given: Data) -> tuple[list[Sample], int]:
+    lost: list[data.Rejected] = []
+    pool = Pool(given, lost.append)
+    items = list(pool)
     if not items:
-        raise AssayError("no usable item", place=", ".join(places), hint="`assay data inspect` shows why")
-    return items, len(rows) - len(items)
+        raise AssayError("no usable item", place=pool.name, hint="`assay data inspect` shows why")
+    return items, len(lost)
+
+
+def _answers(given: str | Path | Sequence[str | None], items: Sequence[Sample]) -> list[str | None]:
+    """Return the answer to each item from a file or from memory."""
+    if isinstance(given, str | Path):
+        return read_answers(Path(given), items)
+    if len(given) != len(items):
+        raise AssayError(
+            "not one answer per item", place="answers", value=f"{len(given)} answers, {len(items)} items",
+            expected="a text for each item, None where there is none",
+        )  # fmt: skip
+    return list(given)
 
 
 def _adapted(
@@ -223,7 +273,11 @@ def _whole(rows: Sequence[judging.Summary], freedom: int) -> JudgedType:
 
 
 def _reach(se: float | None, freedom: int) -> float | None:
-    return None if se is None or freedom < 1 else float(student.ppf(0.5 + _LEVEL / 2, freedom)) * se
+    if se is None or freedom < 1:
+        return None
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + _LEVEL / 2)) * se
 
 
 def _row(kind: str, mean: float, reach: float | None, n: int, missing: int) -> JudgedType:
@@ -232,10 +286,25 @@ def _row(kind: str, mean: float, reach: float | None, n: int, missing: int) -> J
     return JudgedType(kind, mean, max(0.0, mean - reach), min(1.0, mean + reach), n, missing)
 
 
-def calibrate_files(judgements: Path, labels: Path) -> CalibrationReport:
-    """Hold the judgements of a file against labels of people."""
-    judged = read_judgements(judgements)
-    given = read_labels(labels, judged)
+def judge_calibrate(judgements: File, *, labels: File) -> CalibrationReport:
+    """Hold a judge against people: agreement, bias by length, and means in people's units (PPI++).
+
+    Example: `assay judge calibrate judged.jsonl --labels people.jsonl`
+
+        >>> assay.judge_calibrate("judged.jsonl", labels="people.jsonl").types[0].labels
+        40
+
+    A type with fewer than 50 labels stays in the judge's units, and says so.
+
+    Parameters
+    ----------
+    judgements
+        What `assay judge` wrote.
+    labels
+        JSON lines with `item`, `score` in [0, 1], and `annotator` if known.
+    """
+    judged = read_judgements(Path(judgements))
+    given = read_labels(Path(labels), judged)
     types = judging.calibrate(judged.rows, given.labels, judged.lengths or None)
     units = {row.units for row in types}
     return CalibrationReport(
@@ -247,14 +316,37 @@ def calibrate_files(judgements: Path, labels: Path) -> CalibrationReport:
     )
 
 
-def compare_files(
-    a: Path, b: Path, *, effect: float, labels: tuple[Path, Path] | None = None
+def judge_compare(
+    a: File,
+    b: File,
+    *,
+    effect: float = 0.03,
+    labels_a: File | None = None,
+    labels_b: File | None = None,
 ) -> ComparisonReport:
-    """Compare two models' judgements of the same items; both must come from one judge.
+    """Compare two models on the same items by type: paired, clustered, corrected by Holm.
 
-    ``labels`` are people's scores of either model's answers, for differences in their units.
+    Example: `assay judge compare at-100k.jsonl at-10k.jsonl`
+
+        >>> assay.judge_compare("judged.jsonl", "judged.jsonl").types[0].difference
+        0.0
+
+    Parameters
+    ----------
+    a
+        Judgements of one model's answers.
+    b
+        Judgements of the other's, by the same judge; positive differences are in favour of a.
+    effect
+        A difference worth seeing: how many items show it is said.
+    labels_a
+        People's scores of a's answers, for differences in people's units (with --labels-b).
+    labels_b
+        People's scores of b's answers.
     """
-    files = read_judgements(a), read_judgements(b)
+    if (labels_a is None) != (labels_b is None):
+        raise AssayError("labels of one model only", place="--labels-a, --labels-b", expected="both or none")
+    files = read_judgements(Path(a)), read_judgements(Path(b))
     first, second = (file.rows for file in files)
     methods = {row.item: row.method for row in first}
     other = [row for row in second if methods.get(row.item, row.method) != row.method]
@@ -267,8 +359,9 @@ def compare_files(
             hint="judge both files with the same model, rubrics and settings",
         )
     people = []
-    if labels is not None:
-        given = [read_labels(place, file).labels for place, file in zip(labels, files, strict=True)]
+    if labels_a is not None and labels_b is not None:
+        places = (Path(labels_a), Path(labels_b))
+        given = [read_labels(place, file).labels for place, file in zip(places, files, strict=True)]
         people = judging.people_differences(first, second, *given)
     return ComparisonReport(
         a=str(a),
@@ -280,33 +373,51 @@ def compare_files(
     )
 
 
-def pair_files(
-    places: Sequence[str],
-    a: Path,
-    b: Path,
-    out: Path,
-    config: judging.JudgeConfig,
-    chat: llm.ChatConfig,
+def judge_pairs(
+    items: Data,
     *,
-    calls: Path = Path(".assay/calls"),
-    quiet: bool = False,
+    a: Answers,
+    b: Answers,
+    out: File,
+    by: Annotated[judging.JudgeConfig, Without("repeats", "exact")],
 ) -> PairReport:
-    """Set two models' answers beside each other in both orders, and write a preference a line."""
-    items, _ = _items(places)
-    answered = zip(items, read_answers(a, items), read_answers(b, items), strict=True)
+    """Let a chat model say which of two answers is better, in both orders: who wins in one only, ties.
+
+    Example: `assay judge pairs eval.jsonl --a new.jsonl --b old.jsonl --out p.jsonl --model openai/gpt-4o`
+
+        >>> by = assay.JudgeConfig("openai/gpt-4o")
+        >>> assay.judge_pairs("eval.jsonl", a="new.jsonl", b="old.jsonl", out="p.jsonl",
+        ...                   by=by)  # doctest: +SKIP
+
+    Parameters
+    ----------
+    items
+        Evaluation sets.
+    a
+        Answers of one model (JSONL).
+    b
+        Answers of the other.
+    out
+        File of the preferences (JSONL).
+    by
+        The chat model that judges, and how.
+    """
+    every, _ = _items(items)
+    config = dataclasses.replace(by, repeats=1)
+    answered = zip(every, _answers(a, every), _answers(b, every), strict=True)
     rows = [(item, x, y) for item, x, y in answered if x is not None and y is not None]
     if not rows:
-        raise AssayError("no item has two answers", place=f"{a}, {b}")
-    with llm.open_chat(chat, calls=calls) as door, progress_bar("pairs", quiet=quiet) as advance:
+        raise AssayError("no item has two answers", place="a, b")
+    with llm.open_chat(config) as door, progress_bar("pairs") as advance:
         columns = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
         found = judging.compare_all(door, *columns, config, advance)
         money = door.spent.money
-    data.write_lines(map(dataclasses.asdict, found), out)
+    data.write_lines(map(dataclasses.asdict, found), Path(out))
     return PairReport(
         out=str(out),
         judged_by=judging.version(config),
         items=len(rows),
-        left_out=len(items) - len(rows),
+        left_out=len(every) - len(rows),
         money=money,
         types=tuple(judging.summarise_pairs(found)),
     )

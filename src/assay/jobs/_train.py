@@ -1,88 +1,178 @@
-"""Fine-tune a base model once, on all samples of a data set."""
+"""Fine-tune a base model once, on all samples of a data set, through the steps of a study."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-
-from assay import model
-from assay.core import AssayError, digest
-from assay.jobs._data import samples
-from assay.plan import progress_bar
+from assay import data, model
+from assay import plan as planning
+from assay.core import DataSummary, File, Shown, Without, digest
+from assay.jobs._data import rejected_rows
+from assay.jobs._publish import MODEL, publish, read_receipt
+from assay.plan import Estimate, Step, Store
 from assay.study._config import recipe_of
 from assay.study._estimate import estimate_here
+from assay.study._run import read_summary
+from assay.study.steps import (
+    REPORT,
+    Base,
+    order_step,
+    read_step,
+    sample_counts,
+    tokens_step,
+    train_step,
+)
+
+if TYPE_CHECKING:
+    from assay.model import TrainReport
+
+REJECTED = "rejected.jsonl"
+_ALONE = model.Launch()
 
 
-def train_once(
-    place: str,
-    out: Path,
-    *,
-    base: str,
-    recipe: str | None,
-    seed: int,
-    device: str,
-    quiet: bool,
-    launch: model.Launch | None = None,
-    changes: Sequence[str] = (),
-) -> Any:
-    """Fine-tune ``base`` on all usable samples of ``place``; resumes where an earlier call was killed.
+@dataclass(frozen=True, slots=True)
+class Trained(Shown):
+    """A model that was trained once: where it lies, what it learned from, and how training went.
 
-    ``changes`` are ``key=value`` settings laid over the preset ``recipe``.
+    ``rejected`` counts the unusable rows by reason; ``rejected.jsonl`` beside the model names each.  ``cut``
+    samples were longer than the recipe's ``max_tokens``; ``unlearnable`` ones have no token left to learn.
+    ``reused``: the store held it already.
     """
+
+    path: str
+    key: str
+    reused: bool
+    samples: int
+    duplicates: int
+    rejected: Mapping[str, int]
+    cut: int
+    unlearnable: int
+    report: TrainReport
+
+    def __rich__(self) -> str:
+        """Return how the training went, and every row that did not take part in it whole."""
+        from rich.markup import escape
+
+        rows = {"exact duplicates, dropped": self.duplicates, "samples cut at max_tokens": self.cut}
+        rows |= {"samples with no token left to learn": self.unlearnable}
+        rows |= {f"rows rejected, {reason}": count for reason, count in self.rejected.items()}
+        lines = [f"{text}: {count:,}" for text, count in rows.items() if count]
+        kept = "trained before; taken from the store" if self.reused else ""
+        return "\n".join(
+            [self.report.__rich__(), *map(escape, lines), *filter(None, [kept]), escape(self.path)]
+        )
+
+
+def train(
+    place: str,
+    out: File,
+    *,
+    base: str = "pocket",
+    recipe: str | None = None,
+    set: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    launch: Annotated[model.Launch, Without("port", "through", "cluster")] = _ALONE,
+    store: File = Path(".assay"),
+) -> Trained:
+    """Fine-tune a base model on all samples of a data set, once. Resumes by itself; changed data train anew.
+
+    Example: `assay train alpaca.jsonl tuned --base pocket --recipe pocket`
+
+        >>> assay.train("pool.jsonl", "tuned", device="cpu").samples
+        40
+
+    Samples come in the random order of a study's seed, which depends on what they say and not on where they
+    stand. A training that was killed goes on from its last state.
+
+    Parameters
+    ----------
+    place
+        A file, folder or id of samples.
+    out
+        Folder of the run; the model is in `out/model`, the rows that were rejected in `out/rejected.jsonl`.
+    base
+        `pocket`, a folder, or a Hugging Face id.
+    recipe
+        A preset: pocket, belle or belle-lora (the default is the one that fits the base).
+    set
+        A setting laid over the preset, `key=value` (adapter=qlora); may be repeated.
+    seed
+        Fixes order and dropout.
+    device
+        auto, cpu or cuda.
+    launch
+        How many processes share the training.
+    store
+        Where finished trainings are kept: what is there is not trained again.
+
+    Raises
+    ------
+    AssayError
+        Where `out` holds something else than an earlier training.
+    """
+    out = Path(out)
     folder = model.resolve_base(base)
-    chosen = recipe_of(recipe or ("pocket" if base == model.POCKET else "belle"), changes)
-    tokens = out / "tokens"
-    parts = [base, model.base_digest(folder), dataclasses.asdict(chosen), seed, place]
-    if chosen.trainer != "full":
-        parts.append(model.trainer_identity(chosen.trainer))
-    identity = digest(parts)
-    _claim(out, identity)
-    if not (tokens / "done").exists():
-        tokens.mkdir(parents=True, exist_ok=True)
-        learnable = (s for s in samples(place) if s.answer)
-        tokenizer = model.load_tokenizer(folder, chosen.template)
-        model.write_tokens(tokenizer, learnable, tokens, chosen.max_tokens)
-        (tokens / "done").touch()
-    table = model.TokenTable(tokens)
-    if not len(table):
-        raise AssayError("no usable sample", place=place, hint="`assay data inspect` shows why")
-    order = np.random.default_rng(seed).permutation(len(table))
-    segment = model.Segment(chosen, seed, len(table), 0, chosen.steps(len(table)))
-    estimate = estimate_here(folder, chosen, chosen.epochs * int(table.lengths.sum()), device, launch)
-    if estimate is not None and not quiet:
-        print(estimate, file=sys.stderr)
-    with progress_bar("train", quiet=quiet) as advance:
-        report = model.trainer(chosen.trainer, launch)(
-            segment,
-            base=folder,
-            state=None,
-            table=table,
-            order=order,
-            out=out,
-            device=device,
-            advance=advance,
-        )
-    if chosen.adapter != "none" and base != model.POCKET:
-        model.name_base(out / "model", str(folder.resolve()) if Path(base).expanduser().is_dir() else base)
-    (out / "train.json").write_text(json.dumps(dataclasses.asdict(report)), encoding="utf-8")
-    return report
-
-
-def _claim(out: Path, identity: str) -> None:
-    """Refuse a folder that holds another training: resuming it would mix two runs."""
-    mark = out / "identity"
-    if mark.exists() and mark.read_text(encoding="utf-8") != identity:
-        raise AssayError(
-            "the folder holds another training",
-            place=str(out),
-            expected="an empty folder, or one of the same data, base, recipe and seed",
-            hint="choose another folder, or delete this one",
-        )
+    chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), set)
+    read_receipt(out)
     out.mkdir(parents=True, exist_ok=True)
-    mark.write_text(identity, encoding="utf-8")
+    receipts = data.output(out / REJECTED, inputs=[place], force=True)
+    kept, pool = Store(Path(store)), read_step("pool", (place,), key="data")
+    run_here([pool], kept)
+    read = read_summary(kept, pool)
+    run = _whole_run(Base.at(folder), chosen, pool, read.samples, seed, device, launch)
+    reused = kept.has(run.key)
+    kept.register(f"train {out.resolve().name} {digest(str(out.resolve()))[:8]}", [run])
+    run_here(list(run.inputs.values()), kept)
+    table = kept.path(run.inputs["tokens"].key)
+    tokens = chosen.epochs * int(model.TokenTable(table).lengths.sum())
+    estimate = estimate_here(folder, chosen, tokens, device, launch)
+    if estimate is not None and not planning.is_quiet() and not reused:
+        print(estimate, file=sys.stderr)
+    run_here([run], kept)
+    named = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base
+    publish(kept.path(run.key), out, named, run, read)
+    rejected = rejected_rows(kept.path(pool.key), receipts)
+    return _trained(out, run.key, read, rejected, sample_counts(table), reused=reused)
+
+
+def _whole_run(
+    base: Base, recipe: model.Recipe, pool: Step, samples: int, seed: int, device: str, launch: model.Launch
+) -> Step:
+    """Return the step that trains on the whole pool, from the first step to the last."""
+    inputs = {
+        "tokens": tokens_step(base, recipe, pool, Estimate(seconds=samples / 5000)),
+        "order": order_step(pool, f"seed {seed}", {"seed": seed, "rule": "random"}),
+    }
+    return train_step(
+        base, recipe, inputs, seed=seed, n_train=samples, steps=(0, recipe.steps(samples)), device=device,
+        launch=launch, label=f"{samples:,} samples, seed {seed}", estimate=Estimate(),
+    )  # fmt: skip
+
+
+def _trained(
+    out: Path,
+    key: str,
+    read: DataSummary,
+    rejected: Mapping[str, int],
+    counts: Mapping[str, int],
+    *,
+    reused: bool,
+) -> Trained:
+    report = json.loads((out / REPORT).read_text(encoding="utf-8"))
+    report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(report["notes"])}
+    return Trained(
+        str(out / MODEL), key, reused, read.samples, sum(row.duplicates for row in read.sources), rejected,
+        counts["cut"], counts["unlearnable"], model.TrainReport(**report),
+    )  # fmt: skip
+
+
+def run_here(steps: list[Step], store: Store) -> None:
+    """Run steps that are not in the store yet, in this process."""
+    with planning.Inline() as here:
+        planning.run(steps, store, here)

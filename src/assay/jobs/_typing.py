@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, generation, llm, selection
-from assay.core import AssayError, Sample
+from assay.core import AssayError, File, Sample, Shown
 from assay.generation import TypeClassifier, TypedText, TypeQuality
-from assay.jobs._pools import PoolFiles
+from assay.jobs._pool import Data, Pool
 from assay.plan import progress_bar
 from assay.view import new_table
 
@@ -28,7 +28,7 @@ class Untyped:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifyReport:
+class ClassifyReport(Shown):
     """What was typed and by what; every row is typed before, typed now, untyped for a reason, or rejected.
 
     ``stated`` is the classifier's quality on prompts left out of its fit, ``checked`` that against the types
@@ -150,26 +150,52 @@ class _Local:
         return said
 
 
-def classify_items(
-    places: Sequence[str],
-    out: Path,
+def classify(
+    samples: Data,
     *,
+    out: File,
     labels: Sequence[str] = (),
-    classifier: Path | None = None,
-    chat: llm.ChatConfig | None = None,
+    classifier: File | None = None,
+    save: File | None = None,
     sure: float = 0.9,
     again: bool = False,
     check: int = CHECKED,
-    save: Path | None = None,
-    prompts: Path | None = None,
-    calls: Path = Path(".assay/calls"),
-    quiet: bool = False,
+    chat: llm.ChatConfig | None = None,
+    prompts: File | None = None,
 ) -> ClassifyReport:
-    """Give the items of ``places`` types and write them to ``out``; what is not sure stays untyped.
+    """Give items one of the twelve types of use, by a local classifier or a chat model; unsure stays untyped.
 
-    By the shipped classifier; one trained on ``labels`` (typed samples) and saved; a saved ``classifier``; or
-    a chat model.  Items with a type keep it, unless ``again``; up to ``check`` of them that are not among the
-    labels are classified all the same, to see how often the two agree.
+    Example: `assay evalset classify eval.jsonl --out typed.jsonl --labels typed-by-hand.jsonl`
+
+        >>> assay.evalset.classify("pool.jsonl", out="typed.jsonl", again=True).rows
+        40
+
+    Without --labels, --classifier or --model the small classifier of the package is taken (English and
+    Chinese; trained on texts written for this project).
+
+    Parameters
+    ----------
+    samples
+        The items.
+    out
+        File of all items (JSONL), those of a new type with who gave it.
+    labels
+        Typed samples to train a classifier on; any types.
+    classifier
+        A classifier that was trained before (.safetensors).
+    save
+        Where a trained classifier is kept; beside OUT by default.
+    sure
+        Share of types that is to be right, as measured on prompts left out of the training: 0 (type
+        everything), 0.7, 0.8, 0.9 or 0.95. Not for chat models.
+    again
+        Type items anew that have a type.
+    check
+        How many items that have a type are classified as well, so that accuracy on this file is known.
+    chat
+        A chat model that names types, instead of a local classifier.
+    prompts
+        Folder with a `classify.txt` of your own, for a chat model.
     """
     ways = [name for name, way in (("labels", labels), ("classifier", classifier), ("model", chat)) if way]
     if len(ways) > 1:
@@ -179,27 +205,31 @@ def classify_items(
             expected="one of them, or none",
         )
     rejected = Counter[str]()
-    samples = list(PoolFiles(places, lambda row: rejected.update([row.reason])))
-    if not samples:
-        raise AssayError("nothing to classify", place=", ".join(places), value=dict(rejected) or None)
-    wanted = [row for row, sample in enumerate(samples) if again or sample.type is None]
-    checked = _to_check(samples, check, {generation.prompt_key(label) for label in PoolFiles(labels)})
+    pool = Pool(samples, lambda row: rejected.update([row.reason]))
+    items = list(pool)
+    if not items:
+        raise AssayError("nothing to classify", place=pool.name, value=dict(rejected) or None)
+    wanted = [row for row, sample in enumerate(items) if again or sample.type is None]
+    checked = _to_check(items, check, {generation.prompt_key(label) for label in Pool(labels)})
     rows = sorted({*wanted, *checked})
     saved, spent, stated, trained_on, threshold = None, llm.Spent(), None, "", None
     if chat is not None:
         by, trained_on = f"the chat model {chat.model}", "what its makers trained it on"
-        said, spent = _by_chat(chat, [samples[row] for row in rows], prompts, calls, quiet=quiet)
+        asked = [items[row] for row in rows]
+        said, spent = _by_chat(chat, asked, None if prompts is None else Path(prompts))
     else:
-        local, saved = _local(labels, classifier, sure, save or out.with_suffix(".classifier.safetensors"))
+        local, saved = _local(
+            labels, classifier, sure, Path(save or Path(out).with_suffix(".classifier.safetensors"))
+        )
         by, trained_on, stated, threshold = (
             local.by,
             local.model.trained_on,
             local.model.quality,
             local.threshold,
         )
-        said = local.say([samples[row] for row in rows])
+        said = local.say([items[row] for row in rows])
     found = {row: said[place] for place, row in enumerate(rows)}
-    data.write_lines(_typed_rows(samples, {row: found[row] for row in wanted}, by), out)
+    data.write_lines(_typed_rows(items, {row: found[row] for row in wanted}, by), Path(out))
     types = Counter(found[row].type for row in wanted)
     reasons = Counter(found[row].reason for row in wanted if found[row].type is None)
     return ClassifyReport(
@@ -208,13 +238,13 @@ def classify_items(
         trained_on=trained_on,
         sure=sure,
         threshold=threshold,
-        rows=len(samples) + sum(rejected.values()),
+        rows=len(items) + sum(rejected.values()),
         rejected=sum(rejected.values()),
-        before=len(samples) - len(wanted),
+        before=len(items) - len(wanted),
         typed={name: count for name, count in types.most_common() if name is not None},
         untyped=tuple(Untyped(reason, count) for reason, count in reasons.most_common()),
         stated=stated,
-        checked=_checked(samples, {row: found[row] for row in checked}),
+        checked=_checked(items, {row: found[row] for row in checked}),
         saved=None if saved is None else str(saved),
         calls=spent.calls,
         cached=spent.cached,
@@ -235,7 +265,7 @@ def _to_check(samples: Sequence[Sample], most: int, learnt: Collection[str]) -> 
 
 
 def _local(
-    labels: Sequence[str], classifier: Path | None, sure: float, save: Path
+    labels: Sequence[str], classifier: File | None, sure: float, save: Path
 ) -> tuple[_Local, Path | None]:
     if labels:
         model = train_types(labels)
@@ -243,13 +273,15 @@ def _local(
         model.save(save)
         return local, save
     if classifier is not None:
-        return _Local(generation.load_classifier(classifier), f"the classifier {classifier}", sure), None
+        return _Local(
+            generation.load_classifier(Path(classifier)), f"the classifier {classifier}", sure
+        ), None
     return _Local(generation.shipped(), "the classifier of the package", sure), None
 
 
 def train_types(labels: Sequence[str]) -> TypeClassifier:
     """Train a classifier on the typed samples of files; samples without a type are passed over."""
-    typed = [sample for sample in PoolFiles(labels) if sample.type is not None]
+    typed = [sample for sample in Pool(labels) if sample.type is not None]
     texts = [
         TypedText(selection.prompt_of(s), s.type or "", s.group or generation.prompt_key(s))
         for s in {generation.prompt_key(s): s for s in typed}.values()
@@ -259,10 +291,10 @@ def train_types(labels: Sequence[str]) -> TypeClassifier:
 
 
 def _by_chat(
-    chat: llm.ChatConfig, samples: Sequence[Sample], prompts: Path | None, calls: Path, *, quiet: bool
+    chat: llm.ChatConfig, samples: Sequence[Sample], prompts: Path | None
 ) -> tuple[dict[int, _Said], llm.Spent]:
     said: dict[int, _Said] = {}
-    with llm.open_chat(chat, calls=calls) as door, progress_bar("classify", quiet=quiet) as advance:
+    with llm.open_chat(chat) as door, progress_bar("classify") as advance:
         for row, found in generation.ask_types(door, chat, samples, prompts=prompts, advance=advance):
             if isinstance(found, str):
                 said[row] = _Said(found, None)

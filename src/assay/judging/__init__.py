@@ -29,6 +29,7 @@ from assay.judging._ask import (
     rubric_for,
     version,
 )
+from assay.judging._better import Better, parse_better
 from assay.judging._calibrate import Label, PeopleDifference, TypeCalibration, calibrate, people_differences
 from assay.judging._expected import Expected, expected_score
 from assay.judging._inspect import judge_task, write_log
@@ -43,7 +44,7 @@ from assay.judging._pairs import (
     read_pair,
     summarise_pairs,
 )
-from assay.judging._parse import Better, Scale, Unparsed, parse_better, parse_pair, parse_score
+from assay.judging._parse import parse_pair, parse_score
 from assay.judging._plugins import PLUGINS, Judge, method_settings
 from assay.judging._power import (
     PILOT_ITEMS,
@@ -58,6 +59,7 @@ from assay.judging._power import (
 )
 from assay.judging._ppi import LABELS_WANTED, PpiMean, ppi_mean
 from assay.judging._rubric import GENERAL, Anchor, Rubric, Rubrics, language_for, question, rubrics
+from assay.judging._scale import Scale, Unparsed
 
 __all__ = [
     "ALARM",

@@ -23,6 +23,10 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """Return the value with its interval, as tables show it."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -40,6 +44,11 @@ class Agreement:
     pearson: Interval | None
     difference: float
 
+    def __str__(self) -> str:
+        """Return the rank correlation, and how far the judge is above people, as tables show it."""
+        rank = "–" if self.spearman is None else str(self.spearman)
+        return f"ρ {rank}, judge {self.difference:+.3f}"
+
 
 @dataclass(frozen=True, slots=True)
 class LengthBias:
@@ -54,6 +63,10 @@ class LengthBias:
     judge: float | None
     people: float | None
     n: int
+
+    def __str__(self) -> str:
+        """Return the change per doubling of length, as tables show it."""
+        return str(self.slope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,7 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, quadratic: bool
     if quadratic:
         values = np.array(names, float)
         weights = (values[:, None] - values[None, :]) ** 2
-    expected = float((weights * np.outer(table.sum(1), table.sum(0))).sum()) / table.sum()
+    expected = float((weights * np.outer(table.sum(1), table.sum(0))).sum() / table.sum())
     return None if expected == 0 else 1 - float((weights * table).sum()) / expected
 
 

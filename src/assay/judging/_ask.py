@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from assay.core import AssayError, Sample, digest
 from assay.judging._expected import TOP, Expected, expected_score
 from assay.judging._judge import CHECKER, Judgement, judge
-from assay.judging._parse import Unparsed, parse_score
+from assay.judging._parse import parse_score
 from assay.judging._rubric import GENERAL, Rubric, Rubrics, language_for, rubrics
-from assay.llm import Advance, Estimate, Failure, Reply, Request, Sampling
+from assay.judging._scale import Unparsed
+from assay.llm import Advance, ChatConfig, Estimate, Failure, Reply, Request, Sampling
 
 if TYPE_CHECKING:
     from assay.llm import Chat
@@ -35,28 +36,38 @@ _LANGUAGES: tuple[Literal["en", "zh"], ...] = ("en", "zh")
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeConfig:
-    """How a chat model judges; every field but ``exact`` is part of :func:`version`.
+class JudgeConfig(ChatConfig):
+    """The chat model that judges, and how; what is not of :class:`ChatConfig` but ``exact`` is part of a key.
 
-    ``mode``: ``json`` asks for an object whose score the server holds to the scale (structured output);
-    ``text`` asks for the same object of a server that cannot, and reads any known form; ``logprobs`` takes
-    the expected score from the probabilities of the scale's numbers, in one reply whatever ``repeats`` says.
-    ``language`` is that of rubrics, ``auto`` for the item's own.  ``rubrics`` is a user's TOML file that
-    replaces rubrics by type.  With ``exact``, items with an exact checker are scored by it.  ``model`` and
-    ``revision`` are those of the :class:`assay.llm.Chat`.
+    Parameters
+    ----------
+    temperature
+        Of the judge's replies.
+    top_p
+        Draw from the likeliest tokens that make up this share.
+    max_tokens
+        Longest reply.
+    repeats
+        Replies per answer; their mean is the score (BELLE: 3).
+    mode
+        json: structured output; text: for servers without it, any form of score is read; logprobs: the
+        expected score from the probabilities of the scale's numbers, in one reply.
+    language
+        Language of the rubrics; auto takes the item's own.
+    rubrics
+        A TOML file with rubrics of your own, by type.
+    exact
+        Score items that have a checker by it.
     """
 
-    model: str
-    repeats: int = 3
-    mode: Mode = "json"
-    language: Literal["auto", "en", "zh"] = "auto"
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 1024
-    seed: int | None = None
+    repeats: int = 3
+    mode: Mode = "json"
+    language: Literal["auto", "en", "zh"] = "auto"
     rubrics: str | None = None
     exact: bool = True
-    revision: str = ""
 
     def __post_init__(self) -> None:
         """Raise :class:`AssayError` for values that cannot be."""
@@ -75,18 +86,13 @@ class JudgeConfig:
             )
 
     @property
-    def identity(self) -> str:
-        """Return the name of the model that is part of every key."""
-        return f"{self.model}@{self.revision}" if self.revision else self.model
-
-    @property
     def asked(self) -> int:
         """Return how many replies an answer gets."""
         return 1 if self.mode == "logprobs" else self.repeats
 
     @property
-    def sampling(self) -> Sampling:
-        """Return how replies are drawn."""
+    def drawn(self) -> Sampling:
+        """How replies are drawn."""
         if self.mode == "logprobs":
             return Sampling(0.0, 1.0, _NUMBER_TOKENS, self.seed, TOP)
         return Sampling(self.temperature, self.top_p, self.max_tokens, self.seed)
@@ -100,9 +106,10 @@ class JudgeConfig:
 class Judged:
     """Judgements in the order of the items, and what the judge's replies were worth.
 
-    ``replies`` counts the replies wanted, those to equal answers once; ``retried`` the unparsed ones that
-    were asked again, ``unparsed`` those that stayed so, ``failed`` the requests that got no reply at all, of
-    which ``lost`` may get one when asked again: the budget had ended, or the server was not to be reached.
+    ``replies`` counts the replies wanted, those to equal answers once; ``retried`` those that were asked for
+    again because they did not fit the schema or could not be read; ``unparsed`` those that stayed so;
+    ``failed`` the requests that got no reply at all, of which ``lost`` may get one when asked again: the
+    budget had ended, or the server could not be reached.
     """
 
     judgements: tuple[Judgement, ...]
@@ -124,7 +131,7 @@ def version(config: JudgeConfig) -> str:
     """Return what makes scores comparable: model, mode, repeats, digest of prompts, rubrics and sampling."""
     texts = [config.rubrics_in(name).digest for name in _LANGUAGES if config.language in ("auto", name)]
     parts = [
-        PROMPT_VERSION, config.identity, config.mode, config.asked, config.language, config.sampling, texts
+        PROMPT_VERSION, config.identity, config.mode, config.asked, config.language, config.drawn, texts
     ]  # fmt: skip
     return f"{config.identity} {config.mode}×{config.asked} v{PROMPT_VERSION} {digest(parts)[:12]}"
 
@@ -144,7 +151,7 @@ def requests(item: Sample, answer: str, config: JudgeConfig) -> list[Request]:
     number = config.mode == "logprobs"
     messages = texts.pointwise(item, answer, rubric, "number" if number else "json")
     schema = _schema(rubric) if config.mode == "json" else None
-    return [Request(messages, config.sampling, schema, repeat) for repeat in range(config.asked)]
+    return [Request(messages, config.drawn, schema, repeat) for repeat in range(config.asked)]
 
 
 def _schema(rubric: Rubric) -> str:
@@ -242,8 +249,12 @@ def ask_all(
         for key, (request, rubric) in asked.items()
         if isinstance(outcomes[key], Reply) and isinstance(_value(outcomes[key], rubric, config), Unparsed)
     }
+    second = dict(_ask(chat, again, advance))
+    retried = {key for key, o in outcomes.items() if _tries(o) > 1} | {
+        k for k, o in second.items() if _tries(o)
+    }
     # A second failure leaves the first reply to be shown.
-    outcomes |= {key: o for key, o in _ask(chat, again, advance) if isinstance(o, Reply)}
+    outcomes |= {key: o for key, o in second.items() if isinstance(o, Reply)}
     judgements = tuple(
         read(item, [outcomes[r.digest(chat.identity)] for r in own], config) if found is None else found
         for item, own, found in zip(items, wanted, known, strict=True)
@@ -253,11 +264,18 @@ def ask_all(
         judgements=judgements,
         version=version(config),
         replies=len(outcomes),
-        retried=len(again),
+        retried=len(retried),
         unparsed=sum(_is_unparsed(o, _value(o, asked[key][1], config)) for key, o in outcomes.items()),
         failed=sum(kind != "malformed" for kind in failures),
         lost=sum(kind in ("budget", "exhausted") for kind in failures),
     )
+
+
+def _tries(outcome: Outcome) -> int:
+    """Return how many replies a request got, usable or not: none where budget or server was at fault."""
+    if isinstance(outcome, Reply):
+        return outcome.tries
+    return outcome.attempts if outcome.kind == "malformed" else 0
 
 
 def estimate(

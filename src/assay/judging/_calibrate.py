@@ -118,6 +118,7 @@ def _calibration(
             np.array([row.score for row in rest], float),
             clusters=clusters,
             clusters_only=[row.group or row.item for row in rest],
+            bounds=(0.0, 1.0),
             level=level,
         )
     known = lengths is not None and all(row.item in lengths for row in both)
@@ -245,6 +246,7 @@ def _difference(
         [d for _, d in rest],
         clusters=clusters,
         clusters_only=[row.group or row.item for row, _ in rest],
+        bounds=(-1.0, 1.0),
         level=level,
     )
     return PeopleDifference(kind, len(both), 0, left, found)

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assay.judging._parse import Unparsed
+from assay.judging._scale import Unparsed
 from assay.llm import TokenChoice
 
 TOP = 20

@@ -49,7 +49,7 @@ def write_log(
         _sample(item, answer, judgement, answered_by)
         for item, answer, judgement in zip(items, answers, judgements, strict=True)
     ]
-    with replacing(path) as partial:
+    with replacing(path, private=True) as partial:
         write_eval_log(_log(samples, judgements, config, answered_by, name), str(partial), format="eval")
     return path
 
@@ -81,7 +81,8 @@ def _messages(item: Sample) -> list[Any]:
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
     kinds = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
-    return [kinds[turn.role](content=turn.content) for turn in item.prompt]
+    # A tool's result is what the user's side says: inspect-ai's own tool turns need calls of its own.
+    return [kinds.get(turn.role, ChatMessageUser)(content=turn.said) for turn in item.prompt]
 
 
 def score_of(judgement: Judgement, answer: str | None) -> Score:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.core import Sample
-from assay.data import testbed
+from assay.data import synthetic
 from assay.judging._metrics import chrf, exact_match, rouge_l
 from assay.judging._plugins import PLUGINS, score_by
 
@@ -98,7 +98,7 @@ def _score(item: Sample, answer: str, method: str | None) -> tuple[float | None,
     if method == CHECKER:
         if item.checker is None:
             return None, "no checker"
-        return testbed.check(item.checker, answer), None
+        return synthetic.check(item.checker, answer), None
     if not item.answer:
         return None, "no reference"
     return METRICS[method](answer, item.answer), None

@@ -13,8 +13,9 @@ from scipy.stats import t as student
 from assay.core import AssayError, Sample
 from assay.judging._agree import PositionBias, position_bias
 from assay.judging._ask import REPLIES, JudgeConfig, Outcome, check_model, rubric_for, version
+from assay.judging._better import Better, parse_better
 from assay.judging._judge import clustered
-from assay.judging._parse import Better, Unparsed, parse_better
+from assay.judging._scale import Unparsed
 from assay.llm import Advance, Failure, Reply, Request, Sampling
 
 if TYPE_CHECKING:

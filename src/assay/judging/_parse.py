@@ -6,265 +6,278 @@ is :class:`Unparsed` with the reason, and is never a number.
 
 from __future__ import annotations
 
-import json
 import re
-import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-_TINY = 1e-9
+from assay.judging._claims import (
+    Claim,
+    Rank,
+    claims,
+    lone_numbers,
+    objects_before,
+    other_scale,
+    sentences,
+)
+from assay.judging._numbers import quantities, single
+from assay.judging._reply import (
+    Pairs,
+    is_object,
+    not_said,
+    pairs_of,
+    parts,
+    plain,
+    unquoted,
+    value_of,
+)
+from assay.judging._scale import UNIT, Scale, Unparsed, from_share
+from assay.judging._words import EXAMPLE, NEAR
+
 _LARGEST = 1e12
-_LINE = 200
 
-Better: TypeAlias = Literal["A", "B", "tie"]
-
-
-@dataclass(frozen=True, slots=True)
-class Unparsed:
-    """A reply that gives no usable verdict, and why."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The numbers that a judge may give: ``steps`` if there are any, else all from ``low`` to ``high``."""
-
-    low: float = 0.0
-    high: float = 1.0
-    steps: tuple[float, ...] = ()
-
-    def holds(self, value: float) -> bool:
-        """Tell whether a number is on the scale."""
-        if self.steps:
-            return any(abs(value - step) < _TINY for step in self.steps)
-        return self.low - _TINY <= value <= self.high + _TINY
-
-    def unit(self, value: float) -> float:
-        """Return a number of the scale as a share of its range, in [0, 1]."""
-        return (value - self.low) / (self.high - self.low)
-
-
-UNIT = Scale()
-
-_NUMBER = r"[-+]?(?:\d{1,12}(?:\.\d{1,18})?|\.\d{1,18})"
-_OF = r"(?:/|out\s+of|of\s+a\s+possible)"
-_FULL = r"\s*分?\s*[(,]?\s*满分\s*(?:为|是|:)?\s*"
-# A number with what may follow it: a percent sign, or the greatest number that there could have been.
-_VALUE = re.compile(
-    rf"(?P<number>{_NUMBER})(?:\s*(?P<percent>%)|\s*{_OF}\s*(?P<of>{_NUMBER})|{_FULL}(?P<full>{_NUMBER})|)",
+_PLAIN_KEYS = frozenset("score rating grade mark points 分数 得分 评分 打分".split())
+_FINAL_KEYS = frozenset(
+    "final_score overall_score overall_rating final_rating final_grade overall_grade overall final total "
+    "total_score"
+    " 总分 最终得分 最终评分 最终分数 综合得分 综合评分 总评 总体得分 总体评分".split()
+)
+_TOTALS = frozenset(["total", "total_score", "总分"])
+_ENDS = frozenset(
+    "max_score max maximum maximum_score out_of scale full_score full_marks max_rating total_possible "
+    "满分".split()
+)
+_WRAPPERS = frozenset(
+    "evaluation result verdict judgement judgment output response scores ratings 评价 结果 评估".split()
+)
+_BROKEN = re.compile(
+    rf"[\"'](?P<key>{'|'.join(sorted(_PLAIN_KEYS | _FINAL_KEYS))})[\"']\s{{0,8}}:\s{{0,8}}"
+    r"(?P<value>[\"']?[^\s\"',}\]|]{1,24}(?:\s*\|[^,}]{0,40})?[\"']?)\s{0,20}(?P<end>[,}]|$)",
     re.IGNORECASE,
 )
-# What may not follow: more digits, a decimal comma, a range, an alternative, another fraction.
-_GOES_ON = re.compile(
-    r"[ \t]*(?:[-~–—+=×*x]\s*\d|[-=]?>|→|%|/|,\d|[.:]\d|(?:to|or|and|至|到|或|和)\s*\d)|[A-Za-z\d_]"
-    r"|\.(?![\s\"')\]}*]|$)",
-    re.IGNORECASE,
-)
-
-_WHOLE = r"overall|final|total|aggregate|最终|最后|综合|总体|总"
-_SCORE = r"(?:score|rating|得分|评分|分数|打分)"
-# No minus sign: it belongs to the number.
-_MARKUP = r"[\s*_`\"'“”#>(\[【]{0,20}"
-# A label counts where a statement begins: a word before it makes it the score of one aspect.
-_BEGIN = (
-    r"(?:^|[\n.!?;,:{])[\s*_`\"'“”#>\-(\[【\d.)]{0,20}"
-    r"(?:(?:the|my|your|our|so|thus|therefore|hence|i\s+give\s+a|this\s+answer's|因此|所以|故|我的|"
-    r"(?:该|此|这个)?(?:回答|答案)的?)[\s*_,:]{0,8}){0,4}"
-)
-_LABEL = re.compile(
-    rf"{_BEGIN}(?:(?:{_WHOLE})[\s_*-]{{0,8}}(?:的)?)?(?:{_SCORE}|(?<=总)分)[*_`\"'“”\s\])】]{{0,20}}"
-    rf"(?:\([^)\n]{{0,40}}\)\s*)?(?P<sign>[:=]|is\b|was\b|为|是)[:\s]{{0,8}}(?P<markup>{_MARKUP})",
-    re.IGNORECASE,
-)
-_BRACKETS = re.compile(r"\[\[\s{0,8}(?=[-+.\d][\d./\s]{0,12}\]\])")
-_RESULT = re.compile(r"\[(?:result|结果)\]\s{0,8}:?[\s*(]{0,20}(?=[-+.\d])", re.IGNORECASE)
-_GIVEN = re.compile(r"(?:得|打|给|给出|评)\s*(?:了|出)?\s*(?=\d[\d.]*\s*分)")
-# "Score: 1 if it is right" and "Score: 1 = wrong" explain a scale.
-_LEGEND = re.compile(
-    rf"{_NUMBER}\s*分?\s*[(,]?\s*(?:(?:only\s+)?if\b|unless\b|when\b|means\b|如果|若|仅?当|表示|代表)",
-    re.IGNORECASE,
-)
-_CONDITION = re.compile(
-    r"(?:\bif\b|\bunless\b|\bwould\b|\bcould\b|如果|若|假如|只有|本可|才能|则)", re.IGNORECASE
-)
-
-_KEYS = frozenset(
-    "score rating grade overall_score final_score total_score 分数 得分 评分 打分 总分 最终得分".split()
-)
-_OBJECT = re.compile(r"\{(?=\s{0,100}[\"}])")
-_MOST_TRIES = 50
-_FENCE = re.compile(r"```[a-zA-Z]*\s*|```")
-
-
-def plain(text: str) -> str:
-    """Return a text with full-width signs and digits as ASCII, without reasoning between think tags."""
-    flat = unicodedata.normalize("NFKC", text).replace("⁄", "/").replace("。", ". ").replace("、", ", ")
-    # Some chat templates open the tag in the prompt, and a cut reply does not close it.
-    return re.sub(r"(?is)^.*</think>|<think>.*$", "", flat)
 
 
 def parse_score(text: str, scale: Scale = UNIT, *, cut: bool = False) -> float | Unparsed:
     """Return the one number that a reply gives, on ``scale``, or why there is none.
 
     Read are JSON objects with a score (bare, fenced, or within text), ``Score: 0.8``, ``分数：0.8``,
-    ``8/10``, ``80 %``, ``[RESULT] 4``, ``[[5]]``, ``打8分`` and a number alone, full-width digits too.  A
-    fraction's denominator is the scale's end, or anything where the scale is [0, 1].  ``cut`` says that the
-    reply ended at its length limit: a number at its very end may be the half of one.
+    ``8/10``, ``8 out of 10``, ``80 %``, ``[RESULT] 4``, ``[[5]]``, ``打八分``, ``十分之八``,
+    ``★★★★☆``, "I give it an eight", and a number alone.  A final or corrected score takes the place of
+    earlier ones.  Left out is what stands in think tags, in quotes, or after words such as *for example*,
+    *maximum*, *previous* and *if*.  A score out of another number than the scale's end is converted where the
+    scale begins at 0.  ``cut`` says that the reply ended at its length limit: a number at its very end may be
+    the half of one.
     """
     flat = plain(text)
-    objects, rest = _split(flat, _KEYS)
-    found: list[Fraction | Unparsed] = [_json_score(entry, scale) for entry in objects]
-    found += [_at(rest, place, scale, cut) for place in _places(rest)]
-    if not found:
-        found += _alone(rest, scale, cut)
-    return _agreed(found, scale)
+    whole = parts(flat)
+    found = [*_objects(whole.text, whole.objects, scale), *_broken(whole.text, scale)]
+    body = _joined(unquoted(_BROKEN.sub("", whole.text)))
+    found += _scaled(claims(body, scale), other_scale(body, scale))
+    lone = lone_numbers(body, scale)
+    known = {claim.place for claim in found}
+    found += [replace(c, rank=Rank.WEAK) if known else c for c in lone if c.place not in known]
+    if cut and found and re.search(r"\d\s*$", flat):
+        return Unparsed("the reply was cut off in its score")
+    return _agreed(sorted(found, key=lambda claim: claim.place), scale, doubted=_doubted(body))
 
 
-def _agreed(found: list[Fraction | Unparsed], scale: Scale) -> float | Unparsed:
-    if not found:
-        return Unparsed("no score in the reply")
-    for value in found:
-        if isinstance(value, Unparsed):
-            return value
-    values = {value for value in found if isinstance(value, Fraction)}
-    if len(values) > 1:
-        return Unparsed("contradictory scores: " + ", ".join(f"{float(v):g}" for v in sorted(values)))
-    number = float(values.pop())
-    if not scale.holds(number):
-        return Unparsed(f"{number:g} is not on the scale")
-    return number
+def _scaled(found: Sequence[Claim], other: str | None) -> list[Claim]:
+    """Return claims; where another scale is named, a number without its own end is on an unknown scale."""
+    if other is None:
+        return list(found)
+    lost = Unparsed(f"another scale, that ends at {other}, is named")
+    return [
+        claim if claim.scaled or claim.rank is Rank.FORMAL else replace(claim, value=lost) for claim in found
+    ]
 
 
-def _split(text: str, keys: frozenset[str]) -> tuple[list[dict[str, Any]], str]:
-    """Return what the JSON objects of a text hold under these keys, and the text between objects."""
-    decoder, found, rest, start, tries = json.JSONDecoder(strict=False), [], [], 0, 0
-    while (brace := _OBJECT.search(text, start)) is not None and tries < _MOST_TRIES:
-        rest.append(text[start : brace.start()])
-        try:
-            value, start = decoder.raw_decode(text, brace.start())
-        except (ValueError, RecursionError):
-            rest.append("{")
-            start, tries = brace.start() + 1, tries + 1
-            continue
-        rest.append("\n")
-        named = {str(key).strip().lower(): entry for key, entry in value.items()}
-        found.append({key: entry for key, entry in named.items() if key in keys})
-    rest.append(text[start:])
-    return [entries for entries in found if entries], _FENCE.sub("\n", "".join(rest))
+def _agreed(found: Sequence[Claim], scale: Scale, *, doubted: float) -> float | Unparsed:
+    found = [_in_turn(claim, found) for claim in found]
+    counted = [claim for claim in found if claim.rank > Rank.WEAK or _contradicts(claim, found, scale)]
+    named = [claim for claim in counted if claim.rank > Rank.WEAK]
+    if not named:
+        return Unparsed("only scores of single aspects") if found else not_said("score")
+    turns = [claim for claim in named if claim.rank is Rank.CORRECTED] or [
+        claim for claim in named if claim.rank is Rank.FINAL
+    ]
+    if turns:
+        since = turns[-1].place if turns[-1].rank is Rank.CORRECTED else turns[0].place
+        counted = [claim for claim in counted if claim.place >= since or claim.rank is Rank.FORMAL]
+    if doubted > max(claim.place for claim in counted):
+        return Unparsed("the reply takes its score back")
+    if any(claim.total for claim in counted) and _adds_up(found, counted[-1]):
+        return Unparsed("a total of single aspects: its scale is not known")
+    return _one([claim.value for claim in counted], scale)
 
 
-def _json_score(entry: dict[str, Any], scale: Scale) -> Fraction | Unparsed:
-    read = [_json_value(value, scale) for value in entry.values()]
-    bad = next((value for value in read if isinstance(value, Unparsed)), None)
+def _in_turn(claim: Claim, found: Sequence[Claim]) -> Claim:
+    """Return a correction as one only where it follows a score, and no formal verdict follows it."""
+    if claim.rank is not Rank.CORRECTED:
+        return claim
+    earlier = any(other.place < claim.place and other.rank > Rank.ASPECT for other in found)
+    later = any(other.place > claim.place and other.rank is Rank.FORMAL for other in found)
+    return claim if earlier and not later else replace(claim, rank=Rank.WEAK)
+
+
+def _contradicts(claim: Claim, found: Sequence[Claim], scale: Scale) -> bool:
+    """Tell whether a weak number may be a score: it is on the scale, and no formal verdict is there."""
+    formal = any(other.rank is Rank.FORMAL for other in found)
+    value = claim.value
+    return (
+        claim.rank is Rank.WEAK and not formal and isinstance(value, Fraction) and scale.holds(float(value))
+    )
+
+
+def _one(values: Sequence[Fraction | Unparsed], scale: Scale) -> float | Unparsed:
+    bad = next((value for value in values if isinstance(value, Unparsed)), None)
     if bad is not None:
         return bad
-    return read[0] if len(set(read)) == 1 else Unparsed("contradictory scores in one object")
+    said = {value for value in values if isinstance(value, Fraction)}
+    if len(said) > 1:
+        return Unparsed("contradictory scores: " + ", ".join(f"{float(v):g}" for v in sorted(said)))
+    number = float(said.pop())
+    return number if scale.holds(number) else Unparsed(f"{number:g} is not on the scale")
 
 
-def _json_value(value: Any, scale: Scale) -> Fraction | Unparsed:
-    if isinstance(value, str):
-        match = _VALUE.fullmatch(value.strip().removesuffix("分").strip())
-        return Unparsed("the score is a text, not a number") if match is None else _number(match, scale)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return Unparsed(f"the score is {'null' if value is None else 'not a number'}")
-    if not abs(value) < _LARGEST:
-        return Unparsed("the score is not a number of any scale")
-    return Fraction(repr(value))
+def _adds_up(found: Sequence[Claim], total: Claim) -> bool:
+    """Tell whether a total is the sum of two or more scores of aspects."""
+    single_ones = [c.value for c in found if c.rank is Rank.ASPECT and isinstance(c.value, Fraction)]
+    return len(single_ones) > 1 and sum(single_ones) == total.value
 
 
-def _places(text: str) -> Iterator[int]:
-    """Yield where a number begins that a label says to be the score of the whole answer."""
-    yield from (m.end() for m in _LABEL.finditer(text) if _states(text, m))
-    yield from (m.end() for m in _GIVEN.finditer(text) if not _conditional(text, m.start()))
-    for pattern in (_BRACKETS, _RESULT):
-        yield from (m.end() for m in pattern.finditer(text))
-
-
-def _states(text: str, label: re.Match[str]) -> bool:
-    """Tell whether a label is followed by a number that is said of this answer."""
-    after = text[label.end() : label.end() + _LINE]
-    if not re.match(r"[-+.\d]", after) or _LEGEND.match(after):
-        return False
-    return label["sign"] in ":=" or not _conditional(text, label.start("sign"))
-
-
-def _conditional(text: str, place: int) -> bool:
-    """Tell whether the sentence around a place says what the score would be, not what it is."""
-    begin = max(text.rfind(mark, 0, place) for mark in ("\n", ". ", "!", "?")) + 1
-    stop = re.search(r"\n|\. |[!?]", text[place:])
-    return _CONDITION.search(text, begin, place + stop.start() if stop else len(text)) is not None
-
-
-def _at(text: str, place: int, scale: Scale, cut: bool) -> Fraction | Unparsed:
-    """Read the number at a place, or say why it is none."""
-    match = _VALUE.match(text, place)
-    if match is None:
-        return Unparsed("no number after the label")
-    if _GOES_ON.match(text, match.end()):
-        return Unparsed("more than one number after the label")
-    if _open_object(text, place) and not re.match(r"[\"'\s]*[,}]", text[match.end() :]):
-        return Unparsed("the object was cut off in its score")
-    if cut and match.end() == len(text.rstrip()):
-        return Unparsed("the reply was cut off in its score")
-    return _number(match, scale)
-
-
-def _open_object(text: str, place: int) -> bool:
-    """Tell whether the number at a place is the value of a key in an object that is not closed before it."""
-    quoted = re.search(r"[\"']\s*:\s*[\"']?$", text[max(place - 20, 0) : place]) is not None
-    return quoted and text.rfind("{", 0, place) > text.rfind("}", 0, place)
-
-
-def _number(match: re.Match[str], scale: Scale) -> Fraction | Unparsed:
-    value = Fraction(match["number"])
-    if match["percent"]:
-        if scale.low != 0:
-            return Unparsed("a percentage of a scale that does not begin at 0")
-        return value / 100 * Fraction(repr(float(scale.high)))
-    of = match["of"] or match["full"]
-    if of is None:
-        return value
-    greatest = Fraction(of)
-    if greatest <= 0 or not 0 <= value <= greatest:
-        return Unparsed("a fraction outside 0 to 1")
-    if float(greatest) == scale.high:
-        return value
-    if (scale.low, scale.high) == (0, 1):
-        return value / greatest
-    return Unparsed(f"out of {of}, but the scale ends at {scale.high:g}")
-
-
-_LONE = re.compile(
-    rf"[*_`\"'(\[]{{0,5}}(?P<value>{_VALUE.pattern.replace('?P<', '?P<lone_')})\s*分?[*_`\"')\]]{{0,5}}\.?",
+_BACK = re.compile(
+    r"(?:wait|hmm|no\b|scratch|correction|on\s+second\s+thought|不对|等等|等一下|更正)"
+    r"|(?:that|this|it|which)\s+(?:is|was|seems|may\s+be|might\s+be|feels)\s+(?:\w+\s+)?too\s+(?:high"
+    r"|low|generous|harsh|strict|lenient)",
     re.IGNORECASE,
 )
 
 
-def _alone(text: str, scale: Scale, cut: bool) -> list[Fraction | Unparsed]:
-    """Read a number alone on the first line; one alone on the last is no score but can contradict it."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    lone = [_LONE.fullmatch(line) if len(line) <= _LINE else None for line in lines]
-    # "1." above other lines begins a list.
-    if not lines or lone[0] is None or (len(lines) > 1 and lines[0].endswith(".")):
-        return []
+def _doubted(text: str) -> float:
+    """Return where a reply takes back what it said, as the place between two numbers; -1 if it does not."""
+    place, before = -1.0, False
+    for sentence in sentences(text):
+        if before and _BACK.match(sentence.text):
+            place = sentence.first - 0.5
+        before = before or bool(sentence.quantities)
+    return place
+
+
+_LABEL_ALONE = re.compile(
+    r"(?im)^([^\n\d]{0,40}(?:score|rating|grade|verdict|得分|评分|分数|总分)[^\S\n]*:?)[^\S\n]*\n+[ \t]*"
+    r"(?=[\[(★⭐]{0,2}[\d★⭐.])"
+)
+
+
+def _joined(text: str) -> str:
+    """Return a text in which a label alone on its line is joined with the line below; tables are lists."""
+    text = re.sub(r"(?m)^[ \t]*\|(.*?)\|?[ \t]*$", lambda row: row[1].replace("|", " : "), text)
+    return _LABEL_ALONE.sub(lambda found: found[1].rstrip(": ") + ": ", text)
+
+
+def _objects(text: str, objects: Sequence[Pairs], scale: Scale) -> list[Claim]:
+    """Return what the objects of a reply say; one that follows *for example* says nothing."""
     found = []
-    for k in {0, len(lines) - 1}:
-        row = lone[k]
-        match = None if row is None else _VALUE.match(lines[k], row.start("value"))
-        if match is not None:
-            halved = cut and k == len(lines) - 1 and lines[k][-1].isdigit()
-            found.append(Unparsed("the reply was cut off in its score") if halved else _number(match, scale))
+    for k, (before, pairs) in enumerate(zip(objects_before(text), objects, strict=True)):
+        if EXAMPLE.search(before[-NEAR:]) is None:
+            # Objects stand before the text's numbers in the order that counts: a final score is said later.
+            found += [replace(claim, place=k / (len(objects) + 1) - 1) for claim in _entries(pairs, scale)]
     return found
 
 
+def _entries(pairs: Pairs, scale: Scale, depth: int = 0) -> list[Claim]:
+    """Return the score of one object: a final one, else all that are plain, else what a wrapper holds."""
+    ends = [_end(value) for _, value in value_of(pairs, _ENDS)]
+    of = ends[0] if len(ends) == 1 else None
+    if None in ends or len(ends) > 1:
+        return (
+            [Claim(0, Rank.FORMAL, Unparsed("the end of its scale cannot be read"))]
+            if value_of(pairs, _PLAIN_KEYS | _FINAL_KEYS)
+            else []
+        )
+    for keys, rank in ((_FINAL_KEYS, Rank.FINAL), (_PLAIN_KEYS, Rank.FORMAL)):
+        entries = value_of(pairs, keys)
+        if not entries:
+            continue
+        values = [_nested(value, scale, of, depth) for _, value in entries]
+        if rank is Rank.FINAL and any(key in _TOTALS for key, _ in entries) and _summed(pairs, values[-1]):
+            return [Claim(0, rank, Unparsed("a total of single aspects: its scale is not known"))]
+        return [Claim(0, rank, value) for value in values]
+    inner = value_of(pairs, _WRAPPERS) if depth < 3 else []
+    return [
+        claim
+        for _, value in inner
+        if is_object(value)
+        for claim in _entries(pairs_of(value), scale, depth + 1)
+    ]
+
+
+def _nested(value: Any, scale: Scale, of: Fraction | None, depth: int) -> Fraction | Unparsed:
+    if not is_object(value):
+        return _json_value(value, scale, of)
+    inner = _entries(pairs_of(value), scale, depth + 1) if depth < 3 else []
+    values = {claim.value for claim in inner}
+    return values.pop() if len(values) == 1 else Unparsed("the score is not a number")
+
+
+def _summed(pairs: Pairs, total: Fraction | Unparsed) -> bool:
+    others = [_fraction(value) for key, value in pairs if not value_of(((key, value),), _FINAL_KEYS | _ENDS)]
+    numbers = [value for value in others if value is not None]
+    return len(numbers) > 1 and sum(numbers) == total
+
+
+def _end(value: Any) -> Fraction | None:
+    """Return the end of a scale that an object names: 10, or "0-10" (from 0 only)."""
+    if not isinstance(value, str):
+        return _fraction(value)
+    found = quantities(value)
+    if len(found) != 1:
+        return None
+    return found[0].value if found[0].bad is None else found[0].of if found[0].low == 0 else None
+
+
+def _fraction(value: Any) -> Fraction | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
+        return None
+    return Fraction(repr(value))
+
+
+def _json_value(value: Any, scale: Scale, of: Fraction | None = None) -> Fraction | Unparsed:
+    if isinstance(value, str):
+        quantity = single(plain(value))
+        if quantity is None:
+            return Unparsed("the score is a text, not a number")
+        return (quantity if of is None or quantity.of is not None else replace(quantity, of=of)).on(scale)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Unparsed(f"the score is {'null' if value is None else 'not a number'}")
+    number = _fraction(value)
+    if number is None:
+        return Unparsed("the score is not a number of any scale")
+    # An object that gives the end of its scale may repeat the scale's own.
+    return number if of is None else from_share(number, of, scale)
+
+
+def _broken(text: str, scale: Scale) -> list[Claim]:
+    """Return what entries of an object that could not be read say, if their value is whole."""
+    found = []
+    for match in _BROKEN.finditer(text):
+        if match["end"]:
+            value = _json_value(match["value"].strip("\"'"), scale)
+        else:
+            value = Unparsed("the object was cut off in its score")
+        rank = Rank.FINAL if match["key"].lower() in _FINAL_KEYS else Rank.FORMAL
+        found.append(Claim(-0.5, rank, value))
+    return found
+
+
+_NUMBER = r"[-+]?(?:\d{1,12}(?:\.\d{1,18})?|\.\d{1,18})"
 _TWO = re.compile(
     rf"\W*(?:(?:scores?|ratings?|得分|评分|分数)\s*:?\s*)?[(\[*]*({_NUMBER}(?:\s*/\s*{_NUMBER})?)"
     rf"(?:\s*[,;|]\s*|\s+(?:and\s+|和\s*)?)({_NUMBER}(?:\s*/\s*{_NUMBER})?)[)\]*]*\s*\.?\s*",
     re.IGNORECASE,
 )
+_LINE = 200
 
 
 def parse_pair(text: str, scale: Scale) -> tuple[float, float] | Unparsed:
@@ -287,41 +300,3 @@ def parse_pair(text: str, scale: Scale) -> tuple[float, float] | Unparsed:
         return Unparsed("contradictory pairs of scores")
     first, second = read[0]
     return float(first), float(second)  # type: ignore[arg-type]
-
-
-_CHOICE = r"(?:tie|draw|equal|both|neither|平局|平|一样|相同|[ABC12])"
-_BETTER_KEYS = frozenset("better winner preference choice verdict 更好 胜者".split())
-_BETTER = re.compile(
-    rf"(?:^|[\n.!?;,:])[\s*_`\"'#>\-]{{0,20}}(?:(?:the|my|final|overall)\s+){{0,4}}(?:better|winner|preference|verdict|choice|"
-    rf"更好(?:的(?:回答|答案)?)?|胜者|结论)[\s*_`\"']{{0,20}}(?:is\b|[:=]|是|为)[\s:*_`\"'\[(]{{0,20}}(?:answer|assistant|回答|答案)?\s*"
-    rf"(?P<choice>{_CHOICE})(?=[\s*_`\"')\]]{{0,20}}(?:$|\n|[,.;:!]))",
-    re.IGNORECASE,
-)
-_VERDICT = re.compile(rf"\[\[\s*(?P<choice>{_CHOICE})\s*\]\]", re.IGNORECASE)
-_MEANS: dict[str, Better] = {"a": "A", "1": "A", "b": "B", "2": "B"}
-
-
-def parse_better(text: str) -> Better | Unparsed:
-    """Return which of two answers a reply prefers.
-
-    Read are JSON, ``[[A]]`` (``[[C]]`` is a tie), ``Better: A``, ``更好：B`` and a letter alone.
-    """
-    flat = plain(text)
-    objects, rest = _split(flat, _BETTER_KEYS)
-    choices = [_choice(value) for entry in objects for value in entry.values()]
-    choices += [_choice(m["choice"]) for pattern in (_VERDICT, _BETTER) for m in pattern.finditer(rest)]
-    if not choices and (lone := re.fullmatch(rf"\W*({_CHOICE})\W*", flat, re.IGNORECASE)):
-        choices = [_choice(lone[1])]
-    said = [choice for choice in dict.fromkeys(choices) if choice is not None]
-    if None in choices:
-        return Unparsed("the choice is none of A, B, tie")
-    if len(said) == 1:
-        return said[0]
-    return Unparsed("contradictory choices" if said else "no choice in the reply")
-
-
-def _choice(value: Any) -> Better | None:
-    word = str(value).strip().lower().removeprefix("answer").removeprefix("回答").strip(" _\"'[]")
-    if not re.fullmatch(_CHOICE, word, re.IGNORECASE):
-        return None
-    return _MEANS.get(word, "tie")

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from assay.core import AssayError, Message, Sample, digest
 from assay.data import language_of
-from assay.judging._parse import Scale
+from assay.judging._scale import Scale
 
 Language: TypeAlias = Literal["en", "zh"]
 Form: TypeAlias = Literal["json", "number", "pairwise"]

@@ -238,7 +238,7 @@ class Chat:
                 if isinstance(said, Reply):
                     found, _ = self._search([said], request, asking)
                     if found is not None:
-                        return found
+                        return replace(found, tries=len(replies) + 1)
                 elif said == "never":
                     return Failure(key, "budget", self._why_full(request), failures)
                 elif isinstance(said, str):
@@ -261,13 +261,13 @@ class Chat:
     def _search(self, replies: list[Reply], request: Request, asking: _Asking) -> tuple[Reply | None, str]:
         """Return the first reply that is of use, else what is wrong with the last."""
         problem = ""
-        for one in replies:
+        for tries, one in enumerate(replies, 1):
             reply = one if request.schema is None else replace(one, text=bare_json(one.text))
             wrong = None if request.schema is None else misfit(reply.text, request.schema)
             if wrong is None and asking.usable is not None:
                 wrong = asking.usable(reply)
             if wrong is None:
-                return reply, ""
+                return replace(reply, tries=tries), ""
             problem = wrong
         return None, problem
 

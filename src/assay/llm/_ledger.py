@@ -76,9 +76,10 @@ class Ledger:
         self._do(self._sweep).result()
 
     def _connect(self) -> sqlite3.Connection:
-        made = sqlite3.connect(
-            self._folder / "calls.sqlite", timeout=120, isolation_level=None, check_same_thread=False
-        )
+        place = self._folder / "calls.sqlite"
+        # Prompts and replies are the owner's alone; SQLite gives its other files the rights of this one.
+        os.close(os.open(place, os.O_CREAT | os.O_RDWR, 0o600))
+        made = sqlite3.connect(place, timeout=120, isolation_level=None, check_same_thread=False)
         made.execute("PRAGMA journal_mode=WAL")
         made.execute("PRAGMA synchronous=FULL")
         return made

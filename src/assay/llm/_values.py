@@ -79,7 +79,8 @@ class Reply:
 
     ``ended`` is ``length`` where it was cut at ``max_tokens``; tokens are None where the server did not
     count; ``cost`` is money by the price list, None where no price is known; ``seconds`` the time the call
-    took; ``model`` the name that the server gave; ``cached`` whether it was stored before this object asked.
+    took; ``model`` the name that the server gave; ``cached`` whether it was stored before this object asked;
+    ``tries`` how many replies its request got until this one, those that were of no use included.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Reply:
     model: str
     logprobs: tuple[TokenChoice, ...] = ()
     cached: bool = False
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,105 +1,109 @@
-"""The only room that imports torch: tokens and loss masks, fine-tuning, loss, answers, embeddings, critics.
+"""The only package that imports torch: tokens, base models, fine-tuning, loss, answers, embeddings, exports.
 
 Names that need torch are loaded at first use, so that plans and help stay quick.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from assay.model._base import (
-    POCKET,
-    base_digest,
-    base_name,
-    load_model,
-    load_tokenizer,
-    model_folder,
-    name_base,
-    pick_device,
-    resolve_base,
-)
-from assay.model._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
-from assay.model._estimate import (
-    DEVICES,
-    Device,
-    TrainingEstimate,
-    estimate_training,
-    smallest_machine,
-    this_gpu,
-    training_memory,
-)
-from assay.model._launch import Launch
-from assay.model._recipe import PRESETS, Recipe, preset, read_recipe
-from assay.model._shape import Shape, find_shape, read_shape
-from assay.model._templates import TEMPLATES, chat_template, end_mark, render, stop_ids
-from assay.model._tokens import Encoded, TokenTable, encode, encode_prompts, write_tokens
-from assay.model._vllm import vllm_answer, vllm_python
+from assay.model._lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.model._critics import DIMENSIONS, boolean_questions, rewarder
-    from assay.model._engine import set_threads
-    from assay.model._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
-    from assay.model._gguf import GgufFile, GgufKind, write_gguf
-    from assay.model._gptq import Quantized, quantize_gptq, quantize_gptqmodel
-    from assay.model._hidden import hidden_means
-    from assay.model._influence import Influence, InfluenceSettings
-    from assay.model._llama_cpp import GgufModel, tokenizer_agreement
-    from assay.model._merge import ExportDtype, load_exported, merge
-    from assay.model._modelfile import write_modelfile
-    from assay.model._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
-    from assay.model._train import (
+    from assay.model.base import (
+        POCKET,
+        ExportDtype,
+        ExtensionReport,
+        base_digest,
+        base_name,
+        extend_vocabulary,
+        load_exported,
+        load_model,
+        load_tokenizer,
+        merge,
+        model_folder,
+        name_base,
+        pick_device,
+        resolve_base,
+    )
+    from assay.model.estimate import (
+        DEVICES,
+        Device,
+        Shape,
+        TrainingEstimate,
+        estimate_training,
+        find_shape,
+        read_shape,
+        smallest_machine,
+        this_gpu,
+        training_memory,
+    )
+    from assay.model.export import (
+        GgufFile,
+        GgufKind,
+        Quantized,
+        quantize_gptq,
+        quantize_gptqmodel,
+        write_gguf,
+        write_modelfile,
+    )
+    from assay.model.indicators import (
+        DIMENSIONS,
+        LEXICAL,
+        MINILM,
+        Embedder,
+        Grade,
+        Influence,
+        InfluenceSettings,
+        boolean_questions,
+        embedder,
+        embedder_id,
+        hidden_means,
+        rewarder,
+    )
+    from assay.model.inference import (
+        Answer,
+        ChatModel,
+        Decoding,
+        GgufModel,
+        ItemLoss,
+        Piece,
+        Prompt,
+        TooLongError,
+        answer,
+        open_chat,
+        reference_loss,
+        text_loss,
+        tokenizer_agreement,
+        vllm_answer,
+        vllm_python,
+    )
+    from assay.model.launch import Launch, trainer, trainer_identity
+    from assay.model.tokens import (
+        TEMPLATES,
+        Encoded,
+        TokenTable,
+        chat_template,
+        encode,
+        encode_prompts,
+        end_mark,
+        refusals,
+        render,
+        stop_ids,
+        write_tokens,
+    )
+    from assay.model.train import (
+        PRESETS,
         TRAINERS,
+        Recipe,
         Segment,
         Trainer,
         TrainReport,
+        preset,
+        read_recipe,
+        set_threads,
         train_full,
-        trainer,
-        trainer_identity,
     )
-    from assay.model._vocabulary import ExtensionReport, extend_vocabulary
-
-_LAZY = {
-    "DIMENSIONS": "_critics",
-    "boolean_questions": "_critics",
-    "rewarder": "_critics",
-    "GgufFile": "_gguf",
-    "GgufKind": "_gguf",
-    "write_gguf": "_gguf",
-    "GgufModel": "_llama_cpp",
-    "tokenizer_agreement": "_llama_cpp",
-    "Quantized": "_gptq",
-    "quantize_gptq": "_gptq",
-    "quantize_gptqmodel": "_gptq",
-    "hidden_means": "_hidden",
-    "Influence": "_influence",
-    "InfluenceSettings": "_influence",
-    "Answer": "_evaluate",
-    "Decoding": "_evaluate",
-    "ItemLoss": "_evaluate",
-    "answer": "_evaluate",
-    "reference_loss": "_evaluate",
-    "text_loss": "_evaluate",
-    "ExportDtype": "_merge",
-    "load_exported": "_merge",
-    "merge": "_merge",
-    "write_modelfile": "_modelfile",
-    "ChatModel": "_stream",
-    "Piece": "_stream",
-    "Prompt": "_stream",
-    "TooLongError": "_stream",
-    "open_chat": "_stream",
-    "Segment": "_train",
-    "TRAINERS": "_train",
-    "TrainReport": "_train",
-    "Trainer": "_train",
-    "set_threads": "_engine",
-    "train_full": "_train",
-    "trainer": "_train",
-    "trainer_identity": "_train",
-    "ExtensionReport": "_vocabulary",
-    "extend_vocabulary": "_vocabulary",
-}
 
 __all__ = [
     "DEVICES",
@@ -121,6 +125,7 @@ __all__ = [
     "GgufFile",
     "GgufKind",
     "GgufModel",
+    "Grade",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
@@ -164,6 +169,7 @@ __all__ = [
     "read_recipe",
     "read_shape",
     "reference_loss",
+    "refusals",
     "render",
     "resolve_base",
     "rewarder",
@@ -184,9 +190,33 @@ __all__ = [
     "write_tokens",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load a torch-dependent name at its first use."""
-    if name in _LAZY:
-        return getattr(import_module(f"assay.model.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__ = lazy(
+        __name__,
+        base=(
+            "ExportDtype ExtensionReport POCKET base_digest base_name extend_vocabulary "
+            "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
+            "resolve_base"
+        ),
+        estimate=(
+            "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "
+            "smallest_machine this_gpu training_memory"
+        ),
+        export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
+        indicators=(
+            "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
+            "embedder embedder_id hidden_means rewarder"
+        ),
+        inference=(
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
+            "open_chat reference_loss text_loss tokenizer_agreement vllm_answer vllm_python"
+        ),
+        launch="Launch trainer trainer_identity",
+        tokens=(
+            "Encoded TEMPLATES TokenTable chat_template encode encode_prompts end_mark refusals render "
+            "stop_ids write_tokens"
+        ),
+        train=(
+            "PRESETS Recipe Segment TRAINERS TrainReport Trainer preset read_recipe set_threads train_full"
+        ),
+    )

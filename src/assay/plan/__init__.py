@@ -1,22 +1,26 @@
 """Keys, store, steps, runner, pools.  Knows nothing of data or models."""
 
 from assay.plan._execute import execute
-from assay.plan._pools import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
-from assay.plan._progress import progress_bar
-from assay.plan._run import Plan, PlanRow, RunReport, plan, run
-from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
-from assay.plan._store import (
+from assay.plan._garbage import (
+    CorruptObject,
     GarbageReport,
-    Store,
+    StoreCheck,
     StoreStatus,
     StudyStatus,
+    check_store,
     collect_garbage,
     status,
 )
+from assay.plan._pools import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
+from assay.plan._progress import is_quiet, progress_bar, quiet
+from assay.plan._run import Plan, PlanRow, RunReport, plan, run
+from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
+from assay.plan._store import Store
 
 __all__ = [
     "POOLS",
     "Advance",
+    "CorruptObject",
     "Estimate",
     "GarbageReport",
     "Inline",
@@ -29,14 +33,18 @@ __all__ = [
     "Step",
     "StepContext",
     "Store",
+    "StoreCheck",
     "StoreStatus",
     "StudyStatus",
+    "check_store",
     "collect_garbage",
     "execute",
     "in_order",
+    "is_quiet",
     "parse_pool",
     "plan",
     "progress_bar",
+    "quiet",
     "run",
     "status",
 ]

@@ -6,30 +6,46 @@ import json
 import os
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from assay import __version__
-from assay.core import AssayError
+from assay._version import __version__
+from assay.core import AssayError, as_assay_error
 from assay.plan._step import StepContext
 from assay.plan._store import Store, now
 
 _PROGRESS_SECONDS = 0.3
 
 
-def execute(root: str, payload: dict[str, Any]) -> bool:
+def execute(root: str, payload: dict[str, Any], told: Callable[[], None] = lambda: None) -> bool:
     """Run a step unless its object exists; return whether it ran.
 
-    Raises :class:`AssayError` where the step's function does; any other error is written to
-    ``work/<key>/error.txt`` and raised as an :class:`AssayError` that names it.
+    ``told`` is called when the step has written how far it is.  Raises :class:`AssayError` where the step's
+    function does; any other error is written to ``work/<key>/error.txt`` and raised as an
+    :class:`AssayError` that names it.
     """
-    store, key = Store(Path(root)), payload["key"]
+    step = f"step {payload['name']} ({payload['label']})"
+    try:
+        return _executed(Store(Path(root)), payload, step, told)
+    except AssayError:
+        raise
+    except Exception as error:
+        known = as_assay_error(error, step)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[], None]) -> bool:
+    key = payload["key"]
     with store.attempt(key) as out:
         if out is None:
             return False
         began, started = time.monotonic(), now()
-        progress = _Progress(out / "progress.json")
+        progress = _Progress(out / "progress.json", told)
         inputs = {role: store.path(upstream) for role, upstream in payload["inputs"].items()}
         context = StepContext(payload["config"], inputs, payload["where"], out, progress)
         try:
@@ -37,10 +53,12 @@ def execute(root: str, payload: dict[str, Any]) -> bool:
         except AssayError:
             raise
         except Exception as error:
+            if as_assay_error(error) is not None:
+                raise
             (out / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
             raise AssayError(
                 f"{type(error).__name__}: {error}",
-                place=f"step {payload['name']} ({payload['label']})",
+                place=step,
                 hint=f"the traceback is in {out / 'error.txt'}",
             ) from error
         names = ("name", "version", "config", "inputs", "label")
@@ -58,13 +76,16 @@ def _function(call: str) -> Any:
 class _Progress:
     """Writes (done, total, unit) to a small file, at most a few times a second."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.written = path, 0.0
+    def __init__(self, path: Path, told: Callable[[], None]) -> None:
+        self.path, self.told, self.written = path, told, 0.0
 
     def __call__(self, done: float, total: float, unit: str) -> None:
         if time.monotonic() - self.written < _PROGRESS_SECONDS:
             return
         self.written = time.monotonic()
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps([done, total, unit]))
-        os.replace(partial, self.path)  # noqa: PTH105 - atomic over an existing file on every system
+        partial = self.path.with_suffix(f".{os.getpid()}.partial")
+        # Progress is no result: a full disk ends the step where it writes one.
+        with suppress(OSError):
+            partial.write_text(json.dumps([done, total, unit]))
+            os.replace(partial, self.path)  # noqa: PTH105 - atomic over an existing file on every system
+        self.told()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import signal
-import sys
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
-from assay.core import AssayError, Plugins
+from assay.core import AssayError, Plugins, tie_to_parent
 
 
 class Pool(Protocol):
@@ -21,16 +17,14 @@ class Pool(Protocol):
 
     A call's function is one that its module names, its arguments are plain values, and errors come out of
     the future as they were raised.  A worker that was killed from outside is told by
-    ``BrokenProcessPool`` in the futures of its calls; :meth:`rebuild` is called then, and the calls again.
+    ``BrokenProcessPool`` in the futures of its calls, which are submitted again: a call after that, or after
+    :meth:`stop`, starts workers anew.
     """
 
     size: int
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call and return its future."""
-
-    def rebuild(self) -> None:
-        """Start anew after a worker was killed."""
 
     def stop(self) -> None:
         """End all workers at once."""
@@ -54,9 +48,6 @@ class Inline:
             future.set_exception(error)
         return future
 
-    def rebuild(self) -> None:
-        """Do nothing: there is no worker."""
-
     def stop(self) -> None:
         """Do nothing: there is no worker."""
 
@@ -69,34 +60,53 @@ class Inline:
 
 
 class Processes:
-    """Persistent spawned worker processes that die with their parent, however it dies."""
+    """Persistent spawned worker processes that die with their parent, however it dies.
+
+    Each worker is on its own: one that the system kills breaks its own call and no other.
+    """
 
     def __init__(self, size: int) -> None:
-        """Prepare ``size`` workers; they start with the first call."""
+        """Prepare ``size`` workers; each starts with its first call."""
         self.size = size
-        self._executor: ProcessPoolExecutor | None = None
+        self._workers: list[ProcessPoolExecutor | None] = [None] * size
+        self._calls: list[Future[Any] | None] = [None] * size
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Hand the call to a worker."""
-        if self._executor is None:
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(
-                self.size, mp_context=context, initializer=_tie_to_parent, initargs=(os.getpid(),)
-            )
-        return self._executor.submit(function, *arguments)
+        """Hand the call to a worker that is free, else to the first."""
+        free = (k for k, call in enumerate(self._calls) if call is None or call.done())
+        k = next(free, 0)
+        call = self._calls[k]
+        if call is not None and call.done() and isinstance(_error(call), BrokenProcessPool):
+            self._drop(k)
+        worker = self._workers[k] or self._started(k)
+        try:
+            self._calls[k] = worker.submit(function, *arguments)
+        except BrokenProcessPool:
+            # It was killed while it waited.
+            self._drop(k)
+            self._calls[k] = self._started(k).submit(function, *arguments)
+        return self._calls[k]  # type: ignore[return-value]
 
-    def rebuild(self) -> None:
-        """Drop the broken workers; the next call starts new ones."""
-        self.stop()
+    def _started(self, k: int) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        worker = ProcessPoolExecutor(
+            1, mp_context=context, initializer=tie_to_parent, initargs=(os.getpid(),)
+        )
+        self._workers[k] = worker
+        return worker
+
+    def _drop(self, k: int) -> None:
+        worker, self._workers[k], self._calls[k] = self._workers[k], None, None
+        if worker is None:
+            return
+        for process in list((worker._processes or {}).values()):
+            process.kill()
+        worker.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
         """Kill all workers at once: the store makes that safe."""
-        executor, self._executor = self._executor, None
-        if executor is None:
-            return
-        for process in list((executor._processes or {}).values()):
-            process.kill()
-        executor.shutdown(wait=False, cancel_futures=True)
+        for k in range(self.size):
+            self._drop(k)
 
     def __enter__(self) -> Self:
         """Enter."""
@@ -107,20 +117,8 @@ class Processes:
         self.stop()
 
 
-def _tie_to_parent(parent: int) -> None:
-    """End this worker when its parent is gone: by the kernel on Linux, by watching elsewhere."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _error(call: Future[Any]) -> BaseException | None:
+    return None if call.cancelled() else call.exception()
 
 
 class PoolMaker(Protocol):
@@ -155,7 +153,7 @@ def parse_pool(text: str) -> Pool:
 def _made(kind: str, maker: PoolMaker, settings: str) -> Pool:
     """Return a plug-in's pool, or say what it lacks of one."""
     pool = maker(settings)
-    parts = ("size", "submit", "rebuild", "stop", "__enter__", "__exit__")
+    parts = ("size", "submit", "stop", "__enter__", "__exit__")
     missing = [part for part in parts if not hasattr(pool, part)]
     if missing:
         raise AssayError(

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Self
 
 from rich.console import Console
@@ -23,19 +24,35 @@ from assay.plan._step import Advance, Step
 from assay.plan._store import Store
 
 _PLAIN_SECONDS = 30.0
+_silent = ContextVar("silent", default=False)
+
+
+@contextmanager
+def quiet(on: bool = True) -> Iterator[None]:
+    """Show no progress inside the block: ``with assay.quiet(): ...``."""
+    before = _silent.set(on)
+    try:
+        yield
+    finally:
+        _silent.reset(before)
+
+
+def is_quiet() -> bool:
+    """Tell whether no progress is to be shown."""
+    return _silent.get()
 
 
 class Display:
     """Shows how far a run is.  On a terminal it is live; elsewhere a plain line every 30 seconds."""
 
-    def __init__(self, steps: Sequence[Step], store: Store, *, quiet: bool) -> None:
+    def __init__(self, steps: Sequence[Step], store: Store) -> None:
         """Prepare to show ``steps``."""
-        self.store, self.quiet = store, quiet
+        self.store, self.quiet = store, is_quiet()
         self.weight = {s.key: max(s.estimate.seconds or 1.0, 0.05) for s in steps}
         self.total, self.count = sum(self.weight.values()), len(steps)
         self.done_weight, self.done = 0.0, 0
         self.began = self.printed = time.monotonic()
-        self.live = not quiet and sys.stderr.isatty()
+        self.live = not self.quiet and sys.stderr.isatty()
         columns = (
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
@@ -112,9 +129,9 @@ def _words(seconds: float) -> str:
 
 
 @contextmanager
-def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Advance]:
+def progress_bar(title: str) -> Iterator[Advance]:
     """Give a function (done, total, unit) that draws one bar on standard error."""
-    live = not quiet and sys.stderr.isatty()
+    live = not is_quiet() and sys.stderr.isatty()
     columns = (
         TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"), TimeElapsedColumn(),

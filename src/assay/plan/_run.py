@@ -11,9 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from assay.core import AssayError
+from assay.core import AssayError, as_assay_error, keeping
 from assay.plan._execute import execute
-from assay.plan._pools import Pool
+from assay.plan._pools import Inline, Pool
 from assay.plan._progress import Display
 from assay.plan._step import Step, in_order
 from assay.plan._store import Store
@@ -73,7 +73,7 @@ def _row(name: str, steps: Sequence[Step], store: Store) -> PlanRow:
     return PlanRow(name, len(steps) - len(to_do), len(to_do), **sums)
 
 
-def run(targets: Sequence[Step], store: Store, pool: Pool, *, quiet: bool = False) -> RunReport:
+def run(targets: Sequence[Step], store: Store, pool: Pool) -> RunReport:
     """Run the targets and all they need, each step as soon as its inputs are there.
 
     Steps on the longest way to the end start first.  A failed step stops those that need it, not the others;
@@ -81,19 +81,35 @@ def run(targets: Sequence[Step], store: Store, pool: Pool, *, quiet: bool = Fals
     kept.
     """
     began = time.monotonic()
-    steps = _needed(targets, store)
-    if not steps:
-        return RunReport(0, len(in_order(targets)), 0.0)
-    with Display(steps, store, quiet=quiet) as display:
-        schedule = _Schedule(steps, store, pool, display)
-        try:
-            schedule.drain()
-        except BaseException:
-            pool.stop()
-            raise
+    # Before anything is looked for: what is found then is not collected as garbage.
+    with store.holding(step.key for step in in_order(targets)):
+        steps = _needed(targets, store)
+        if not steps:
+            return RunReport(0, len(in_order(targets)), 0.0)
+        schedule = _drained(steps, store, pool)
     if schedule.failed:
         raise _failures(schedule)
     return RunReport(len(schedule.done), len(in_order(targets)) - len(steps), time.monotonic() - began)
+
+
+def _drained(steps: Sequence[Step], store: Store, pool: Pool) -> _Schedule:
+    with Display(steps, store) as display:
+        schedule = _Schedule(steps, store, pool, display)
+        try:
+            with keeping(lambda: _kept(schedule, store)):
+                schedule.drain()
+        except BaseException:
+            pool.stop()
+            raise
+    return schedule
+
+
+def _kept(schedule: _Schedule, store: Store) -> str:
+    done, all_ = len(schedule.done), len(schedule.steps)
+    return (
+        f"{done} of {all_} steps are finished and kept in {store.root}, those under way resume; "
+        "run the same command to go on"
+    )
 
 
 def _needed(targets: Sequence[Step], store: Store) -> list[Step]:
@@ -102,7 +118,7 @@ def _needed(targets: Sequence[Step], store: Store) -> list[Step]:
     stack = list(targets)
     while stack:
         step = stack.pop()
-        if step.key not in found and not store.has(step.key):
+        if step.key not in found and not store.sound(step.key):
             found[step.key] = step
             stack += step.inputs.values()
     return [step for step in in_order(targets) if step.key in found]
@@ -123,6 +139,8 @@ class _Schedule:
         self.ready: list[tuple[float, int, str]] = []
         self.order = {key: index for index, key in enumerate(self.steps)}
         self.running: dict[Future[Any], str] = {}
+        self.alone: list[str] = []
+        self.lonely = False
         self.attempts: Counter[str] = Counter()
         self.done: set[str] = set()
         self.failed: dict[str, BaseException] = {}
@@ -135,9 +153,12 @@ class _Schedule:
 
     def drain(self) -> None:
         """Run until nothing is ready and nothing runs."""
-        while self.ready or self.running:
-            while self.ready and len(self.running) < self.pool.size:
+        while self.ready or self.running or self.alone:
+            while self.ready and not self.lonely and len(self.running) < self.pool.size:
                 self._start(heapq.heappop(self.ready)[2])
+            if self.alone and not self.running:
+                self.lonely = True
+                self._start(self.alone.pop(0))
             finished, _ = wait(self.running, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in finished:
                 self._finish(future)
@@ -147,17 +168,21 @@ class _Schedule:
         self.attempts[key] += 1
         step = self.steps[key]
         self.display.refresh([*(self.steps[k] for k in self.running.values()), step])
-        self.running[self.pool.submit(execute, str(self.store.root), step.payload())] = key
+        arguments: list[Any] = [str(self.store.root), step.payload()]
+        if isinstance(self.pool, Inline):  # nobody else draws while it works here
+            arguments.append(lambda: self.display.refresh([step]))
+        self.running[self.pool.submit(execute, *arguments)] = key
 
     def _finish(self, future: Future[Any]) -> None:
         key = self.running.pop(future, None)
         if key is None:
             return
+        self.lonely = False
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
-            self._retry([key, *self.running.values()])
+            self._retry(key)
         elif error is not None:
-            self.failed[key] = error
+            self.failed[key] = as_assay_error(error, f"step {self.steps[key].name}") or error
             self.display.finished(self.steps[key])
         else:
             self.done.add(key)
@@ -167,19 +192,18 @@ class _Schedule:
                 if not self.waits[user]:
                     self._push(user)
 
-    def _retry(self, keys: Sequence[str]) -> None:
-        """Rebuild the pool after a worker was killed from outside, and run its steps again."""
-        self.running.clear()
-        self.pool.rebuild()
-        for key in keys:
-            if self.attempts[key] > _RETRIES:
-                self.failed[key] = AssayError(
-                    "its worker was killed again and again",
-                    place=f"step {self.steps[key].name} ({self.steps[key].label})",
-                    hint="the machine may be out of memory: fewer workers, or a smaller micro_tokens",
-                )
-            else:
-                self._push(key)
+    def _retry(self, key: str) -> None:
+        """Run a step again whose worker was killed from outside, by itself: memory may have been short."""
+        if self.attempts[key] > _RETRIES:
+            self.failed[key] = AssayError(
+                f"its worker was killed {self.attempts[key]} times",
+                place=f"step {self.steps[key].name} ({self.steps[key].label})",
+                hint="the machine may be out of memory: fewer workers, or a smaller micro_tokens; then run "
+                "the same command: finished steps are kept",
+            )
+            self.display.finished(self.steps[key])
+        else:
+            self.alone.append(key)
 
 
 def _longest_ways(steps: Sequence[Step], users: dict[str, list[str]]) -> dict[str, float]:
@@ -201,5 +225,5 @@ def _failures(schedule: _Schedule) -> AssayError:
         f"{len(failures)} steps failed; first: {error}",
         place=f"step {step.name} ({step.label})",
         value=None if len(failures) == 1 else "; ".join(lines),
-        hint="mend the cause and run the same command: what is finished is kept",
+        hint="fix the cause and run the same command: finished steps are kept",
     )

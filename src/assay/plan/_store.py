@@ -1,7 +1,8 @@
 """The content-addressed store: a folder whose existence means that a step is complete.
 
 ``objects/ab/<key>/`` are results, ``work/<key>/`` attempts under way (each under a lock that the kernel frees
-when its holder is killed), ``roots/<study>.json`` the keys that a study wants.  A commit writes the manifest,
+when its holder is killed), ``roots/<study>.json`` the keys that a study wants, ``held/`` those that running
+processes want, ``corrupt/`` objects that were not what their manifest says.  A commit writes the manifest,
 fsyncs every file, and renames the folder; a kill at any moment leaves either no object or a whole one.
 """
 
@@ -10,49 +11,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from assay.core import AssayError, file_digest
+from assay.core import AssayError, expected_failures, file_digest, read_json, replacing
+from assay.plan._intact import MANIFEST, forget, listed, problem_of, remember
 from assay.plan._step import Step, in_order
 
-MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True, slots=True)
-class StudyStatus:
-    """How far a registered study has come."""
-
-    name: str
-    steps: int
-    done: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoreStatus:
-    """What a store holds; ``unfinished`` counts work folders of steps that were begun and not ended."""
-
-    place: str
-    studies: tuple[StudyStatus, ...]
-    objects: int
-    bytes: int
-    unfinished: int
-
-
-@dataclass(frozen=True, slots=True)
-class GarbageReport:
-    """Objects and work folders that no registered study needs, and whether they were deleted."""
-
-    objects: int
-    work_folders: int
-    bytes: int
-    deleted: bool
+_FOLDERS = ("objects", "work", "roots", "held")
 
 
 class Store:
@@ -71,18 +43,64 @@ class Store:
             )
         if create:
             try:
-                for name in ("objects", "work", "roots"):
+                for name in _FOLDERS:
                     (root / name).mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise AssayError(
                     f"the store cannot be written ({error.strerror})",
                     place=str(root),
-                    hint="choose another `where.store`, or mend the folder's permissions",
+                    hint="choose another `where.store`, or change the folder's permissions",
                 ) from None
 
-    def path(self, key: str) -> Path:
-        """Return the folder of an object, whether or not it exists."""
+    def place(self, key: str) -> Path:
+        """Return the folder of an object, whether or not it exists; nothing is read."""
         return self.root / "objects" / key[:2] / key
+
+    def path(self, key: str) -> Path:
+        """Return the folder of an object that is to be read, whether or not it exists.
+
+        What is there is held against its manifest: sizes each time, digests once per process.  An object that
+        is not what was written is set aside, so that the same command computes it again, and raises
+        :class:`AssayError`.
+        """
+        found = self.corruption(key)
+        if found is not None:
+            self.set_aside(key)
+            raise AssayError(
+                f"an object of the store is corrupt: {found}",
+                place=str(self.place(key)),
+                value=self.label(key),
+                hint="run the same command: it is computed again; the corrupt one is kept in "
+                f"{self.root / 'corrupt'}",
+            )
+        return self.place(key)
+
+    def corruption(self, key: str) -> str | None:
+        """Return what is wrong with an object; None for one that is intact or absent."""
+        folder = self.place(key)
+        return problem_of(folder) if folder.is_dir() else None
+
+    def label(self, key: str) -> str:
+        """Return by which step an object was made, for people; its key where it does not say."""
+        for folder in (self.place(key), *self.root.glob(f"corrupt/{key}.*")):
+            try:
+                manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+                return f"step {manifest['name']} ({manifest['label']})"
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return f"object {key[:12]}"
+
+    def set_aside(self, key: str) -> Path | None:
+        """Move an object away from those that are read; None where another process did so."""
+        target = self.root / "corrupt" / f"{key}.{secrets.token_hex(4)}"
+        forget(self.place(key))
+        with expected_failures(str(self.place(key))):
+            target.parent.mkdir(exist_ok=True)
+            try:
+                self.place(key).rename(target)
+            except FileNotFoundError:
+                return None
+        return target
 
     def work(self, key: str) -> Path:
         """Return the folder of attempts at an object."""
@@ -90,11 +108,26 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Say whether an object is complete."""
-        return self.path(key).is_dir()
+        return self.place(key).is_dir()
+
+    def sound(self, key: str) -> bool:
+        """Say whether an object is there and intact; a corrupt one is named on stderr and set aside."""
+        if not self.has(key):
+            return False
+        found = self.corruption(key)
+        if found is None:
+            return True
+        label, target = self.label(key), self.set_aside(key)
+        print(
+            f"warning: {label} in the store is corrupt ({found}); it is computed again"
+            + ("" if target is None else f", the corrupt object is kept in {target}"),
+            file=sys.stderr,
+        )
+        return False
 
     def manifest(self, key: str) -> dict[str, Any]:
         """Return the manifest of an object."""
-        loaded: dict[str, Any] = json.loads((self.path(key) / MANIFEST).read_text(encoding="utf-8"))
+        loaded: dict[str, Any] = read_json(self.place(key) / MANIFEST)
         return loaded
 
     @contextmanager
@@ -103,9 +136,7 @@ class Store:
 
         The lock file stands beside the work folder, so that it does not move with the commit.
         """
-        lock = self.root / "work" / f"{key}.lock"
-        with lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with _locked(self.root / "work" / f"{key}.lock"):
             if self.has(key):
                 yield None
                 return
@@ -114,19 +145,23 @@ class Store:
 
     def commit(self, key: str, facts: dict[str, Any]) -> None:
         """Turn the work folder of ``key`` into its object."""
-        work, target = self.work(key), self.path(key)
+        work, target = self.work(key), self.place(key)
         shutil.rmtree(work / "scratch", ignore_errors=True)
         for leftover in [*work.rglob("*.partial"), work / "error.txt", work / "progress.json"]:
-            leftover.unlink(missing_ok=True)
-        files = sorted(p for p in work.rglob("*") if p.is_file() and p.name != MANIFEST)
-        listed = {str(p.relative_to(work)): [p.stat().st_size, file_digest(p)] for p in files}
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+        files = listed(work)
+        named = {str(p.relative_to(work)): [p.stat().st_size, file_digest(p)] for p in files}
         manifest = work / MANIFEST
-        manifest.write_text(json.dumps({**facts, "files": listed}, ensure_ascii=False, indent=1), "utf-8")
+        manifest.write_text(json.dumps({**facts, "files": named}, ensure_ascii=False, indent=1), "utf-8")
         for path in (*files, manifest, *(p for p in work.rglob("*") if p.is_dir()), work):
             _sync(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         work.rename(target)
         _sync(target.parent)
+        remember(target)
 
     def completed(self) -> list[str]:
         """Return the keys of all complete objects."""
@@ -134,37 +169,145 @@ class Store:
 
     def verify(self) -> list[str]:
         """Re-digest every file and return the keys of objects that are not what their manifest says."""
-        return [key for key in self.completed() if not self._intact(key)]
-
-    def _intact(self, key: str) -> bool:
-        folder = self.path(key)
-        try:
-            listed = self.manifest(key)["files"]
-            found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
-            return found == set(listed) and all(
-                [(folder / n).stat().st_size, file_digest(folder / n)] == entry for n, entry in listed.items()
-            )
-        except (OSError, ValueError, KeyError):
-            return False
+        return [key for key in self.completed() if problem_of(self.place(key), anew=True, strict=True)]
 
     def discard(self, key: str) -> None:
         """Remove an object: it will be computed again when needed."""
-        doomed = self.root / "work" / f"{key}.discarded"
+        doomed = self.root / "work" / f"{key}.{secrets.token_hex(4)}.discarded"
+        forget(self.place(key))
         if self.has(key):
-            self.path(key).rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+            self.place(key).rename(doomed)
+        # Also what earlier calls that were killed left.
+        for folder in self.root.glob(f"work/{key}.*discarded"):
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def register(self, name: str, targets: Sequence[Step]) -> None:
-        """Write down which keys a study wants, so that garbage collection keeps them."""
+    @contextmanager
+    def roots_locked(self) -> Iterator[None]:
+        """Hold the lock under which wanted keys are written down and garbage is collected."""
+        with _locked(self.root / "roots" / ".lock"):
+            yield
+
+    def register(self, name: str, targets: Sequence[Step], owner: str = "") -> None:
+        """Write down which keys a study wants, so that garbage collection keeps them.
+
+        Studies of one name but of other ``owner`` digests are kept apart: the second's name ends in its own.
+        """
         path = self.root / "roots" / f"{name}.json"
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps([step.key for step in in_order(targets)]), encoding="utf-8")
-        partial.replace(path)
+        with expected_failures(str(path)), self.roots_locked():
+            if path.exists() and read_root(path)["owner"] != owner:
+                path = path.with_name(f"{name} {owner[:8]}.json")
+            with replacing(path) as partial:
+                root = {"owner": owner, "keys": [step.key for step in in_order(targets)]}
+                partial.write_text(json.dumps(root), encoding="utf-8")
 
     def roots(self) -> dict[str, list[str]]:
         """Return the registered studies with the keys that each wants."""
-        paths = sorted(self.root.glob("roots/*.json"))
-        return {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in paths}
+        return {p.stem: read_root(p)["keys"] for p in sorted(self.root.glob("roots/*.json"))}
+
+    @contextmanager
+    def holding(self, keys: Iterable[str]) -> Iterator[None]:
+        """Keep keys from garbage collection in the block, whether or not a study wants them.
+
+        Other processes leave them alone for as long as this one lives, as it reads its results after a run.
+        """
+        with expected_failures(str(self.root / "held")), self.roots_locked():
+            own = _held(self.root)
+            own.add(keys)
+            own.runs += 1
+        try:
+            yield
+        finally:
+            own.runs -= 1
+
+    def held(self) -> set[str]:
+        """Return the keys that living processes want; what the dead left is removed."""
+        wanted: set[str] = set()
+        for path in self.root.glob("held/*.json"):
+            own = _HELD.get((str(self.root.resolve()), os.getpid()))
+            if own is not None and own.path.name == path.name:
+                wanted |= own.keys if own.runs else set()
+            elif _free(path):
+                path.unlink(missing_ok=True)
+            else:
+                wanted |= set(path.read_text(encoding="utf-8").split())
+        return wanted
+
+
+class _Held:
+    """The keys that this process wants of one store: a file locked for as long as the process lives."""
+
+    def __init__(self, root: Path) -> None:
+        (root / "held").mkdir(exist_ok=True)
+        self.path = root / "held" / f"{os.getpid()}-{secrets.token_hex(4)}.json"
+        self.keys: set[str] = set()
+        self.runs = 0
+        self.handle = self.path.open("a", encoding="utf-8")
+        fcntl.flock(self.handle, fcntl.LOCK_EX)
+
+    def add(self, keys: Iterable[str]) -> None:
+        new = set(keys) - self.keys
+        self.handle.write("".join(f"{key}\n" for key in sorted(new)))
+        self.handle.flush()
+        self.keys |= new
+
+
+_HELD: dict[tuple[str, int], _Held] = {}
+
+
+def _held(root: Path) -> _Held:
+    """Return this process's file; a child that was forked has its own."""
+    name = (str(root.resolve()), os.getpid())
+    if name not in _HELD or not _HELD[name].path.exists():
+        _HELD[name] = _Held(root)
+    return _HELD[name]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    """Hold a lock file.  One that was deleted by its last holder is no lock any more: a new one is made."""
+    while True:
+        with path.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if _same(handle, path):
+                yield handle
+                return
+
+
+def _same(handle: IO[str], path: Path) -> bool:
+    try:
+        return os.fstat(handle.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _if_free(path: Path) -> Iterator[bool]:
+    """Hold a lock file if nobody else does, and say so."""
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield _same(handle, path)
+
+
+def _free(path: Path) -> bool:
+    try:
+        with _if_free(path) as free:
+            return free
+    except FileNotFoundError:
+        return False
+
+
+def read_root(path: Path) -> dict[str, Any]:
+    """Return what a root file says; first versions wrote a list of keys."""
+    hint = "delete the file; the study writes it again when it runs"
+    found = read_json(path, object, hint=hint)
+    root = {"owner": "", "keys": found} if isinstance(found, list) else found
+    if isinstance(root, dict) and isinstance(root.get("keys"), list) and isinstance(root.get("owner"), str):
+        return root
+    raise AssayError("not the keys of a study", place=str(path), expected="an owner and keys", hint=hint)
 
 
 def _sync(path: Path) -> None:
@@ -173,72 +316,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _size(folder: Path) -> int:
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-
-
-def _needs_store(store: Store) -> None:
-    if not (store.root / "objects").is_dir():
-        raise AssayError(
-            "no store here",
-            place=str(store.root),
-            expected="a folder made by `assay study run` or `assay demo`",
-            hint="give --store FOLDER, or run from the folder where the study ran",
-        )
-
-
-def status(store: Store) -> StoreStatus:
-    """Return the studies of a store and how far each has come."""
-    _needs_store(store)
-    sizes = {key: _size(store.path(key)) for key in store.completed()}
-    studies = tuple(
-        StudyStatus(name, len(keys), sum(k in sizes for k in keys), sum(sizes.get(k, 0) for k in keys))
-        for name, keys in store.roots().items()
-    )
-    unfinished = sum(p.is_dir() for p in (store.root / "work").iterdir())
-    return StoreStatus(str(store.root), studies, len(sizes), sum(sizes.values()), unfinished)
-
-
-def collect_garbage(store: Store, *, forget: Iterable[str] = (), dry_run: bool = True) -> GarbageReport:
-    """Count (or with ``dry_run=False`` delete) what no registered study needs.
-
-    ``forget`` drops studies first.  Work folders in use by a running process are left alone.
-    """
-    _needs_store(store)
-    roots = store.roots()
-    for name in forget:
-        if name not in roots:
-            known = ", ".join(roots) or "none"
-            raise AssayError("no such study", place="--forget", value=name, expected=f"one of: {known}")
-        del roots[name]
-        if not dry_run:
-            (store.root / "roots" / f"{name}.json").unlink()
-    wanted = {key for keys in roots.values() for key in keys}
-    objects = [key for key in store.completed() if key not in wanted]
-    idle = [p for p in (store.root / "work").iterdir() if p.is_dir() and p.name not in wanted and _idle(p)]
-    n_bytes = sum(_size(store.path(key)) for key in objects) + sum(_size(p) for p in idle)
-    if not dry_run:
-        for key in objects:
-            store.discard(key)
-        for folder in idle:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
-    return GarbageReport(len(objects), len(idle), n_bytes, not dry_run)
-
-
-def _idle(work: Path) -> bool:
-    """Say whether no process holds the lock of a work folder."""
-    lock = work.with_name(f"{work.name}.lock")
-    if not lock.exists():
-        return True
-    with lock.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
 
 
 def now() -> str:

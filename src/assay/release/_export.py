@@ -6,18 +6,21 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from assay import __version__, data, judging, view
+from assay import data, view
 from assay import plan as planning
+from assay._version import __version__
 from assay.core import (
     AssayError,
     ExportCard,
     ExportedFile,
     ExportPage,
+    File,
     Sample,
+    Shown,
     StudyResult,
     canonical_json,
 )
@@ -27,18 +30,24 @@ from assay.release._proof import loss_drops, losses, same_answers, score_drops
 from assay.release._steps import MODEL
 from assay.study._config import MeasureConfig, read_config
 from assay.study._find import ModelPlace, StudyModel, find_model, read_models
-from assay.study._graph import expand, place_digest
 from assay.study._kept import kept
-from assay.study.steps import judge_step
+from assay.study.steps import (
+    ITEMS,
+    SPEED,
+    answer_step,
+    check_step,
+    file_settings,
+    judge_step,
+    judgements_of,
+    read_step,
+    runtime_of,
+)
 
 ExportFormat: TypeAlias = Literal[
     "merged", "gptq8", "gptq4", "gptqmodel8", "gptqmodel4", "gguf-f16", "gguf-q8_0", "gguf-q4_k"
 ]
 PAGE = "export.html"
 _STEPS = "assay.release._steps"
-_MEASURE = (
-    "loss", "answers", "max_tokens", "max_new_tokens", "temperature", "top_p", "seed", "threads",
-)  # fmt: skip
 _SMALLEST = 0.01
 
 
@@ -67,7 +76,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Shown):
     """Where an export lies: its folder, its page, the page's values, and what was pushed to the Hub."""
 
     folder: str
@@ -89,7 +98,10 @@ class _Origin:
     store: Store
     evaluation: Step | None
     pool: Step | None
-    measure: Mapping[str, Any]
+    measure: MeasureConfig
+    seed: int
+    threads: int
+    template: str
     judge: Mapping[str, Any] | None
     result: StudyResult | None
 
@@ -101,36 +113,97 @@ class _Origin:
 
 
 def export(
-    name: str,
-    out: Path | None,
-    settings: ExportSettings,
+    model: str,
+    out: File | None = None,
     *,
+    to: Sequence[ExportFormat] = ("merged",),
+    evaluation: Sequence[str] = (),
+    calibration: Sequence[str] = (),
+    samples: int = 128,
+    seed: int = 0,
+    dtype: Literal["bf16", "fp16", "fp32"] = "bf16",
+    shard: str = "5GB",
+    max_new_tokens: int | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+    study: File | None = None,
+    license: str | None = None,
+    language: Literal["en", "zh"] | None = None,
     push: str | None = None,
     pool: str = "processes:1",
-    runs: Path = Path("runs"),
-    quiet: bool = False,
+    runs: File = Path("runs"),
 ) -> Exported:
-    """Write the model ``name`` in every wanted format to ``out``, with cards and the proof of the export.
+    """Write a model in the formats of others, and measure what each of them costs.
 
-    What is in the store is not done twice.  Without ``out`` a study's model goes to the study's folder; its
-    report is then written again, with a section on its exports.  Raises :class:`AssayError` for anything a
-    user can mend.
+    Example: `assay export demo:random/6400 --to merged --to gptq8 --to gptq4 --to gguf-q4_k`
+
+        >>> assay.export("pocket", "out", pool="inline").proof.files[0].format
+        'merged'
+
+    Each format gets a folder with its model card; `export.html` shows size, speed and, type by type, the
+    paired drop with its interval. A study's model is measured as its study did: evaluation set, decoding and
+    judge are the study's own. What is done is not done twice.
+
+    Parameters
+    ----------
+    model
+        `pocket`, a folder (whole model or adapter), a Hugging Face id, or `study:arm/rung[/seedN]`.
+    out
+        Folder of the export; a study's model goes to `runs/STUDY/exports/` by default.
+    to
+        merged (safetensors), gptq8 or gptq4 (compressed-tensors), gptqmodel8 or gptqmodel4 (the older format,
+        needs an environment of its own), gguf-f16, gguf-q8_0, gguf-q4_k; may be repeated.
+    evaluation
+        Evaluation sets, where not the study's own.
+    calibration
+        Data for GPTQ, where not the study's pool.
+    samples
+        How many samples GPTQ is calibrated on.
+    seed
+        Which samples these are.
+    dtype
+        Type of the weights of `merged`.
+    shard
+        Largest file of weights.
+    max_new_tokens
+        Answers are cut here, where not as in the study.
+    threads
+        CPU threads, where not as in the study.
+    device
+        auto, cpu or cuda.
+    study
+        The study's file; needed where a chat model judged it.
+    license
+        Licence of the exported model as the Hub names it (apache-2.0, cc-by-sa-4.0 ...).
+    language
+        Language of page and cards, where not as in the study.
+    push
+        Upload to the Hugging Face Hub as owner/name, private; the token is read from HF_TOKEN.
+    pool
+        Where steps run: `inline` or `processes:1`; speeds are measured, so one at a time.
+    runs
+        Folder of the studies' reports.
     """
+    settings = ExportSettings(
+        tuple(to), tuple(evaluation), tuple(calibration), samples, seed=seed, dtype=dtype, shard=shard,
+        max_new_tokens=max_new_tokens, threads=threads, device=device,
+        study=None if study is None else Path(study), license=license, language=language,
+    )  # fmt: skip
     unknown = [kind for kind in settings.to if kind not in get_args(ExportFormat)]
     if unknown or not settings.to:
         raise AssayError("no such format", place="--to", value=", ".join(unknown) or None,
                          expected=", ".join(get_args(ExportFormat)))  # fmt: skip
     if push is not None:
         _check_hub(push)
-    origin = _origin(find_model(name, runs=runs), settings)
-    folder = _folder(origin.place, out)
+    origin = _origin(find_model(model, runs=Path(runs)), settings)
+    folder = _folder(origin.place, None if out is None else Path(out))
     steps = {"": _merged(origin, settings, "fp32")}
     steps |= {kind: _made(kind, origin, settings, steps[""]) for kind in dict.fromkeys(settings.to)}
     measured = {kind: _measured(kind, step, origin, settings) for kind, step in steps.items()}
     wanted = [*steps.values(), *(step for pair in measured.values() for step in pair if step is not None)]
     origin.store.register(f"export {origin.label.replace('/', '-')}", wanted)
     with planning.parse_pool(pool) as workers:
-        planning.run(wanted, origin.store, workers, quiet=quiet)
+        planning.run(wanted, origin.store, workers)
     page = _page(origin, settings, steps, measured)
     _publish(origin, settings, page, steps, folder)
     pushed = _push(folder, page, push) if push is not None else ()
@@ -155,40 +228,33 @@ def _folder(place: ModelPlace, out: Path | None) -> Path:
 
 def _origin(place: ModelPlace, settings: ExportSettings) -> _Origin:
     """Return a model with its study's evaluation set, pool and settings, or with those of the command."""
-    if place.study is None:
-        origin = _Origin(place, None, Store(Path(".assay")), None, None, {}, {"method": "auto"}, None)
-    else:
-        models, result = read_models(place.study), place.study / "result.json"
+    model = result = evaluation = pool = None
+    store, measured = Store(Path(".assay")), dict[str, Any]()
+    judge: Mapping[str, Any] | None = {"method": "auto"}
+    if place.study is not None:
+        models, written = read_models(place.study), place.study / "result.json"
         model = next(m for m in models.models if place.label.endswith(f":{m.name}"))
         found = kept(models, model)
-        read = view.load_result(result) if result.is_file() else None
-        origin = _Origin(
-            place, model, Store(models.store), found.evaluation, found.pool, found.measure, found.judge, read
-        )
-    defaults = asdict(MeasureConfig()) | {"seed": 0, "threads": os.cpu_count() or 1, "template": "auto"}
-    wanted = {"max_new_tokens": settings.max_new_tokens, "threads": settings.threads}
-    own = {name: value for name, value in wanted.items() if value is not None}
-    measure = {**defaults, **{k: v for k, v in origin.measure.items() if k in defaults}, **own}
-    if not settings.evaluation:
-        return replace(origin, measure=measure)
-    files, where = _files(settings.evaluation, "--evaluation")
-    call = "assay.study.steps:read_evaluation"
-    evaluation = Step("read-evaluation", 1, call, files, where=where, label="evaluation")
-    return replace(origin, measure=measure, evaluation=evaluation)
-
-
-def _files(places: tuple[str, ...], place: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return files as a step's config and its places."""
-    found = expand(places, Path(), place)
-    entries = [{"name": Path(path).name, "digest": place_digest(path)} for path in found]
-    return {"files": entries}, {f"file/{index}": path for index, path in enumerate(found)}
+        store, measured, judge = Store(models.store), dict(found.measure), found.judge
+        evaluation, pool = found.evaluation, found.pool
+        result = view.load_result(written) if written.is_file() else None
+    measure = MeasureConfig.of(measured)
+    if settings.max_new_tokens is not None:
+        measure = replace(measure, max_new_tokens=settings.max_new_tokens)
+    if settings.evaluation:
+        evaluation = read_step("evaluation", settings.evaluation, key="--evaluation")
+    threads = settings.threads or measured.get("threads") or os.cpu_count() or 1
+    return _Origin(
+        place, model, store, evaluation, pool, measure, measured.get("seed", 0), threads,
+        measured.get("template", "auto"), judge, result,
+    )  # fmt: skip
 
 
 def _merged(origin: _Origin, settings: ExportSettings, dtype: str) -> Step:
     place = origin.place
     config: dict[str, Any] = {"model": base_digest(place.folder), "dtype": dtype, "shard": settings.shard}
     config |= {"base": None if place.base is None else base_digest(place.base)}
-    config |= {"template": origin.measure["template"]}
+    config |= {"template": origin.template}
     where = {"model": str(place.folder), "base": None if place.base is None else str(place.base)}
     return Step("export-merged", 1, f"{_STEPS}:merged", config, where=where, label=f"{place.label} {dtype}")
 
@@ -203,7 +269,7 @@ def _made(kind: str, origin: _Origin, settings: ExportSettings, source: Step) ->
         return Step("export-gguf", 2, f"{_STEPS}:gguf", {"kind": variant}, inputs, label=label)
     by, bits = kind[:-1], int(kind[-1])
     config = {"bits": bits, "by": by, "max_tokens": settings.calibration_tokens, "shard": settings.shard}
-    config |= {"threads": origin.measure["threads"]}
+    config |= {"threads": origin.threads}
     where = {"device": settings.device}
     inputs["calibration"] = _calibration(origin, settings)
     return Step("export-gptq", 1, f"{_STEPS}:gptq", config, inputs, where=where, label=label,
@@ -214,7 +280,7 @@ def _calibration(origin: _Origin, settings: ExportSettings) -> Step:
     config: dict[str, Any] = {"samples": settings.samples, "seed": settings.seed}
     call, label = f"{_STEPS}:calibration", f"{settings.samples} samples"
     if settings.calibration:
-        files, where = _files(settings.calibration, "--calibration")
+        files, where = file_settings(settings.calibration, Path(), "--calibration")
         return Step("calibration", 1, call, config | files, where=where, label=label)
     if origin.pool is None:
         raise AssayError("no samples to calibrate GPTQ on", place="--calibration",
@@ -228,26 +294,24 @@ def _measured(
     """Return the steps that measure and judge one format; none without an evaluation set."""
     if origin.evaluation is None:
         return None, None
-    label = f"{origin.place.label} {kind or 'before export'}"
-    inputs = {"export": step, "evaluation": origin.evaluation}
-    config = {name: origin.measure[name] for name in _MEASURE}
-    where = {"device": settings.device}
-    answers = Step("export-measure", 1, f"{_STEPS}:measure", config, inputs, where=where, label=label)
-    if not origin.measure["answers"] or origin.judge is None:
+    evaluation, label = origin.evaluation, f"{origin.place.label} {kind or 'before export'}"
+    runs = runtime_of(settings.device, gguf=kind.startswith("gguf"))
+    answers = answer_step(
+        evaluation, step, origin.measure, runs, seed=origin.seed, threads=origin.threads,
+        template=origin.template, timed=True, label=label, estimate=Estimate(),
+    )  # fmt: skip
+    if not origin.measure.answers or origin.judge is None:
         return answers, None
-    both = {"evaluation": origin.evaluation, "answers": answers}
     if "method" in origin.judge:
-        method = judging.method_settings(origin.judge["method"])
-        return answers, Step("judge", 1, "assay.study.steps:judge_answers", method, both, label=label)
+        return answers, check_step(evaluation, answers, origin.judge["method"], label)
     if settings.study is None:
         raise AssayError(
             "a chat model judged this study", place="--study", expected="the study's file",
             hint="the model's address and budget are in it; replies that are known cost nothing",
         )  # fmt: skip
-    config_of_study = read_config(settings.study)
     items = 250 if origin.result is None else origin.result.evaluation.samples
-    tokens = 200 + origin.measure["max_new_tokens"]
-    return answers, judge_step(config_of_study, both, label, items=items, tokens=tokens)
+    tokens, both = 200 + origin.measure.max_new_tokens, {"evaluation": evaluation, "answers": answers}
+    return answers, judge_step(read_config(settings.study), both, label, items=items, tokens=tokens)
 
 
 class _Measured:
@@ -257,12 +321,9 @@ class _Measured:
         import polars
 
         folder = store.path(answers.key)
-        self.table = polars.read_parquet(folder / "items.parquet").to_dict(as_series=False)
-        self.speed: dict[str, Any] = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
-        self.judgements: list[judging.Judgement] = []
-        if judged is not None:
-            rows = polars.read_parquet(store.path(judged.key) / "judgements.parquet")
-            self.judgements = [judging.Judgement(**row) for row in rows.iter_rows(named=True)]
+        self.table = polars.read_parquet(folder / ITEMS).to_dict(as_series=False)
+        self.speed: dict[str, Any] = json.loads((folder / SPEED).read_text(encoding="utf-8"))
+        self.judgements = [] if judged is None else judgements_of(store.path(judged.key))
 
 
 def _page(
@@ -292,7 +353,7 @@ def _page(
         scored_by=", ".join(methods),
         calibration=_calibrated(store, steps),
         device="cpu" if before is None else str(before.speed["device"]),
-        threads=int(origin.measure["threads"]),
+        threads=int(origin.threads),
         bytes=_weights(store.path(steps[""].key) / MODEL),
         tokens_per_second=None if before is None else before.speed["tokens_per_second"],
         files=files,
@@ -344,21 +405,14 @@ def _publish(
         file.write(canonical_json(page) + "\n")
     card = _card(origin, settings, page)
     for file_ in page.files:
-        _copy_folder(origin.store.path(steps[file_.format].key) / MODEL, folder / file_.format)
-        with data.replacing_text(folder / file_.format / "README.md") as text:
-            text.write(view.model_card(card, file_))
+        with data.replacing_folder(folder / file_.format) as partial:
+            made = origin.store.path(steps[file_.format].key) / MODEL
+            shutil.copytree(made, partial, dirs_exist_ok=True)
+            (partial / "README.md").write_text(view.model_card(card, file_), encoding="utf-8")
     if card.study is not None:
         with data.replacing_text(folder / "data_card.md") as text:
             text.write(view.data_card(replace(card.study, language=page.language)))
     view.write_export_page(page, folder / PAGE)
-
-
-def _copy_folder(source: Path, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
 
 
 def _card(origin: _Origin, settings: ExportSettings, page: ExportPage) -> ExportCard:

@@ -2,8 +2,9 @@
 
 from assay.selection._bm25 import Bm25Index
 from assay.selection._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clean
+from assay.selection._conflicts import POLICIES, Conflict
 from assay.selection._evaluation import Match, alike, holding, prompt_of
-from assay.selection._near import near_duplicates
+from assay.selection._near import Answers, near_duplicates, text_key
 from assay.selection._novel import NearIndex, NoveltyIndex, novel
 from assay.selection._pick import length_classes, pick, shift
 from assay.selection._plugins import PLUGINS, SELECTIONS, Choice, Need, Selection, needs
@@ -11,13 +12,16 @@ from assay.selection._similar import similar
 
 __all__ = [
     "PLUGINS",
+    "POLICIES",
     "RULES",
     "SELECTIONS",
     "Alarm",
+    "Answers",
     "Bm25Index",
     "Choice",
     "CleanRules",
     "Cleaned",
+    "Conflict",
     "Match",
     "NearIndex",
     "Need",
@@ -35,4 +39,5 @@ __all__ = [
     "prompt_of",
     "shift",
     "similar",
+    "text_key",
 ]

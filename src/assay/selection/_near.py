@@ -4,10 +4,15 @@ Every removed text has a partner that is kept and as similar as asked: no chains
 compared.  A shingle is five tokens, or the whole text where it is shorter, so two short texts are duplicates
 only if they are equal: nothing is lost because a text has few words or no spaces (Broder 1997; Leskovec,
 Rajaraman & Ullman, Mining of Massive Datasets, section 3.4 for the bands).
+
+Where answers are given, theirs have to be alike too: two rows of one template that differ in a word of the
+question and in their short answers are not the same row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,19 +25,42 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 SHINGLE = 5
+SHORT = 32
+"""Answers of fewer tokens are alike only if they are equal but for case, spaces and a full stop."""
 _BANDS, _ROWS_A_BAND = 25, 5
 _SEED = 20_231_121
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Answers of texts: a digest of each, as it is read, and its tokens."""
+
+    keys: Rows
+    tokens: HashedTexts
+
+
+def text_key(text: str) -> int:
+    """Return 64 bits, equal in one process for texts that differ in case, spaces or a final stop only."""
+    return hash(" ".join(text.casefold().split()).rstrip(".。!！ "))
+
+
 def near_duplicates(
-    texts: HashedTexts, priority: Rows | None = None, *, similarity: float = 0.7, shingle: int = SHINGLE
+    texts: HashedTexts,
+    priority: Rows | None = None,
+    *,
+    similarity: float = 0.7,
+    shingle: int = SHINGLE,
+    answers: Answers | None = None,
+    fixed: Sequence[int] | Rows = (),
 ) -> tuple[Rows, Floats]:
     """Return for every text its kept partner (-1: the text is kept) and their Jaccard similarity.
 
     Texts are looked at in the order of ``priority`` (row numbers, best first; file order by default), so of a
     cluster the best stays.  A text is removed only if a kept one is at least ``similarity`` in (0, 1] like
     it, compared shingle by shingle.  Texts without a single token are kept.  Candidates are pairs that agree
-    in one of 25 bands of 5 minima: of pairs at 0.7 that finds 0.99, at 0.8 all but one in 20,000.
+    in one of 25 bands of 5 minima: of pairs at 0.7 that finds 0.99, at 0.8 all but one in 20,000.  With
+    ``answers`` a pair's answers have to be as similar as well, and equal where one has fewer than 32 tokens.
+    Rows that are ``fixed`` are never removed.
     """
     if not 0 < similarity <= 1:
         raise AssayError("no such similarity", value=similarity, expected="above 0, at most 1")
@@ -49,8 +77,22 @@ def near_duplicates(
         _, buckets[band] = np.unique(keys[band], return_inverse=True)
     partner = np.full(len(texts), -1, np.int64)
     found = np.zeros(len(texts), np.float32)
-    kernel(_greedy)(shingles, offsets, buckets, order, similarity, partner, found)
+    stays = np.zeros(len(texts), np.bool_)
+    stays[np.asarray(fixed, np.int64)] = True
+    keys, short, parts, edges = _compared(answers, len(texts), shingle)
+    kernel(_greedy)(
+        shingles, offsets, buckets, order, similarity, partner, found, stays, keys, short, parts, edges
+    )
     return partner, found
+
+
+def _compared(answers: Answers | None, count: int, shingle: int) -> tuple[Any, Any, Any, Any]:
+    """Return what the kernel compares of answers: keys, which are short, shingles and their offsets."""
+    if answers is None:
+        nothing = np.zeros(count, np.int64)
+        return nothing, np.ones(count, np.bool_), np.empty(0, np.uint32), np.zeros(count + 1, np.int64)
+    parts, edges = shingle_sets(answers.tokens, shingle)
+    return answers.keys, answers.tokens.lengths < SHORT, parts, edges
 
 
 def _band_keys(shingles: Any, offsets: Any, multipliers: Any, shifts: Any, bands: int, rows: int) -> Any:
@@ -77,7 +119,18 @@ def _band_keys(shingles: Any, offsets: Any, multipliers: Any, shifts: Any, bands
 
 
 def _greedy(
-    shingles: Any, offsets: Any, buckets: Any, order: Any, least: float, partner: Any, found: Any
+    shingles: Any,
+    offsets: Any,
+    buckets: Any,
+    order: Any,
+    least: float,
+    partner: Any,
+    found: Any,
+    stays: Any,
+    keys: Any,
+    short: Any,
+    parts: Any,
+    edges: Any,
 ) -> None:
     """Keep or remove texts in order; each bucket lists the kept texts in it, newest first."""
     bands, count = buckets.shape
@@ -89,7 +142,7 @@ def _greedy(
         if size == 0:
             continue
         for band in range(bands):
-            other = head[band, buckets[band, row]]
+            other = np.int32(-1) if stays[row] else head[band, buckets[band, row]]
             while other >= 0 and partner[row] < 0:
                 if looked[other] != row:
                     looked[other] = row
@@ -106,7 +159,21 @@ def _greedy(
                             else:
                                 j += 1
                         jaccard = common / (size + much - common)
-                        if jaccard >= least:
+                        same = keys[row] == keys[other]
+                        if jaccard >= least and not same and not (short[row] or short[other]):
+                            i, j, shared = edges[row], edges[other], 0
+                            while i < edges[row + 1] and j < edges[other + 1]:
+                                if parts[i] == parts[j]:
+                                    shared += 1
+                                    i += 1
+                                    j += 1
+                                elif parts[i] < parts[j]:
+                                    i += 1
+                                else:
+                                    j += 1
+                            all_parts = edges[row + 1] - edges[row] + edges[other + 1] - edges[other]
+                            same = shared >= least * (all_parts - shared)
+                        if jaccard >= least and same:
                             partner[row] = other
                             found[row] = jaccard
                 other = following[band, other]

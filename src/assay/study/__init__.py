@@ -23,15 +23,11 @@ from assay.study._find import (
     study_folders,
     study_name,
 )
-from assay.study._graph import expand, place_digest
 from assay.study._kept import Kept, kept
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
-from assay.study._rule import check as rule_check
-from assay.study._rule import design as rule_design
-from assay.study._rule import fit as rule_fit
-from assay.study._rule import trained as rule_run
-from assay.study._run import StudyPlan, load, plan, run
+from assay.study._run import StudyPlan, demo, load, plan, report, run
 from assay.study._search import SearchReport, search
+from assay.study.steps import expand, place_digest
 
 __all__ = [
     "ArmConfig",
@@ -51,6 +47,7 @@ __all__ = [
     "StudyPlan",
     "TestbedConfig",
     "WhereConfig",
+    "demo",
     "estimate_here",
     "expand",
     "find_model",
@@ -64,10 +61,7 @@ __all__ = [
     "read_config",
     "read_models",
     "recipe_of",
-    "rule_check",
-    "rule_design",
-    "rule_fit",
-    "rule_run",
+    "report",
     "run",
     "search",
     "study_folders",

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from assay import __version__, curves, data, view
+from assay import curves, data, view
+from assay._version import __version__
 from assay.core import (
     BASE_ARM,
     OVERALL,
@@ -106,7 +107,7 @@ def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BaseP
 
 
 def _facts(name: str, ladder: Ladder) -> dict[str, Any]:
-    config = json.loads((ladder.base / "config.json").read_text(encoding="utf-8"))
+    config = json.loads((ladder.base.folder / "config.json").read_text(encoding="utf-8"))
     family = str(config.get("model_type", "unknown"))
     parameters = ladder.sizes.parameters
     each = _FULL if ladder.config.recipe.adapter == "none" else _ADAPTER

@@ -6,13 +6,19 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay import judging, selection
-from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError
-from assay.model import LEXICAL, MINILM, POCKET, PRESETS, Launch, Recipe, preset
+from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words
+from assay.indicators import Models
+from assay.judging import JudgeConfig
+from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
+
+if TYPE_CHECKING:
+    from assay.model import Decoding
 
 FULL = "full"
 
@@ -44,19 +50,6 @@ class ArmConfig:
     groups: Literal["source", "type", "language", "length"] = "source"
     file: str | None = None
     rungs: tuple[int | str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelsConfig:
-    """Which models and samples serve indicators and selections; ``base`` is the study's own."""
-
-    embedder: str = MINILM
-    second: str | None = None
-    reward: str | None = None
-    dialog: str | None = None
-    target: tuple[str, ...] = ()
-    reference: tuple[str, ...] = ()
-    neighbour: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,35 +136,23 @@ class MeasureConfig:
     top_p: float = 1.0
     max_tokens: int = 1024
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> MeasureConfig:
+        """Return what :meth:`settings` wrote, which may stand among others."""
+        names = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in names})
 
-@dataclass(frozen=True, slots=True)
-class JudgeSettings:
-    """A chat model that scores every model's answers by the rubric of their type (:mod:`assay.judging`).
+    def settings(self) -> dict[str, Any]:
+        """Return what decides a measurement: no decoding without answers; scores are a step of their own."""
+        names = ["loss", "answers", "max_tokens"]
+        names += ["max_new_tokens", "temperature", "top_p"] if self.answers else []
+        return {name: getattr(self, name) for name in names}
 
-    ``model`` as inspect-ai names it; ``repeats`` replies an answer, their mean is the score (BELLE: 3);
-    ``rubrics``: a TOML file of one's own; with ``exact`` items that have a checker are scored by it.
-    ``budget`` ("20 USD", "2M tokens") is a hard cap on the whole study; ``prices`` a price list of one's own.
-    What follows ``exact`` is never part of identity.
-    """
+    def decoding(self, seed: int) -> Decoding:
+        """Return how answers are generated."""
+        from assay.model import Decoding
 
-    model: str
-    revision: str = ""
-    repeats: int = 3
-    mode: Literal["json", "text", "logprobs"] = "json"
-    language: Literal["auto", "en", "zh"] = "auto"
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int = 1024
-    seed: int | None = None
-    rubrics: str | None = None
-    exact: bool = True
-    base_url: str | None = None
-    budget: str | None = None
-    prices: str | None = None
-    connections: int | None = None
-    timeout: float = 120.0
-    stream: bool = False
-    batch: bool = False
+        return Decoding(self.max_new_tokens, self.temperature, self.top_p, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +186,8 @@ class WhereConfig:
     store: str = ".assay"
     device: str = "auto"
     out: str | None = None
+    replace: bool = False
+    """Move the report of another study that lies in the folder aside."""
     launch: Launch = field(default_factory=Launch)
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
@@ -223,9 +206,11 @@ class StudyConfig:
     arms: Mapping[str, ArmConfig] = field(default_factory=dict)
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     question: QuestionConfig = field(default_factory=QuestionConfig)
-    models: ModelsConfig = field(default_factory=ModelsConfig)
+    models: Models = field(default_factory=Models)
+    """Which models and files of samples serve indicators and selections; ``base`` is the study's own."""
     decontaminate: DecontaminateConfig = field(default_factory=DecontaminateConfig)
-    judge: JudgeSettings | None = None
+    judge: JudgeConfig | None = None
+    """A chat model that scores every model's answers; its budget is a hard cap on the whole study."""
     rule: RuleConfig | None = None
     search: SearchConfig | None = None
     where: WhereConfig = field(default_factory=WhereConfig)
@@ -247,7 +232,11 @@ class StudyConfig:
         return (self.evaluation, *(places for places in own if places))
 
 
-_SET_BY_READER = ("bases", "folder", "measured")
+_SET_BY_READER: Mapping[Any, tuple[str, ...]] = {
+    StudyConfig: ("bases", "folder", "measured"),
+    JudgeConfig: ("calls",),
+    Models: ("base", "max_tokens", "cache"),
+}
 
 
 def read_config(path: Path, changes: typing.Sequence[str] = ()) -> StudyConfig:
@@ -278,9 +267,15 @@ def read_config(path: Path, changes: typing.Sequence[str] = ()) -> StudyConfig:
         raise AssayError(
             "the study file is not a mapping", place=str(path), value=data, expected="key: value"
         )
+    return parse_config(laid_over(data, changes), folder=str(path.parent))
+
+
+def laid_over(data: Mapping[str, Any], changes: typing.Sequence[str]) -> dict[str, Any]:
+    """Return what stands in a study file with ``key.path=value`` settings (YAML values) laid over it."""
+    found = deepcopy(dict(data))
     for change in changes:
-        _lay_over(data, change)
-    return parse_config(data, folder=str(path.parent))
+        _lay_over(found, change)
+    return found
 
 
 def _lay_over(data: dict[str, Any], change: str) -> None:
@@ -361,10 +356,7 @@ def _recipe(data: Any, place: str, base: Recipe | None = None) -> Recipe:
 
 def recipe_of(name: str, changes: typing.Sequence[str]) -> Recipe:
     """Return a preset with ``key=value`` settings (YAML values) laid over it."""
-    settings: dict[str, Any] = {"preset": name}
-    for change in changes:
-        _lay_over(settings, change)
-    return _recipe(settings, "recipe")
+    return _recipe(laid_over({"preset": name}, changes), "recipe")
 
 
 def _source(data: Any, place: str) -> Any:
@@ -387,8 +379,9 @@ def _build(kind: Any, data: Any, place: str) -> Any:
     """Build a frozen dataclass from a mapping, checking keys and types with their places."""
     if not isinstance(data, Mapping):
         _wrong(place, data, "a mapping")
-    hints = typing.get_type_hints(kind)
-    known = {f.name: hints[f.name] for f in fields(kind) if f.name not in _SET_BY_READER}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    own = _SET_BY_READER.get(kind, ())
+    known = {f.name: in_words(hints[f.name]) for f in fields(kind) if f.name not in own}
     values = {}
     for key, value in data.items():
         where = f"{place}.{key}" if place else str(key)
@@ -437,6 +430,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
             return float(value)
         except ValueError:
             _wrong(place, value, "a number")
+    if hint is Path and isinstance(value, str):
+        return Path(value)
     if type(value) is hint:
         return value
     names = {int: "a whole number", str: "a text", bool: "true or false", float: "a number"}

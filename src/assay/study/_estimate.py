@@ -40,7 +40,7 @@ def estimate_ladder(ladder: Ladder) -> model.TrainingEstimate | None:
     well-known machine that fits.
     """
     try:
-        shape = model.read_shape(ladder.base)
+        shape = model.read_shape(ladder.base.folder)
     except AssayError:
         return None
     recipe, where = ladder.config.recipe, ladder.config.where

@@ -41,13 +41,18 @@ class ModelPlace:
 
 @dataclass(frozen=True, slots=True)
 class StudyModel:
-    """One model of a study; ``key`` is that of its training step, None for the untrained ``base``."""
+    """One model of a study; ``key`` is that of its training step, None for the untrained ``base``.
+
+    ``answer`` and ``judged`` are those of the steps that measure it; the latter None where it is not judged.
+    """
 
     arm: str
     n_train: int
     seed: int
     key: str | None
     base: Path
+    answer: str
+    judged: str | None
 
     @property
     def name(self) -> str:
@@ -59,13 +64,14 @@ class StudyModel:
 class StudyModels:
     """The models of a study, trained or not yet.
 
-    ``folder`` holds its report; ``evaluation`` is the key of the step that read its evaluation set;
+    ``folder`` holds its report; ``evaluation`` and ``pool`` are the keys of the steps that read its data;
     ``pool_samples`` is what the rung ``full`` stands for.
     """
 
     folder: Path
     store: Path
     evaluation: str
+    pool: str
     pool_samples: int
     models: tuple[StudyModel, ...]
 
@@ -99,14 +105,16 @@ def write_models(
 
     ``of_several``: the folder is that of one base among others, a level below its study's.
     """
+    base = str(ladder.base.folder.resolve())
     rows = [
-        {"arm": run.arm, "n_train": run.n_train, "seed": run.seed}
-        | {"key": run.branch and run.branch.key, "base": str(Path(run.answer.where["base"]).resolve())}
+        {"arm": run.arm, "n_train": run.n_train, "seed": run.seed, "base": base}
+        | {"key": run.branch and run.branch.key, "answer": run.answer.key}
+        | {"judged": run.judged and run.judged.key}
         for run in runs
     ]
     data.write_json(
         folder / MODELS,
-        {"store": str(store.root.resolve()), "evaluation": ladder.evaluation.key}
+        {"store": str(store.root.resolve()), "evaluation": ladder.evaluation.key, "pool": ladder.pool.key}
         | {"pool_samples": ladder.summary.samples, "of_several": of_several, "models": rows},
     )
 
@@ -117,9 +125,8 @@ def read_models(folder: Path) -> StudyModels:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         models = tuple(_row(row) for row in found["models"])
-        return StudyModels(
-            folder, Path(found["store"]), str(found["evaluation"]), int(found["pool_samples"]), models
-        )
+        keys = str(found["evaluation"]), str(found["pool"])
+        return StudyModels(folder, Path(found["store"]), *keys, int(found["pool_samples"]), models)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AssayError(
             f"the list of the study's models cannot be read ({type(error).__name__})", place=str(path),
@@ -129,10 +136,9 @@ def read_models(folder: Path) -> StudyModels:
 
 
 def _row(row: Mapping[str, Any]) -> StudyModel:
-    key = row["key"]
-    return StudyModel(
-        str(row["arm"]), int(row["n_train"]), int(row["seed"]), key and str(key), Path(row["base"])
-    )
+    key, judged = (value if value is None else str(value) for value in (row["key"], row["judged"]))
+    place, size, seed = Path(row["base"]), int(row["n_train"]), int(row["seed"])
+    return StudyModel(str(row["arm"]), size, seed, key, place, str(row["answer"]), judged)
 
 
 def study_folders(runs: Path = Path("runs")) -> list[Path]:

@@ -9,14 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, data, indicators, judging, model, selection
-from assay.core import BASE_ARM, METRICS, AssayError, DataSummary, digest, file_digest
+from assay import indicators, selection
+from assay._version import __version__
+from assay.core import BASE_ARM, AssayError, DataSummary
 from assay.model import base_digest, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
-from assay.study.steps import judge_step
-
-_STEPS = "assay.study.steps"
+from assay.study.steps import (
+    Base,
+    answer_step,
+    check_step,
+    expand,
+    judge_step,
+    metrics_step,
+    needs_of,
+    order_step,
+    place_digest,
+    read_step,
+    runtime,
+    tokens_step,
+    train_step,
+)
 
 # Rough multiply-adds a second of one CPU thread and of a GPU, for estimates before anything ran.
 _CPU_FLOPS, _GPU_FLOPS = 3.0e10, 2.0e14
@@ -57,12 +70,13 @@ class Sizes:
 
 def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     """Return the steps that read the evaluation set and the pool."""
-    sets = [_reading(config, "evaluation", source, {}) for source in config.sets]
+    folder = Path(config.folder)
+    sets = [read_step("evaluation", source, folder=folder, key="evaluation") for source in config.sets]
     evaluation = sets[0]
     if config.measured is not None:
-        evaluation = _reading(config, "evaluation", config.measured, {})
+        evaluation = read_step("evaluation", config.measured, folder=folder, key="evaluation")
     wanted = config.decontaminate
-    embedder = str(model_place(wanted.embedder, Path(config.folder)))
+    embedder = str(model_place(wanted.embedder, folder))
     rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(embedder)}
     where = {"embedder": embedder, "cache": str(cache_folder(config))}
     # In the order of their keys, so that the pool is the same whichever of the sets is measured.
@@ -74,7 +88,11 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
             hint="`assay evalset split` makes them",
         )  # fmt: skip
     inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}
-    return evaluation, _reading(config, "pool", config.pool, inputs, {"decontaminate": rules}, where)
+    pool = read_step(
+        "pool", config.pool, folder=folder, key="pool", inputs=inputs, settings={"decontaminate": rules},
+        where=where,
+    )  # fmt: skip
+    return evaluation, pool
 
 
 def cache_folder(config: StudyConfig) -> Path:
@@ -82,76 +100,10 @@ def cache_folder(config: StudyConfig) -> Path:
     return Path(config.where.store) / "scores"
 
 
-def _reading(
-    config: StudyConfig,
-    name: str,
-    source: tuple[str, ...] | TestbedConfig,
-    inputs: Mapping[str, Step],
-    more: Mapping[str, Any] = {},
-    places: Mapping[str, str] = {},
-) -> Step:
-    where = dict(places)
-    if isinstance(source, TestbedConfig):
-        settings: dict[str, Any] = {"testbed": dataclasses.asdict(source)}
-        estimate = Estimate(seconds=source.samples / 5000)
-    else:
-        entries = []
-        for index, place in enumerate(expand(source, Path(config.folder), name)):
-            entry = {"name": Path(place).name, "digest": place_digest(place)}
-            if other := data.reader_identity(place):
-                entry["plugin"] = other
-            entries.append(entry)
-            where[f"file/{index}"] = place
-        settings = {"files": entries}
-        files = (Path(p) for name, p in where.items() if name.startswith("file/"))
-        n_bytes = sum(p.stat().st_size for p in files if p.is_file())
-        estimate = Estimate(seconds=1 + n_bytes / 5e6, bytes=2 * n_bytes)
-    call = f"{_STEPS}:read_{name}"
-    version = 2 if name == "pool" else 1
-    return Step(
-        f"read-{name}", version, call, settings | dict(more), inputs, where=where, label=name,
-        estimate=estimate,
-    )  # fmt: skip
-
-
-def expand(places: tuple[str, ...], folder: Path, key: str) -> list[str]:
-    """Return the places of a source: globs expanded and sorted, paths made absolute, ids kept."""
-    found = []
-    for index, place in enumerate(places):
-        if place.startswith("hf:"):
-            found.append(place)
-            continue
-        path = Path(place).expanduser()
-        path = path if path.is_absolute() else folder / path
-        matches = sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-        missing = [m for m in matches if not m.exists()]
-        if missing or not matches:
-            raise AssayError(
-                "no such file",
-                place=f"{key}[{index}]",
-                value=place,
-                expected="a file, a folder of shards, a glob, or hf:owner/name",
-                hint=f"paths start from the study file's folder, {folder.resolve()}",
-            )
-        found += [str(m.resolve()) for m in matches]
-    return found
-
-
-def place_digest(place: str) -> str:
-    """Return the digest of a file or of every file of a folder; a hub id stands for itself."""
-    if place.startswith("hf:"):
-        return place
-    path = Path(place)
-    if path.is_file():
-        return file_digest(path)
-    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-    return digest({str(p.relative_to(path)): file_digest(p) for p in files})
-
-
 def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
     """Raise where an arm's rule and its indicator do not go together."""
     other = arm.rule in selection.PLUGINS
-    if "score" in _needs(arm.rule):
+    if "score" in needs_of(arm.rule):
         if arm.by is None:
             raise AssayError(
                 "the arm lacks an indicator",
@@ -177,11 +129,6 @@ def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
             raise AssayError(
                 error.problem, place=f"arms.{name}.by", value=arm.by, expected=error.expected
             ) from None
-
-
-def _needs(rule: str) -> tuple[str, ...]:
-    """Return what an arm's rule selects by; the two that are of studies alone need nothing of the pool."""
-    return () if rule in ("longest", "file") else selection.needs(rule)
 
 
 def model_place(name: str | None, folder: Path) -> str | None:
@@ -212,16 +159,15 @@ class Ladder:
         """
         self.chooser = chooser or self
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
-        self.base = resolve_base(str(model_place(config.base, Path(config.folder))))
-        self.base_id = base_digest(self.base)
-        self.where = {"base": str(self.base), "device": config.where.device}
+        self.base = Base.at(resolve_base(str(model_place(config.base, Path(config.folder)))))
+        self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
         self.notes: list[str] = list(chooser.notes) if chooser else []
         self.arms = self._arms() if arms is None else dict(arms)
         self.sizes = self._sizes()
 
     def _sizes(self) -> Sizes:
-        weights = sum(p.stat().st_size for p in self.base.glob("*.safetensors"))
-        kind = json.loads((self.base / "config.json").read_text()).get("dtype", "float32")
+        weights = sum(p.stat().st_size for p in self.base.folder.glob("*.safetensors"))
+        kind = json.loads((self.base.folder / "config.json").read_text()).get("dtype", "float32")
         per = 4 if kind == "float32" else 2
         characters = self.summary.length_quantiles["p50"] * 1.5 + 60
         items = self.config.evaluation
@@ -233,7 +179,7 @@ class Ladder:
         arms = {"random": ArmConfig(), **self.config.arms}
         for name, arm in arms.items():
             _check_arm(name, arm, self.config.folder)
-            if "targets" in _needs(arm.rule) and not self.config.models.target:
+            if "targets" in needs_of(arm.rule) and not self.config.models.target:
                 raise AssayError(
                     "the arm lacks target samples", place="models.target", expected="files of samples",
                     hint=f"arms.{name} takes what is like them; never the set that you report on",
@@ -292,7 +238,7 @@ class Ladder:
         """Return the step that puts the pool in the order in which an arm takes it."""
         chosen = self.arms[arm]
         settings: dict[str, Any] = {"seed": seed, "rule": chosen.rule}
-        inputs = {"pool": self.pool}
+        inputs: dict[str, Step] = {}
         where: dict[str, Any] = {}
         if chosen.rule not in ("random", "balanced"):
             settings["rungs"] = list(self.rungs(arm))
@@ -309,22 +255,18 @@ class Ladder:
             settings["file"], where["file"] = place_digest(place), place
         if other := selection.PLUGINS.identity(chosen.rule):
             settings["plugin"] = other
-        if "vectors" in _needs(chosen.rule):
+        if "vectors" in needs_of(chosen.rule):
             where |= self._models()
             settings["embedder"] = embedder_id(where["embedder"])
-        if "targets" in _needs(chosen.rule):
+        if "targets" in needs_of(chosen.rule):
             settings["target"] = [place_digest(place) for place in where["target"]]
-        version = 3 if "vectors" in _needs(chosen.rule) else 2
-        return Step(
-            "order", version, f"{_STEPS}:order_pool", settings, inputs, where=where,
-            label=f"{arm}, seed {seed}",
-        )  # fmt: skip
+        return order_step(self.pool, f"{arm}, seed {seed}", settings, inputs, where)
 
     def _models(self) -> dict[str, Any]:
         """Return the places of everything that indicators may ask for."""
         models, folder = self.config.models, Path(self.config.folder)
         return {
-            **self.where,
+            "base": str(self.base.folder),
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
             **{
@@ -344,7 +286,7 @@ class Ladder:
         name, needs, where = indicators.find(by).name, indicators.needs(by), self._models()
         settings: dict[str, Any] = {"by": name, "version": indicators.version(by)}
         if "base" in needs:
-            settings["base"] = self.base_id
+            settings["base"] = self.base.digest
         if "embedder" in needs:
             settings["embedder"] = embedder_id(where["embedder"])
             settings["neighbour"] = where["neighbour"]
@@ -356,42 +298,25 @@ class Ladder:
                 settings[need] = [place_digest(place) for place in where[need]]
         estimate = Estimate(seconds=self.summary.samples / (50 if needs and needs != ("pool",) else 5000))
         return Step(
-            "score", 2, f"{_STEPS}:score_pool", settings, {"pool": self.pool}, where={**where, "by": by},
-            label=name, estimate=estimate,
+            "score", 2, "assay.study.steps:score_pool", settings, {"pool": self.pool},
+            where={**where, "by": by}, label=name, estimate=estimate,
         )  # fmt: skip
 
     def tokens(self) -> Step:
         """Return the step that tokenizes the pool."""
-        recipe = self.config.recipe
-        settings = {"base": self.base_id, "max_tokens": recipe.max_tokens, "template": recipe.template}
         estimate = Estimate(seconds=self.summary.samples / 5000)
-        inputs = {"pool": self.pool}
-        return Step(
-            "tokenize", 1, f"{_STEPS}:tokenize", settings, inputs, where=self.where, label="pool",
-            estimate=estimate,
-        )  # fmt: skip
+        return tokens_step(self.base, self.config.recipe, self.pool, estimate)
 
     def _train(
         self, arm: str, seed: int, n_train: int | None, start: int, stop: int, inputs: Mapping[str, Step]
     ) -> Step:
-        recipe = self.config.recipe
-        settings = {
-            "recipe": dataclasses.asdict(recipe),
-            "base": self.base_id,
-            "seed": seed,
-            "n_train": n_train,
-            "start": start,
-            "stop": stop,
-        }
-        if recipe.trainer != "full":
-            settings["plugin"] = model.trainer_identity(recipe.trainer)
+        recipe, where = self.config.recipe, self.config.where
         size = stop * recipe.batch_size if n_train is None else n_train
-        samples = recipe.samples_in(size, start, stop)
         part = "trunk" if n_train is None else "run"
-        return Step(
-            "train", 2, f"{_STEPS}:train", settings, inputs,
-            where={**self.where, "launch": dataclasses.asdict(self.config.where.launch)},
-            label=f"{part} {arm} {size} seed {seed}", estimate=self._training_cost(samples, n_train is None),
+        return train_step(
+            self.base, recipe, inputs, seed=seed, n_train=n_train, steps=(start, stop),
+            device=where.device, launch=where.launch, label=f"{part} {arm} {size} seed {seed}",
+            estimate=self._training_cost(recipe.samples_in(size, start, stop), n_train is None),
         )  # fmt: skip
 
     def _training_cost(self, samples: int, trunk: bool) -> Estimate:
@@ -403,59 +328,34 @@ class Ladder:
     def _measured(
         self, arm: str, seed: int, n_train: int, trunk: tuple[Step, ...], branch: Step | None, *, shared: bool
     ) -> RunSteps:
-        measure = self.config.measure
-        settings: dict[str, Any] = {
-            "loss": measure.loss,
-            "answers": measure.answers,
-            "max_tokens": measure.max_tokens,
-            "template": self.config.recipe.template,
-            "threads": self.config.recipe.threads,
-        }
-        if measure.answers:
-            settings |= {
-                "max_new_tokens": measure.max_new_tokens,
-                "temperature": measure.temperature,
-                "top_p": measure.top_p,
-                "seed": seed if measure.temperature else 0,
-            }
-        inputs = {"evaluation": self.evaluation}
-        if branch is None:
-            settings["base"] = self.base_id
-        else:
-            inputs["model"] = branch
+        measure, recipe = self.config.measure, self.config.recipe
         label = f"{arm} {n_train} seed {seed}" if branch is not None else "base model"
         tokens = self.sizes.items * (60 + (measure.max_new_tokens if measure.answers else 0))
-        estimate = Estimate(seconds=2 + 2 * self.sizes.parameters * tokens / 3e9)
-        step = Step(
-            "answer", 1, f"{_STEPS}:answer", settings, inputs,
-            where={**self.where, "vllm": self.config.where.vllm}, label=label, estimate=estimate,
+        step = answer_step(
+            self.evaluation, branch or self.base, measure, self.runtime,
+            base=None if branch is None else self.base, seed=seed, threads=recipe.threads,
+            template=recipe.template, label=label,
+            estimate=Estimate(seconds=2 + 2 * self.sizes.parameters * tokens / 3e9),
         )  # fmt: skip
         judged = self._judged(step, label) if measure.answers else None
-        metrics = self._metrics(step, label) if measure.metrics and measure.answers else None
+        metrics = None
+        if measure.metrics and measure.answers:
+            metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
         return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics)
 
-    def _metrics(self, answers: Step, label: str) -> Step:
-        """Return the step in which the metrics of plug-ins measure one model's answers."""
-        settings = {"metrics": {name: METRICS.identity(name) for name in self.config.measure.metrics}}
-        inputs = {"evaluation": self.evaluation, "answers": answers}
-        estimate = Estimate(seconds=self.sizes.items / 1000)
-        call = f"{_STEPS}:measure_metrics"
-        return Step("metrics", 1, call, settings, inputs, label=label, estimate=estimate)
-
     def _judged(self, answers: Step, label: str) -> Step:
+        measure, items = self.config.measure, self.sizes.items
+        if self.config.judge is None:
+            return check_step(self.evaluation, answers, measure.method, label, items=items)
         inputs = {"evaluation": self.evaluation, "answers": answers}
-        if self.config.judge is not None:
-            tokens = self.sizes.tokens_per_sample + self.config.measure.max_new_tokens
-            return judge_step(self.config, inputs, label, items=self.sizes.items, tokens=tokens)
-        settings = judging.method_settings(self.config.measure.method)
-        estimate = Estimate(seconds=self.sizes.items / 1000)
-        return Step("judge", 1, f"{_STEPS}:judge_answers", settings, inputs, label=label, estimate=estimate)
+        tokens = self.sizes.tokens_per_sample + measure.max_new_tokens
+        return judge_step(self.config, inputs, label, items=items, tokens=tokens)
 
 
 def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
     """Return the step that reads curves and verdicts from all measurements and writes the report."""
     config = ladder.config
-    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation}
+    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation, "tokens": ladder.tokens()}
     rows = []
     for index, run in enumerate(runs):
         inputs |= {f"run{index:04}/{name}": step for name, step in run.parts.items()}
@@ -472,7 +372,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "name": name,
         "language": config.language,
         "version": __version__,
-        "base": {"name": config.base, "digest": ladder.base_id, "parameters": ladder.sizes.parameters},
+        "base": {"name": config.base, "digest": ladder.base.digest, "parameters": ladder.sizes.parameters},
         "recipe": dataclasses.asdict(config.recipe),
         "question": dataclasses.asdict(config.question),
         "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
@@ -481,5 +381,5 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "notes": ladder.notes,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 6, f"{_STEPS}:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 7, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip

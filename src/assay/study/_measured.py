@@ -25,25 +25,23 @@ class Measured:
 Losses = dict[tuple[str, int, int], Measured]
 
 
-def prepared(config: StudyConfig, arms: Mapping[str, ArmConfig] = {}, *, quiet: bool) -> tuple[Ladder, Store]:
+def prepared(config: StudyConfig, arms: Mapping[str, ArmConfig] = {}) -> tuple[Ladder, Store]:
     """Read evaluation set and pool, and return the ladder that builds all further steps of these arms."""
     store = Store(Path(config.where.store))
     evaluation, pool = input_steps(config)
     with planning.parse_pool(config.where.pool) as workers:
-        planning.run([evaluation, pool], store, workers, quiet=quiet)
+        planning.run([evaluation, pool], store, workers)
     return Ladder(config, evaluation, pool, read_summary(store, pool), arms), store
 
 
-def finished(config: StudyConfig, steps: list[Step], store: Store, name: str, *, quiet: bool) -> None:
+def finished(config: StudyConfig, steps: list[Step], store: Store, name: str) -> None:
     """Run steps that are not in the store yet and register them under ``name``, so that they are kept."""
     store.register(name, steps)
     with planning.parse_pool(config.where.pool) as workers:
-        planning.run(steps, store, workers, quiet=quiet)
+        planning.run(steps, store, workers)
 
 
-def losses(
-    config: StudyConfig, arms: Mapping[str, ArmConfig], seeds: int, name: str, *, quiet: bool
-) -> Losses:
+def losses(config: StudyConfig, arms: Mapping[str, ArmConfig], seeds: int, name: str) -> Losses:
     """Return the loss of every model by (arm, size, seed).
 
     The arms have rungs of their own; each is trained with ``seeds`` seeds, what is in the store is not
@@ -51,9 +49,9 @@ def losses(
     """
     measure = replace(config.measure, loss=True, answers=False)
     config = replace(config, ladder=replace(config.ladder, seeds=seeds), measure=measure)
-    ladder, store = prepared(config, arms, quiet=quiet)
+    ladder, store = prepared(config, arms)
     runs = [run for run in ladder.runs() if run.branch is not None]
-    finished(config, [run.answer for run in runs], store, name, quiet=quiet)
+    finished(config, [run.answer for run in runs], store, name)
     return {(run.arm, run.n_train, run.seed): _measured(store, run) for run in runs}
 
 

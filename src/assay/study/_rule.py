@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay import data, indicators, model, regression, view
-from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, digest, to_json
+from assay.core import ArmComparison, AssayError, Remark, RulePage, RuleSlope, Shown, digest, to_json
 from assay.plan import Store
+from assay.study._claim import claim
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
-from assay.study._run import run_one
+from assay.study._run import Study, load, report_folder, run_one
 from assay.view import new_table
 
 Array = NDArray[np.float64]
@@ -31,7 +32,7 @@ _LOSSES, _PAGE = "losses.json", "page.json"
 
 
 @dataclass(frozen=True)
-class RuleDesign:
+class RuleDesign(Shown):
     """Subsets that will be trained, and what they can see; ``folder`` holds them."""
 
     folder: str
@@ -61,7 +62,7 @@ class RuleDesign:
 
 
 @dataclass(frozen=True)
-class RuleRuns:
+class RuleRuns(Shown):
     """What was trained: log losses by subset are in ``path``; ``noise`` is their sd between seeds of one."""
 
     path: str
@@ -81,7 +82,7 @@ class RuleRuns:
 
 
 @dataclass(frozen=True)
-class RuleReport:
+class RuleReport(Shown):
     """What was fitted, how it holds, and where the rule is."""
 
     path: str
@@ -122,7 +123,7 @@ class RuleReport:
 
 
 @dataclass(frozen=True)
-class RuleCheck:
+class RuleCheck(Shown):
     """The selection trial of a rule: it ships with "beats random by ..." or without."""
 
     path: str
@@ -153,12 +154,18 @@ def settings(config: StudyConfig) -> RuleConfig:
 
 
 def _folder(config: StudyConfig) -> Path:
-    return Path(config.where.out or f"runs/{config.name}") / "rule"
+    return report_folder(config) / "rule"
 
 
 def _on_its_set(config: StudyConfig) -> StudyConfig:
     """Return the study with models measured on the set that the rule is fitted on."""
     return replace(config, measured=settings(config).evaluation)
+
+
+def _prepare(config: Study, changes: Sequence[str]) -> tuple[StudyConfig, RuleConfig, Path]:
+    """Return the study on the rule's set, the rule's settings and its folder."""
+    loaded = load(config, changes)
+    return _on_its_set(loaded), settings(loaded), _folder(loaded)
 
 
 def _identity(config: StudyConfig) -> str:
@@ -169,12 +176,25 @@ def _identity(config: StudyConfig) -> str:
     return digest([wanted, evaluation.key, pool.key, base, dataclasses.asdict(config.recipe)])
 
 
-def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
-    """Measure the indicators, choose the subsets and write their ids; nothing is trained."""
-    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
-    ladder, store = prepared(config, quiet=quiet)
+def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
+    """Choose the subsets that a quality rule is fitted on, and show what they can see; nothing is trained.
+
+    Example: `assay rule design study.yaml`, where the study file says
+
+        rule: {indicators: [len_out, knn, ifd], evaluation: fit.jsonl, n: 1000, runs: 32}
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    config, wanted, folder = _prepare(config, set)
+    ladder, store = prepared(config)
+    claim(config, ladder.pool, report_folder(config))
     dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
-    values = _values(ladder, store, wanted.indicators, quiet=quiet)
+    values = _values(ladder, store, wanted.indicators)
     sources = [source or "unnamed" for source in dataset.column("source").to_pylist()]
     if wanted.way == "mixtures":
         made = regression.mixtures(
@@ -182,7 +202,7 @@ def design(config: StudyConfig, *, quiet: bool = False) -> RuleDesign:
         )
     else:
         types = dataset.column("type").to_pylist()
-        lengths = _lengths(ladder, store, quiet=quiet).tolist()
+        lengths = _lengths(ladder, store).tolist()
         made = regression.tilted(
             values, wanted.indicators, wanted.n,
             strata=[f"{s}/{t}" for s, t in zip(sources, types, strict=True)], lengths=lengths,
@@ -224,12 +244,12 @@ def _write_design(
     data.write_json(folder / "design.json", facts)
 
 
-def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool) -> Array:
+def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
     """Return the indicators [samples, k] of the pool, through the steps that arms use."""
     import polars
 
     steps = [ladder.scores(name) for name in names]
-    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators", quiet=quiet)
+    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators")
     columns = []
     for name, step in zip(names, steps, strict=True):
         frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
@@ -238,22 +258,34 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...], *, quiet: bool
     return found
 
 
-def _lengths(ladder: Ladder, store: Store, *, quiet: bool) -> Array:
+def _lengths(ladder: Ladder, store: Store) -> Array:
     step = ladder.tokens()
-    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens", quiet=quiet)
+    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens")
     return model.TokenTable(store.path(step.key)).lengths.astype(float)
 
 
-def trained(config: StudyConfig, *, quiet: bool = False) -> RuleRuns:
-    """Train every subset of the design: with one seed, the first subset with three, for the noise."""
-    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
+def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
+    """Train the subsets that a rule is fitted on; what is in the store is not trained again.
+
+    The first subset is trained with three seeds, for the noise.
+
+    Example: `assay rule run study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
-    design(config, quiet=quiet)
+    design(config)
     rows = sorted(folder.glob("row*.ids"))
     arms = {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
-    found = losses(config, arms, 1, f"{config.name}-rule", quiet=quiet)
+    found = losses(config, arms, 1, f"{config.name}-rule")
     first = {rows[0].stem: arms[rows[0].stem]}
-    found |= losses(config, first, _SEED_RUNS, f"{config.name}-rule-seeds", quiet=quiet)
+    found |= losses(config, first, _SEED_RUNS, f"{config.name}-rule-seeds")
     by_row: dict[str, list[float]] = {}
     for arm, size, seed in sorted(found):
         by_row.setdefault(arm, []).append(math.log(found[arm, size, seed].loss))
@@ -282,9 +314,19 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
     return found
 
 
-def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
-    """Fit the rule on the trained subsets and write it: `rule.json` beside the design; nothing is trained."""
-    config, wanted, folder = _on_its_set(config), settings(config), _folder(config)
+def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
+    """Fit the rule on the trained subsets: coefficients, how they hold, and what speaks against the rule.
+
+    Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
+    """
+    config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
     facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
     names = tuple(facts["names"])
@@ -297,7 +339,7 @@ def fit(config: StudyConfig, *, quiet: bool = False) -> RuleReport:
     ridge = regression.ridge(means, target, names)
     straight = regression.linearity(ridge, *ends) if doubled.any() else None
     slopes = regression.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
-    length = _length_alone(config, means, names, target, quiet=quiet)
+    length = _length_alone(config, means, names, target)
     noise = _noise(by_row[order[0]])
     warnings = _warnings(ridge, slopes, length, noise, target)
     if straight is not None and straight.ratio > _BENT:
@@ -349,13 +391,13 @@ def _rule_slopes(
 
 
 def _length_alone(
-    config: StudyConfig, means: Array, names: tuple[str, ...], target: Array, *, quiet: bool
+    config: StudyConfig, means: Array, names: tuple[str, ...], target: Array
 ) -> regression.LinearFit:
     if "len_out" in names:
         column = means[:, names.index("len_out")]
     else:
-        ladder, store = prepared(config, quiet=quiet)
-        values = _values(ladder, store, ("len_out",), quiet=quiet)[:, 0]
+        ladder, store = prepared(config)
+        values = _values(ladder, store, ("len_out",))[:, 0]
         dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
         known = dict(zip(dataset.column("id").to_pylist(), values.tolist(), strict=True))
         rows = sorted(_folder(config).glob("row*.ids"))[: len(target)]
@@ -387,16 +429,26 @@ def _warnings(
     return found
 
 
-def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
-    """Try the rule: top, top of each length, and bottom against random, at equal size, on a set of its own.
+def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
+    """Try the rule against random on the study's own set, which served neither to fit nor to search.
 
-    The set is the study's own, which served neither to fit nor to search; at least three seeds.  The verdict
-    is written into the rule.
+    Top, top of each length, and bottom, at equal size with at least three seeds; the verdict goes into the
+    rule.
+
+    Example: `assay rule check study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with a rule.
+    set
+        Changes: key.path=value.
     """
+    config = load(config, set)
     wanted, folder = settings(config), _folder(config)
     path = folder / "rule.json"
     if not path.exists():
-        fit(config, quiet=quiet)
+        fit(config)
     where = str(path.resolve())
     arms = {
         "top": ArmConfig("top", by=where),
@@ -412,7 +464,7 @@ def check(config: StudyConfig, *, quiet: bool = False) -> RuleCheck:
         baselines=False,
         where=replace(config.where, out=str(folder / "check")),
     )
-    result = run_one(trial, quiet=quiet)
+    result = run_one(trial)
     kinds = {c.type for c in result.comparisons}
     own = "overall" if "overall" in kinds else next(iter(kinds), "")
     rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 from assay import data, view
 from assay import plan as planning
-from assay.core import BasesResult, DataSummary, StudyResult
+from assay.core import AssayError, BasesResult, DataSummary, File, OnCommand, Shown, StudyResult
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph
-from assay.study._config import StudyConfig, TestbedConfig, read_config
+from assay.study._claim import claim, identity, others
+from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import Ladder, input_steps
-from assay.study.steps import LOG, SUMMARY, Tally, iterate
+from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
 
 @dataclass(frozen=True, slots=True)
-class StudyPlan:
+class StudyPlan(Shown):
     """What a study would do: its steps, and sample passes beside those of independent runs."""
 
     name: str
@@ -58,38 +59,76 @@ class StudyPlan:
         return Group(head, table, *self.notes)
 
 
-def load(config: Path | StudyConfig, changes: Sequence[str] = (), pool: str | None = None) -> StudyConfig:
-    """Return the study's configuration from a file or a value."""
-    loaded = read_config(Path(config), changes) if not isinstance(config, StudyConfig) else config
+Study: TypeAlias = Annotated[Path | str | Mapping[str, Any] | StudyConfig, OnCommand(Path)]
+"""A study's file, what stands in one, or its configuration."""
+
+
+def load(config: Study, changes: Sequence[str] = (), pool: str | None = None) -> StudyConfig:
+    """Return the study's configuration, with ``key.path=value`` settings laid over it."""
+    if isinstance(config, StudyConfig):
+        if changes:
+            raise AssayError("settings are laid over files and mappings", place="set", value=list(changes),
+                             hint="change the StudyConfig itself: dataclasses.replace")  # fmt: skip
+        loaded = config
+    elif isinstance(config, Mapping):
+        loaded = parse_config(laid_over(config, changes))
+    else:
+        loaded = read_config(Path(config), changes)
     return loaded if pool is None else replace(loaded, where=replace(loaded.where, pool=pool))
 
 
 def run(
-    config: Path | StudyConfig,
-    *,
-    changes: Sequence[str] = (),
-    pool: str | None = None,
-    out: Path | None = None,
-    quiet: bool = False,
+    config: Study, *, set: Sequence[str] = (), pool: str | None = None, out: File | None = None
 ) -> StudyResult | BasesResult:
-    """Run a study to its report, doing only what is not in the store yet.
+    """Run a study: data, ladder, fine-tuning, answers, scores, curves, report. Resumes by itself.
 
-    Returns the result; the report's files are in ``runs/<name>/`` or ``out``, those of each of several bases
-    in a folder below.  Raises :class:`AssayError` for anything a user can mend; kill it at any moment and
-    start it again.
+    Only what is not in the store yet is done: kill it at any moment and start it again. The report's files
+    are in `runs/NAME`, those of each of several bases in a folder below.
+
+    Example: `assay study run study.yaml --set ladder.seeds=5 --pool processes:4`
+
+    A study file:
+
+        name: alpaca-pocket
+        base: pocket                      # or a Hugging Face id, a folder, or {small: ..., large: ...}
+        pool: [data/alpaca.jsonl.gz]
+        evaluation: eval.jsonl
+        ladder: {rungs: [500, 1000, 2000, 4000], seeds: 3}
+        recipe: pocket                    # or belle; any field can be changed
+
+    In Python the same as a mapping does:
+
+        >>> tiny = {"name": "tiny", "pool": {"testbed": {"samples": 64}},
+        ...         "evaluation": {"testbed": {"samples": 24, "seed": 1}},
+        ...         "ladder": {"rungs": [16], "seeds": 1}, "measure": {"answers": False}}
+        >>> found = assay.study.run(tiny, pool="inline")
+        >>> found.curves["overall"].refused is not None     # one size is no curve
+        True
+
+    Parameters
+    ----------
+    config
+        The study file (YAML).
+    set
+        A setting laid over the file, `key.path=value`; may be repeated.
+    pool
+        Where steps run: `inline` or `processes:N`.
+    out
+        Folder of the report; `runs/NAME` by default.
     """
-    study = load(config, changes, pool)
+    study = load(config, set, pool)
     store = Store(Path(study.where.store))
     workers = planning.parse_pool(study.where.pool)
-    target = out or Path(study.where.out or f"runs/{study.name}")
+    target = Path(out or report_folder(study))
     evaluation, samples = input_steps(study)
+    owner = claim(study, samples, target)
     with workers:
-        planning.run([evaluation, samples], store, workers, quiet=quiet)
+        planning.run([evaluation, samples], store, workers)
         graph = study_graph(study, evaluation, samples, read_summary(store, samples))
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
-        store.register(study.name, [graph.final])
-        planning.run([graph.final], store, workers, quiet=quiet)
+        store.register(study.name, [graph.final], owner)
+        planning.run([graph.final], store, workers)
     for name, part in graph.parts.items():
         _publish_part(part, store, target / name)
     if study.bases:
@@ -97,9 +136,47 @@ def run(
     return view.load_study(target / "result.json")
 
 
-def run_one(config: StudyConfig, *, quiet: bool = False) -> StudyResult:
+def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyResult | BasesResult:
+    """Run a real study on the embedded testbed and pocket model, in minutes, without network or keys.
+
+    Example: `assay demo`, then open runs/demo/report.html.
+
+    Parameters
+    ----------
+    out
+        Folder of the report.
+    pool
+        Where steps run: `inline` or `processes:N`.
+    """
+    return run(Path(str(files("assay.study") / "demo.yaml")), pool=pool, out=out)
+
+
+def report(result: File, *, out: File | None = None) -> list[Path]:
+    """Write the report again from a study's result.json.
+
+    Example: `assay study report runs/demo/result.json --out elsewhere`
+
+        >>> sorted(path.name for path in assay.study.report("result.json", out="again"))[:2]
+        ['points.csv', 'points.parquet']
+
+    Parameters
+    ----------
+    result
+        The study's result.json.
+    out
+        Folder of the report; that of `result` by default.
+    """
+    return view.write_report(view.load_study(Path(result)), Path(out or Path(result).parent))
+
+
+def report_folder(study: StudyConfig) -> Path:
+    """Return the folder of a study's report."""
+    return Path(study.where.out or f"runs/{study.name}")
+
+
+def run_one(config: StudyConfig) -> StudyResult:
     """Run a study on its first base alone."""
-    found = run(replace(config, bases={}), quiet=quiet)
+    found = run(replace(config, bases={}))
     assert isinstance(found, StudyResult)  # noqa: S101 - one base gives one result
     return found
 
@@ -117,8 +194,7 @@ def _publish_part(part: BasePart, store: Store, target: Path) -> None:
 
 def read_summary(store: Store, pool: Step) -> DataSummary:
     """Return what the reading of the pool counted."""
-    text = (store.path(pool.key) / SUMMARY).read_text(encoding="utf-8")
-    return view.restore(DataSummary, json.loads(text))
+    return summary_of(store.path(pool.key))
 
 
 def _publish(made: Path, target: Path) -> None:
@@ -132,12 +208,28 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, partial)
 
 
-def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str | None = None) -> StudyPlan:
-    """Return what :func:`run` would do, step by step; nothing is run and nothing is written."""
-    study = load(config, changes, pool)
+def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
+    """Show what a study would do: steps cached and to do, tokens, minutes, bytes. Nothing is run.
+
+    Example: `assay study plan study.yaml`
+
+        >>> places = {"pool": "pool.jsonl", "evaluation": "eval.jsonl"}
+        >>> assay.study.plan({"name": "small", "ladder": {"rungs": [8, 16]}, **places}).models
+        6
+
+    Parameters
+    ----------
+    config
+        The study file (YAML).
+    set
+        A setting laid over the file, `key.path=value`; may be repeated.
+    """
+    study = load(config, set)
     store = Store(Path(study.where.store), create=False)
     evaluation, samples = input_steps(study)
     notes = []
+    if (differs := others(identity(study, samples), report_folder(study))) is not None:
+        notes.append(f"{report_folder(study)} holds the report of another study (differs in: {differs})")
     if store.has(samples.key):
         summary = read_summary(store, samples)
     else:
@@ -151,7 +243,7 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         passes |= {step.key: _samples(part.ladder, step) for step in trained}
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
-    noted = dict.fromkeys(note for part in graph.parts.values() for note in part.ladder.notes)
+    noted = dict.fromkeys(note for part in graph.parts.values() for note in _notes(part, store))
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     largest = [f"largest run: {estimate}" for estimate in estimates if estimate is not None]
     return StudyPlan(
@@ -163,6 +255,15 @@ def plan(config: Path | StudyConfig, *, changes: Sequence[str] = (), pool: str |
         independent_samples=alone,
         notes=(*notes, *noted, *largest),
     )
+
+
+def _notes(part: BasePart, store: Store) -> list[str]:
+    """Return what a ladder noted, and what length takes away, as far as that is known already."""
+    tokens, base = part.ladder.tokens().key, part.runs[0].answer.key
+    counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
+    counts |= item_counts(store.path(base)) if store.has(base) else {}
+    unknown = [] if counts else ["samples and items are counted as cut or left out once they are tokenized"]
+    return [*part.ladder.notes, *view.count_notes(counts, "en"), *unknown]
 
 
 def _samples(ladder: Ladder, step: Step) -> int:

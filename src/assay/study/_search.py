@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from assay import data, view
-from assay.core import AssayError, Remark, SearchPage, to_json
+from assay.core import AssayError, Remark, SearchPage, Shown, to_json
 from assay.optimize import Budget, Choice, Observation, Searcher, Surface, searcher
-from assay.plan import Advance, progress_bar
+from assay.plan import Advance, progress_bar, quiet
+from assay.study._claim import claim
 from assay.study._config import ArmConfig, SearchConfig, StudyConfig
+from assay.study._graph import input_steps
 from assay.study._measured import losses
+from assay.study._run import Study, load, report_folder
 from assay.view import new_table
 
 _REPORT_SEEDS = 3
 
 
 @dataclass(frozen=True)
-class SearchReport:
+class SearchReport(Shown):
     """What was tried, what was chosen, and what it is worth on the study's own evaluation set.
 
     ``reported`` and ``random`` are mean losses over seeds at the chosen size, of the arm and of random
@@ -54,28 +57,41 @@ class SearchReport:
         return Group(head, *end, table, self.page)
 
 
-def search(config: StudyConfig, *, quiet: bool = False) -> SearchReport:
-    """Search the size, then measure the choice and random samples on the set of the study.
+def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
+    """Search the best size of an arm on one evaluation set, and report it on the study's own.
 
     Every run is in the store: a search that was killed goes through its answers again and on from there.
+
+    Example: `assay search study.yaml`, where the study file says
+
+        search: {arm: ifd, evaluation: search.jsonl, low: 500, high: 20000, runs: 10}
+
+    Parameters
+    ----------
+    config
+        A study file with a search.
+    set
+        Changes: key.path=value.
     """
+    config = load(config, set)
     wanted = _settings(config)
+    claim(config, input_steps(config)[1], report_folder(config))
     budget = Budget(
         wanted.runs, wanted.samples, wanted.hours, wanted.money, config.question.price_per_thousand,
         wanted.price_per_hour,
     )  # fmt: skip
     made = searcher(wanted.method, wanted.low, wanted.high, budget, seed=wanted.seed)
     on_search = replace(config, measured=wanted.evaluation)
-    with progress_bar("search", quiet=quiet) as advance:
+    with progress_bar("search") as advance:
         _explore(made, on_search, config.arms[wanted.arm], wanted, advance)
     choice = made.choice()
     arms = {
         wanted.arm: replace(config.arms[wanted.arm], rungs=(choice.size,)),
         "random": ArmConfig(rungs=(choice.size,)),
     }
-    final = losses(config, arms, _REPORT_SEEDS, f"{config.name}-search-report", quiet=quiet)
+    final = losses(config, arms, _REPORT_SEEDS, f"{config.name}-search-report")
     mean = {arm: sum(v.loss for (a, _, _), v in final.items() if a == arm) / _REPORT_SEEDS for arm in arms}
-    folder = Path(config.where.out or f"runs/{config.name}") / "search"
+    folder = report_folder(config) / "search"
     folder.mkdir(parents=True, exist_ok=True)
     out, seen = folder / f"{wanted.method}.json", tuple(made.observations)
     page = _page(config, wanted, choice, seen, mean[wanted.arm], mean["random"])
@@ -110,7 +126,8 @@ def _explore(
     """Ask and tell until the search is over; each run has a seed of its own, so that noise is seen."""
     while sizes := made.ask(wanted.parallel):
         arms = {f"{wanted.arm}-{size}": replace(arm, rungs=(size,)) for size in sizes}
-        found = losses(config, arms, 1, f"{config.name}-search-{len(made.observations)}", quiet=True)
+        with quiet():
+            found = losses(config, arms, 1, f"{config.name}-search-{len(made.observations)}")
         by_arm = {name: value for (name, _, _), value in found.items()}
         for size in sizes:
             measured = by_arm[f"{wanted.arm}-{size}"]

@@ -6,7 +6,7 @@ import dataclasses
 from functools import cache
 
 from assay.core import Sample
-from assay.data import testbed
+from assay.data import synthetic
 
 _HARD = (
     Sample.single("Say nothing.", None),
@@ -26,7 +26,7 @@ def samples(count: int = 40) -> tuple[Sample, ...]:
 
     Each has an origin and a source, in turn of two, and no two have the same id.
     """
-    made = [row.sample for row in testbed.generate(count, seed=5, defects={"truncated": 0.1})]
+    made = [row.sample for row in synthetic.generate(count, seed=5, defects={"truncated": 0.1})]
     distinct = {sample.id: sample for sample in (*made, *_HARD)}.values()
     return tuple(
         dataclasses.replace(sample, source=("one", "two")[row % 2], origin=f"suite.jsonl:{row + 1}")
@@ -37,7 +37,7 @@ def samples(count: int = 40) -> tuple[Sample, ...]:
 @cache
 def items(count: int = 24) -> tuple[tuple[Sample, str], ...]:
     """Return items with answers: the reference, that of another item, nothing, and a word."""
-    made = [row.sample for row in testbed.generate(count, seed=6, split="eval")]
+    made = [row.sample for row in synthetic.generate(count, seed=6, split="eval")]
     plain = [Sample.single("Name a colour.", "blue"), Sample.single("Say nothing.", None)]
     found = []
     for row, item in enumerate([*made, *plain]):

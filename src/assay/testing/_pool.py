@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from assay.core import AssayError
-from assay.plan import POOLS, Inline, Pool, Store, parse_pool, run
+from assay.plan import POOLS, Inline, Pool, RunReport, Step, Store, parse_pool, quiet, run
 from assay.testing import _steps
 from assay.testing._suite import Suite
 
@@ -20,6 +20,11 @@ _SECONDS = 0.15
 
 def _contents(store: Store) -> dict[str, Any]:
     return {key: store.manifest(key)["files"] for key in store.completed()}
+
+
+def _run(steps: list[Step], store: Store, pool: Pool) -> RunReport:
+    with quiet():
+        return run(steps, store, pool)
 
 
 def fingerprint(name: str) -> list[Any]:
@@ -64,7 +69,7 @@ class PoolSuite(Suite):
         with self.pool() as pool:
             assert isinstance(pool.submit(divmod, 1, 0).exception(), ZeroDivisionError), "another error"
             try:
-                run([_steps.step("x", call="refuse")], Store(tmp_path), pool, quiet=True)
+                _run([_steps.step("x", call="refuse")], Store(tmp_path), pool)
             except AssayError as error:
                 parts = (error.problem, error.place, error.value, error.expected, error.hint)
                 assert parts == ("bad value", "x.y", 3, "4", "write 4"), parts
@@ -76,8 +81,8 @@ class PoolSuite(Suite):
         stores = [Store(tmp_path / name) for name in ("inline", "pool")]
         with Inline() as inline, self.pool() as pool:
             for store, one in zip(stores, (inline, pool), strict=True):
-                assert run([_steps.diamond()], store, one, quiet=True).done == 6, "not all steps were run"
-                assert run([_steps.diamond()], store, one, quiet=True).done == 0, "steps were run again"
+                assert _run([_steps.diamond()], store, one).done == 6, "not all steps were run"
+                assert _run([_steps.diamond()], store, one).done == 0, "steps were run again"
         assert _contents(stores[0]) == _contents(stores[1]), "other files"
 
     def test_a_killed_worker_is_replaced(self, tmp_path: Path) -> None:
@@ -86,17 +91,16 @@ class PoolSuite(Suite):
             return
         store, step = Store(tmp_path), _steps.step("x", call="die_once")
         with self.pool() as pool:
-            run([step, _steps.step("y", seconds=0.05)], store, pool, quiet=True)
+            _run([step, _steps.step("y", seconds=0.05)], store, pool)
         assert (store.path(step.key) / "part-0").read_text("utf-8") == "survived", "not run again"
 
     def test_it_starts_anew_after_it_was_stopped(self) -> None:
-        """``stop`` may be called at any time, twice too; ``rebuild`` makes it work again."""
+        """``stop`` may be called at any time, twice too; the next call starts workers anew."""
         with self.pool() as pool:
             assert pool.submit(abs, -1).result() == 1, "no result"
             pool.stop()
             pool.stop()
-            pool.rebuild()
-            assert pool.submit(abs, -2).result() == 2, "no result after rebuild"
+            assert pool.submit(abs, -2).result() == 2, "no result after stop"
 
     def test_a_killed_run_loses_nothing(self, tmp_path: Path) -> None:
         """Killed again and again, the same command finishes, and leaves what it would have left."""
@@ -116,7 +120,7 @@ class PoolSuite(Suite):
         assert kills, "it finished before it could be killed"
         assert subprocess.run(command, env=places, check=False).returncode == 0, "it does not finish"  # noqa: S603
         whole = Store(tmp_path / "whole")
-        run([_steps.diamond(_SECONDS)], whole, Inline(), quiet=True)
+        _run([_steps.diamond(_SECONDS)], whole, Inline())
         killed = Store(tmp_path / "killed")
         assert killed.verify() == [], "the store holds broken objects"
         assert _contents(killed) == _contents(whole), "other files than without kills"

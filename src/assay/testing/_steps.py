@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from assay.core import AssayError
-from assay.plan import Step, StepContext, Store, parse_pool, run
+from assay.plan import Step, StepContext, Store, parse_pool, quiet, run
 
 
 def write(context: StepContext) -> None:
@@ -55,5 +55,5 @@ def diamond(seconds: float = 0.0) -> Step:
 
 
 if __name__ == "__main__":
-    with parse_pool(sys.argv[1]) as pool:
-        run([diamond(float(sys.argv[3]))], Store(Path(sys.argv[2])), pool, quiet=True)
+    with quiet(), parse_pool(sys.argv[1]) as pool:
+        run([diamond(float(sys.argv[3]))], Store(Path(sys.argv[2])), pool)

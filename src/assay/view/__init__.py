@@ -22,17 +22,19 @@ from assay.view._markdown import render_markdown
 from assay.view._plots import write_plot
 from assay.view._pool import render_pool, write_page
 from assay.view._rule import render_rule, render_search, said, write_rule_page, write_search_page
-from assay.view._says import headline
+from assay.view._says import count_notes, headline
 from assay.view._tables import table as new_table
-from assay.view._terminal import print_summary, print_value, sparkline
+from assay.view._terminal import html_of, print_summary, print_value, sparkline
 
 __all__ = [
     "EXPORTS",
     "EXPORT_VALUES",
     "HTML",
+    "count_notes",
     "data_card",
     "export_summary",
     "headline",
+    "html_of",
     "load_result",
     "load_study",
     "model_card",

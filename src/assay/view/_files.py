@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from assay.core import AssayError, BasesResult, ExportPage, Point, StudyResult, canonical_json
+from assay.core import AssayError, BasesResult, ExportPage, Point, StudyResult, canonical_json, replacing
 from assay.view._format import clean
 
 if TYPE_CHECKING:
@@ -62,14 +62,21 @@ def write_report(result: StudyResult | BasesResult, folder: Path) -> list[Path]:
     texts = {
         HTML: html,
         "report.md": markdown,
-        "points.csv": frame.write_csv(),
+        "points.csv": _harmless(frame).write_csv(),
         RESULT: canonical_json(result) + "\n",
     }
     written = [replace_file(folder / name, clean(text).encode()) for name, text in texts.items()]
     parquet = folder / "points.parquet"
-    partial = folder / f".{parquet.name}.partial"
-    frame.write_parquet(partial, compression="zstd", statistics=False)
-    return [*written, partial.replace(parquet)]
+    with replacing(parquet) as partial:
+        frame.write_parquet(partial, compression="zstd", statistics=False)
+    return [*written, parquet]
+
+
+def _harmless(frame: Any) -> Any:
+    """Return a table in which no text is taken for a formula by a program for spreadsheets."""
+    import polars
+
+    return frame.with_columns(polars.col(polars.String).str.replace(r"^([=+\-@\t\r])", "'$1"))
 
 
 def _rendered(result: StudyResult | BasesResult) -> tuple[str, str]:
@@ -85,9 +92,9 @@ def _rendered(result: StudyResult | BasesResult) -> tuple[str, str]:
 
 def replace_file(path: Path, content: bytes) -> Path:
     """Write a file that appears whole, by a rename."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    return partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+    return path
 
 
 def load_result(path: Path) -> StudyResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from assay.core import Answer, NextRuns, StudyResult, Verdict
 from assay.view._format import duration, integer, interval, number, percent, probability, signed
@@ -80,10 +80,20 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
 
 
 def study_notes(result: StudyResult, w: Words) -> list[str]:
-    """Return what has to be known of this study: of its judge first, then what its steps noted."""
-    judge = result.judge
+    """Return what has to be known of this study: its judge, what length took away, what its steps noted."""
+    judge, own = result.judge, [*count_notes(result.counts, w.language), *result.notes]
     if judge is None:
-        return list(result.notes)
+        return own
     share = percent(judge.unparsed, judge.replies - judge.failed)
     alarm = [w("judge.alarm", share=share)] if judge.alarm else []
-    return [*alarm, w("judge.units", version=judge.version), *result.notes]
+    return [*alarm, w("judge.units", version=judge.version), *own]
+
+
+def count_notes(counts: Mapping[str, int], language: str) -> list[str]:
+    """Return how many samples and items were cut or left out for their length, where any were."""
+    wholes = {"cut": "samples", "unlearnable": "samples", "items_too_long": "items", "items_cut": "items"}
+    return [
+        words(language)(f"count.{name}", n=integer(counts[name]), of=integer(counts[whole]))
+        for name, whole in wholes.items()
+        if counts.get(name)
+    ]

@@ -301,3 +301,14 @@ def _next(curve: CurveResult, w: Words) -> str:
     if runs is None:
         return DASH
     return w("next.short", seeds=runs.seeds, n=short(runs.n_train), chance=probability(runs.chance))
+
+
+def html_of(value: Any) -> str:
+    """Return what :func:`print_value` prints, as HTML for a notebook."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    console = Console(record=True, file=StringIO(), width=110)
+    print_value(value, console)
+    return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")

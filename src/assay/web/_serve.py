@@ -35,12 +35,14 @@ def bind(host: str, port: int, *, fixed: bool) -> socket.socket:
 
 
 def run(app: ASGIApp, bound: socket.socket) -> None:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C; connections that begin a request and do not end it are closed."""
     import uvicorn
 
+    from assay.web._patience import PatientProtocol
+
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False,
-        proxy_headers=False,
+        app, http=PatientProtocol, log_level="warning", access_log=False, timeout_graceful_shutdown=3,
+        server_header=False, proxy_headers=False,
     )  # fmt: skip
     # The server ends in order and then passes the interrupt on.
     with contextlib.suppress(KeyboardInterrupt):

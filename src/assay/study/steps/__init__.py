@@ -1,50 +1,66 @@
-"""The steps of a study in the order of the figure.
+"""The steps of a study in the order of the figure, each beside what builds it.
 
-Each is a function of a step context and writes into ``context.out``.
+A step's function takes a step context and writes into ``context.out``; its builder says what it is made from.
+Studies, rules, searches, single jobs and exports build the same steps, so that each thing is done in one way
+and what one of them has done is not done again.
 
-Data (:func:`read_pool`, :func:`read_evaluation`, :func:`tokenize`, :func:`score_pool`) → ladder
-(:func:`order_pool`) → training (:func:`train`) → answers and losses (:func:`answer`) → scores
-(:func:`judge_answers`, :func:`judge_by_model`, :func:`measure_metrics`) → curves and verdicts
-(:func:`result`).
+Data (:func:`read_step`, :func:`tokens_step`, :func:`score_pool`) → ladder (:func:`order_step`) → training
+(:func:`train_step`) → answers and losses (:func:`answer_step`) → scores (:func:`check_step`,
+:func:`judge_step`, :func:`metrics_step`) → curves and verdicts (:func:`result`).
 """
 
-from assay.study.steps._judge import (
-    LOG,
-    chat_judge,
-    judge_answers,
-    judge_by_model,
-    judge_step,
-    measure_metrics,
-    write_judgements,
+from assay.study.steps._base import Base
+from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
+from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
+from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
+from assay.study.steps._order import needs_of, order_step
+from assay.study.steps._read import (
+    REJECTED,
+    Tally,
+    expand,
+    file_settings,
+    iterate,
+    place_digest,
+    read_step,
+    summary_of,
 )
-from assay.study.steps._measure import answer
-from assay.study.steps._order import order_pool
-from assay.study.steps._read import REJECTED, SUMMARY, Tally, iterate, read_evaluation, read_pool
 from assay.study.steps._result import MeasuredRun, result
-from assay.study.steps._score import models_of, score_pool
-from assay.study.steps._tokenize import tokenize
-from assay.study.steps._train import train
+from assay.study.steps._score import score_pool
+from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
+from assay.study.steps._train import REPORT, train_step
 
 __all__ = [
+    "COUNTS",
+    "ITEMS",
     "LOG",
     "REJECTED",
-    "SUMMARY",
+    "REPORT",
+    "SPEED",
+    "Base",
     "MeasuredRun",
+    "Opened",
+    "Opener",
+    "Runtime",
     "Tally",
-    "answer",
-    "chat_judge",
+    "answer_step",
+    "check_step",
+    "expand",
+    "file_settings",
+    "item_counts",
     "iterate",
-    "judge_answers",
-    "judge_by_model",
     "judge_step",
-    "measure_metrics",
-    "models_of",
-    "order_pool",
-    "read_evaluation",
-    "read_pool",
+    "judgements_of",
+    "metrics_step",
+    "needs_of",
+    "order_step",
+    "place_digest",
+    "read_step",
     "result",
+    "runtime",
+    "runtime_of",
+    "sample_counts",
     "score_pool",
-    "tokenize",
-    "train",
-    "write_judgements",
+    "summary_of",
+    "tokens_step",
+    "train_step",
 ]

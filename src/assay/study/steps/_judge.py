@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from assay import data, judging, llm
-from assay.core import METRICS, AssayError, metric_value, to_json
+from assay.core import METRICS, AssayError, Sample, metric_value, to_json
 from assay.plan import Estimate, Step, StepContext
-from assay.study._config import JudgeSettings, StudyConfig
+from assay.study._config import StudyConfig
+from assay.study.steps._measure import ITEMS
 
-LOG = "log"
+JUDGEMENTS, MEASURED, LOG = "judgements.parquet", "metrics.parquet", "log"
 _RUBRIC_TOKENS = 500
 
 
-def chat_judge(wanted: JudgeSettings, folder: Path) -> tuple[judging.JudgeConfig, llm.ChatConfig]:
-    """Return how to judge, and how to reach the model; paths start from the study file's folder."""
-    rubrics = None if wanted.rubrics is None else str(folder / wanted.rubrics)
-    prices = None if wanted.prices is None else folder / wanted.prices
-    return (
-        judging.JudgeConfig(**{**_shared(wanted, judging.JudgeConfig), "rubrics": rubrics}),
-        llm.ChatConfig(**{**_shared(wanted, llm.ChatConfig), "prices": prices}),
+def chat_judge(config: StudyConfig) -> judging.JudgeConfig:
+    """Return the judge of a study: paths start from the study file's folder, replies are in its store."""
+    assert config.judge is not None  # noqa: S101 - the caller has looked
+    wanted, folder = config.judge, Path(config.folder)
+    return dataclasses.replace(
+        wanted,
+        rubrics=None if wanted.rubrics is None else str(folder / wanted.rubrics),
+        prices=None if wanted.prices is None else folder / wanted.prices,
+        calls=Path(config.where.store) / "calls",
     )
-
-
-def _shared(wanted: JudgeSettings, kind: Any) -> dict[str, Any]:
-    """Return the settings that a config has by the same name."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {f.name: getattr(wanted, f.name) for f in dataclasses.fields(wanted) if f.name in names}
 
 
 def judge_step(
@@ -39,47 +36,70 @@ def judge_step(
 
     ``tokens``: those of an item's prompt and its answer, for what the step costs at most.
     """
-    assert config.judge is not None  # noqa: S101 - the caller has looked
-    asked, chat = chat_judge(config.judge, Path(config.folder))
-    where = {
-        "judge": dataclasses.asdict(asked),
-        "chat": {**dataclasses.asdict(chat), "prices": None if chat.prices is None else str(chat.prices)},
-        "calls": str(Path(config.where.store) / "calls"),
-        "run": f"study {config.name}",
-        "answered_by": label,
-    }
+    asked = chat_judge(config)
+    plain = dataclasses.asdict(asked)
+    plain |= {"calls": str(asked.calls), "prices": None if asked.prices is None else str(asked.prices)}
+    where = {"judge": plain, "run": f"study {config.name}", "answered_by": label}
     calls = items * asked.asked
-    tokens_in, tokens_out = calls * (tokens + _RUBRIC_TOKENS), calls * asked.sampling.max_tokens
-    price = llm.find_price(asked.model, chat.prices, local=llm.is_local(asked.model, chat.base_url))
+    tokens_in, tokens_out = calls * (tokens + _RUBRIC_TOKENS), calls * asked.drawn.max_tokens
+    price = llm.find_price(asked.model, asked.prices, local=llm.is_local(asked.model, asked.base_url))
     money = None if price is None else price.of(int(tokens_in), tokens_out)
     estimate = Estimate(seconds=calls / 10, tokens=tokens_in + tokens_out, money=money)
     settings = {"judge": judging.version(asked), "exact": asked.exact}
-    call = "assay.study.steps:judge_by_model"
+    call = f"{__name__}:judge_by_model"
     return Step("judge", 2, call, settings, inputs, where=where, label=label, estimate=estimate)
+
+
+def check_step(evaluation: Step, answers: Step, method: str, label: str, *, items: int = 0) -> Step:
+    """Return the step that scores one model's answers to ``items`` items without a chat model."""
+    inputs, estimate = {"evaluation": evaluation, "answers": answers}, Estimate(seconds=items / 1000)
+    call = f"{__name__}:judge_answers"
+    return Step("judge", 1, call, judging.method_settings(method), inputs, label=label, estimate=estimate)
 
 
 def judge_answers(context: StepContext) -> None:
     """Score the answers of one model."""
     import polars
 
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
-    rows = []
-    for item, text in zip(items, answers, strict=True):
-        method = context.config["method"]
-        rows.append(judging.judge(item, text, None if method == "auto" else method))
+    method = None if context.config["method"] == "auto" else context.config["method"]
+    rows = [judging.judge(item, text, method) for item, text in zip(*_answered(context), strict=True)]
     columns = ("item", "type", "group", "method", "score", "reason")
     table = {c: [getattr(row, c) for row in rows] for c in columns}
     schema = {c: polars.Float64 if c == "score" else polars.String for c in columns}
-    polars.DataFrame(table, schema=schema).write_parquet(context.out / "judgements.parquet")
+    polars.DataFrame(table, schema=schema).write_parquet(context.out / JUDGEMENTS)
+
+
+def _answered(context: StepContext) -> tuple[list[Sample], list[str]]:
+    """Return the items with one model's answers to them."""
+    import polars
+
+    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+    return items, polars.read_parquet(context.inputs["answers"] / ITEMS)["answer"].to_list()
+
+
+def judgements_of(folder: Path) -> list[judging.Judgement]:
+    """Return the judgements of one model's answers, from the folder of either judging step."""
+    import polars
+
+    rows = polars.read_parquet(folder / JUDGEMENTS).iter_rows(named=True)
+    return [judging.Judgement(**row) for row in rows]
+
+
+def metrics_step(
+    evaluation: Step, answers: Step, metrics: Sequence[str], label: str, *, items: int = 0
+) -> Step:
+    """Return the step in which the metrics of plug-ins measure one model's answers to ``items`` items."""
+    settings = {"metrics": {name: METRICS.identity(name) for name in metrics}}
+    inputs, estimate = {"evaluation": evaluation, "answers": answers}, Estimate(seconds=items / 1000)
+    call = f"{__name__}:measure_metrics"
+    return Step("metrics", 1, call, settings, inputs, label=label, estimate=estimate)
 
 
 def measure_metrics(context: StepContext) -> None:
     """Measure the answers of one model by the metrics of plug-ins: a row for each item and metric."""
     import polars
 
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
+    items, answers = _answered(context)
     rows = []
     for name in context.config["metrics"]:
         for item, text in zip(items, answers, strict=True):
@@ -87,25 +107,31 @@ def measure_metrics(context: StepContext) -> None:
             rows.append((item.id, item.type or "untyped", item.group, name, value, reason))
     columns = ("item", "type", "group", "method", "score", "reason")
     schema = {c: polars.Float64 if c == "score" else polars.String for c in columns}
-    polars.DataFrame(rows, schema=schema, orient="row").write_parquet(context.out / "metrics.parquet")
+    polars.DataFrame(rows, schema=schema, orient="row").write_parquet(context.out / MEASURED)
+
+
+def metrics_of(folder: Path) -> dict[str, list[judging.Judgement]]:
+    """Return by metric what plug-ins measured of each item, as judgements whose score is the value."""
+    import polars
+
+    found: dict[str, list[judging.Judgement]] = {}
+    for row in polars.read_parquet(folder / MEASURED).iter_rows(named=True):
+        found.setdefault(row["method"], []).append(judging.Judgement(**row))
+    return found
 
 
 def judge_by_model(context: StepContext) -> None:
     """Judge one model's answers: `judgements.parquet`, a log for `inspect view`, and what it took."""
-    import polars
-
-    chat: dict[str, Any] = dict(context.where["chat"])
-    chat["prices"] = None if chat["prices"] is None else Path(chat["prices"])
-    config = judging.JudgeConfig(**dict(context.where["judge"]))
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    answers = polars.read_parquet(context.inputs["answers"] / "items.parquet")["answer"].to_list()
-    calls, run = Path(context.where["calls"]), str(context.where["run"])
-    with llm.open_chat(llm.ChatConfig(**chat), calls=calls, run=run) as door:
+    plain: dict[str, Any] = dict(context.where["judge"])
+    plain |= {name: plain[name] and Path(plain[name]) for name in ("calls", "prices")}
+    config = judging.JudgeConfig(**plain)
+    items, answers = _answered(context)
+    with llm.open_chat(config, run=str(context.where["run"])) as door:
         found = judging.ask_all(door, items, answers, config, context.progress)
         spent, currency = door.spent, door.budget.currency
     if found.lost:
         raise _lost(found)
-    write_judgements(found.judgements, context.out / "judgements.parquet")
+    write_judgements(found.judgements, context.out / JUDGEMENTS)
     said_by = str(context.where["answered_by"])
     judging.write_log(items, answers, found.judgements, context.out / LOG, config=config, answered_by=said_by)
     facts = {name: getattr(found, name) for name in ("version", "replies", "retried", "unparsed", "failed")}

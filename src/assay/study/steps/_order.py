@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,26 @@ from numpy.typing import NDArray
 
 from assay import data, indicators, model, selection
 from assay.core import AssayError, Sample
-from assay.plan import StepContext
+from assay.plan import Step, StepContext
 from assay.study.steps._score import models_of
+
+
+def order_step(
+    pool: Step,
+    label: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Step] = {},
+    where: Mapping[str, Any] = {},
+) -> Step:
+    """Return the step that orders a pool; ``settings`` are the ``seed``, the ``rule`` and what it needs."""
+    call, inputs = f"{__name__}:order_pool", {"pool": pool, **inputs}
+    version = 3 if "vectors" in needs_of(settings["rule"]) else 2
+    return Step("order", version, call, settings, inputs, where=where, label=label)
+
+
+def needs_of(rule: str) -> tuple[str, ...]:
+    """Return what an arm's rule selects by; the two that are of studies alone need nothing of the pool."""
+    return () if rule in ("longest", "file") else selection.needs(rule)
 
 
 def order_pool(context: StepContext) -> None:
@@ -88,8 +107,7 @@ def _wanted(context: StepContext, dataset: data.Dataset) -> NDArray[np.float64] 
 
 def _compared(context: StepContext, dataset: data.Dataset) -> dict[str, Any]:
     """Return what the arm's rule compares samples by: embeddings, target samples, tags."""
-    rule = context.config["rule"]
-    needs = selection.needs("top" if rule == "longest" else rule)
+    needs = needs_of(context.config["rule"])
     found: dict[str, Any] = {}
     if "tags" in needs:
         tags = indicators.Tags(dataset)

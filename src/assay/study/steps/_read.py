@@ -5,19 +5,97 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from assay import data, indicators, selection
-from assay.core import AssayError, DataSummary, Sample, SourceRow
-from assay.data import testbed
-from assay.plan import StepContext
+from assay import data, indicators, selection, view
+from assay.core import AssayError, DataSummary, Sample, SourceRow, digest, file_digest
+from assay.data import synthetic
+from assay.plan import Estimate, Step, StepContext
+from assay.study._config import TestbedConfig
 
 REJECTED = "rejected.jsonl"
 SUMMARY = "summary.json"
+
+
+def read_step(
+    name: Literal["pool", "evaluation"],
+    source: Sequence[str] | TestbedConfig,
+    *,
+    folder: Path = Path(),
+    key: str,
+    inputs: Mapping[str, Step] = {},
+    settings: Mapping[str, Any] = {},
+    where: Mapping[str, str] = {},
+) -> Step:
+    """Return the step that reads a pool or an evaluation set; files enter by their digests.
+
+    Of a pool, ``inputs`` are the evaluation sets that it may hold nothing of, by the ``decontaminate`` rules
+    in ``settings``.  Relative paths start from ``folder``; ``key`` is where errors say they were named.
+    """
+    if isinstance(source, TestbedConfig):
+        own: dict[str, Any] = {"testbed": dataclasses.asdict(source)}
+        places: dict[str, str] = {}
+        estimate = Estimate(seconds=source.samples / 5000)
+    else:
+        own, places = file_settings(source, folder, key)
+        n_bytes = sum(p.stat().st_size for p in map(Path, places.values()) if p.is_file())
+        estimate = Estimate(seconds=1 + n_bytes / 5e6, bytes=2 * n_bytes)
+    return Step(
+        f"read-{name}", 2 if name == "pool" else 1, f"{__name__}:read_{name}", {**own, **settings}, inputs,
+        where={**where, **places}, label=name, estimate=estimate,
+    )  # fmt: skip
+
+
+def file_settings(source: Sequence[str], folder: Path, key: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return files as a step's config (names and digests) and the places where they lie."""
+    found = expand(source, folder, key)
+    entries = [_entry(place) for place in found]
+    return {"files": entries}, {f"file/{index}": place for index, place in enumerate(found)}
+
+
+def _entry(place: str) -> dict[str, str]:
+    """Return what identifies a file: its name, its content, and the plug-ins that read it."""
+    entry = {"name": Path(place).name, "digest": place_digest(place)}
+    other = data.reader_identity(place)
+    return {**entry, "plugin": other} if other else entry
+
+
+def expand(places: Sequence[str], folder: Path, key: str) -> list[str]:
+    """Return the places of a source: globs expanded and sorted, paths made absolute, ids kept."""
+    found = []
+    for index, place in enumerate(places):
+        if place.startswith("hf:"):
+            found.append(place)
+            continue
+        path = folder / Path(place).expanduser()
+        whole = path.exists() or not any(sign in path.name for sign in "*?[")
+        matches = [path] if whole else sorted(path.parent.glob(path.name))
+        missing = [m for m in matches if not m.exists()]
+        if missing or not matches:
+            raise AssayError(
+                "no such file",
+                place=f"{key}[{index}]",
+                value=place,
+                expected="a file, a folder of shards, a glob, or hf:owner/name",
+                hint=f"relative paths start from {folder.resolve()}",
+            )
+        found += [str(m.resolve()) for m in matches]
+    return found
+
+
+def place_digest(place: str) -> str:
+    """Return the digest of a file or of every file of a folder; a hub id stands for itself."""
+    if place.startswith("hf:"):
+        return place
+    path = Path(place)
+    if path.is_file():
+        return file_digest(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return digest({str(p.relative_to(path)): file_digest(p) for p in files})
 
 
 class Tally:
@@ -64,11 +142,11 @@ def read_evaluation(context: StepContext) -> None:
 
 
 def read_pool(context: StepContext) -> None:
-    """Read the pool, drop exact duplicates, and drop samples that hold a prompt of the evaluation set."""
+    """Read the pool, drop exact duplicates, and drop samples that hold a prompt of an evaluation set."""
     tally = Tally()
     staging = context.out / "scratch" / "pool"
-    samples = _unique(_read(context, tally, split="train"), tally)
-    data.write_dataset(_learnable(samples, context.out / REJECTED), staging)
+    rows = _learnable(_read(context, tally, split="train"), tally, context.out / REJECTED)
+    data.write_dataset(_unique(rows, tally), staging)
     held = _contaminated(context, data.Dataset(staging))
     tally.decontaminated = len(held)
     with (context.out / REJECTED).open("a", encoding="utf-8") as report:
@@ -81,6 +159,8 @@ def read_pool(context: StepContext) -> None:
 
 def _contaminated(context: StepContext, pool: data.Dataset) -> dict[int, dict[str, Any]]:
     """Return the rows that hold a prompt of an evaluation set, each with what is told of it."""
+    if not context.inputs:
+        return {}
     rules, where = context.config["decontaminate"], context.where
     items = _items(context)
     tools = indicators.Tools(indicators.Models(embedder=where["embedder"], cache=Path(where["cache"])))
@@ -117,14 +197,22 @@ def _typed(sample: Sample) -> Sample:
     return sample if sample.type else dataclasses.replace(sample, type=sample.source or "untyped")
 
 
-def _learnable(samples: Iterable[Sample], rejected: Path) -> Iterator[Sample]:
+def _learnable(
+    samples: Iterable[tuple[int, Sample]], tally: Tally, rejected: Path
+) -> Iterator[tuple[int, Sample]]:
+    """Reject samples without an answer; they are appended to the rows that could not be read."""
+    lost: list[str] = []
+    for row, sample in samples:
+        if sample.answer:
+            yield row, sample
+        else:
+            counts = tally.rows[row]
+            tally.rows[row] = dataclasses.replace(counts, kept=counts.kept - 1, rejected=counts.rejected + 1)
+            lost.append(sample.origin)
     with rejected.open("a", encoding="utf-8") as report:
-        for sample in samples:
-            if sample.answer:
-                yield sample
-            else:
-                row = {"place": sample.origin, "reason": "no answer to learn from"}
-                report.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for origin in lost:
+            entry = {"place": origin, "reason": "no answer to learn from"}
+            report.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def _counted(samples: Iterable[Sample], tally: Tally) -> Iterator[Sample]:
@@ -145,6 +233,11 @@ def _finish(out: Path, tally: Tally, what: str) -> None:
     data.write_json(out / SUMMARY, dataclasses.asdict(summary))
 
 
+def summary_of(folder: Path) -> DataSummary:
+    """Return what a reading step counted, from its folder."""
+    return view.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+
+
 def _unique(samples: Iterable[tuple[int, Sample]], tally: Tally) -> Iterator[Sample]:
     for row, sample in samples:
         if sample.id in tally.seen:
@@ -157,13 +250,13 @@ def _unique(samples: Iterable[tuple[int, Sample]], tally: Tally) -> Iterator[Sam
         yield sample
 
 
-def _read(context: StepContext, tally: Tally, split: testbed.Split) -> Iterator[tuple[int, Sample]]:
+def _read(context: StepContext, tally: Tally, split: synthetic.Split) -> Iterator[tuple[int, Sample]]:
     """Yield (index of the source row, sample), writing rejected rows to their report."""
     if "testbed" in context.config:
         settings = dict(context.config["testbed"])
         n, place = int(settings.pop("samples")), f"testbed ({split})"
         tally.rows.append(SourceRow(place, "generated by the testbed", n, n, 0, 0, ""))
-        for planted in testbed.generate(n, split=split, **_testbed(settings)):
+        for planted in synthetic.generate(n, split=split, **_testbed(settings)):
             yield 0, planted.sample
         return
     with (context.out / REJECTED).open("w", encoding="utf-8") as report:

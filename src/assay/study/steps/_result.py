@@ -18,7 +18,6 @@ from assay.core import (
     AnswerSheet,
     ArmRow,
     Cost,
-    DataSummary,
     JudgeSummary,
     Point,
     RungAnswer,
@@ -27,7 +26,10 @@ from assay.core import (
     StudyResult,
 )
 from assay.plan import StepContext
-from assay.study.steps._read import SUMMARY
+from assay.study.steps._judge import metrics_of
+from assay.study.steps._measure import item_counts
+from assay.study.steps._read import summary_of
+from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
 _RATIOS = (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2)))
@@ -50,7 +52,7 @@ def assemble(context: StepContext) -> StudyResult:
     )
     question = config["question"]
     rows = tuple(run.row(config["recipe"]) for run in runs if run.arm != BASE_ARM)
-    pool = _summary(context.inputs["pool"])
+    pool = summary_of(context.inputs["pool"])
     reading = curves.read_curves(
         points,
         satisfied_at=question["satisfied_at"],
@@ -68,7 +70,7 @@ def assemble(context: StepContext) -> StudyResult:
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
         question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
         pool=pool,
-        evaluation=_summary(context.inputs["evaluation"]),
+        evaluation=summary_of(context.inputs["evaluation"]),
         arms=_arms(context),
         points=points,
         curves=reading.curves,
@@ -83,7 +85,13 @@ def assemble(context: StepContext) -> StudyResult:
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(*config["notes"], *(note for run in runs for note in run.notes)),
+        counts=_counts(context, runs[0]),
     )
+
+
+def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
+    """Return what length took away of the pool, and of the items (the same for all models of a tokenizer)."""
+    return sample_counts(context.inputs["tokens"]) | base.counts
 
 
 class MeasuredRun:
@@ -98,6 +106,7 @@ class MeasuredRun:
         found = {n.removeprefix(prefix): p for n, p in context.inputs.items() if n.startswith(prefix)}
         self.items = polars.read_parquet(found["answer"] / "items.parquet")
         self.answer_seconds = _seconds(found["answer"])
+        self.counts = item_counts(found["answer"])
         self.judgements = (
             polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
         )
@@ -106,7 +115,7 @@ class MeasuredRun:
             if "judge" in found and (found["judge"] / "judge.json").exists()
             else None
         )
-        self.metrics = _metrics(found["metrics"]) if "metrics" in found else {}
+        self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
 
@@ -224,16 +233,6 @@ class MeasuredRun:
         )
 
 
-def _metrics(folder: Path) -> dict[str, list[judging.Judgement]]:
-    """Return by metric what plug-ins measured of each item, as judgements whose score is the value."""
-    import polars
-
-    found: dict[str, list[judging.Judgement]] = {}
-    for row in polars.read_parquet(folder / "metrics.parquet").iter_rows(named=True):
-        found.setdefault(row["method"], []).append(judging.Judgement(**row))
-    return found
-
-
 def _own_shares(runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> dict[tuple[str, str], float]:
     """Return, by type and metric, how much of the item-level variance models of one ladder do not share."""
     ladders: dict[tuple[str, int], list[MeasuredRun]] = {}
@@ -274,10 +273,6 @@ def _seconds(folder: Path) -> float:
 
 def _flat(value: Any) -> str | int | float | bool | None:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-def _summary(folder: Path) -> DataSummary:
-    return view.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
 
 
 def _arms(context: StepContext) -> tuple[ArmRow, ...]:

@@ -7,19 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, indicators
-from assay.core import Sample
 from assay.plan import StepContext
 
 
 def models_of(where: Mapping[str, Any]) -> indicators.Models:
     """Return the models of a step from their places."""
-
-    def samples(places: list[str]) -> tuple[Sample, ...]:
-        return tuple(row for place in places for row in data.read(place) if isinstance(row, Sample))
-
-    plain = {name: where[name] for name in ("base", "embedder", "second", "reward", "dialog", "neighbour")}
-    target, reference = samples(where["target"]), samples(where["reference"])
-    return indicators.Models(**plain, target=target, reference=reference, cache=Path(where["cache"]))
+    names = ("base", "embedder", "second", "reward", "dialog", "target", "reference", "neighbour")
+    return indicators.Models(**{name: where[name] for name in names}, cache=Path(where["cache"]))
 
 
 def score_pool(context: StepContext) -> None:

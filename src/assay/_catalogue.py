@@ -1,0 +1,136 @@
+"""The public catalogue: what :mod:`assay` offers and where it is; the command line is made from it too.
+
+The command ``assay study run`` is :func:`assay.study.run`; where a group is itself a function its further
+commands join with an underscore: ``assay judge calibrate`` is :func:`assay.judge_calibrate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+STAGES = ("data", "select", "study", "judge", "release", "other")
+"""The groups of ``assay --help``, in the order of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command: its stage, the function (module:name), a line for lists, and what an interruption leaves."""
+
+    stage: str
+    place: str
+    says: str
+    resumes: bool = False
+
+    def load(self) -> Callable[..., Any]:
+        """Import the function."""
+        found: Callable[..., Any] = _load(self.place)
+        return found
+
+
+CATALOGUE: Mapping[str, Entry] = {
+    "data inspect": Entry("data", "assay.data._inspect:inspect", "Count a data set; say why rows are none."),
+    "data convert": Entry("data", "assay.data._write:convert", "Convert data sets to one format."),
+    "data show": Entry("data", "assay.jobs._data:show", "Show one sample as the model sees it."),
+    "data testbed": Entry("data", "assay.data._testbed:testbed", "Write samples whose answers are known."),
+    "generate": Entry("data", "assay.jobs._generate:generate", "Generate samples by self-instruct.", True),
+    "evalset split": Entry("data", "assay.jobs._evalset:split", "Split evaluation items off a pool."),
+    "evalset classify": Entry("data", "assay.jobs._typing:classify", "Give items one of the twelve types."),
+    "evalset sample": Entry("data", "assay.jobs._evalset:sample", "Sample as many items as an effect needs."),
+    "annotate": Entry("data", "assay.jobs._annotate:annotate", "Let people correct and score items.", True),
+    "annotate status": Entry("data", "assay.jobs._annotate:annotate_status", "Say how far people are."),
+    "annotate export": Entry("data", "assay.jobs._annotate:annotate_export", "Write corrected items."),
+    "score": Entry("select", "assay.jobs._score:score", "Measure quality indicators of every sample."),
+    "clean": Entry("select", "assay.jobs._clean:clean", "Remove duplicates, broken rows and leaks."),
+    "select": Entry("select", "assay.jobs._select:select", "Select samples, with baselines beside them."),
+    "explain": Entry("select", "assay.jobs._explain:explain", "Explain why a sample was kept or dropped."),
+    "rule design": Entry("select", "assay.study._rule:design", "Choose the subsets to fit a rule on.", True),
+    "rule run": Entry("select", "assay.study._rule:run", "Train the subsets.", True),
+    "rule fit": Entry("select", "assay.study._rule:fit", "Fit the rule on the trained subsets.", True),
+    "rule check": Entry("select", "assay.study._rule:check", "Try the rule against random.", True),
+    "search": Entry("select", "assay.study._search:search", "Search the best size of a selection.", True),
+    "demo": Entry("study", "assay.study._run:demo", "Run a small real study, without network or keys.", True),
+    "study run": Entry("study", "assay.study._run:run", "Run a study, from data to report.", True),
+    "study plan": Entry("study", "assay.study._run:plan", "Show what a study would do and take."),
+    "study report": Entry("study", "assay.study._run:report", "Write a study's report again."),
+    "estimate": Entry("study", "assay.jobs._estimate:estimate", "Say what a training takes before it runs."),
+    "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model once.", True),
+    "answer": Entry("study", "assay.jobs._answer:answer", "Let a model answer an evaluation set.", True),
+    "curve": Entry("study", "assay.jobs._curve:curve", "Read learning curves from any table."),
+    "curve power": Entry("study", "assay.jobs._curve:curve_power", "Say what a ladder can show."),
+    "judge": Entry("judge", "assay.jobs._judging:judge", "Let a chat model score answers.", True),
+    "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Say what judging costs at most."),
+    "judge calibrate": Entry("judge", "assay.jobs._judging:judge_calibrate", "Hold a judge against people."),
+    "judge compare": Entry("judge", "assay.jobs._judging:judge_compare", "Compare two models by type."),
+    "judge pairs": Entry("judge", "assay.jobs._judging:judge_pairs", "Ask which of two is better.", True),
+    "export": Entry("release", "assay.release._export:export", "Write a model in other formats.", True),
+    "chat": Entry("release", "assay.jobs._chat:chat", "Talk to a model in the terminal."),
+    "serve": Entry("release", "assay.jobs._chat:serve", "Serve models by OpenAI's protocol."),
+    "vocabulary extend": Entry("other", "assay.jobs._vocabulary:extend", "Add tokens to a base model."),
+    "status": Entry("other", "assay.jobs._store:status", "Show the studies of a store."),
+    "gc": Entry("other", "assay.jobs._store:gc", "Delete what no study needs."),
+}
+"""Command to function, in the order of work."""
+
+GROUPS: Mapping[str, str] = {
+    "data": "Inspect, convert and look into data sets.",
+    "evalset": "Build an evaluation set: split it off a pool, tell types, choose a size.",
+    "rule": "Fit a quality rule on your own fine-tuning runs, and try it.",
+    "study": "Run, plan and report studies.",
+    "vocabulary": "Add tokens to a base model.",
+}
+"""Groups that are no command themselves: packages and modules of :mod:`assay`."""
+
+OTHERS: Mapping[str, str] = {
+    "load": "assay.jobs._pool:load",
+    "quiet": "assay.plan:quiet",
+    "read_points": "assay.jobs._curve:read_points",
+    "Answered": "assay.jobs._answer:Answered",
+    "AssayError": "assay.core:AssayError",
+    "ChatConfig": "assay.llm:ChatConfig",
+    "Cleaned": "assay.jobs._clean:Cleaned",
+    "Dataset": "assay.jobs._pool:Dataset",
+    "FilterRules": "assay.generation:FilterRules",
+    "JudgeConfig": "assay.judging:JudgeConfig",
+    "Launch": "assay.model:Launch",
+    "Message": "assay.core:Message",
+    "Models": "assay.indicators:Models",
+    "Point": "assay.core:Point",
+    "Reading": "assay.core:Reading",
+    "Sample": "assay.core:Sample",
+    "ScoreTable": "assay.jobs._score:ScoreTable",
+    "Selection": "assay.jobs._select:Selection",
+    "StudyConfig": "assay.study:StudyConfig",
+    "StudyResult": "assay.core:StudyResult",
+    "Trained": "assay.jobs._train:Trained",
+}
+"""What is no command: values, sets of options, and what only Python needs."""
+
+
+def python_name(command: str) -> str:
+    """Return what a command is called in Python: ``study.run``, ``judge_calibrate``, ``score``."""
+    group = command.split()[0]
+    return command.replace(" ", "." if group in GROUPS else "_")
+
+
+PUBLIC: Mapping[str, str] = {
+    **{name: entry.place for c, entry in CATALOGUE.items() if "." not in (name := python_name(c))},
+    **OTHERS,
+}
+"""Names of :mod:`assay` itself, and where they are."""
+
+
+def find(name: str) -> Any:
+    """Return a public name or package of :mod:`assay`; raises :class:`AttributeError` for any other."""
+    if name in PUBLIC:
+        return _load(PUBLIC[name])
+    if name in GROUPS:
+        return import_module(f"assay.{name}")
+    raise AttributeError(f"module 'assay' has no attribute {name!r}")
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

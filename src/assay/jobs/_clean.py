@@ -1,0 +1,212 @@
+"""Clean a pool of broken rows, duplicates and evaluation prompts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from assay import data, indicators, selection
+from assay.core import File, Sample, Shown
+from assay.data import Rejected
+from assay.indicators import Models
+from assay.jobs._pages import Gallery, clean_page
+from assay.jobs._pool import Data, Dataset, Pool, held, load
+from assay.jobs._score import MODELS
+from assay.plan import parse_pool, progress_bar
+from assay.view import write_page
+
+REMOVED = ".removed.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Why a row is not there: the rule, the row, what stands for it and how alike, and what was seen.
+
+    ``span``: tokens of the prompt that hold an evaluation item; None where the whole sample is meant.
+    """
+
+    rule: str
+    origin: str
+    id: str | None = None
+    partner: str | None = None
+    score: float | None = None
+    detail: str = ""
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Cleaned(Shown):
+    """What cleaning kept and removed; every row of the input is in one of the counts.
+
+    ``samples`` are those kept and ``removed`` has a reason for every other row; where files were written
+    (``out``, ``receipts``, ``page``) they are read from there.
+    """
+
+    out: str | None
+    receipts: str | None
+    page: str | None
+    rows: int
+    kept: int
+    removed_by: dict[str, int]
+    alarms: tuple[selection.Alarm, ...]
+
+    @cached_property
+    def samples(self) -> Dataset:
+        """The samples kept, in their order."""
+        return load(self.out or ())
+
+    @cached_property
+    def removed(self) -> tuple[Removal, ...]:
+        """A reason for every row that is not there, in the order of the rules."""
+        with Path(self.receipts or "").open(encoding="utf-8") as lines:
+            return tuple(_removal(json.loads(line)) for line in lines)
+
+    def __repr__(self) -> str:
+        return f"<Cleaned: {self.kept:,} of {self.rows:,} rows kept>"
+
+
+def clean(
+    samples: Data,
+    *,
+    out: File | None = None,
+    evaluation: Data = (),
+    near: float = 0.8,
+    novelty: float | None = None,
+    semantic: float | None = None,
+    alike: float | None = None,
+    to: int | None = None,
+    by: str | None = None,
+    alarm: float = 0.1,
+    pool: str = "processes:2",
+    language: Literal["en", "zh"] = "en",
+    models: Models = MODELS,
+) -> Cleaned:
+    """Clean a pool of broken rows, duplicates and evaluation prompts; a receipt for every removal.
+
+    Example: `assay clean alpaca.json --out clean.jsonl --evaluation eval.jsonl --novelty 0.7`
+
+        >>> row = {"instruction": "Add 2 and 3.", "output": "That is 5."}
+        >>> kept = assay.clean([row, row, {"instruction": "Name a colour.", "output": "Blue, for example."}])
+        >>> len(kept.samples), kept.removed[0].rule
+        (2, 'exact')
+
+    Parameters
+    ----------
+    samples
+        What to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples.
+    out
+        File of the samples kept (JSONL); receipts go beside it, in OUT.removed.jsonl, and a page.
+    evaluation
+        Evaluation sets whose prompts may not be in the pool.
+    near
+        Jaccard similarity of 5-token shingles from which on a sample is a near-duplicate; above 1: off.
+    novelty
+        ROUGE-L with a kept instruction from which on a sample goes; 0.7 is the rule of self-instruct.
+    semantic
+        Cosine of embeddings above which a sample is a semantic duplicate; 0.95 is a careful value for minilm.
+    alike
+        Cosine of its prompt's embedding with an evaluation prompt from which on a sample is contaminated.
+    to
+        Keep at most so many, the best `by` an indicator, else some at random.
+    by
+        An indicator by which the best of a cluster, and of what is left, stays; else the longest answer.
+    alarm
+        Share that a source, language or type may lose before it is named.
+    pool
+        inline or processes:N; never changes what is kept.
+    language
+        Language of the page.
+    models
+        See below.
+    """
+    rules = selection.CleanRules(
+        None if near > 1 else near, novelty, semantic=semantic, alike=alike, to=to, alarm=alarm
+    )
+    embeds = semantic is not None or alike is not None
+    read, file = Pool(samples), None if out is None else Path(out)
+    with ExitStack() as stack:
+        receive = stack.enter_context(receipts_beside(file))
+        quality = None if by is None else oriented(by, models, read)
+        advance = stack.enter_context(progress_bar("clean"))
+        found = selection.clean(
+            Pool(read.source, receive.reject, advance),
+            rules,
+            evaluation=Pool(evaluation),
+            quality=quality,
+            embed=indicators.Tools(models).embed if embeds else None,
+            workers=parse_pool(pool).size,
+        )
+        for receipt in found.receipts:
+            receive(dataclasses.asdict(receipt))
+    counts = {"rejected": receive.rejected, **found.removed_by}
+    report = Cleaned(
+        None, None, None, found.samples + receive.rejected, len(found.kept),
+        {rule: count for rule, count in counts.items() if count}, found.alarms,
+    )  # fmt: skip
+    if file is None:
+        kept = Dataset(tuple(read.rows(found.kept)), name=read.name)
+        return held(report, samples=kept, removed=tuple(map(_removal, receive.rows)))
+    gallery = Gallery(found.receipts)
+    data.write(read.rows(found.kept, gallery.see), file, "samples")
+    page = clean_page(file.stem, report.rows, found, counts, gallery)
+    shown = write_page(page, file.with_suffix(".html"), language)
+    return dataclasses.replace(
+        report, out=str(out), receipts=str(file.with_name(file.name + REMOVED)), page=str(shown)
+    )
+
+
+def _removal(row: Mapping[str, Any]) -> Removal:
+    names = [field.name for field in dataclasses.fields(Removal)]
+    known = {name: row[name] for name in names if name in row}
+    return Removal(**{**known, "span": tuple(row["span"]) if row.get("span") else None})
+
+
+class Receipts:
+    """Takes receipts, and rejected rows among them, into a file or into memory."""
+
+    def __init__(self, write: Callable[[str], object] | None) -> None:
+        """Write lines, or keep rows in ``rows``."""
+        self._write, self.rows, self.rejected = write, list[Mapping[str, Any]](), 0
+
+    def __call__(self, row: Mapping[str, Any]) -> None:
+        """Take a receipt."""
+        if self._write is None:
+            self.rows.append(row)
+        else:
+            self._write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def reject(self, row: Rejected) -> None:
+        """Take a row that is no sample."""
+        self.rejected += 1
+        self({"rule": "rejected", "origin": f"{row.place}:{row.line}", "detail": row.reason})
+
+
+@contextmanager
+def receipts_beside(out: Path | None) -> Iterator[Receipts]:
+    """Give what writes receipts beside ``out``, where there is one; the file appears whole."""
+    if out is None:
+        yield Receipts(None)
+    else:
+        with data.replacing_text(out.with_name(out.name + REMOVED)) as lines:
+            yield Receipts(lines.write)
+
+
+def oriented(by: str, models: Models, pool: Pool) -> Callable[[Sequence[Sample]], list[float]]:
+    """Return a measure of batches whose values are better the higher they are; NaN where undefined."""
+    (indicator,) = indicators.ready([by], models, pool)
+    sign = indicator.direction or 1
+
+    def measure(samples: Sequence[Sample]) -> list[float]:
+        assert indicator.measure is not None  # noqa: S101 - ready() has made it
+        found = indicator.measure(samples)
+        return [np.nan if isinstance(v, indicators.Undefined) else sign * v for v in found]
+
+    return measure

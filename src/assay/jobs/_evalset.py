@@ -1,0 +1,472 @@
+"""Jobs that build an evaluation set: split it off a pool, give its items types, sample it to a size."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from assay import data, generation, indicators, selection
+from assay.core import AssayError, File, Sample, Shown, task_type
+from assay.generation import Candidates, Noise, Stratum, TypeSize
+from assay.jobs._clean import REMOVED, Receipts, receipts_beside
+from assay.jobs._pool import Data, Pool
+from assay.plan import progress_bar
+from assay.view import new_table
+
+_ALARM, _ALARM_LEAST = 0.1, 20
+
+
+@dataclass(frozen=True, slots=True)
+class StratumRow:
+    """One stratum of a split: prompts in the pool, evaluation items, samples for training, removed ones."""
+
+    type: str
+    source: str
+    language: str
+    pool: int
+    items: int
+    training: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport(Shown):
+    """What was split off; every row of the pool is an item, a training sample, a removal or a rejection.
+
+    ``earlier`` items come from earlier evaluation sets, among ``items``.  ``removed_by``: rejected (no
+    sample), item (has the prompt of an item), evaluation (holds much of an item's prompt), unanswered (may be
+    an item, but nothing is learnt from it).  ``short``: how many items fewer than asked for there are.
+    ``alarms``: groups that lost more than a tenth of their training samples to items.
+    """
+
+    out: str
+    train: str
+    receipts: str
+    rows: int
+    items: int
+    earlier: int
+    training: int
+    removed_by: dict[str, int]
+    short: int
+    alarms: tuple[str, ...]
+    strata: tuple[StratumRow, ...]
+
+    def __rich__(self) -> Any:
+        """Return the strata and what to do next."""
+        from rich.console import Group
+
+        table = new_table(
+            "type",
+            "source",
+            "language",
+            "samples",
+            "items",
+            "training",
+            "removed",
+            left=["source", "language"],
+        )
+        for s in self.strata:
+            numbers = (f"{count:,}" for count in (s.pool, s.items, s.training, s.removed))
+            table.add_row(s.type, s.source, s.language, *numbers)
+        removed = ", ".join(f"{count:,} by {rule}" for rule, count in self.removed_by.items()) or "none"
+        kept = f" ({self.earlier:,} of them from earlier sets)" if self.earlier else ""
+        head = (
+            f"{self.rows:,} rows: {self.items:,} evaluation items{kept}, {self.training:,} training samples "
+            f"without them; removed: {removed}."
+        )
+        notes = [f"warning: {text}" for text in self.alarms]
+        if self.short:
+            notes.append(f"warning: {self.short:,} items fewer than asked for; the types hold no more")
+        if any(s.type == generation.UNTYPED for s in self.strata):
+            notes.append(f"some samples have no type: `assay evalset classify {self.out}` gives items one")
+        files = f"{self.out}, {self.train}, {self.receipts}; next: `assay evalset sample {self.out}`"
+        return Group(head, table, *notes, files)
+
+
+def split(
+    samples: Data,
+    *,
+    out: File,
+    train: File,
+    n: int,
+    spread: Literal["equal", "proportional"] = "equal",
+    most: float = 0.5,
+    keep: Sequence[str] = (),
+    contained: float = 0.6,
+    alike: float = 0.95,
+    embedder: str = "lexical",
+    seed: int = 0,
+) -> SplitReport:
+    """Split evaluation items off a pool; the training rest holds none of them, with a receipt for each loss.
+
+    Example: `assay evalset split pool.jsonl --out eval.jsonl --train rest.jsonl --n 2400`
+
+    Items are drawn by a digest of what they say, so that adding rows to the pool changes few of them.
+
+        >>> found = assay.evalset.split("pool.jsonl", out="eval.jsonl", train="rest.jsonl", n=12)
+        >>> found.items
+        12
+
+    Parameters
+    ----------
+    samples
+        The pool.
+    out
+        File of the evaluation items (JSONL).
+    train
+        File of the training samples (JSONL); receipts go beside it, in TRAIN.removed.jsonl.
+    n
+        How many items.
+    spread
+        equal: as many of each type; proportional: as the pool has them. Within a type, sources and languages
+        always have their shares.
+    most
+        Share of a type that may become items.
+    keep
+        Earlier evaluation sets: their items stay items, whatever is added to the pool, and count towards n.
+    contained
+        Share of an item's runs of 8 tokens in a prompt from which on a sample is removed from training.
+    alike
+        Cosine of its prompt's embedding with an item's from which on a sample is removed; above 1: off.
+    embedder
+        `lexical` (any script, no model), `minilm` (English), or a sentence-transformers or Model2Vec model.
+    seed
+        Fixes the draw.
+    """
+    out, train, near = Path(out), Path(train), None if alike > 1 else alike
+    _check_split(n, most, contained, near, out, train)
+    pool, candidates = Pool(samples), Candidates()
+    earlier = _earlier(keep)
+    with ExitStack() as stack:
+        receive = stack.enter_context(receipts_beside(train))
+        files = [stack.enter_context(data.replacing_text(path)) for path in (train, out)]
+        advance = stack.enter_context(progress_bar("split"))
+        stream = candidates.watch(Pool(pool.source, receive.reject, advance))
+        hashes = data.hashed(map(selection.prompt_of, stream))
+        kept = {generation.prompt_key(item): generation.stratum_of(item) for item in earlier}
+        rows = generation.choose(candidates, n, spread=spread, most=most, seed=seed, earlier=kept)
+        items = [*earlier, *pool.rows(rows)]
+        held = selection.holding(hashes, items, contained)
+        if near is not None and items:
+            tools = indicators.Tools(indicators.Models(embedder=embedder))
+            asked = tools.embed(map(selection.prompt_of, items))
+            held = selection.alike(tools.embed(map(selection.prompt_of, pool)), asked, near) | held
+        fates = _fates(candidates, items, held, set(rows.tolist()))
+        _write_split(receive, files, pool, items, fates)
+    receipts = train.with_name(train.name + REMOVED)
+    return _split_report((out, train, receipts), candidates, items, len(earlier), fates, receive.rejected, n)
+
+
+def _check_split(n: int, most: float, contained: float, alike: float | None, out: Path, train: Path) -> None:
+    if n < 1:
+        raise AssayError("no items are asked for", place="--n", value=n, expected="1 or more")
+    for name, value in (("--most", most), ("--contained", contained), ("--alike", alike)):
+        if value is not None and not 0 < value <= 1:
+            raise AssayError("out of range", place=name, value=value, expected="above 0, at most 1")
+    if out.resolve() == train.resolve():
+        raise AssayError("items and training samples would go to one file", place="--train", value=str(train))
+
+
+def _earlier(places: Sequence[str]) -> list[Sample]:
+    """Return the items of earlier sets, one for each prompt; a row that is none is an error."""
+
+    def refuse(row: data.Rejected) -> None:
+        raise AssayError(
+            f"an earlier evaluation set has a row that is no item: {row.reason}",
+            place=f"{row.place}:{row.line}",
+            hint="mend or remove the row: an item that is not known cannot be kept out of training",
+        )
+
+    return list({generation.prompt_key(item): item for item in Pool(places, refuse)}.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """What becomes of a row: an item, or removed from training by a rule with its receipt."""
+
+    rule: str
+    receipt: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _fates(
+    candidates: Candidates,
+    items: Sequence[Sample],
+    held: Mapping[int, selection.Match],
+    chosen: Collection[int],
+) -> dict[int, _Fate]:
+    """Return the fate of each row that is not for training."""
+    owners = {generation.prompt_key(item): place for place, item in enumerate(items)}
+    fates = {row: _Fate("chosen") for row in chosen}
+    for row, key in enumerate(candidates.keys):
+        if row in fates:
+            continue
+        receipt = {"row": row, "id": candidates.ids[row]}
+        if key in owners:
+            same = selection.Match(owners[key], 1.0, "its prompt is that of an evaluation item")
+            fates[row] = _Fate("item", receipt | _matched(items, same))
+        elif row in held:
+            fates[row] = _Fate("evaluation", receipt | _matched(items, held[row]))
+        elif not candidates.answered[row]:
+            fates[row] = _Fate("unanswered", receipt | {"detail": "no answer to learn from"})
+    return fates
+
+
+def _matched(items: Sequence[Sample], match: selection.Match) -> dict[str, Any]:
+    item = items[match.item]
+    return {
+        "partner": item.origin or item.id, "score": round(match.score, 4), "detail": match.detail,
+        "span": match.span,
+    }  # fmt: skip
+
+
+def _write_split(
+    receive: Receipts, files: Sequence[TextIO], pool: Pool, items: Sequence[Sample],
+    fates: Mapping[int, _Fate],
+) -> None:  # fmt: skip
+    train, out = files
+    for item in items:
+        _line(out, generation.item_row(item))
+    for row, sample in enumerate(pool):
+        fate = fates.get(row)
+        if fate is None:
+            _line(train, generation.item_row(sample))
+        elif fate.receipt:
+            receive({"rule": fate.rule, "origin": sample.origin, **fate.receipt})
+
+
+def _line(file: TextIO, row: Mapping[str, Any]) -> None:
+    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _split_report(
+    paths: tuple[Path, Path, Path],
+    candidates: Candidates,
+    items: Sequence[Sample],
+    earlier: int,
+    fates: Mapping[int, _Fate],
+    rejected: int,
+    n: int,
+) -> SplitReport:
+    pool, out_of = Counter(candidates.strata), Counter(map(generation.stratum_of, items))
+    removed = Counter(candidates.strata[row] for row, fate in fates.items() if fate.receipt)
+    held = Counter(
+        candidates.strata[row] for row, fate in fates.items() if fate.rule in ("item", "evaluation")
+    )
+    rules = Counter(fate.rule for fate in fates.values() if fate.receipt)
+    counts = {"rejected": rejected, **{name: rules[name] for name in ("item", "evaluation", "unanswered")}}
+    chosen = Counter(candidates.strata[row] for row, fate in fates.items() if not fate.receipt)
+    strata = tuple(
+        StratumRow(*s, pool[s], out_of[s], pool[s] - chosen[s] - removed[s], removed[s])
+        for s in sorted(pool | out_of, key=lambda s: (-pool[s], s))
+    )
+    out, train, receipts = map(str, paths)
+    return SplitReport(
+        out=out,
+        train=train,
+        receipts=receipts,
+        rows=len(candidates.keys) + rejected,
+        items=len(items),
+        earlier=earlier,
+        training=len(candidates.keys) - len(fates),
+        removed_by={rule: count for rule, count in counts.items() if count},
+        short=max(0, n - len(items)),
+        alarms=_alarms(strata, held),
+        strata=strata,
+    )
+
+
+def _alarms(strata: Sequence[StratumRow], held: Mapping[Stratum, int]) -> tuple[str, ...]:
+    """Name the types, sources and languages of which more than a tenth of the training samples hold items."""
+    found = []
+    for kind in ("type", "source", "language"):
+        for name in sorted({getattr(s, kind) for s in strata}):
+            own = [s for s in strata if getattr(s, kind) == name]
+            lost = sum(held.get((s.type, s.source, s.language), 0) for s in own)
+            whole = lost + sum(s.training for s in own)
+            if lost >= _ALARM_LEAST and lost > _ALARM * whole:
+                found.append(f"{kind} {name} lost {lost:,} training samples ({lost / whole:.0%}) to items")
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport(Shown):
+    """A set sampled to a size, and what each of its types can show.
+
+    Differences are of mean scores in [0, 1] between two models on the same items, seen with probability
+    ``power`` at a level of 0.05: item noise only, seeds add theirs.
+    """
+
+    out: str
+    effect: float
+    power: float
+    holm: bool
+    pool: int
+    items: int
+    untyped: int
+    repeated: int
+    rejected: int
+    types: tuple[TypeSize, ...]
+
+    def __rich__(self) -> Any:
+        """Return what each type needs, has and can show, and the next command."""
+        from rich.console import Group
+
+        table = new_table(
+            "type", "prompts", "paired sd", "wanted", "wanted (Holm)", "taken", "shows", "shows (Holm)"
+        )
+        for t in self.types:
+            shown = ("–" if d is None else f"{d:.3f}" for d in (t.detectable, t.detectable_holm))
+            sizes = (f"{t.wanted:,}", f"{t.wanted_holm:,}", f"{t.taken:,}")
+            table.add_row(t.type, f"{t.pool:,}", f"{t.paired_sd:g}", *sizes, *shown)
+        return Group(self.headline, table, *self.notes, f"{self.out}; next: `assay annotate {self.out}`")
+
+    @property
+    def headline(self) -> str:
+        """What a type needs to show the effect."""
+        needs = [t.wanted_holm if self.holm else t.wanted for t in self.types]
+        low, high = (min(needs), max(needs)) if needs else (0, 0)
+        span = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        level = " with all types sharing a level of 0.05" if self.holm else " at a level of 0.05"
+        return (
+            f"To see {self.effect:g} per type{level} (probability {self.power:g}) you need {span} items a "
+            f"type, not counting what seeds add; {self.items:,} of {self.pool:,} samples were taken."
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What falls short."""
+        needs = {t.type: t.wanted_holm if self.holm else t.wanted for t in self.types}
+        found = [
+            f"{t.type}: {t.taken:,} of {needs[t.type]:,} items, which show {t.detectable:.3f} or more"
+            for t in self.types
+            if t.taken < needs[t.type] and t.detectable is not None
+        ]
+        found += [
+            f"{t.type}: the {t.taken:,} items are of {t.clusters:,} groups of alike wording and show less"
+            for t in self.types
+            if t.clusters < t.taken
+        ]
+        if self.untyped:
+            found.append(f"{self.untyped:,} samples without a type were left out: `assay evalset classify`")
+        if self.repeated:
+            found.append(f"{self.repeated:,} samples repeat the prompt of another and were left out")
+        if self.rejected:
+            found.append(f"{self.rejected:,} rows were no samples: `assay data inspect` says why")
+        return found
+
+
+def sample(
+    samples: Data,
+    *,
+    out: File,
+    wanted: float = 0.03,
+    sd: Sequence[str] = (),
+    judge_sd: float = 0.0,
+    repeats: int = 1,
+    power: float = generation.POWER,
+    holm: bool = False,
+    most: int | None = None,
+    seed: int = 0,
+) -> SampleReport:
+    """Sample as many items of each type as a wanted effect asks for; where there are fewer, what they show.
+
+    Example: `assay evalset sample typed.jsonl --out eval.jsonl --wanted 0.03`
+
+    Then send them to people: `assay annotate eval.jsonl`.
+
+        >>> assay.data.testbed(60, "typed.jsonl", split="eval").rows
+        60
+        >>> assay.evalset.sample("typed.jsonl", out="taken.jsonl", wanted=0.5, most=2).items
+        24
+
+    Parameters
+    ----------
+    samples
+        Typed items.
+    out
+        File of the items taken (JSONL).
+    wanted
+        The difference of mean scores in [0, 1] between two models that is to be seen in each type.
+    sd
+        Standard deviation of an item's difference of scores between two models: `0.2` for all types,
+        `math=0.45` for one; by default 0.45 for math, code and cot (right or wrong) and 0.18 for the others.
+    judge_sd
+        That of one judgement of one answer, where `sd` does not hold it already.
+    repeats
+        Judgements of an answer that are averaged.
+    power
+        Chance that the difference is seen.
+    holm
+        Take as many as the worst case of Holm's procedure over all types asks for.
+    most
+        Take no more of a type.
+    seed
+        Fixes the draw.
+    """
+    for name, value, low, high in (("--wanted", wanted, 0, 1), ("--power", power, 0.05, 1)):
+        if not low < value < high:
+            raise AssayError("out of range", place=name, value=value, expected=f"above {low:g}, below {high}")
+    if repeats < 1 or judge_sd < 0 or (most is not None and most < 1):
+        raise AssayError(
+            "out of range", value=f"repeats {repeats}, judge sd {judge_sd}, most {most}",
+            expected="repeats and most of 1 or more, a judge sd of 0 or more",
+        )  # fmt: skip
+    noise = _noise(sd, judge_sd, repeats)
+    pool, candidates, rejected = Pool(samples), Candidates(), Counter[str]()
+
+    def refuse(row: data.Rejected) -> None:
+        rejected[row.reason] += 1
+
+    for _ in candidates.watch(Pool(pool.source, refuse)):
+        pass
+    rows, types = generation.sample_by_power(
+        candidates, wanted, noise, holm=holm, most=most, power=power, seed=seed
+    )
+    if not types:
+        raise AssayError(
+            "no item has a type, and effects are per type",
+            place=pool.name,
+            hint="`assay evalset classify` gives items a type",
+        )
+    data.write_lines(map(generation.item_row, pool.rows(rows)), Path(out))
+    distinct = candidates.distinct()
+    untyped = sum(candidates.strata[row][0] == generation.UNTYPED for row in distinct)
+    return SampleReport(
+        out=str(out),
+        effect=wanted,
+        power=power,
+        holm=holm,
+        pool=len(candidates.keys),
+        items=len(rows),
+        untyped=untyped,
+        repeated=len(candidates.keys) - len(distinct),
+        rejected=sum(rejected.values()),
+        types=types,
+    )
+
+
+def _noise(sds: Sequence[str], judge_sd: float, repeats: int) -> Noise:
+    default, by_type = generation.PAIRED_SD, dict(generation.PAIRED_SDS)
+    named: dict[str, float] = {}
+    for text in sds:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if not 0 < value <= 1:
+            raise AssayError(
+                "not a standard deviation of scores", place="--sd", value=text,
+                expected="a number in (0, 1], or type=number",
+            )  # fmt: skip
+        if name:
+            named[task_type(name)] = value
+        else:
+            default, by_type = value, {}
+    return Noise({**by_type, **named}, default, judge_sd, repeats)

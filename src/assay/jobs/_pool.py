@@ -1,0 +1,199 @@
+"""Samples in memory or in files, to go through as often as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay import data
+from assay.core import AssayError, File, OnCommand, Sample, Shown
+from assay.data import Rejected
+from assay.plan import Advance
+
+_SHOWN = 5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Dataset(Shown, Sequence[Sample]):
+    """Samples in memory, in their order, with the rows that were none and why; ``name`` says where from."""
+
+    samples: tuple[Sample, ...]
+    rejected: tuple[Rejected, ...] = ()
+    name: str = ""
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+    def __getitem__(self, index: int | slice) -> Sample | Dataset:
+        """Return a sample, or a data set of some of them; ``rejected`` stays with the whole."""
+        if isinstance(index, slice):
+            return Dataset(self.samples[index], name=self.name)
+        return self.samples[index]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    def __repr__(self) -> str:
+        lost = f", {len(self.rejected):,} rows rejected" if self.rejected else ""
+        return f"<Dataset{' ' + self.name if self.name else ''}: {len(self):,} samples{lost}>"
+
+    def __rich__(self) -> Any:
+        """Return the first samples, and how many there are."""
+        from rich.console import Group
+        from rich.text import Text
+
+        from assay.view import new_table
+
+        table = new_table("type", "prompt", "answer", left=["prompt", "answer"])
+        for sample in self.samples[:_SHOWN]:
+            texts = (" ".join(text.split())[:80] for text in (sample.prompt[-1].content, sample.answer or ""))
+            table.add_row(sample.type or "–", *map(Text, texts))
+        return Group(Text(repr(self)[1:-1]), table)
+
+    def write(self, out: File, format: data.Format = "samples") -> int:
+        """Write the samples to a file, in any format of `assay data convert`, and return how many."""
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        return data.write(self.samples, Path(out), format)
+
+
+Data: TypeAlias = Annotated[
+    str | Path | Iterable[str | Path | Sample | Mapping[str, Any]], OnCommand(list[str])
+]
+"""A data set, samples, rows, or places to read: files, folders of shards, globs, ``hf:owner/name``."""
+
+
+def load(place: Data, map: data.Map = None) -> Dataset:
+    """Read samples into memory; rows that are no samples are in ``rejected``, with their reasons.
+
+    Example:
+
+        >>> pool = assay.load([{"instruction": "Add 2 and 3.", "output": "5"}, {"instruction": ""}])
+        >>> len(pool), pool[0].answer, pool.rejected[0].reason
+        (1, '5', 'the instruction is empty')
+        >>> assay.load([{"q": "Why?", "a": "So."}], map={"prompt": "q", "answer": "a"})[0].answer
+        'So.'
+
+    Parameters
+    ----------
+    place
+        A file, a folder of shards, a glob, `hf:owner/name`, several of them, or rows: samples, dictionaries,
+        a table of polars or pandas.
+    map
+        Which fields hold what, in a layout that Assay does not know: `{"prompt": "question", "answer":
+        "response"}`, or the same as `prompt=question,answer=response`.
+
+    Raises
+    ------
+    AssayError
+        Where there is nothing to read. Broken rows never raise.
+    """
+    if isinstance(place, Dataset) and map is None:
+        return place
+    places = _places(place)
+    if places is None:
+        rows: Iterable[Sample | Rejected] = data.read_rows(rows_of(place), map=map)
+        name = ""
+    else:
+        rows = chain.from_iterable(data.read(one, map=map) for one in places)
+        name = ", ".join(places)
+    found, lost = [], []
+    for row in rows:
+        found.append(row) if isinstance(row, Sample) else lost.append(row)
+    return Dataset(tuple(found), tuple(lost), name)
+
+
+def held(value: T, **parts: Any) -> T:
+    """Return a report that knows its parts, which it would otherwise read from its files."""
+    vars(value).update(parts)
+    return value
+
+
+def _places(given: Data) -> tuple[str, ...] | None:
+    """Return places to read; None for samples and rows."""
+    if isinstance(given, str | Path):
+        return (str(given),)
+    if isinstance(given, list | tuple) and given and all(isinstance(one, str | Path) for one in given):
+        return data.as_places(given)
+    return None
+
+
+def rows_of(given: Any) -> Iterable[Sample | Mapping[str, Any]]:
+    """Return the rows of a table or of any iterable."""
+    if hasattr(given, "iter_rows"):
+        given = given.iter_rows(named=True)
+    elif hasattr(given, "to_dict") and hasattr(given, "columns"):
+        given = given.to_dict("records")
+    if isinstance(given, Iterable) and not isinstance(given, Mapping):
+        return given
+    raise AssayError(
+        "no samples and no place of samples", place="samples", value=type(given).__name__,
+        expected="a path, a Dataset, samples, dictionaries, or a table of polars or pandas",
+    )  # fmt: skip
+
+
+class Pool:
+    """The samples of files, which are read each time, or of memory."""
+
+    def __init__(
+        self,
+        source: Data,
+        rejected: Callable[[Rejected], None] = lambda row: None,
+        advance: Advance = lambda done, total, unit: None,
+    ) -> None:
+        """Read no file yet; ``rejected`` is told of each unusable row, ``advance`` of the bytes read."""
+        if isinstance(source, Pool):
+            source = source.source
+        places = () if isinstance(source, list | tuple) and not source else _places(source)
+        self.source: Dataset | tuple[str, ...] = load(source) if places is None else places
+        self.rejected, self.advance = rejected, advance
+
+    @property
+    def name(self) -> str:
+        """Where the samples are from."""
+        return self.source.name if isinstance(self.source, Dataset) else ", ".join(self.source)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the usable samples."""
+        for row in self._read():
+            if isinstance(row, Sample):
+                yield row
+            else:
+                self.rejected(row)
+
+    def _read(self) -> Iterable[Sample | Rejected]:
+        def watch(done: int, total: int) -> None:
+            self.advance(done / 1e6, total / 1e6, "MB")
+
+        if isinstance(self.source, Dataset):
+            return chain(self.source.rejected, self.source.samples)
+        return chain.from_iterable(data.read(place, watch=watch) for place in self.source)
+
+    def rows(
+        self, rows: NDArray[np.int64], see: Callable[[int, Sample], None] = lambda row, sample: None
+    ) -> Iterator[Sample]:
+        """Yield the samples of row numbers in that order: as they stream by where they rise, or collected.
+
+        ``see`` is shown every sample of the pool.
+        """
+        wanted, rising = set(rows.tolist()), bool(np.all(np.diff(rows) > 0))
+        found: dict[int, Sample] = {}
+        for row, sample in enumerate(self):
+            see(row, sample)
+            if row in wanted and rising:
+                yield sample
+            elif row in wanted:
+                found[row] = sample
+        if not rising:
+            yield from (found[row] for row in rows.tolist())

@@ -1,0 +1,110 @@
+"""Measure quality indicators of every sample of a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from assay import indicators as measures
+from assay.core import AssayError, File, Shown
+from assay.data import replacing
+from assay.indicators import Models
+from assay.jobs._pages import score_page
+from assay.jobs._pool import Data, Pool, held
+from assay.plan import parse_pool, progress_bar
+from assay.view import write_page
+
+if TYPE_CHECKING:
+    import polars
+
+MODELS = Models(cache=Path(".assay/scores"))
+"""The embedded models; what they compute is kept."""
+
+
+@dataclass(frozen=True, repr=False)
+class ScoreTable(Shown, measures.Scored):
+    """Indicators of samples: a summary of each, and the table, in memory or in the file ``out``."""
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The samples that were scored."""
+        raise AssayError("the table does not know its samples", hint="select from the samples, scores=TABLE")
+
+    @cached_property
+    def frame(self) -> polars.DataFrame:
+        """The table: id, origin, a column for each indicator (null where undefined), and ``why``."""
+        return read_scores(Path(self.out))
+
+    def to_parquet(self, out: File) -> Path:
+        """Write the table to a file."""
+        with replacing(Path(out)) as partial:
+            self.frame.write_parquet(partial)
+        return Path(out)
+
+    def __repr__(self) -> str:
+        return f"<ScoreTable: {self.samples:,} samples, {', '.join(i.name for i in self.indicators)}>"
+
+
+def score(
+    samples: Data,
+    indicators: Sequence[str] = (),
+    *,
+    out: File | None = None,
+    pool: str = "processes:2",
+    language: Literal["en", "zh"] = "en",
+    models: Models = MODELS,
+) -> ScoreTable:
+    """Measure quality indicators of every sample, with a reason for each missing value.
+
+    Example: `assay score alpaca.json --out scores.parquet --indicators mtld --indicators ifd`
+
+        >>> table = assay.score(assay.load("pool.jsonl"), ["len_out", "mtld"])
+        >>> table.frame.columns
+        ['id', 'origin', 'len_out', 'mtld', 'why']
+
+    Parameters
+    ----------
+    samples
+        What to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples.
+    indicators
+        Which: names, published rules (instructmining-v1, instructmining-v2), or a rule's JSON file; all that
+        need no model by default.
+    out
+        A table to write (.parquet); a page with distributions and the samples at both ends goes beside it.
+    pool
+        inline or processes:N; never changes a value. Models run in this process.
+    language
+        Language of the page.
+    models
+        See below.
+    """
+    names = (indicators,) if isinstance(indicators, str) else tuple(indicators)
+    if out is not None and Path(out).suffix != ".parquet":
+        raise AssayError("not a table", place="--out", value=str(out), expected="a file ending in .parquet")
+    read, workers = Pool(samples), parse_pool(pool).size
+    with TemporaryDirectory() as scratch, progress_bar("score") as advance:
+        file = Path(scratch, "scores.parquet") if out is None else Path(out)
+        streamed = Pool(read.source, advance=advance)
+        found = measures.score(streamed, file, names, models=models, workers=workers)
+        if out is None:
+            return held(ScoreTable("", found.samples, found.indicators), pool=read, frame=read_scores(file))
+    page = score_page(file, found, read)
+    shown = write_page(page, file.with_suffix(".html"), language)
+    return held(ScoreTable(str(out), found.samples, found.indicators, str(shown)), pool=read)
+
+
+def read_scores(table: Path) -> polars.DataFrame:
+    """Return the table that :func:`score` wrote; raises :class:`AssayError` where it cannot be read."""
+    import polars
+
+    try:
+        return polars.read_parquet(table)
+    except (OSError, polars.exceptions.PolarsError) as error:
+        raise AssayError(
+            f"the table cannot be read ({type(error).__name__})", place=str(table),
+            expected="what `assay score` wrote",
+        ) from None  # fmt: skip

@@ -1,0 +1,275 @@
+"""Select samples of a pool, with baselines of the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay import data, indicators, selection
+from assay.core import AssayError, File, OnCommand, PoolChange, Shown
+from assay.indicators import Models
+from assay.jobs._clean import oriented
+from assay.jobs._pages import select_page
+from assay.jobs._pool import Data, Dataset, Pool, held, load
+from assay.jobs._score import MODELS, ScoreTable, read_scores
+from assay.view import new_table, write_page
+
+_BATCH = 1024
+_SHOWN = 12
+_TOLD = 8
+GROUPS = ("source", "type", "language", "length")
+Table: TypeAlias = Annotated[str | Path | ScoreTable | None, OnCommand(Path | None)]
+"""A table of :func:`assay.score`, or its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedFile:
+    """One file of selected samples."""
+
+    path: str
+    rule: str
+    rows: int
+
+
+@dataclass(frozen=True, repr=False)
+class Selection(Shown):
+    """A selection of ``n`` samples of a pool, what it shifted, and baselines of the same size.
+
+    ``files``, the selection first, where they were written; ``shifts``: the greatest change of a share first.
+    """
+
+    files: tuple[SelectedFile, ...]
+    page: str | None
+    pool: int
+    n: int
+    without_score: int
+    shifts: tuple[PoolChange, ...]
+
+    @cached_property
+    def samples(self) -> Dataset:
+        """The samples selected, in the order of the selection: every prefix is a selection."""
+        return load(self.files[0].path)
+
+    @cached_property
+    def baselines(self) -> Mapping[str, Dataset]:
+        """By rule: random samples, random over sources in turn, the longest answers."""
+        return {file.rule: load(file.path) for file in self.files[1:]}
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the samples, in their order."""
+        return tuple(sample.id for sample in self.samples)
+
+    def __repr__(self) -> str:
+        return f"<Selection: {self.n:,} of {self.pool:,} samples>"
+
+    def __rich__(self) -> Any:
+        """Return the files, and the shares and lengths that the selection moved most."""
+        from rich.console import Group
+
+        files = new_table("file", "rule", "rows", left=["rule"])
+        for file in self.files:
+            files.add_row(file.path, file.rule, f"{file.rows:,}")
+        moved = new_table("what moved most", "pool", "selection")
+        for c in self.shifts[:_TOLD]:
+            form = ",.0f" if c.kind == "length" else ".1%"
+            moved.add_row(f"{c.kind} {c.name}", f"{c.pool:{form}}", f"{c.selected:{form}}")
+        none = f" {self.without_score:,} have no score and were left out." if self.without_score else ""
+        written = [files] if self.files else []
+        ends = [self.page] if self.page else []
+        return Group(f"{self.n:,} of {self.pool:,} samples.{none}", *written, moved, *ends)
+
+
+def select(
+    samples: Annotated[Data | ScoreTable, OnCommand(list[str])],
+    *,
+    out: File | None = None,
+    n: int | None = None,
+    top: int | None = None,
+    rule: str = "top",
+    by: str | None = None,
+    scores: Table = None,
+    groups: Literal["source", "type", "language", "length"] = "source",
+    seed: int = 0,
+    language: Literal["en", "zh"] = "en",
+    models: Models = MODELS,
+) -> Selection:
+    """Select samples, with random, source-balanced and longest baselines of the same size beside them.
+
+    Example: `assay select clean.jsonl --out best.jsonl --n 1000 --by mtld`
+
+        >>> table = assay.score("pool.jsonl", ["len_out", "mtld"])
+        >>> best = assay.select(table, top=10, by="len_out")
+        >>> len(best.samples), sorted(best.baselines)
+        (10, ['longest', 'random'])
+
+    Parameters
+    ----------
+    samples
+        What to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples, or a table
+        of scores.
+    out
+        File of the selection, in its order, so that every prefix is a selection; baselines and a page go
+        beside it.
+    n
+        How many.
+    top
+        The same for the rule top.
+    rule
+        top or bottom of a score; random; balanced (groups in turn at random); quota (groups in turn, the best
+        of each); clusters (of embeddings, in turn); deita (the best that are not alike); k_center; facility
+        (location: coverage of the pool); qdit (coverage and score); target (like target samples, in turn);
+        tags (new keywords first); or the selection of a plug-in.
+    by
+        The score: an indicator, a published rule, or a rule's JSON file.
+    scores
+        A table of `assay score` to take it from.
+    groups
+        What is taken in turn; length gives the best of each length.
+    seed
+        Fixes random order and ties.
+    language
+        Language of the page.
+    models
+        See below.
+    """
+    if groups not in GROUPS:
+        raise AssayError("no such grouping", place="--groups", value=groups, expected=", ".join(GROUPS))
+    wanted = selection.needs(rule)
+    if isinstance(samples, ScoreTable):
+        scores = samples
+        samples = samples.pool
+    pool = Pool(samples)
+    facts = _Facts(pool)
+    n = _size(n, top, rule, len(facts.ids))
+    values = None
+    if by is not None:
+        values = _measured(by, models, pool) if scores is None else _from_table(scores, by, facts.ids)
+    order = selection.pick(
+        facts.ids,
+        rule,
+        n=n,
+        score=values,
+        groups=selection.length_classes(facts.lengths) if groups == "length" else facts.names[groups],
+        vectors=indicators.Tools(models).embed(map(indicators.whole, pool)) if "vectors" in wanted else None,
+        targets=_targets(models) if "targets" in wanted else None,
+        tags=_tags(pool) if "tags" in wanted else None,
+        seed=seed,
+    )
+    changes = _changes(selection.shift(facts.lengths, facts.names, order[:n]))
+    without = 0 if values is None else int(np.isnan(values).sum())
+    orders = {rule: order, **_baselines(facts, rule, seed)}
+    if out is None:
+        found = {name: Dataset(tuple(pool.rows(rows[:n])), name=name) for name, rows in orders.items()}
+        report = Selection((), None, len(facts.ids), len(found[rule]), without, changes)
+        return held(report, samples=found.pop(rule), baselines=found)
+    file, files = Path(out), []
+    for name, rows in orders.items():
+        path = file if name == rule else file.with_name(f"{file.stem}.{name}{file.suffix}")
+        files.append(SelectedFile(str(path), name, data.write(pool.rows(rows[:n]), path, "samples")))
+    columns = {}
+    if by is not None and values is not None:
+        columns[indicators.find(by).name] = values * indicators.direction(by)
+    columns["length"] = np.array(facts.lengths, np.float64)
+    page = select_page(file.stem, columns, order[:n], changes, pool)
+    shown = str(write_page(page, file.with_suffix(".html"), language))
+    return Selection(tuple(files), shown, len(facts.ids), files[0].rows, without, changes)
+
+
+def _size(n: int | None, top: int | None, rule: str, most: int) -> int:
+    """Return how many to select; ``top`` says it for the rule of that name."""
+    if (n is None) == (top is None) or (top is not None and rule != "top"):
+        raise AssayError(
+            "how many samples to select is not said, or twice", place="--n, --top", value=(n, top, rule),
+            expected="--n, or --top for the rule top",
+        )  # fmt: skip
+    size = n if top is None else top
+    assert size is not None  # noqa: S101 - one of the two is there
+    if not 0 < size <= most:
+        place = "--n" if top is None else "--top"
+        raise AssayError("not so many samples", place=place, value=size,
+                         expected=f"1 to {most}, the pool's size")  # fmt: skip
+    return size
+
+
+class _Facts:
+    """What a selection needs to know of each sample, without its text."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.ids: list[str] = []
+        self.lengths: list[int] = []
+        self.names: dict[str, list[str]] = {"source": [], "type": [], "language": []}
+        for sample in pool:
+            self.ids.append(sample.id)
+            self.lengths.append(len(sample.answer or ""))
+            self.names["source"].append(sample.source)
+            self.names["type"].append(sample.type or "untyped")
+            self.names["language"].append(sample.language or "unknown")
+
+
+def _baselines(facts: _Facts, rule: str, seed: int) -> dict[str, NDArray[np.int64]]:
+    found = {
+        "random": selection.pick(facts.ids, "random", seed=seed),
+        "longest": selection.pick(facts.ids, "top", score=facts.lengths, seed=seed),
+    }
+    if len(set(facts.names["source"])) > 1:
+        found["balanced"] = selection.pick(facts.ids, "balanced", groups=facts.names["source"], seed=seed)
+    found.pop(rule, None)
+    return found
+
+
+def _targets(models: indicators.Models) -> NDArray[np.float32]:
+    tools = indicators.Tools(models)
+    return tools.embed(map(indicators.whole, tools.target("of the selection")))
+
+
+def _tags(pool: Pool) -> list[frozenset[str]]:
+    tags = indicators.Tags(pool)
+    return [tags.of(sample) for sample in pool]
+
+
+def _from_table(given: str | Path | ScoreTable, by: str, ids: Sequence[str]) -> NDArray[np.float64]:
+    """Return an indicator of the ids from a table, oriented so that more is better."""
+    frame = given.frame if isinstance(given, ScoreTable) else read_scores(Path(given))
+    table, name = "scores" if isinstance(given, ScoreTable) else str(given), indicators.find(by).name
+    if name not in frame.columns:
+        raise AssayError(
+            "the table has no such column",
+            place=table,
+            value=name,
+            expected=", ".join(c for c in frame.columns if c not in ("id", "origin", "why")),
+        )
+    known = dict(zip(frame["id"].to_list(), frame[name].to_list(), strict=True))
+    missing = sum(sample not in known for sample in ids)
+    if missing:
+        raise AssayError(
+            "samples of the pool are not in the table",
+            place=table,
+            value=f"{missing:,} of {len(ids):,}",
+            hint="score this pool: `assay score POOL --out TABLE`",
+        )
+    values = np.array([np.nan if known[i] is None else known[i] for i in ids], np.float64)
+    return values * indicators.direction(by)
+
+
+def _changes(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[PoolChange, ...]:
+    lengths = [PoolChange("length", k, *pair) for k, pair in found.pop("length").items()]
+    shares = [PoolChange(kind, name, *pair) for kind, rows in found.items() for name, pair in rows.items()]
+    shares.sort(key=lambda row: -abs(row.selected - row.pool))
+    return (*lengths, *shares[:_SHOWN])
+
+
+def _measured(by: str, models: indicators.Models, pool: Pool) -> NDArray[np.float64]:
+    measure = oriented(by, models, pool)
+    stream = iter(pool)
+    values: list[float] = []
+    while batch := list(islice(stream, _BATCH)):
+        values += measure(batch)
+    return np.array(values)

@@ -1,0 +1,56 @@
+"""Base models: found by name, loaded whole or with an adapter, merged, given a longer vocabulary."""
+
+from __future__ import annotations
+
+from assay.model.base._load import (
+    FROZEN,
+    Frozen,
+    load_exported,
+    load_frozen,
+    load_model,
+    load_tokenizer,
+    load_whole,
+    need_package,
+    pick_device,
+    quiet,
+)
+from assay.model.base._merge import SHARD, ExportDtype, dress, merge, save
+from assay.model.base._resolve import (
+    ADAPTER,
+    POCKET,
+    base_digest,
+    base_name,
+    fetch,
+    model_folder,
+    name_base,
+    resolve_base,
+)
+from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
+
+__all__ = [
+    "ADAPTER",
+    "FROZEN",
+    "POCKET",
+    "SHARD",
+    "ExportDtype",
+    "ExtensionReport",
+    "Frozen",
+    "base_digest",
+    "base_name",
+    "dress",
+    "extend_vocabulary",
+    "fetch",
+    "load_exported",
+    "load_frozen",
+    "load_model",
+    "load_tokenizer",
+    "load_whole",
+    "merge",
+    "model_folder",
+    "name_base",
+    "need_package",
+    "pick_device",
+    "quiet",
+    "resolve_base",
+    "save",
+]

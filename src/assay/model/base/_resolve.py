@@ -1,0 +1,91 @@
+"""Find base models by name: ``pocket``, a local folder, or a Hugging Face id."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from assay.core import AssayError, digest, file_digest
+from assay.data import replacing_text
+
+POCKET = "pocket"
+ADAPTER = "adapter_config.json"
+_IDENTITY = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+
+
+def resolve_base(name: str) -> Path:
+    """Return the folder of a base model; download a Hugging Face id if it is not in the cache.
+
+    Raises :class:`AssayError` for a name that is neither ``pocket``, a folder with a ``config.json``, nor
+    an id that can be reached.
+    """
+    if name == POCKET:
+        return Path(str(files("assay.model") / "pocket"))
+    return model_folder(name, "base")
+
+
+def fetch(name: str, place: str) -> Path:
+    """Return the folder of a Hugging Face id, downloaded if it is not in the cache; never pickled weights.
+
+    ``place`` names the setting that asked for it, for the error.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_IDENTITY)))
+    except Exception as error:
+        raise AssayError(
+            f"the model could not be fetched ({type(error).__name__})",
+            place=place,
+            value=name,
+            expected="a Hugging Face id that can be reached, or is in the cache",
+            hint="check the spelling and the network, or give a local folder",
+        ) from None
+
+
+def model_folder(name: str, place: str) -> Path:
+    """Return the folder of any model: a folder with ``config.json``, or a Hugging Face id."""
+    folder = Path(name).expanduser()
+    pocket = f"`{POCKET}`, " if place == "base" else ""
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            raise AssayError("not a model folder", place=name, expected="a config.json in it")
+        return folder
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise AssayError(
+            "no such model",
+            place=place,
+            value=name,
+            expected=f"{pocket}a folder with config.json, or a Hugging Face id (owner/name)",
+        )
+    return fetch(name, place)
+
+
+def base_digest(folder: Path) -> str:
+    """Return the digest of a model folder's weights, configuration and tokenizer."""
+    paths = sorted({path for pattern in _IDENTITY for path in folder.glob(pattern)})
+    if not any(path.suffix == ".safetensors" for path in paths):
+        raise AssayError(
+            "no safetensors weights",
+            place=str(folder),
+            expected="model.safetensors",
+            hint="convert pickled weights with save_pretrained(..., safe_serialization=True)",
+        )
+    return digest({path.name: file_digest(path) for path in paths})
+
+
+def base_name(folder: Path) -> str | None:
+    """Return the name that finds a base again anywhere: ``pocket`` or a hub id; None for a folder."""
+    if folder == resolve_base(POCKET):
+        return POCKET
+    cached = next((part for part in folder.parts if part.startswith("models--")), None)
+    return cached and cached.removeprefix("models--").replace("--", "/", 1)
+
+
+def name_base(folder: Path, name: str) -> None:
+    """Write into an adapter's folder by which name its base is found."""
+    path = folder / ADAPTER
+    config = json.loads(path.read_text(encoding="utf-8"))
+    with replacing_text(path) as file:
+        file.write(json.dumps({**config, "base_model_name_or_path": name}, indent=2) + "\n")

@@ -1,0 +1,37 @@
+"""Models that indicators of samples need: embeddings, reward models, hidden states, influence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.model._lazy import lazy
+
+if TYPE_CHECKING:
+    from assay.model.indicators._critics import DIMENSIONS, Grade, boolean_questions, rewarder
+    from assay.model.indicators._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
+    from assay.model.indicators._hidden import hidden_means
+    from assay.model.indicators._influence import Influence, InfluenceSettings
+
+__all__ = [
+    "DIMENSIONS",
+    "LEXICAL",
+    "MINILM",
+    "Embedder",
+    "Grade",
+    "Influence",
+    "InfluenceSettings",
+    "boolean_questions",
+    "embedder",
+    "embedder_id",
+    "hidden_means",
+    "rewarder",
+]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy(
+        __name__,
+        _critics="DIMENSIONS Grade boolean_questions rewarder",
+        _embed="Embedder LEXICAL MINILM embedder embedder_id",
+        _hidden="hidden_means",
+        _influence="Influence InfluenceSettings",
+    )

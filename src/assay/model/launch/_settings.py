@@ -1,0 +1,59 @@
+"""How many processes share a training, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from assay.core import AssayError
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How many processes share a training, and how; never part of a training's identity.
+
+    Parameters
+    ----------
+    processes
+        How many share the training on all machines together, one a GPU; the model is the same up to rounding.
+    strategy
+        How they share it: fsdp (torch's FSDP2), or DeepSpeed's zero2 (optimizer and gradients shared out) or
+        zero3 (weights too).
+    offload
+        Keep what is shared out in the machines' memory.
+    machines
+        Over how many machines; what to run on the others is printed.
+    address
+        Of the first machine, as the others reach it.
+    port
+        Its port.
+    through
+        Who starts the processes: the launcher of accelerate, or ray.
+    cluster
+        Address of the ray cluster; a local one is started by default.
+    """
+
+    processes: int = 1
+    strategy: Literal["fsdp", "zero2", "zero3"] = "fsdp"
+    offload: bool = False
+    machines: int = 1
+    address: str | None = None
+    port: int = 29500
+    through: Literal["accelerate", "ray"] = "accelerate"
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be started."""
+        if self.processes < 1 or self.machines < 1 or self.processes % self.machines:
+            raise AssayError(
+                "the processes do not spread over the machines",
+                place="where.launch",
+                value=f"{self.processes} processes on {self.machines} machines",
+                expected="as many processes on each machine, at least one",
+            )
+        if self.machines > 1 and self.through == "accelerate" and self.address is None:
+            raise AssayError(
+                "the other machines cannot find the first",
+                place="where.launch.address",
+                expected="its name or address in their network",
+            )

@@ -1,0 +1,71 @@
+"""Whose a report's folder is: a study is its data, bases and recipes, and not only its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+
+from assay import data
+from assay.core import AssayError, digest
+from assay.plan import Step
+from assay.study._config import StudyConfig
+from assay.study.steps import read_step
+
+STUDY = "study.json"
+
+
+def identity(config: StudyConfig, pool: Step) -> dict[str, str]:
+    """Return the parts of what a study is, its data by content.
+
+    More seeds, rungs, arms or bases extend a study; how it is measured and judged, and what is asked of the
+    curves, may change.
+    """
+    own = read_step("evaluation", config.evaluation, folder=Path(config.folder), key="evaluation")
+    parts: dict[str, object] = {f"base {n}": [b.model, b.recipe] for n, b in config.bases.items()}
+    parts = parts or {"base": config.base, "recipe": config.recipe}
+    parts |= {"pool": [pool.config.get(kind) for kind in ("files", "testbed")], "evaluation": own.config}
+    return {"name": config.name, **{name: digest(part) for name, part in parts.items()}}
+
+
+def others(parts: Mapping[str, str], folder: Path) -> str | None:
+    """Return in what the study whose report is in ``folder`` differs; None for the same study, or none."""
+    place = folder / STUDY
+    if not place.is_file():
+        return "all: it was written by another command" if (folder / "result.json").is_file() else None
+    try:
+        written: dict[str, str] = dict(json.loads(place.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        return f"all: {STUDY} cannot be read"
+    return ", ".join(name for name, part in written.items() if parts.get(name) != part) or None
+
+
+def _move_aside(folder: Path, used: Sequence[Path]) -> None:
+    """Rename a folder to the first free ``name.N``; raise where it holds what is ``used`` from elsewhere."""
+    if any(place.is_relative_to(folder) for place in used):
+        raise AssayError(
+            "the folder cannot be moved aside: the store or the working directory lies in it",
+            place=str(folder), hint="change `name`, or give --out",
+        )  # fmt: skip
+    free = (folder.with_name(f"{folder.name}.{n}") for n in count(1))
+    folder.rename(next(place for place in free if not place.exists()))
+
+
+def claim(config: StudyConfig, pool: Step, folder: Path) -> str:
+    """Write down whose report ``folder`` holds, and return the owner's digest, which extensions share.
+
+    Raises :class:`AssayError` where it is another study's; with ``where.replace`` that report is moved aside.
+    """
+    parts = identity(config, pool)
+    differs = others(parts, folder)
+    if differs is not None and not config.where.replace:
+        raise AssayError(
+            "the folder holds the report of another study", place=str(folder), value=f"differs in: {differs}",
+            expected="a folder of its own for every study",
+            hint="change `name`, give --out, or move that report aside with --set where.replace=true",
+        )  # fmt: skip
+    if differs is not None:
+        _move_aside(folder.resolve(), [Path.cwd(), Path(config.where.store).resolve()])
+    data.write_json(folder / STUDY, parts)
+    return digest([parts[name] for name in ("name", "pool", "evaluation")])

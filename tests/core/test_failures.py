@@ -1,0 +1,76 @@
+"""Expected failures become errors with place and remedy; faults of the program stay what they are."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sqlite3
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from assay.core import AssayError, as_assay_error, expected_failures, read_json
+
+EXPECTED = [
+    OSError(errno.ENOSPC, "No space left on device", "/full/file"),
+    OSError(errno.EROFS, "Read-only file system", "/ro/file"),
+    PermissionError(errno.EACCES, "Permission denied", "/shut/file"),
+    OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300),
+    FileNotFoundError(errno.ENOENT, "No such file or directory", "/absent"),
+    OSError(errno.EIO, "Input/output error", "/worn"),
+    Exception("Error while serializing: I/O error: No space left on device (os error 28)"),
+    sqlite3.OperationalError("database or disk is full"),
+    sqlite3.OperationalError("attempt to write a readonly database"),
+    OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"),
+    json.JSONDecodeError("Expecting value", "", 0),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    EOFError("Compressed file ended before the end-of-stream marker was reached"),
+    zipfile.BadZipFile("File is not a zip file"),
+    MemoryError(),
+    RecursionError(),
+]
+
+
+@pytest.mark.parametrize("error", EXPECTED, ids=lambda error: type(error).__name__)
+def test_what_is_expected_has_place_and_remedy(error: BaseException) -> None:
+    found = as_assay_error(error, "the place")
+    assert found is not None and found.place
+    assert found.hint or found.expected
+    assert "Errno" not in str(found) and "Traceback" not in str(found)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), ZeroDivisionError(), OSError("odd")])
+def test_faults_of_the_program_are_not_explained_away(error: Exception) -> None:
+    assert as_assay_error(error) is None
+    with pytest.raises(type(error)), expected_failures("here"):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", dict),
+        (b'{"a": ', dict),
+        (b"[1]", dict),
+        (b"{}", list),
+        (b"\xff\xfe{", dict),
+        (b"[" * 10**5, list),
+    ],
+)
+def test_a_broken_file_of_ours_is_an_error_with_its_place(tmp_path: Path, content: bytes, kind: type) -> None:
+    path = tmp_path / "models.json"
+    path.write_bytes(content)
+    with pytest.raises(AssayError) as caught:
+        read_json(path, kind)
+    assert str(path) in (caught.value.place or "") and caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_shut_file_is_an_error_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text("{}")
+    path.chmod(0)
+    with pytest.raises(AssayError, match="permission denied"):
+        read_json(path)

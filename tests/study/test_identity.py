@@ -1,0 +1,194 @@
+"""What is identity and what is not: of steps, and of whole studies of one name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_study import jsonl, rows_of
+
+from assay import study
+from assay.core import AssayError, StudyResult
+from assay.model import POCKET, Launch, Recipe, preset, resolve_base
+from assay.plan import Estimate, Step, Store
+from assay.study import MeasureConfig
+from assay.study.steps import Base, Runtime, answer_step, order_step, tokens_step, train_step
+
+BASE = Base(resolve_base("pocket"), "0" * 64)
+READ = Step("read-evaluation", 1, "", {"files": []})
+POOL = Step("read-pool", 2, "", {"files": []})
+
+OTHER: Mapping[str, Any] = {
+    "schedule": "cosine", "dtype": "bf16", "template": "belle", "batching": "packed", "adapter": "lora",
+    "trainer": "mine", "betas": (0.8, 0.9), "targets": ("a",), "cooldown": 0.3, "adapter_dropout": 0.1,
+}  # fmt: skip
+"""Other values of fields that are no plain numbers."""
+
+
+def training(recipe: Recipe, **changes: Any) -> Step:
+    settings = {"seed": 0, "n_train": 64, "steps": (0, 8), "device": "cpu", "launch": Launch(), "label": ""}
+    inputs = {
+        "tokens": tokens_step(BASE, recipe, POOL, Estimate()),
+        "order": order_step(POOL, "", {"seed": 0, "rule": "random"}),
+    }
+    return train_step(BASE, recipe, inputs, **{**settings, "estimate": Estimate(), **changes})
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Recipe)])
+def test_every_field_of_the_recipe_is_identity_of_a_training(name: str) -> None:
+    recipe = preset(POCKET)
+    value = getattr(recipe, name)
+    other = OTHER.get(
+        name, not value if isinstance(value, bool) else value + 1 if name not in OTHER else None
+    )
+    assert training(recipe).key != training(dataclasses.replace(recipe, **{name: other})).key
+
+
+@given(
+    st.sampled_from(["auto", "cpu", "cuda"]), st.integers(1, 9), st.sampled_from(["fsdp", "zero3"]), st.text()
+)  # fmt: skip
+def test_where_a_training_runs_is_not(device: str, processes: int, strategy: Any, label: str) -> None:
+    one = training(preset(POCKET))
+    other = training(preset(POCKET), device=device, launch=Launch(processes, strategy), label=label)
+    assert one.key == other.key
+
+
+RUNTIMES = st.builds(
+    Runtime,
+    st.sampled_from(["transformers", "vllm", "llama.cpp"]),
+    st.sampled_from(["fp32", "bf16", "stored"]),
+    st.sampled_from(["cpu", "cuda"]),
+    st.sampled_from([None, "/opt/vllm/bin/python", "/usr/bin/python3"]),
+)
+
+
+@given(RUNTIMES, RUNTIMES)
+def test_what_answers_is_identity_and_where_its_python_lies_is_not(one: Runtime, other: Runtime) -> None:
+    def key(runtime: Runtime) -> str:
+        return answer_step(READ, BASE, MeasureConfig(), runtime, estimate=Estimate()).key
+
+    same = (one.backend, one.dtype, one.device) == (other.backend, other.dtype, other.device)
+    assert (key(one) == key(other)) == same
+
+
+MEASURES = st.builds(
+    MeasureConfig, loss=st.booleans(), answers=st.booleans(), max_new_tokens=st.integers(1, 3),
+    temperature=st.sampled_from([0.0, 0.7]), max_tokens=st.integers(7, 8),
+    method=st.sampled_from(["auto", "chrf"]),
+)  # fmt: skip
+
+
+@given(MEASURES, MEASURES, st.integers(0, 2), st.integers(0, 2))
+def test_only_what_moves_a_measurement_is_its_identity(
+    one: MeasureConfig, other: MeasureConfig, seed: int, again: int
+) -> None:
+    """No decoding without answers, no seed without sampling, and scoring is a step of its own."""
+
+    def counted(measure: MeasureConfig, seed: int) -> list[Any]:
+        drawn = [measure.max_new_tokens, measure.temperature, measure.temperature and seed]
+        return [measure.loss, measure.answers, measure.max_tokens, measure.answers and drawn]
+
+    def key(measure: MeasureConfig, seed: int) -> str:
+        runtime = Runtime("transformers", "fp32", "cpu")
+        return answer_step(READ, BASE, measure, runtime, seed=seed, estimate=Estimate()).key
+
+    assert (key(one, seed) == key(other, again)) == (counted(one, seed) == counted(other, again))
+    assert MeasureConfig.of({**one.settings(), "seed": 1}).settings() == one.settings()
+
+
+Small = tuple[Path, StudyResult]
+
+
+def test_another_study_of_the_same_name_is_refused(
+    small_study: Small, study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path, result = small_study
+    report = path.parent / "report"
+    before = {p: p.read_bytes() for p in report.rglob("*") if p.is_file()}
+    rest = {"out": str(report), "store": str(path.parent / "store")}
+    recipe = {"preset": "pocket", "batch_size": 8}
+    pool = {"testbed": {"samples": 150, "seed": 3, "types": ["code"]}}
+    for changes, part in (({"recipe": recipe}, "recipe"), ({"pool": pool}, "pool"), ({"name": "b"}, "name")):
+        other = study_file(**changes, where=rest)
+        with pytest.raises(AssayError, match=f"differs in: {part}") as caught:
+            study.run(other)
+        assert caught.value.place == str(report) and "where.replace" in str(caught.value.hint)
+        assert any("another study" in note for note in study.plan(other).notes)
+    assert {p: p.read_bytes() for p in report.rglob("*") if p.is_file()} == before
+    assert result.name == json.loads((report / "study.json").read_text())["name"]
+
+
+def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
+    study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    small = {"ladder": {"rungs": [16, 32], "seeds": 1}, "measure": {"answers": False}}
+    study.run(study_file(**small))
+    grown = {"ladder": {"rungs": [16, 32, 64], "seeds": 1}, "measure": {"answers": True, "max_new_tokens": 4}}
+    found = study.run(study_file(**grown, question={"smallest_gain": 0.1}, language="zh"))
+    assert {p.n_train for p in found.points} == {0, 16, 32, 64}
+    store = Store(tmp_path / "store", create=False)
+    assert list(store.roots()) == ["small"], "and wants its objects under one name"
+    other = study_file(**small, recipe={"preset": "pocket", "batch_size": 8})
+    with pytest.raises(AssayError, match="report of another study"):
+        study.run(other)
+    written = (tmp_path / "report" / "result.json").read_bytes()
+    study.run(other, set=["where.replace=true"])
+    assert (tmp_path / "report.1" / "result.json").read_bytes() == written, "nothing is lost"
+    assert (tmp_path / "report" / "result.json").read_bytes() != written
+    assert study.plan(other).plan.total.to_do == 0
+    assert not any("another study" in note for note in study.plan(other).notes)
+
+
+def test_a_report_beside_its_store_is_not_moved_away(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    path = study_file(where={"out": str(tmp_path), "replace": True})
+    with pytest.raises(AssayError, match="cannot be moved aside"):
+        study.run(path)
+
+
+def test_studies_of_one_name_are_kept_apart_in_a_store(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for owner in ("a" * 64, "b" * 64, "a" * 64):
+        store.register("same", [Step("x", 1, "", {"owner": owner})], owner)
+    roots = store.roots()
+    assert set(roots) == {"same", "same bbbbbbbb"} and roots["same"] != roots["same bbbbbbbb"]
+
+
+def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    items = rows_of(4, 1, "eval")
+    items.append({"instruction": "word " * 200, "output": "late"})
+    items.append({"instruction": "Count.", "output": "one two three " * 90})
+    pool = [*rows_of(40, 0), {"instruction": "term " * 200, "output": "late"}]
+    pool += [{"instruction": "Say it all.", "output": "and so on " * 90}]
+    jsonl(tmp_path / "items.jsonl", items)
+    jsonl(tmp_path / "pool.jsonl", pool)
+    path = study_file(
+        pool="pool.jsonl", evaluation="items.jsonl", ladder={"rungs": [16, "full"], "seeds": 1},
+        recipe={"preset": "pocket", "batch_size": 16, "max_tokens": 96},
+        measure={"answers": False, "max_tokens": 96}, language="zh",
+    )  # fmt: skip
+    result = study.run(path)
+    n = result.pool.samples
+    assert result.counts == {
+        "samples": n, "cut": 2, "unlearnable": 1, "items": 6, "items_too_long": 1, "items_cut": 1,
+    }  # fmt: skip
+    notes = study.plan(path).notes
+    assert "1 of 6 evaluation items have no loss: their prompts fill measure.max_tokens." in notes
+    assert f"2 of {n} pool samples are longer than recipe.max_tokens and were cut." in notes
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "6 道评测题中有 1 道没有损失" in page and f"{n} 条样本中有 2 条" in page
+
+
+def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    rows = [{"instruction": f"{i} " + "word " * 90, "output": "late"} for i in range(20)]
+    jsonl(tmp_path / "pool.jsonl", rows)
+    recipe = {"preset": "pocket", "batch_size": 8, "max_tokens": 32}
+    path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
+    with pytest.raises(AssayError, match="no token is left to learn"):
+        study.run(path)
