@@ -45,7 +45,26 @@ ROWS: Mapping[str, list[dict[str, Any]]] = {
     "question-answer": [{"question": f"{n}?", "answer": "yes"} for n in range(6)],
     "prompt-completion": [{"prompt": f"{n}?", "completion": "yes"} for n in range(6)],
     "prompts": [{"prompt": f"{n}?"} for n in range(6)],
+    "lima": [{"conversations": [f"{n}?", "yes"]} for n in range(6)],
+    "moss": [{"chat": {"turn_1": {"Human": f"{n}?", "MOSS": "yes"}}} for n in range(6)],
+    "oasst-tree": [
+        {"prompt": {"text": f"{n}?", "role": "prompter", "replies": [{"text": "yes", "role": "assistant"}]}}
+        for n in range(6)
+    ],
+    "mt-bench": [{"turns": [f"{n}?", "And then?"], "reference": ["yes", "no"]} for n in range(6)],
+    "ultrachat": [{"data": [f"{n}?", "yes"]} for n in range(6)],
+    "ranked-answers": [
+        {"question": f"{n}?", "answers": [{"text": "no", "score": 1}, {"text": "yes", "score": 2}]}
+        for n in range(6)
+    ],
+    "dolly": [{"instruction": f"Add {n} and 1.", "context": "", "response": str(n + 1)} for n in range(6)],
+    "openorca": [{"system_prompt": "", "question": f"{n}?", "response": "yes"} for n in range(6)],
+    "input-target": [{"kind": "math", "input": f"{n}?", "target": "yes"} for n in range(6)],
+    "wikihow": [{"title": f"How to count to {n}", "text": "Begin with one."} for n in range(6)],
+    "dialogue": [{"text": f"Human: {n}?\n\nAssistant: yes"} for n in range(6)],
 }
+REFUSED = {"oasst-message", "mt-bench-answer"}
+"""Layouts that are known to say why none of their rows is a sample; tests/data has them."""
 
 
 def suites(base: type, names: Any, **more: Mapping[str, Any]) -> None:
@@ -56,7 +75,7 @@ def suites(base: type, names: Any, **more: Mapping[str, Any]) -> None:
 
 
 def test_every_format_of_ours_has_an_example() -> None:
-    assert set(ROWS) == set(READERS.own)
+    assert set(ROWS) | REFUSED == set(READERS.own) and not REFUSED & set(ROWS)
 
 
 class FormatSuite(ReaderSuite):
