@@ -148,6 +148,7 @@ def main() -> None:
         "--cache", type=Path, default=Path(".assay/scores"), help="folder of values of models"
     )
     parser.add_argument("--models", default="ppl,ifd,ifd_ppl,knn", help="indicators that need a model")
+    parser.add_argument("--rows", type=int, help="so many rated rows, from the first")
     parser.add_argument("--fit", type=Path, help="write a rule fitted on half of the ratings")
     parser.add_argument("--quick", action="store_true", help="2,000 rows, no model")
     options = parser.parse_args()
@@ -155,7 +156,7 @@ def main() -> None:
         print("skipped: no Alpaca, or no ratings of it")
         return
     alpaca = lines_of(options.alpaca)
-    ratings = lines_of(options.ratings)[: 2000 if options.quick else None]
+    ratings = lines_of(options.ratings)[: 2000 if options.quick else options.rows]
     ratings = [r for r in ratings if alpaca[r["index"]]["output"].strip()]
     samples = [_sample(alpaca[r["index"]]) for r in ratings]
     given = {name: np.array([r[name] for r in ratings], float) for name in ratings[0] if name != "index"}

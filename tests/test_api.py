@@ -270,3 +270,11 @@ def test_curves_are_found_by_type(folder: Path) -> None:
     )
     with pytest.raises(assay.AssayError, match="math"):
         curves["maths"]
+
+
+def test_a_pool_is_cleaned_against_another(folder: Path) -> None:
+    pool = assay.load("pool.jsonl")
+    found = assay.clean(pool, against=pool[:10])
+    assert len(found.samples) == 30 and {removal.rule for removal in found.removed} == {"exact"}
+    asked = [{"instruction": "Is it so?", "output": answer} for answer in ("Yes, it is.", "No, it is not.")]
+    assert assay.clean(asked).conflicts == 1 and not assay.clean(asked, conflicts="drop").samples

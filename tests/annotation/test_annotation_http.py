@@ -157,6 +157,7 @@ def test_hostile_and_long_texts_come_back_as_they_were(tmp_path: Path, start: Ca
     assert row["answer"] == text
 
 
+@pytest.mark.long
 def test_many_items_by_two_at_once_through_a_kill(
     tmp_path: Path, database: str, start: Callable[..., Any]
 ) -> None:

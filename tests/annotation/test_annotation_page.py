@@ -109,6 +109,7 @@ def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.mark.timeout(600)  # it takes minutes on a busy machine
+@pytest.mark.long
 def test_two_hundred_items_by_two_people_through_kills(
     tmp_path: Path, database: str, start: Callable[..., Any], visit: Callable[..., Visit]
 ) -> None:

@@ -266,6 +266,7 @@ def test_power_equals_the_closed_form_and_grows_with_items() -> None:
     assert curve_power(SIZES[:5], run_sd=0.1).items_wanted is None
 
 
+@pytest.mark.long
 def test_the_items_wanted_are_enough() -> None:
     wanted = curve_power(SIZES[:5], wanted=0.05, seeds=3).items_wanted
     assert wanted is not None

@@ -78,9 +78,9 @@ def test_intervals_hold_the_truth_at_least_as_often_as_they_say(name: str, rho: 
             ):
                 held.setdefault((row.n_train, part), []).append(interval[0] <= true <= interval[1])
     assert len(held) == 8, "the largest size, and the largest whose double was measured"
-    # 30 trials a cell, 240 in all: benchmarks/upgrade_coverage.py runs more.
+    # 30 trials a cell, 240 in all (standard error 0.02): benchmarks/upgrade_coverage.py runs more.
     assert min(float(np.mean(inside)) for inside in held.values()) >= 0.75, held
-    assert float(np.mean([x for inside in held.values() for x in inside])) >= 0.9
+    assert float(np.mean([x for inside in held.values() for x in inside])) >= 0.87
 
 
 def test_seeds_that_err_alike_on_both_bases_are_seen_and_narrow_the_interval() -> None:

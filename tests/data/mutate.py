@@ -322,6 +322,8 @@ def main() -> int:
                     options.keep.mkdir(parents=True, exist_ok=True)
                     (options.keep / f"{index}-{kind.name}").write_bytes(kind.content)
             path.unlink()
+            if index % 10_000 == 9_999:
+                print(f"{index + 1:,} inputs in {time.time() - began:,.0f} s", file=sys.stderr, flush=True)
     print(f"{options.count:,} inputs in {time.time() - began:,.0f} s; laws broken: {dict(faults) or 'none'}")
     return 1 if faults else 0
 

@@ -269,6 +269,20 @@ def test_folders_globs_and_saved_datasets(tmp_path: Path) -> None:
     assert [texts(s) for s in samples(tmp_path / "saved")] == [texts(s) for s in samples(outside)]
 
 
+def test_overlong_lines_are_skipped_and_endless_ones_end_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.data import _json
+
+    monkeypatch.setattr(_json, "MAX_LINE_BYTES", 100)
+    good = json.dumps(ALPACA[0]) + "\n"
+    path = tmp_path / "x.jsonl"
+    path.write_text(good + "0" * 1_000 + "\n" + good + "0" * 50_000 + "\n" + good)
+    found = rows(path)
+    assert [isinstance(row, Sample) for row in found] == [True, False, True, False]
+    assert isinstance(found[3], Rejected) and "left unread from here" in found[3].reason
+
+
 def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
     for place in (tmp_path / "absent.jsonl", tmp_path, tmp_path / "*.json"):
         with pytest.raises(AssayError, match="nothing to read"):

@@ -157,6 +157,7 @@ run(Path(sys.argv[1]), server, config(30, sys.argv[3], evolve=1))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.long
 def test_killed_it_goes_on_and_pays_for_nothing_twice(tmp_path: Path, language: str) -> None:
     with writer() as calm:
         whole = run(tmp_path / "whole", calm, config(30, language, evolve=1))

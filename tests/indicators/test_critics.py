@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -22,7 +22,7 @@ from transformers import (
 
 from assay.core import AssayError, Sample
 from assay.indicators import Models, Undefined, ready
-from assay.model import load_tokenizer, render, resolve_base
+from assay.model import base_digest, critic_digest, load_tokenizer, render, resolve_base
 
 SAMPLES = [
     Sample.single("What is the capital of France?", "The capital of France is Paris."),
@@ -34,6 +34,18 @@ SIZES: dict[str, Any] = {"vocab_size": 4096, "pad_token_id": 0, "num_labels": 1}
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 REWARDS: dict[str, Any] = {
     "deberta": DebertaV2Config(**SIZES, **SMALL),
+    # As in reward-model-deberta-v3-large-v2, but for sizes.
+    "deberta-v3": DebertaV2Config(
+        **SIZES,
+        **SMALL,
+        relative_attention=True,
+        position_buckets=16,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        type_vocab_size=0,
+    ),
     "neox": GPTNeoXConfig(**SIZES, **SMALL),
     "llama": LlamaConfig(**SIZES, **SMALL),
     "bloom": BloomConfig(**SIZES, hidden_size=32, n_layer=2, n_head=4),
@@ -48,6 +60,13 @@ def tokenizer_without_template(folder: Path) -> Any:
     return tokenizer
 
 
+def pickle_weights(folder: Path) -> None:
+    """Leave the weights of a folder as older repositories hold them: in pytorch_model.bin alone."""
+    weights = load_file(folder / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
 def column(name: str, models: Models) -> list[Any]:
     (indicator,) = ready([name], models)
     assert indicator.measure is not None
@@ -56,10 +75,15 @@ def column(name: str, models: Models) -> list[Any]:
 
 @pytest.mark.parametrize("family", REWARDS)
 @pytest.mark.parametrize("template", [True, False])
-def test_rewards_equal_one_sample_at_a_time(family: str, template: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pickled", [True, False])
+def test_rewards_equal_one_sample_at_a_time(
+    family: str, template: bool, pickled: bool, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     network = AutoModelForSequenceClassification.from_config(REWARDS[family]).eval()
     network.save_pretrained(tmp_path)
+    if pickled:
+        pickle_weights(tmp_path)
     if template:
         tokenizer = load_tokenizer(resolve_base("pocket"))
         tokenizer.save_pretrained(tmp_path)
@@ -81,8 +105,10 @@ def test_rewards_equal_one_sample_at_a_time(family: str, template: bool, tmp_pat
         assert value == pytest.approx(float(logit), abs=1e-4)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_open_assistant_reward_models_are_read_as_they_were_saved(pooling: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("pooling", "pickled"), [("last", False), ("last", True), ("mean", True)])
+def test_open_assistant_reward_models_are_read_as_they_were_saved(
+    pooling: str, pickled: bool, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     config = GPTNeoXConfig(**{k: v for k, v in SIZES.items() if k != "num_labels"}, **SMALL)
     body, head = GPTNeoXModel(config).eval(), torch.nn.Linear(32, 1)
@@ -91,6 +117,8 @@ def test_open_assistant_reward_models_are_read_as_they_were_saved(pooling: str, 
     save_file(
         {k: v.detach().contiguous().clone() for k, v in weights.items()}, tmp_path / "model.safetensors"
     )
+    if pickled:
+        pickle_weights(tmp_path)
     saved = {**config.to_dict(), "model_type": "gpt_neox_reward_model", "pooling": pooling}
     (tmp_path / "config.json").write_text(json.dumps(saved))
     tokenizer = tokenizer_without_template(tmp_path)
@@ -106,7 +134,8 @@ def test_open_assistant_reward_models_are_read_as_they_were_saved(pooling: str, 
         assert value == pytest.approx(float(logit), abs=1e-4)
 
 
-def test_unieval_asks_its_boolean_questions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pickled", [True, False])
+def test_unieval_asks_its_boolean_questions(pickled: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = T5Config(
         vocab_size=4096, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0,
@@ -114,6 +143,8 @@ def test_unieval_asks_its_boolean_questions(tmp_path: Path) -> None:
     )  # fmt: skip
     network = AutoModelForSeq2SeqLM.from_config(config).eval()
     network.save_pretrained(tmp_path)
+    if pickled:
+        pickle_weights(tmp_path)
     tokenizer = tokenizer_without_template(tmp_path)
     yes, no = (tokenizer(w, add_special_tokens=False)["input_ids"][0] for w in ("Yes", "No"))
     texts = {
@@ -141,3 +172,52 @@ def test_a_classifier_of_several_classes_is_no_reward_model(tmp_path: Path) -> N
     tokenizer_without_template(tmp_path)
     with pytest.raises(AssayError, match="not a reward model"):
         ready(["reward"], Models(reward=str(tmp_path)))
+
+
+class Harm:
+    """What a pickle can do: here it would write a file."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.place,)
+
+
+@pytest.mark.parametrize("kind", ["deberta", "gpt_neox_reward_model", "t5"])
+def test_weights_that_would_run_code_are_refused_and_run_nothing(kind: str, tmp_path: Path) -> None:
+    config: Any = T5Config(d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4) if kind == "t5" else None
+    config = config or (REWARDS["deberta"] if kind == "deberta" else REWARDS["neox"])
+    saved = config.to_dict() | ({"model_type": kind} if kind.startswith("gpt") else {})
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    tokenizer_without_template(tmp_path)
+    torch.save({"weight": torch.ones(2), "harm": Harm(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
+    models = Models(dialog=str(tmp_path)) if kind == "t5" else Models(reward=str(tmp_path))
+    with pytest.raises(AssayError, match="cannot be read"):
+        ready(["coherence" if kind == "t5" else "reward"], models)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_head_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
+    network = AutoModelForSequenceClassification.from_config(REWARDS["deberta"])
+    network.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    headless = {name: value for name, value in weights.items() if not name.startswith("classifier")}
+    save_file(headless, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    tokenizer_without_template(tmp_path)
+    with pytest.raises(AssayError, match=r"(?s)weights are missing.*classifier"):
+        ready(["reward"], Models(reward=str(tmp_path)))
+
+
+def test_pickled_weights_are_for_critics_alone_and_count_in_their_digest(tmp_path: Path) -> None:
+    AutoModelForSequenceClassification.from_config(REWARDS["deberta"]).save_pretrained(tmp_path)
+    pickle_weights(tmp_path)
+    tokenizer_without_template(tmp_path)
+    first = critic_digest(tmp_path)
+    torch.save({"a": torch.zeros(3)}, tmp_path / "pytorch_model.bin")
+    assert critic_digest(tmp_path) != first
+    with pytest.raises(AssayError, match="no safetensors weights"):
+        base_digest(tmp_path)
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(AssayError, match="no safetensors weights"):
+        critic_digest(tmp_path)

@@ -62,18 +62,25 @@ def test_ppl_and_ifd_equal_a_plain_reference(base: Path) -> None:
     network, tokenizer = load_model(base, "cpu"), load_tokenizer(base)
     network.eval()
     perplexities, ratios, powers = measured(["ppl", "ifd", "ifd_ppl"], Models(str(base)), SAMPLES)
+    mark = tokenizer.convert_tokens_to_ids("<|end|>")
+    header = tokenizer.convert_tokens_to_ids("<|assistant|>")
     for sample, perplexity, ratio, power in zip(SAMPLES[:3], perplexities, ratios, powers, strict=False):
         (row,) = encode(tokenizer, [sample], 1024)
-        after = nats(network, list(row.ids), list(row.learned))
-        start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-        alone_ids = [start, *tokenizer(sample.answer, add_special_tokens=False)["input_ids"]]
-        alone = nats(network, alone_ids, [True] * len(alone_ids))
+        assert row.ids[-1] == mark
+        after = nats(network, list(row.ids[:-1]), list(row.learned[:-1]))
+        own = tokenizer(sample.answer, add_special_tokens=False)["input_ids"]
+        after_header, alone = (
+            nats(network, [start, *own], [True] * (len(own) + 1)) for start in (header, mark)
+        )
         assert perplexity == pytest.approx(math.exp(after), rel=1e-4)
-        if after > alone * 1.0001:
-            assert isinstance(ratio, Undefined) and isinstance(power, Undefined)
-        elif after < alone * 0.9999:
-            assert ratio == pytest.approx(after / alone, rel=1e-4)
-            assert power == pytest.approx(math.exp(after - alone), rel=1e-3)
+        for value, before, wanted in (
+            (ratio, after_header, after / after_header),
+            (power, alone, math.exp(after - alone)),
+        ):
+            if after > before * 1.0001:
+                assert isinstance(value, Undefined)
+            elif after < before * 0.9999:
+                assert value == pytest.approx(wanted, rel=1e-3)
     assert all(isinstance(v, Undefined) for v in (*perplexities[3:], *ratios[3:]))
 
 
@@ -88,12 +95,13 @@ def test_values_do_not_depend_on_the_batch(base: Path) -> None:
 
 def test_loss_gap_and_tokens_out_follow_their_definitions(base: Path) -> None:
     models = Models(str(base), second=str(resolve_base("pocket")))
-    gaps, tokens = measured(["loss_gap", "tokens_out"], models, SAMPLES)
+    gaps, tokens, asked = measured(["loss_gap", "tokens_out", "tokens_in"], models, SAMPLES)
     ours, theirs = (measured(["ppl"], Models(str(f)), SAMPLES)[0] for f in (base, resolve_base("pocket")))
     for gap, a, b in zip(gaps[:3], ours, theirs, strict=False):
         assert gap == pytest.approx(math.log(a) - math.log(b), abs=1e-4)
     tokenizer = load_tokenizer(base)
     assert tokens[0] == len(tokenizer(SAMPLES[0].answer, add_special_tokens=False)["input_ids"])
+    assert asked[0] == len(tokenizer("What is the capital of France?", add_special_tokens=False)["input_ids"])
     assert isinstance(gaps[3], Undefined) and isinstance(tokens[3], Undefined)
 
 
@@ -111,8 +119,8 @@ def test_miwv_is_the_loss_with_the_nearest_example_minus_the_loss_without(base: 
         pool[0].answer,
     )
     with_example, without = (encode(tokenizer, [s], 1024)[0] for s in (shown, pool[0]))
-    expected = nats(network, list(with_example.ids), list(with_example.learned)) - nats(
-        network, list(without.ids), list(without.learned)
+    expected = nats(network, list(with_example.ids[:-1]), list(with_example.learned[:-1])) - nats(
+        network, list(without.ids[:-1]), list(without.learned[:-1])
     )
     assert values[0] == pytest.approx(expected, abs=1e-4)
 

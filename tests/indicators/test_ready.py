@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,14 @@ from assay.indicators import (
     Tools,
     Undefined,
     neighbours,
+    notes_of,
     read_rule,
     ready,
+    said_of,
     score,
+    used_by,
 )
-from assay.model import embedder
+from assay.model import embedder, resolve_base
 
 POOL = [
     Sample.single(
@@ -56,7 +61,71 @@ def test_published_rules_reproduce_their_formulas() -> None:
 def test_a_rule_without_its_models_refuses_and_names_them(name: str) -> None:
     with pytest.raises(AssayError, match=f"{name} cannot be applied") as caught:
         ready([name], Models(embedder="lexical"), POOL)
-    assert RULES[name].models["reward"] in str(caught.value)
+    assert RULES[name].models["reward"].name in str(caught.value)
+
+
+def rule_of(path: Path, coefficients: dict[str, float], **more: object) -> Path:
+    fields = {"name": "mine", "predicts": "x", "direction": 1, "intercept": 0.0, "source": "test"}
+    path.write_text(json.dumps({**fields, "coefficients": coefficients, **more}))
+    return path
+
+
+def test_other_models_than_a_rules_own_are_refused_unless_one_insists(tmp_path: Path) -> None:
+    own = {setting: asdict(one) for setting, one in used_by(["ppl", "tokens_out"]).items()}
+    assert set(own) == {"base", "template", "tokenizer"} and all(one["digest"] for one in own.values())
+    path = str(rule_of(tmp_path / "mine.json", {"ppl": 1.0, "tokens_out": 0.5}, models=own))
+    (applied,) = ready([path])
+    assert applied.notes() == () == said_of(path)
+    with pytest.raises(AssayError, match=r"(?s)template.*plain.*other-models"):
+        ready([path], Models(template="plain"))
+    (forced,) = ready([path], Models(template="plain", other_models=True))
+    assert len(forced.notes()) == 1 and "applied with template plain" in forced.notes()[0]
+    own["base"]["digest"] = "0" * 64
+    rule_of(tmp_path / "mine.json", {"ppl": 1.0}, models=own)
+    with pytest.raises(AssayError, match="fitted with other models"):
+        said_of(path)
+
+
+def test_lengths_in_tokens_ask_for_the_same_tokenizer_and_not_for_the_same_weights(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(resolve_base("pocket"), base)
+    own = {setting: asdict(one) for setting, one in used_by(["tokens_out"]).items()}
+    assert set(own) == {"tokenizer"}
+    path = str(rule_of(tmp_path / "mine.json", {"tokens_out": 1.0}, models=own))
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "extra": 1}))
+    assert said_of(path, Models(base=str(base))) == ()
+    vocabulary = (base / "tokenizer.json").read_text()
+    (base / "tokenizer.json").write_text(vocabulary + " ")
+    with pytest.raises(AssayError, match="tokenizer"):
+        said_of(path, Models(base=str(base)))
+
+
+def test_samples_outside_the_fit_are_counted_and_stay_with_the_table(tmp_path: Path) -> None:
+    short = [Sample.single("q", "one two three"), Sample.single("q", "one " * 30), Sample.single("q", "a b")]
+    ranges = {"len_out": {"samples": [3, 20], "subsets": [5, 6]}}
+    warned = ["the length of the answer alone explains as much"]
+    check = {"kind": "verdict.equal", "verdict": "Random is as good", "comparisons": []}
+    path = rule_of(tmp_path / "mine.json", {"len_out": 1.0}, ranges=ranges, warnings=warned, check=check)
+    found = score(short, tmp_path / "a.parquet", [str(path)])
+    notes = found.indicators[0].notes
+    assert notes[0] == f"mine: {warned[0]}" and notes[1] == "mine: its check: Random is as good"
+    assert "2 of 3 samples lie outside" in notes[2] and "len_out 2" in notes[2] and len(notes) == 3
+    assert notes_of(tmp_path / "a.parquet", "mine") == notes
+    passed = {**check, "kind": "verdict.beats", "verdict": "It beats random by +0.1"}
+    rule_of(path, {"len_out": 1.0}, check=passed)
+    assert said_of(str(path)) == ()
+
+
+def test_a_square_stands_beside_its_line_and_ends_at_its_reach(tmp_path: Path) -> None:
+    square = {"weight": 2.0, "centre": 4.0, "spread": 2.0, "reach": 3.0}
+    path = rule_of(tmp_path / "mine.json", {"len_out": 0.5}, squares={"len_out": square})
+    rule = read_rule(path)
+    assert [rule({"len_out": n}) for n in (4, 2, 10, 40)] == [2.0, 1.0 + 2, 5.0 + 18, 20.0 + 18]
+    assert rule.revision != read_rule(rule_of(tmp_path / "line.json", {"len_out": 0.5})).revision
+    rule_of(path, {"len_in": 0.5}, squares={"len_out": square})
+    with pytest.raises(AssayError, match="not a rule"):
+        read_rule(path)
 
 
 def test_a_rule_from_a_file_adds_up_its_indicators(tmp_path: Path) -> None:
@@ -102,7 +171,7 @@ def test_what_is_missing_is_named(name: str, part: str) -> None:
 def test_values_are_cached_and_not_measured_again(tmp_path: Path) -> None:
     models = Models(cache=tmp_path)
     score(POOL, tmp_path / "a.parquet", ["ppl"], models=models)
-    (file,) = tmp_path.glob("ppl-v1-*.sqlite")
+    (file,) = tmp_path.glob("ppl-v2-*.sqlite")
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT count(*) FROM entry").fetchone() == (len(POOL),)
         connection.execute("UPDATE entry SET value = 7.0 WHERE key = ?", (POOL[3].id,))
@@ -111,6 +180,32 @@ def test_values_are_cached_and_not_measured_again(tmp_path: Path) -> None:
     assert second["ppl"][3] == 7.0
     assert first["ppl"].to_list()[:3] == second["ppl"].to_list()[:3]
     assert second["ppl"][31] is None and "no answer" in second["why"][31]
+
+
+def test_progress_rises_within_a_batch_to_its_end(tmp_path: Path) -> None:
+    many = [Sample.single(f"Count to {n}", " ".join(map(str, range(n % 7 + 2)))) for n in range(600)]
+    told: list[int] = []
+    score(many, tmp_path / "a.parquet", ["ppl", "len_out", "ifd"], watch=told.append)
+    assert told == sorted(told) and told[-1] == 600
+    assert {128, 256, 300} <= set(told), "pieces of 256 of one of two models count half"
+    again: list[int] = []
+    score(many, tmp_path / "b.parquet", ["len_out"], watch=again.append)
+    assert again == [600]
+
+
+def test_a_kill_loses_one_piece(tmp_path: Path) -> None:
+    models = Models(cache=tmp_path)
+    many = [Sample.single(f"Count to {n}", " ".join(map(str, range(n % 7 + 2)))) for n in range(600)]
+
+    def stop(done: int) -> None:
+        if done >= 512:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(many, tmp_path / "a.parquet", ["ppl"], models=models, watch=stop)
+    (file,) = tmp_path.glob("ppl-v2-*.sqlite")
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT count(*) FROM entry").fetchone() == (512,)
 
 
 def test_a_cache_keeps_numbers_texts_and_bytes(tmp_path: Path) -> None:

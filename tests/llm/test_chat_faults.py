@@ -261,6 +261,7 @@ def test_a_failing_reader_is_not_swallowed(calls: Path) -> None:
         list(chat.ask(questions(3), usable=usable))
 
 
+@pytest.mark.long
 def test_throughput_at_the_servers_limit(calls: Path) -> None:
     """Nine tenths of the limit, in the median of two seconds: a busy machine stalls at times."""
     rate, n = 15.0, 330

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import chat_client
+import pytest
 from chat_client import MODEL, outcomes, questions, texts
 from chat_server import Running, serving
 
@@ -64,6 +65,7 @@ def test_kill_9(calls: Path) -> None:
         assert spent[0] + open_calls * 10**4 >= server.tokens()
 
 
+@pytest.mark.long
 def test_killed_calls_count_against_the_cap(calls: Path) -> None:
     with serving(faults={"stall": 1.0}) as server:
         process = start(server, calls, 3, connections=3, run="study", budget={"tokens": 10**6})
@@ -83,6 +85,7 @@ def test_killed_calls_count_against_the_cap(calls: Path) -> None:
             assert len(texts(outcomes(chat, questions(3)))) == 3
 
 
+@pytest.mark.long
 def test_two_processes_ask_each_question_once(calls: Path) -> None:
     n = 120
     with serving(latency=0.03) as server:
@@ -93,6 +96,7 @@ def test_two_processes_ask_each_question_once(calls: Path) -> None:
         assert set(server.answered_well().values()) == {1} and len(server.log()) == n
 
 
+@pytest.mark.long
 def test_two_processes_share_a_cap(calls: Path) -> None:
     cap = 5000
     with serving(latency=0.02) as server:

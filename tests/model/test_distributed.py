@@ -121,6 +121,7 @@ def test_a_branch_on_one_process_goes_on_from_a_trunk_on_two(
     assert same(alone, tmp_path / "branch", base)
 
 
+@pytest.mark.long
 def test_zero2_on_two_machines_goes_on_from_a_trunk_of_fsdp(
     llama: tuple[Path, TokenTable, Path], trunk: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +157,7 @@ def test_zero2_on_two_machines_goes_on_from_a_trunk_of_fsdp(
     assert same(alone, tmp_path / "branch", base)
 
 
+@pytest.mark.long
 def test_zero3_goes_on_from_a_trunk_on_one_process(
     tiny: Callable[..., Path], table_of: Callable[[str], TokenTable], tmp_path: Path
 ) -> None:
@@ -177,6 +179,7 @@ def test_zero3_goes_on_from_a_trunk_on_one_process(
     assert names[0] == names[1]
 
 
+@pytest.mark.long
 def test_fsdp_trains_an_adapter_with_checkpointing_and_offload(
     tiny: Callable[..., Path], table_of: Callable[[str], TokenTable], tmp_path: Path
 ) -> None:
@@ -201,6 +204,7 @@ def interrupted(base: Path, table: TokenTable, out: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
 
 
+@pytest.mark.long
 def test_a_killed_process_is_named_and_a_run_on_ray_goes_on_from_the_last_state(
     llama: tuple[Path, TokenTable, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +239,7 @@ def kill_second_process(job: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_processes_end_with_the_one_that_started_them(
     llama: tuple[Path, TokenTable, Path], tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def write_long(tokenizer: Any, folder: Path, *, samples: int, words: int) -> Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+@pytest.mark.long
 def test_memory_that_runs_out_halves_the_micro_batches(tokenizer: Any, long: Path, tmp_path: Path) -> None:
     huge, squeezed_out = tmp_path / "huge", tmp_path / "squeezed"
     huge.mkdir()

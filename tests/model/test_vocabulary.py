@@ -260,6 +260,7 @@ def test_right_after_it_a_model_knows_nearly_what_it_knew(tmp_path: Path) -> Non
     assert bits(tmp_path / "longer", items) < 1.15 * bits(pocket, items)
 
 
+@pytest.mark.long
 def test_means_of_old_rows_learn_faster_than_random_ones(tmp_path: Path) -> None:
     taught = [p.sample for p in synthetic.generate(400, seed=6, languages=["zh"])]
     items = [p.sample for p in synthetic.generate(80, seed=5, split="eval", languages=["zh"])]

@@ -58,6 +58,7 @@ def test_money_and_hours_are_limits_too() -> None:
     assert Budget().allows([], 10**9)
 
 
+@pytest.mark.long
 def test_the_default_finds_the_valley_through_noise() -> None:
     regrets = []
     for seed in range(10):
@@ -90,6 +91,7 @@ def test_a_search_resumes_from_what_it_was_told(method: str) -> None:
     assert search.ask() == [whole[4].size]
 
 
+@pytest.mark.long
 def test_the_interval_holds_the_best_size() -> None:
     held = 0
     for seed in range(20):

@@ -102,6 +102,7 @@ def workers_of(group: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for orphans under /proc")
+@pytest.mark.long
 def test_kills_lose_nothing_and_leave_nobody(tmp_path: Path) -> None:
     script = tmp_path / "study.py"
     script.write_text(SCRIPT)

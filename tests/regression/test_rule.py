@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from assay.core import AssayError
-from assay.regression import least_squares, linearity, mixtures, power, ridge, slopes, stepwise, tilted
+from assay.regression import bends, least_squares, linearity, mixtures, power, ridge, slopes, stepwise, tilted
 
 Array = NDArray[np.float64]
 Pool = tuple[Array, list[str], Array]
@@ -150,6 +150,7 @@ def test_leave_one_out_is_what_it_says() -> None:
     )
 
 
+@pytest.mark.long
 def test_a_rule_of_noise_does_not_rank_upside_down() -> None:
     rng = np.random.default_rng(8)
     ranks = [ridge(rng.normal(size=(24, 3)), rng.normal(size=24), ("a", "b", "c")).rank for _ in range(60)]
@@ -175,6 +176,62 @@ def test_opposite_slopes_between_and_within_sources_are_seen() -> None:
     assert found.between < 0 < found.within and not found.agree
     (same,) = slopes(column[:, None], -0.5 * column + 0.02 * rng.normal(size=80), ("a",), shares)
     assert same.agree and same.within == pytest.approx(-0.5, abs=0.05)
+
+
+def test_slopes_are_compared_only_where_both_parts_vary(pool: Pool) -> None:
+    values, sources, lengths = pool
+    kinds = sorted(set(sources))
+    own = np.array(sources)
+    rng = np.random.default_rng(11)
+    compared = []
+    for design in (
+        tilted(values, NAMES, 1000, strata=sources, lengths=lengths),
+        mixtures(values, NAMES, 1000, sources=sources, runs=40),
+    ):
+        shares = np.array([[np.mean(own[rows] == kind) for kind in kinds] for rows in design.rows])
+        losses = design.means @ np.array([0.1, 0.0, 0.0, 0.0]) + 0.01 * rng.normal(size=len(design.rows))
+        compared.append(slopes(design.means, losses, NAMES, shares, least=2 / np.sqrt(1000)))
+    assert compared == [(), ()], "tilts hold the sources' shares, mixtures hold what is within them"
+
+
+@pytest.mark.parametrize("correlation", [0.4, 0.8])
+def test_weak_slopes_of_collinear_indicators_are_covered(correlation: float) -> None:
+    """40 draws of 8 indicators: 90 % intervals hold at least 0.85 of the weak slopes, least squares' too."""
+    true = np.array([0.03, -0.02, 0.01, 0.005, 0.005, -0.005, 0.0025, 0.0])
+    mixed = np.linalg.cholesky(np.full((8, 8), correlation) + (1 - correlation) * np.eye(8))
+    rng = np.random.default_rng(3)
+    ridged, plain = [], []
+    for _ in range(40):
+        table = rng.normal(size=(32, 8)) @ mixed.T
+        losses = table @ true + 0.03 * rng.normal(size=32)
+        for fits, found in ((ridged, ridge(table, losses, tuple("abcdefgh"))), (plain, None)):
+            fit = found or least_squares(table, losses, tuple("abcdefgh"))
+            fits.append((np.array(fit.low) <= true) & (true <= np.array(fit.high)))
+    assert np.mean(np.array(ridged)[:, 3:]) >= 0.85
+    assert 0.85 <= np.mean(plain) <= 0.95
+
+
+def test_a_square_is_seen_where_it_is_and_only_there(pool: Pool) -> None:
+    values, sources, lengths = pool
+    design = tilted(values, NAMES, 1000, strata=sources, lengths=lengths, doubled=8)
+    rng = np.random.default_rng(12)
+    false, seen = 0, 0
+    for _ in range(40):
+        plain = 0.1 * design.means[:, 0] + 0.005 * rng.normal(size=40)
+        false += any(bend.shown for bend in bends(design.means, design.squares, plain, NAMES))
+        found = bends(design.means, design.squares, plain + 0.05 * design.squares[:, 1], NAMES)
+        seen += found[1].shown
+        assert found[1].square == pytest.approx(0.05, abs=5 * found[1].error)
+    assert false <= 6 and seen >= 35
+
+
+def test_a_column_that_never_moves_has_no_slope() -> None:
+    rng = np.random.default_rng(13)
+    table = np.column_stack([rng.normal(size=20), np.full(20, 3.0)])
+    found = least_squares(table, table[:, 0] + 0.1 * rng.normal(size=20), ("a", "still"))
+    assert found.coefficients[1] == 0 and found.p[1] == 1 and found.low[1] == -np.inf
+    assert found.p[0] < 0.001 and found.low[0] < 1 < found.high[0]
+    assert least_squares(table[:, 1:], table[:, 0], ("still",)).r2 == 0
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_a_line_is_edited_with_wide_characters(terminal: Terminal) -> None:
     terminal.ask("/undo")
 
 
+@pytest.mark.long
 def test_interrupts_stop_an_answer_and_not_the_chat() -> None:
     chat = Terminal(["pocket", "--temperature", "1", "--max-new-tokens", "1000"])
     chat.until("you> ")

@@ -53,6 +53,11 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     assert fitted.runs == 8 and fitted.linearity is not None and fitted.linearity.runs == 2
     rule = read_rule(Path(fitted.path))
     assert set(rule.coefficients) == {"len_in", "knn"} and rule.direction == -1
+    assert rule.models["embedder"].name == "lexical" and rule.models["embedder"].digest
+    assert rule.models["neighbour"].name == "6" and "base" not in rule.models, "no value depends on the base"
+    for name, found in rule.ranges.items():
+        low, high = found.samples
+        assert low <= found.subsets[0] < found.subsets[1] <= high, name
     assert Path(fitted.page).read_text().startswith("<!doctype html>")
     assert assay.rule.run(rule_file) == trained, "everything comes from the store"
     assert assay.rule.fit(rule_file) == fitted
@@ -68,6 +73,22 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
         models=assay.Models(embedder="lexical"),
     )  # fmt: skip
     assert picked.files[0].rows == 20
+    passed = written["check"]["kind"] == "verdict.beats"
+    assert any(tried.verdict in note for note in picked.notes) != passed
+    assert {f"mine: {text}" for text in fitted.warnings} <= set(picked.notes)
+    with pytest.raises(AssayError, match="fitted with other models"):
+        assay.select(["pool.jsonl"], out=tmp_path / "no.jsonl", n=20, by=tried.path,
+                     models=assay.Models(embedder="lexical", neighbour=3))  # fmt: skip
+    forced = assay.select(
+        ["pool.jsonl"], out=tmp_path / "forced.jsonl", n=20, by=tried.path,
+        models=assay.Models(embedder="lexical", neighbour=3, other_models=True),
+    )  # fmt: skip
+    assert "mine: applied with neighbour 3, fitted with 6" in forced.notes
+    arm = ["arms.best.rule=top", f"arms.best.by={tried.path}", "ladder.rungs=[16]"]
+    plan = study.plan(study.load(rule_file, arm))
+    assert {f"mine: {text}" for text in fitted.warnings} <= set(plan.notes), "an arm says it too"
+    with pytest.raises(AssayError, match="fitted with other models"):
+        study.plan(study.load(rule_file, [*arm, "models.neighbour=3"]))
 
 
 def test_mixtures_need_no_length_classes(rule_file: Path) -> None:

@@ -120,6 +120,7 @@ def test_pools_give_the_same_numbers(small_study: Small, study_file: Callable[..
     assert points(other.parent) == points(path.parent)
 
 
+@pytest.mark.long
 def test_kills_at_random_moments_change_nothing(small_study: Small, study_file: Callable[..., Path]) -> None:
     path, _ = small_study
     other = study_file(where={"pool": "processes:2"})

@@ -34,6 +34,7 @@ def assay(*arguments: str, cwd: Path, env: dict[str, str]) -> str:
     return run.stdout
 
 
+@pytest.mark.long
 def test_its_own_tests_pass(installed: Path, environment: Environment, tmp_path: Path) -> None:
     tests = tmp_path / "tests"
     shutil.copytree(EXAMPLE / "tests", tests)
@@ -77,6 +78,7 @@ def steps(folder: Path) -> dict[str, list[dict[str, object]]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # three studies, each a command of its own
 def test_a_study_is_computed_anew_where_the_package_has_changed(
     installed: Path, environment: Environment, files: Path, tmp_path_factory: pytest.TempPathFactory

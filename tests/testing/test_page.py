@@ -36,6 +36,7 @@ def test_the_package_has_one_of_each_kind(page: dict[str, str]) -> None:
         assert f'entry-points."{group.group}"' in page["pyproject.toml"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # all suites, trainings and killed runs among them
 def test_its_plugins_pass_the_suites(
     page: dict[str, str], my_plugins: Path, environment: Callable[..., dict[str, str]], tmp_path: Path

@@ -16,7 +16,7 @@ from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
 from assay.core._failures import as_assay_error, expected_failures, read_json
-from assay.core._metrics import METRICS, ItemMetric, Metric, higher_is_better, metric_value
+from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._plugins import Plugin, Plugins
 from assay.core._points import (
     BASE_ARM,
@@ -29,15 +29,18 @@ from assay.core._points import (
     Band,
     BestSize,
     Cost,
+    CurveNote,
     CurvePower,
     CurveResult,
     Curves,
     DataSummary,
     DoubleDescent,
     Excluded,
+    FailedRun,
     Gain,
     HeldOut,
     JudgeSummary,
+    Measurement,
     NextRuns,
     Point,
     Reading,
@@ -69,6 +72,7 @@ from assay.core._whole import partial_of, replacing
 
 __all__ = [
     "BASE_ARM",
+    "DIRECTIONS",
     "METRICS",
     "OVERALL",
     "ROLES",
@@ -86,6 +90,7 @@ __all__ = [
     "BestSize",
     "Contrast",
     "Cost",
+    "CurveNote",
     "CurvePower",
     "CurveResult",
     "Curves",
@@ -96,12 +101,14 @@ __all__ = [
     "ExportDrop",
     "ExportPage",
     "ExportedFile",
+    "FailedRun",
     "File",
     "Gain",
     "HeldOut",
     "ItemMetric",
     "Json",
     "JudgeSummary",
+    "Measurement",
     "Message",
     "Metric",
     "NextRuns",

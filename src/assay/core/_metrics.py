@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from assay.core._errors import AssayError
@@ -11,6 +12,15 @@ from assay.core._samples import Sample
 from assay.core._undefined import Undefined
 
 Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
+
+DIRECTIONS: Mapping[str, bool] = {
+    **dict.fromkeys(("score", "accuracy", "acc", "f1", "exact_match", "em", "bleu", "rouge", "rouge1"), True),
+    **dict.fromkeys(("rouge2", "rougel", "chrf", "mcc", "auc", "auroc", "win_rate", "reward"), True),
+    **dict.fromkeys(("precision", "recall", "pearson", "spearman", "bertscore", "comet", "pass@1"), True),
+    **dict.fromkeys(("loss", "eval_loss", "test_loss", "bits_per_byte", "perplexity", "ppl", "nll"), False),
+    **dict.fromkeys(("error", "error_rate", "mae", "mse", "rmse", "wer", "cer", "cross_entropy"), False),
+}
+"""Metrics whose direction is known, in small letters: whether a higher value is better."""
 
 
 class ItemMetric(Protocol):
@@ -61,10 +71,18 @@ def metric_value(metric: ItemMetric, item: Sample, answer: str) -> tuple[float |
 def higher_is_better(metric: str) -> bool:
     """Say in which direction a metric improves: scores rise, losses fall, plug-ins say it.
 
-    Raises :class:`AssayError` for a metric that nothing knows: a guess would turn verdicts round.
+    Raises :class:`AssayError` for a metric of which that is not known: a guess would turn verdicts round.
     """
-    if metric in METRICS.own:
-        return metric == "score"
-    if metric not in METRICS:
-        raise METRICS.unknown(metric, "metric")
-    return METRICS[metric].direction > 0
+    if metric in METRICS and metric not in METRICS.own:
+        return METRICS[metric].direction > 0
+    found = DIRECTIONS.get(metric.strip().lower())
+    if found is None:
+        raise AssayError(
+            "it is not known whether this metric should rise or fall",
+            place="metric",
+            value=metric,
+            expected="one of " + ", ".join([*DIRECTIONS, *METRICS]),
+            hint="call it score where higher is better, loss where lower is better; packages add more by "
+            f"entry points of the group {METRICS.group} (docs/plugins.md)",
+        )
+    return found

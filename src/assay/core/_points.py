@@ -11,7 +11,8 @@ from assay.core._export_page import ExportPage
 from assay.core._metrics import Metric
 from assay.core._shown import Shown
 
-Refusal: TypeAlias = Literal["few_rungs"]
+Refusal: TypeAlias = Literal["few_rungs", "constant"]
+CurveNote: TypeAlias = Literal["all_zero", "all_equal", "ceiling", "floor"]
 Exclusion: TypeAlias = Literal["not_finite", "no_training"]
 VerdictWord: TypeAlias = Literal["rising", "plateau", "falling", "undecided"]
 
@@ -71,6 +72,13 @@ class NextRuns:
     chance: float
     hours: float | None = None
     """Training time; None where the speed is not known."""
+    n_from: int | None = None
+    n_to: int | None = None
+    """The question that the runs should settle: what going from one size to the other buys."""
+    wanted: int | None = None
+    """Samples more that the pool must hold before these runs can be made; None where it holds enough."""
+    items: int | None = None
+    """Evaluation items that are needed, where more runs alone will not do."""
 
     @property
     def passes(self) -> int:
@@ -125,6 +133,10 @@ class Verdict:
     p_falling: float
     threshold: float
     next_runs: NextRuns | None = None
+    """None where the verdict is decided, or nothing that can be run settles it with a chance of 0.5."""
+    n_from: int | None = None
+    n_to: int | None = None
+    """The sizes that the verdict is about; the largest rung and its double where not asked otherwise."""
 
     @property
     def probability(self) -> float:
@@ -141,6 +153,32 @@ class Excluded:
     value: float | None
     """None where the value is not a finite number."""
     reason: Exclusion
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run that looks failed: so much worse than its siblings, or than the curve, that it is best rerun.
+
+    ``p`` is the posterior probability that it failed; the curve is fitted with it left out to that degree.
+    """
+
+    n_train: int
+    seed: int
+    value: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What the next measured run should give: 90 % interval of one run of ``n_train`` samples.
+
+    Wider than the interval of the curve: it holds the noise of a run, of its items, and runs that fail.
+    """
+
+    n_train: int
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +201,15 @@ class CurveResult:
     best: BestSize | None = None
     excluded: tuple[Excluded, ...] = ()
     """Points that the fit leaves out."""
+    next_run: Measurement | None = None
+    """What one run of twice the largest size should measure; ``band`` is of the curve."""
+    failed: tuple[FailedRun, ...] = ()
+    """Runs that look failed and are best rerun."""
+    family_holds: float | None = None
+    """Probability that one of the families holds as it is; where it is low, the interval has widened."""
+    notes: tuple[CurveNote, ...] = ()
+    """What a reader must know first: all scores 0 (was the model asked, the judge heard?), all values equal,
+    the last rung at the ceiling or floor of the score in all seeds."""
 
 
 class Curves(tuple[CurveResult, ...]):
@@ -225,6 +272,8 @@ class DoubleDescent:
     descends_again: bool | None = None
     """Whether a later rung is better than the peak, beyond its error."""
     fresh_seeds: int = 0
+    p_adjusted: float | None = None
+    """``p`` corrected over the types of the arm (Holm): the one that the word follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +387,8 @@ class Reading(Shown):
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
     held_out: tuple[HeldOut, ...]
+    notes: tuple[str, ...] = ()
+    """What was decided in reading the table: percent, directions of metrics."""
 
     def __repr__(self) -> str:
         return f"<Reading: {len(self.curves)} curves>"

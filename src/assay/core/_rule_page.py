@@ -21,8 +21,9 @@ class RuleSlope:
     """One indicator of a rule: slopes of log loss per standard deviation over the pool.
 
     ``low`` and ``high`` bound the ridge slope (90 %, bootstrap over subsets), ``sign`` is the share of
-    bootstrap fits with its sign; ``ols``, ``p`` and ``inflation`` are of least squares; ``between`` and
-    ``within`` sources are per unit of the subset mean, None for a single source.
+    bootstrap fits with its sign; ``ols`` with ``ols_low`` to ``ols_high`` (90 %), ``p`` and ``inflation`` are
+    of least squares; ``between`` and ``within`` sources are per unit of the subset mean, None where a design
+    does not vary both.
     """
 
     name: str
@@ -35,6 +36,8 @@ class RuleSlope:
     inflation: float
     between: float | None = None
     within: float | None = None
+    ols_low: float | None = None
+    ols_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -42,7 +43,11 @@ def _sweep(folder: Path, head: str) -> None:
     with suppress(OSError):
         for entry in list(folder.iterdir()):
             match = mine.fullmatch(entry.name)
-            if match is not None and not _alive(int(match[1])) and not entry.is_dir():
+            if match is None or _alive(int(match[1])):
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
                 entry.unlink(missing_ok=True)
 
 

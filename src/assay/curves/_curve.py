@@ -1,18 +1,25 @@
-"""The posterior of one ladder, in the units of its metric."""
+"""The posterior of one ladder, in the units of its metric: links, failed runs and draws."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from typing import Protocol
 
 import numpy as np
+from scipy.special import logsumexp
 
-from assay.curves._families import Array
-from assay.curves._posterior import Data, NoisePrior, Posterior
+from assay.core import FailedRun
+from assay.curves._families import COMPONENTS, FAMILIES, Array
+from assay.curves._learned import Learned, learned
+from assay.curves._link import Link, links
+from assay.curves._posterior import DRAWS, Data, Posterior, noise_grid
 from assay.curves._table import (
     Ladder,
     item_covariance,
-    noise_priors,
     oriented,
     place,
     run_covariance,
@@ -24,6 +31,19 @@ DECIDED = 0.9
 
 LEAST_RUNGS = 3
 TAILS = (0.05, 0.95)
+FAILED = 0.5
+"""Posterior probability from which a run is named as failed."""
+
+_SUSPICIOUS = -2.0
+_SUSPECTS = 3
+_APART = 4.0
+_NEGLIGIBLE = 0.004
+_WITHIN = 0.5
+_FEW = 4
+_SCATTER = 0.4
+
+Run = tuple[int, int]
+"""A run by the places of its seed and its rung."""
 
 
 class Drawn(Protocol):
@@ -42,74 +62,304 @@ class Drawn(Protocol):
     def families(self) -> Mapping[str, float]:
         """Return the weight of each family; sums to 1."""
 
+    @property
+    def failed(self) -> tuple[FailedRun, ...]:
+        """Return the runs that look failed."""
+
+    @property
+    def exact(self) -> float | None:
+        """Return the probability that a family holds with no discrepancy; None where that is not asked."""
+
     def place(self, n: Array) -> Array:
         """Return sizes as u."""
 
     def draw(self, n: Array) -> Array:
         """Return draws [draws, len(n)] in the metric's units."""
 
+    def draw_run(self, n: Array, draws: Array, stream: int = 0) -> Array:
+        """Return what one run would measure at each size, given draws [draws, len(n)] of the curve."""
+
+
+@dataclass(frozen=True)
+class NoiseWord:
+    """Mean and sd of the logarithm of a ladder's run-level sd on its link, before its own replicates."""
+
+    centre: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One link and one set of failed runs with its posterior and its log weight."""
+
+    link: Link
+    failed: tuple[Run, ...]
+    posterior: Posterior
+    log_weight: float
+
 
 class Curve:
-    """The posterior over families of one ladder."""
+    """The posterior of one ladder over links, failed runs, families and discrepancies."""
 
     def __init__(
         self,
         ladder: Ladder,
-        noise: NoisePrior,
-        typical: float,
+        noise: NoiseWord,
+        prior: Learned,
         correlation: float,
         *,
         common_items: bool = True,
     ) -> None:
-        """Fit the ladder; ``typical`` is the range that ladders of its metric have."""
-        self.ladder = ladder
+        """Fit the ladder; ``common_items`` says whether draws hold the item error that all sizes share."""
+        self.ladder, self.prior, self.noise = ladder, prior, noise
         self.sign = oriented(ladder)
-        self.centre = float(ladder.value.mean())
-        likely_sd = float(np.exp(np.log(noise.sd) @ np.exp(noise.log_weight)))
-        # The expected range of the curve: its own, but not less than noise or half of what types show.
-        self.scale = max(ladder.range, 0.5 * typical, 4 * likely_sd, 1e-9)
         self.low_n, self.high_n = float(ladder.n[0]), float(ladder.n[-1])
-        self.bounded = ladder.metric == "score" and bool(np.all((ladder.value >= 0) & (ladder.value <= 1)))
-        u = self.place(ladder.n)
-        self.posterior = Posterior(
-            Data(
-                u=u,
-                y=self.sign * (ladder.value - self.centre) / self.scale,
-                spread=run_covariance(ladder, correlation),
-                items=item_covariance(ladder, u, common=common_items) / self.scale**2,
-                room=np.sqrt(ladder.factor),
-            ),
-            NoisePrior(noise.sd / self.scale, noise.log_weight),
+        self.correlation, self.common_items = correlation, common_items
+        self.d = np.log2(ladder.n / ladder.n[0])
+        self.links = links(ladder.metric, ladder.value, ladder.n_eval, float(self.d[-1]))
+        # Run-level sd of one run in the metric's units, per unit of it on the curved link.
+        self.root = run_root(ladder, self.links[0], ladder.value)
+        self.parts = self._weighed(list(self._parts()))
+
+    def _parts(self) -> Iterator[_Part]:
+        weights = (1 - self.prior.straight, self.prior.straight) if len(self.links) > 1 else (1.0,)
+        for link, weight in zip(self.links, weights, strict=True):
+            whole = self._part(link, (), math.log(weight))
+            yield whole
+            single = [self._part(link, (run,), math.log(weight)) for run in self._suspects(whole)]
+            yield from single
+            likely = [p for p in single if p.log_weight > whole.log_weight - 3]
+            for a, b in combinations(likely, 2):
+                yield self._part(link, (*a.failed, *b.failed), math.log(weight))
+
+    def _weighed(self, parts: list[_Part]) -> list[tuple[float, _Part]]:
+        log = np.array([part.log_weight for part in parts])
+        weight = np.exp(log - logsumexp(log))
+        kept = weight > _NEGLIGIBLE
+        shares = weight[kept] / weight[kept].sum()
+        return list(zip(shares.tolist(), [p for p, k in zip(parts, kept, strict=True) if k], strict=True))
+
+    def _suspects(self, whole: _Part) -> list[Run]:
+        """Return the few runs that may have failed.
+
+        Far below their siblings, or alone on a rung and far below what the others foretell.
+        """
+        values, found = self.ladder.values, []
+        odds = whole.posterior.odds()
+        z = whole.link.forth(values)
+        apart = _APART * whole.posterior.noise_sd * self._roots(whole.link)
+        for k in range(values.shape[1]):
+            ran = np.flatnonzero(np.isfinite(values[:, k]))
+            if len(ran) == 1:
+                found += [(float(odds[k]), (int(ran[0]), k))]
+            else:
+                middle = float(np.median(z[ran, k]))
+                least = max(float(apart[k]), 0.5 * self.prior.failure_shift)
+                found += [
+                    ((z[s, k] - middle) / least * 3, (int(s), k)) for s in ran if z[s, k] < middle - least
+                ]
+        found = sorted(row for row in found if row[0] < _SUSPICIOUS)
+        return [run for _, run in found[:_SUSPECTS]]
+
+    def _roots(self, link: Link) -> Array:
+        """Return the run-level sd of one run on a link [K], per unit of it on the curved link."""
+        return self.root * link.derivative(self.ladder.value)
+
+    def _part(self, link: Link, failed: tuple[Run, ...], log_weight: float) -> _Part:
+        data, constant = self._data(link, failed)
+        noise = noise_grid(self.prior, self.noise.centre, self.noise.spread, data)
+        posterior = Posterior(data, noise, self.prior)
+        runs = int(self.ladder.seeds.sum())
+        share = len(failed) * math.log(self.prior.failure) + (runs - len(failed)) * math.log1p(
+            -self.prior.failure
+        )
+        return _Part(link, failed, posterior, log_weight + share + constant + posterior.log_evidence)
+
+    def _data(self, link: Link, failed: Sequence[Run]) -> tuple[Data, float]:
+        """Return the data without the failed runs, and the log density of what they leave out.
+
+        A failed run is worse than the curve by the learned shift and spread: among siblings it is left out
+        and its density taken around their mean; alone on its rung it stays, moved and with that spread.
+        """
+        prior, ladder = self.prior, self.ladder
+        values = ladder.values.copy()
+        fixed, moved = np.zeros(len(self.d)), np.zeros(len(self.d))
+        constant = 0.0
+        for s, k in failed:
+            if np.isfinite(values[:, k]).sum() > 1:
+                values[s, k] = np.nan
+                gap = link.forth(ladder.values[s, k : k + 1]) - link.forth(
+                    np.nanmean(values[:, k : k + 1], axis=0)
+                )
+                scaled = (float(gap[0]) + prior.failure_shift) / prior.failure_spread
+                constant -= 0.5 * scaled**2 + math.log(prior.failure_spread * math.sqrt(2 * math.pi))
+                constant += math.log(float(link.derivative(ladder.values[s, k : k + 1])[0]))
+            else:
+                fixed[k], moved[k] = prior.failure_spread**2, prior.failure_shift
+        ran = np.isfinite(values)
+        seeds = ran.sum(axis=0)
+        means = np.nanmean(values, axis=0)
+        slope = link.derivative(means)
+        roots = self.root * slope
+        deviations = np.where(ran, (values - means) / self.root, 0.0)
+        freedom = int((seeds - 1).sum())
+        constant += float((seeds * np.log(slope)).sum())
+        left = (seeds - 1) * (np.log(roots) + 0.5 * math.log(2 * math.pi)) + 0.5 * np.log(seeds)
+        constant -= float(left[seeds > 1].sum())
+        runs = run_covariance(ladder, self.correlation, roots) * (ladder.seeds / seeds)
+        items = item_covariance(ladder, self.place(ladder.n), common=False) * np.outer(slope, slope)
+        data = Data(
+            self.d,
+            link.forth(means) + moved,
+            runs,
+            items + np.diag(fixed),
+            float((deviations**2).sum()),
+            freedom,
+        )
+        return data, constant
+
+    @cached_property
+    def failed(self) -> tuple[FailedRun, ...]:
+        """Return the runs that look failed, with the probability that they did."""
+        chance: dict[Run, float] = {}
+        for weight, part in self.parts:
+            for run in part.failed:
+                chance[run] = chance.get(run, 0.0) + weight
+        ladder = self.ladder
+        return tuple(
+            FailedRun(int(ladder.n[k]), ladder.seed_names[s], float(ladder.values[s, k]), p)
+            for (s, k), p in sorted(chance.items(), key=lambda found: (found[0][1], found[0][0]))
+            if p >= FAILED
         )
 
     @property
     def run_sd(self) -> float:
-        """Return the posterior mean of the run-level standard deviation at factor 1."""
-        return self.posterior.noise_sd * self.scale
+        """Return the posterior mean of the run-level sd in the metric's units, at factor 1."""
+        mean = sum(weight * part.posterior.noise_sd for weight, part in self.parts)
+        return mean * float(self.root[-1] / np.sqrt(self.ladder.factor[-1]))
 
-    @property
+    @cached_property
     def families(self) -> Mapping[str, float]:
         """Return the posterior weight of each family."""
-        return self.posterior.families
+        found = dict.fromkeys(FAMILIES, 0.0)
+        for weight, part in self.parts:
+            for component, share in zip(COMPONENTS, part.posterior.by_component(), strict=True):
+                found[component.family] += weight * float(share)
+        return found
+
+    @property
+    def exact(self) -> float:
+        """Return the posterior probability that a family holds with no discrepancy."""
+        return sum(weight * part.posterior.exact() for weight, part in self.parts)
 
     def place(self, n: Array) -> Array:
         """Return sizes as u."""
         return place(n, self.ladder)
 
     def draw(self, n: Array) -> Array:
-        """Return draws [draws, len(n)] in the metric's units; scores stay within [0, 1]."""
-        values = self.centre + self.sign * self.scale * self.posterior.draw(self.place(n))
-        return np.clip(values, 0.0, 1.0) if self.bounded else values
+        """Return draws [draws, len(n)] of the curve in the metric's units, within its bounds."""
+        values = np.concatenate([part.link.back(z) for part, z, _ in self._drawn(n)])
+        if not self.common_items or not self.ladder.item_se.any():
+            return values
+        link = self.links[0]
+        shared = math.sqrt(1 - self.ladder.own_share) * float(self.ladder.item_se[-1])
+        shift = shared * float(link.derivative(self.ladder.value[-1:])[0]) * _common(len(values), 0)
+        return link.back(link.forth(values) + shift[:, None])
+
+    def _drawn(self, n: Array) -> Iterator[tuple[_Part, Array, Array]]:
+        d = np.log2(n / self.ladder.n[0])
+        for part, rows in self._rows():
+            yield part, *part.posterior.draw(d, rows)
+
+    def _rows(self) -> Iterator[tuple[_Part, slice]]:
+        """Yield the parts with their rows of the draws, as many as their weight."""
+        ends = np.round(np.cumsum([weight for weight, _ in self.parts]) * DRAWS).astype(int)
+        start = 0
+        for end, (_, part) in zip(ends.tolist(), self.parts, strict=True):
+            if end > start:
+                yield part, slice(start, end)
+            start = end
+
+    def draw_run(self, n: Array, draws: Array, stream: int = 0) -> Array:
+        """Return what one run would measure at each size, given draws [draws, len(n)] of the curve.
+
+        ``stream`` tells runs apart.  Holds run-level noise, the part of the item error that is new at each
+        size, and failed runs.
+        """
+        link, ladder, prior = self.links[0], self.ladder, self.prior
+        sd = np.concatenate([part.posterior.noise_draws(rows) for part, rows in self._rows()])
+        sd = sd * np.exp(_SCATTER * _common(len(sd), 1))
+        shape = draws.shape
+        rng = np.random.default_rng([7, stream])
+        noise = sd[:, None] * run_root(ladder, link, draws) * rng.standard_normal(shape)
+        items = math.sqrt(ladder.own_share) * float(ladder.item_se[-1]) * rng.standard_normal(shape)
+        slope = link.derivative(draws)
+        z = link.forth(draws) + (noise + items) * slope
+        wrong = prior.failure_spread * rng.standard_normal(shape) - prior.failure_shift
+        return link.back(np.where(rng.random(shape) < prior.failure, link.forth(draws) + wrong, z))
+
+
+def _common(rows: int, stream: int) -> Array:
+    return np.random.default_rng([11, stream]).standard_normal(rows)
+
+
+def run_root(ladder: Ladder, link: Link, value: Array) -> Array:
+    """Return the run-level sd of one run in the metric's units at values of it, per unit of it on the link.
+
+    As a proportion's for bounded scores (0 at 0 and 1, where half an item towards the middle is kept), else
+    constant on the link.
+    """
+    if link.kind != "logit":
+        root: Array = 1 / link.derivative(value)
+        return root
+    items = min(ladder.n_eval or 50, 50)
+    p = (value * items + 0.5) / (items + 1)
+    return np.sqrt(4 * p * (1 - p)) / 4
 
 
 def fit_group(group: Sequence[Ladder], *, common_items: bool = True) -> list[Curve]:
-    """Fit the ladders of one metric, which lend each other noise, range and correlation of seeds."""
-    typical = float(np.median([ladder.range for ladder in group]))
+    """Fit the ladders of one metric, which lend each other noise and correlation of seeds."""
     correlation = trunk_correlation(group)
+    if not group:
+        return []
+    prior = learned(group[0].metric)
+    words = noise_words(group, prior)
     return [
-        Curve(ladder, noise, typical, correlation, common_items=common_items)
-        for ladder, noise in zip(group, noise_priors(group), strict=True)
+        Curve(ladder, word, prior, correlation, common_items=common_items)
+        for ladder, word in zip(group, words, strict=True)
     ]
+
+
+def noise_words(group: Sequence[Ladder], prior: Learned) -> list[NoiseWord]:
+    """Return for each ladder what real ladders and the others of its group say of its noise.
+
+    Replicates of the others centre the prior; types differ by half a natural logarithm.  Linear in ladders.
+    """
+    own = [_replicates(ladder) for ladder in group]
+    squares, freedom = sum(s for s, _ in own), sum(f for _, f in own)
+    return [_word(prior, squares - s, freedom - f) for s, f in own]
+
+
+def _word(prior: Learned, squares: float, freedom: int) -> NoiseWord:
+    if freedom < _FEW or squares <= 0:
+        return NoiseWord(prior.noise_centre, prior.noise_spread)
+    between = max(prior.noise_spread**2 - _WITHIN**2, 0.1**2)
+    seen, error = 0.5 * math.log(squares / freedom), 0.5 / freedom + _WITHIN**2 / max(freedom / _FEW, 1.0)
+    precision = 1 / between + 1 / error
+    centre = (prior.noise_centre / between + seen / error) / precision
+    return NoiseWord(centre, math.sqrt(_WITHIN**2 + 1 / precision))
+
+
+def _replicates(ladder: Ladder) -> tuple[float, int]:
+    """Return squared deviations between seeds in units of the curved link's noise, and their freedom."""
+    doublings = math.log2(ladder.n[-1] / ladder.n[0])
+    link = links(ladder.metric, ladder.value, ladder.n_eval, doublings)[0]
+    root = run_root(ladder, link, ladder.value)
+    scaled = np.nan_to_num((ladder.values - ladder.value) / root)
+    # Failed runs are no measure of noise: what lies far beyond the rest is drawn in.
+    size = np.abs(scaled[scaled != 0])
+    limit = 4 * 1.48 * float(np.median(size)) if len(size) else 0.0
+    return float((np.clip(scaled, -limit, limit) ** 2).sum()), ladder.freedom
 
 
 def threshold_of(ladder: Ladder, smallest_gain: float, smallest_relative_gain: float) -> float:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from assay.core import DoubleDescent, Point
+from assay.core import OVERALL, DoubleDescent, Point
+from assay.curves._compare import holm
 from assay.curves._curve import threshold_of
 from assay.curves._families import Array
-from assay.curves._table import Ladder, ladders, moderated_noise, oriented
+from assay.curves._table import Ladder, ladders, moderated_noise, oriented, without_failed
 
 Places = NDArray[np.int64]
 
@@ -41,13 +42,15 @@ def double_descent(
 ) -> list[DoubleDescent]:
     """Test every type, arm and metric for a rise between two sizes, and say what the ladder could have shown.
 
-    Seeds that were trained on exactly two sizes of a longer ladder count as fresh: they confirm (or not) what
-    the others nominate.  ``sd`` is the run-level standard deviation where it is known from elsewhere;
-    otherwise it is read from replicate seeds.  ``not seen`` is only said where a rise as large as the
-    smallest gain that matters would have been seen with probability 0.8; else it is ``cannot tell``.
+    Runs far worse than their siblings are left out, since one failed run looks like a peak; p is corrected
+    over the types of an arm by Holm's method.  Seeds that were trained on exactly two sizes of a longer
+    ladder count as fresh: they confirm (or not) what the others nominate.  ``sd`` is the run-level standard
+    deviation where it is known from elsewhere; otherwise it is read from replicate seeds.  ``not seen`` is
+    only said where a rise as large as the smallest gain that matters would have been seen with probability
+    0.8; else it is ``cannot tell``.
     """
     screen, fresh = _split(points)
-    found = ladders(screen)
+    found = [without_failed(ladder) for ladder in ladders(screen)]
     confirmers = {(x.type, x.arm, x.metric): x for x in ladders(fresh)}
     results = []
     for ladder in found:
@@ -56,7 +59,31 @@ def double_descent(
         results.append(
             _test(ladder, confirmers.get((ladder.type, ladder.arm, ladder.metric)), noise, matters)
         )
-    return results
+    return _corrected(results)
+
+
+def _corrected(results: Sequence[DoubleDescent]) -> list[DoubleDescent]:
+    """Correct p over the types of each arm and metric by Holm's method, and say the words that follow.
+
+    Overall is a headline of its own.  Fresh seeds keep their word: they had no part in choosing their type.
+    """
+    families: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
+    for i, row in enumerate(results):
+        if row.p is not None:
+            families[row.arm, row.metric, row.type == OVERALL].append(i)
+    found = list(results)
+    for own in families.values():
+        adjusted = holm([p for i in own if (p := results[i].p) is not None])
+        for i, p in zip(own, adjusted.tolist(), strict=True):
+            found[i] = _worded(results[i], p)
+    return found
+
+
+def _worded(row: DoubleDescent, p: float) -> DoubleDescent:
+    claimed = row.p_fresh is None and row.word in ("nominated", "worsens")
+    if not claimed or p <= _LEVEL:
+        return replace(row, p_adjusted=p)
+    return replace(row, p_adjusted=p, word="cannot tell", reason="weak")
 
 
 def _split(points: Iterable[Point]) -> tuple[list[Point], list[Point]]:

@@ -1,16 +1,18 @@
-"""Curve families over the logarithm of the training size, each linear in its coefficients.
+"""Shapes of learning curves over doublings of the training size, and the discrepancies around them.
 
-Sizes enter as u = ln(n / n_min) / ln(n_max / n_min), so the measured range is [0, 1] whatever the ladder.
-Every shape is scaled to rise by one over that range, so one prior on the coefficient serves them all.
-Sources: power with offset, Zhang et al. 2024 (2402.17193); rectified, Lin et al. 2024 (2402.02314); the
-others as alternatives that keep one power law from being trusted too far.
+Sizes enter as d = log2(n / n_min): the number of doublings since the smallest rung; D is the measured range.
+Every shape goes from 0 at d = 0 to D at d = D, so its coefficient is the mean gain per doubling, whatever
+the ladder.  A damped trend (slope times phi per doubling) is a power law with offset: n^-beta with
+beta = -log2 phi (Zhang et al. 2024, 2402.17193); flat, then straight, is the rectified law (Lin et al. 2024,
+2402.02314); the others keep one law from being trusted too far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,105 +23,93 @@ Shape = Callable[[Array], Array]
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One family at one value of its shape parameters: f(u) = E + B rise(u) + h hump(u).
+    """One family at one value of its shape parameters; ``shape`` takes d / D, D and returns D times a rise.
 
-    ``sign`` is that of B: +1 improves with data, -1 gets worse, 0 has no rise.
+    None where nothing changes.
     """
 
     family: str
-    sign: int
-    rise: Shape | None = None
-    hump: Shape | None = None
+    shape: Callable[[Array, float], Array] | None = None
 
-    def columns(self, u: Array) -> Array:
-        """Return the design matrix [len(u), 3]; columns that the family lacks are 0."""
-        zero = np.zeros_like(u)
-        rise = zero if self.rise is None else self.rise(u)
-        hump = zero if self.hump is None else self.hump(u)
-        return np.stack([np.ones_like(u), rise, hump], axis=1)
-
-
-def _scaled(shape: Shape) -> Shape:
-    """Return the shape moved and stretched so that it goes from 0 to 1 over the measured range."""
-    start, end = shape(np.array([0.0, 1.0]))
-    return lambda u: (shape(u) - start) / (end - start)
+    def rise(self, d: Array, doublings: float) -> Array:
+        """Return the shape at ``d``: 0 at no doubling, ``doublings`` at the ladder's end."""
+        if self.shape is None:
+            return np.zeros_like(d)
+        raw = self.shape(np.concatenate([d, [0.0, doublings]]), doublings)
+        start, end = raw[-2:]
+        risen: Array = (raw[:-2] - start) / (end - start) * doublings
+        return risen
 
 
-def _softplus(x: Array) -> Array:
-    return np.logaddexp(0.0, x)
+def _damped(phi: float) -> Callable[[Array, float], Array]:
+    """Slope times ``phi`` at every doubling: a power law with offset below 1, accelerating above."""
+    return lambda d, _: phi**d / math.log(phi)
 
 
-def _power(b: float) -> Shape:
-    """n^-beta in u: exp(-b u) with b = beta ln(n_max / n_min)."""
-    return lambda u: -np.exp(-b * u)
+def _softplus(centre: float, width: float, sign: float) -> Callable[[Array, float], Array]:
+    """Flat before the centre, then straight (sign 1); or straight, then flat (sign -1)."""
+    return lambda d, doublings: sign * width * np.logaddexp(0.0, sign * (d - centre * doublings) / width)
 
 
-def _logistic(c: float, w: float) -> Shape:
-    return lambda u: 1 / (1 + np.exp(-(u - c) / w))
+def _logistic(centre: float, width: float) -> Callable[[Array, float], Array]:
+    return lambda d, doublings: 1 / (1 + np.exp(-(d - centre * doublings) / width))
 
 
-def _gompertz(c: float, w: float) -> Shape:
-    return lambda u: np.exp(-np.exp(-(u - c) / w))
+def _components() -> Iterator[Component]:
+    yield Component("constant")
+    yield Component("log-linear", lambda d, _: d)
+    yield from (Component("power", _damped(phi)) for phi in (0.1, 0.3, 0.5, 0.65, 0.8, 0.9, 0.95))
+    yield from (Component("accelerating", _damped(phi)) for phi in (1.1, 1.2, 1.35, 1.5, 1.8))
+    places = [(c, w) for w in (0.4, 1.2) for c in (0.2, 0.4, 0.6, 0.8)]
+    yield from (Component("rectified", _softplus(c, w, 1.0)) for c, w in places)
+    yield from (Component("hinge", _softplus(c, w, -1.0)) for c, w in places)
+    centres = [(c, w) for w in (0.4, 0.9) for c in (0.15, 0.35, 0.55, 0.75, 0.95)]
+    yield from (Component("logistic", _logistic(c, w)) for c, w in centres)
 
 
-def _hinge(c: float, w: float) -> Shape:
-    """Rise, then plateau from c on."""
-    return lambda u: -_softplus((c - u) / w)
+COMPONENTS = tuple(_components())
+FAMILIES = tuple(dict.fromkeys(component.family for component in COMPONENTS))
+"""Names of the families; the components of one share its weight."""
 
 
-def _late(c: float, w: float) -> Shape:
-    """Flat up to c, then a straight rise (the pre-power phase of the rectified law)."""
-    return lambda u: _softplus((u - c) / w)
+def rises(d: Array, doublings: float) -> Array:
+    """Return the rises of all components [components, len(d)].
+
+    They are kept, as the ladders of a study share their sizes.
+    """
+    return _rises(d.tobytes(), doublings)
 
 
-def _line(u: Array) -> Array:
-    return u
+@lru_cache(maxsize=256)
+def _rises(d: bytes, doublings: float) -> Array:
+    places = np.frombuffer(d)
+    found = np.stack([component.rise(places, doublings) for component in COMPONENTS])
+    found.setflags(write=False)
+    return found
 
 
-def _hump(m: float, w: float) -> Shape:
-    return lambda u: np.exp(-((u - m) ** 2) / (2 * w * w))
+def wandering_slope(d: Array, damping: float) -> Array:
+    """Return the kernel [len(d), len(d)] of a slope that wanders: an integrated Ornstein-Uhlenbeck process.
+
+    The slope starts at 0, takes up unit variance per doubling and keeps ``damping`` of itself.
+    """
+    theta = -math.log(damping)
+    a, b = d[:, None], d[None, :]
+    s = np.minimum(a, b)
+    first = (np.exp(-theta * (a - s)) - np.exp(-theta * a)) / theta
+    second = (np.exp(-theta * (b - s)) - np.exp(-theta * b)) / theta
+    both = (np.exp(-theta * (a + b - 2 * s)) - np.exp(-theta * (a + b))) / (2 * theta)
+    kernel: Array = (s - first - second + both) / theta**2
+    return kernel
 
 
-def _turn(c: float) -> Shape:
-    """Nothing up to c, then ever steeper: with a coefficient below 0, a curve that gets worse at its end."""
-    return lambda u: (np.maximum(u - c, 0.0) / (1 - c)) ** 2
+def wandering_level(d: Array) -> Array:
+    """Return the kernel [len(d), len(d)] of a random walk: a level with unit variance per doubling."""
+    kernel: Array = np.minimum(d[:, None], d[None, :])
+    return kernel
 
 
-def _grid(*axes: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
-    return product(*axes)
-
-
-_RATES = (0.7, 1.2, 2.0, 3.2, 5.0, 8.0)
-_CENTRES = (-0.1, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
-
-FAMILIES: Mapping[str, tuple[Component, ...]] = {
-    "constant": (Component("constant", 0),),
-    "log-linear": (Component("log-linear", 1, _line),),
-    "power": tuple(Component("power", 1, _scaled(_power(b))) for b in _RATES),
-    "rectified": tuple(Component("rectified", 1, _scaled(_late(c, 0.1))) for c in (0.2, 0.4, 0.6, 0.8)),
-    "logistic": tuple(
-        Component("logistic", 1, _scaled(_logistic(c, w))) for c, w in _grid(_CENTRES, (0.06, 0.12, 0.2))
-    ),
-    "gompertz": tuple(
-        Component("gompertz", 1, _scaled(_gompertz(c, w)))
-        for c, w in _grid((0.0, 0.2, 0.4, 0.6, 0.8), (0.1, 0.2))
-    ),
-    "hinge": tuple(
-        Component("hinge", 1, _scaled(_hinge(c, w)))
-        for c, w in _grid((0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.1), (0.03, 0.1))
-    ),
-    "bump": tuple(
-        Component("bump", 1, _scaled(_power(b)), _hump(m, w))
-        for b, m, w in _grid((0.1, 2.5), (0.2, 0.35, 0.5, 0.65, 0.8), (0.1, 0.2))
-    ),
-    "turning": tuple(
-        Component("turning", 1, _scaled(_power(b)), _turn(c))
-        for b, c in _grid((0.1, 2.0, 5.0), (0.35, 0.5, 0.65, 0.8, 0.9))
-    ),
-    "falling": (
-        Component("falling", -1, _line),
-        *(Component("falling", -1, _scaled(_late(c, 0.1))) for c in (0.3, 0.5, 0.7)),
-        Component("falling", -1, _scaled(_power(3.0))),
-    ),
-}
-"""Families by name, each over the grid of its shape parameters; weights are equal over families."""
+def bend(d: Array, doublings: float) -> Array:
+    """Return a parabola that is 0 at both ends of the ladder: with a coefficient, a U or an arch."""
+    bent: Array = d * (d - doublings) / doublings
+    return bent

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from assay.core import AssayError, Band, BestSize, CurveResult, Gain, Point, Verdict, VerdictWord
+from assay.core import (
+    AssayError,
+    Band,
+    BestSize,
+    CurveNote,
+    CurveResult,
+    Gain,
+    Measurement,
+    Point,
+    Refusal,
+    Verdict,
+    VerdictWord,
+)
 from assay.curves._curve import DECIDED, LEAST_RUNGS, TAILS, Drawn, fit_group, threshold_of
 from assay.curves._families import Array
 from assay.curves._free import FreeForm, fit_free
-from assay.curves._next import next_runs
+from assay.curves._next import Question, next_runs
+from assay.curves._overall import joined
 from assay.curves._table import Ladder, ladders
 
 TRUSTED, FURTHEST = 2.0, 4.0
@@ -30,13 +43,18 @@ def fit_curves(
     smallest_relative_gain: float = 0.005,
     reach: float = TRUSTED,
     form: FreeForm | None = None,
+    asked: int | None = None,
+    pools: Mapping[str, int] | None = None,
 ) -> list[CurveResult]:
     """Fit one curve to every type, arm and metric, with its 90 % band and verdict.
 
     ``smallest_gain`` is the gain in score that matters; for losses it is ``smallest_relative_gain`` of the
     loss at the largest rung.  ``reach`` is how far the band goes, in largest rungs: 2 to 4.  A ladder of
     fewer than three rungs is refused and says so; points that are not finite or of size 0 are left out and
-    listed.  ``form`` replaces the posterior over families by one free form.  Deterministic.  Raises
+    listed; a ladder whose values are all equal has no verdict, but a note.  ``form`` replaces the posterior
+    over families by one free form.  Verdicts are on the next doubling, or, where the ladder reaches so far,
+    on that of the size ``asked``: the question that an earlier reading's next runs were to settle.
+    ``pools`` holds the samples of each arm: no run is proposed that is larger.  Deterministic.  Raises
     :class:`AssayError` for a reach that is out of range.
     """
     if not TRUSTED <= reach <= FURTHEST:
@@ -50,29 +68,65 @@ def fit_curves(
     results = []
     for ladder in ladders(points):
         if len(ladder.n) < LEAST_RUNGS:
-            results.append(_refused(ladder))
+            results.append(_refused(ladder, "few_rungs"))
+        elif np.nanmax(ladder.values) == np.nanmin(ladder.values):
+            results.append(_refused(ladder, "constant"))
         else:
             by_metric[ladder.metric].append(ladder)
     fitted: list[CurveResult] = []
     for metric, group in by_metric.items():
         target = satisfied_at if metric == "score" else None
-        curves = fit_group(group) if form is None else fit_free(group, form)
+        curves: Sequence[Drawn] = joined(fit_group(group)) if form is None else fit_free(group, form)
         for curve in curves:
             threshold = threshold_of(curve.ladder, smallest_gain, smallest_relative_gain)
-            fitted.append(_result(curve, threshold, target, reach))
+            pool = None if pools is None else pools.get(curve.ladder.arm)
+            fitted.append(_result(curve, threshold, target, reach, asked, pool))
     return fitted + results
 
 
-def _refused(ladder: Ladder) -> CurveResult:
+def _refused(ladder: Ladder, why: Refusal) -> CurveResult:
     return CurveResult(
-        ladder.type, ladder.arm, ladder.metric, None, None, {}, "few_rungs", excluded=ladder.excluded
+        ladder.type,
+        ladder.arm,
+        ladder.metric,
+        None,
+        None,
+        {},
+        why,
+        excluded=ladder.excluded,
+        notes=_notes(ladder),
     )
 
 
-def _result(curve: Drawn, threshold: float, satisfied_at: float | None, reach: float) -> CurveResult:
+def _notes(ladder: Ladder) -> tuple[CurveNote, ...]:
+    """Return what must be known before any verdict: constant answers, a ceiling, a floor."""
+    if not ladder.values.size:
+        return ()
+    low, high = float(np.nanmin(ladder.values)), float(np.nanmax(ladder.values))
+    if low == high:
+        return ("all_zero",) if low == 0 and ladder.metric == "score" else ("all_equal",)
+    last = ladder.values[:, -1]
+    if ladder.metric == "score" and low >= 0 and high <= 1:
+        if bool(np.nanmin(last) == 1):
+            return ("ceiling",)
+        if bool(np.nanmax(last) == 0):
+            return ("floor",)
+    return ()
+
+
+def _result(
+    curve: Drawn,
+    threshold: float,
+    satisfied_at: float | None,
+    reach: float,
+    asked: int | None = None,
+    pool: int | None = None,
+) -> CurveResult:
     ladder, top = curve.ladder, curve.high_n
+    question = _question(curve, asked, threshold)
     grid = np.geomspace(curve.low_n, reach * top, _BAND_POINTS)
-    grid = np.unique(np.concatenate([grid[1:-1], ladder.n, [top + _THOUSAND, TRUSTED * top, reach * top]]))
+    ends = [top + _THOUSAND, question.n_from, question.n_to, TRUSTED * top, reach * top]
+    grid = np.unique(np.concatenate([grid[1:-1], ladder.n, ends]))
     grid = grid[grid <= reach * top]
     draws = curve.draw(grid)
     low, high = np.quantile(draws, TAILS, axis=0)
@@ -89,13 +143,33 @@ def _result(curve: Drawn, threshold: float, satisfied_at: float | None, reach: f
         arm=ladder.arm,
         metric=ladder.metric,
         band=band,
-        verdict=_verdict(curve, grid, draws, threshold),
+        verdict=_verdict(curve, grid, draws, question, pool),
         families=curve.families,
         satisfied_at=None if satisfied_at is None else _satisfied(grid, draws, satisfied_at),
         next_thousand=_gain(curve, grid, draws, top + _THOUSAND) if top >= _THOUSAND else None,
         best=_best(grid[inside], curve.sign * draws[:, inside], threshold),
         excluded=ladder.excluded,
+        next_run=_next_run(curve, grid, draws),
+        failed=curve.failed,
+        family_holds=curve.exact,
+        notes=_notes(ladder),
     )
+
+
+def _question(curve: Drawn, asked: int | None, threshold: float) -> Question:
+    """Return the sizes that the verdict is about: the next doubling, or that of the size asked."""
+    near = asked is not None and curve.low_n <= asked <= curve.high_n
+    start = float(asked) if asked is not None and near else curve.high_n
+    return Question(start, TRUSTED * start, threshold)
+
+
+def _next_run(curve: Drawn, grid: Array, draws: Array) -> Measurement:
+    """Return what one run of twice the largest rung should measure."""
+    double = TRUSTED * curve.high_n
+    column = int(np.searchsorted(grid, double))
+    runs = curve.draw_run(grid[column : column + 1], draws[:, column : column + 1])[:, 0]
+    low, high = np.quantile(runs, TAILS)
+    return Measurement(round(double), float(np.median(runs)), float(low), float(high))
 
 
 def _gains(curve: Drawn, grid: Array, draws: Array, n: float) -> Array:
@@ -128,7 +202,7 @@ def verdicts_between(
         if len(ladder.n) >= LEAST_RUNGS:
             groups[ladder.metric].append(ladder)
     found = {}
-    for curve in (curve for group in groups.values() for curve in fit_group(group)):
+    for curve in (curve for group in groups.values() for curve in joined(fit_group(group))):
         if not curve.low_n <= min(n_from, n_to) <= max(n_from, n_to) <= TRUSTED * curve.high_n:
             raise AssayError(
                 "a size is outside of what was measured",
@@ -138,19 +212,18 @@ def verdicts_between(
         draws = curve.draw(np.array([n_from, n_to], float))
         threshold = threshold_of(curve.ladder, smallest_gain, smallest_relative_gain)
         ladder = curve.ladder
-        found[ladder.type, ladder.arm, ladder.metric] = _read(
-            curve.sign * (draws[:, 1] - draws[:, 0]), threshold
-        )
+        verdict = _read(curve.sign * (draws[:, 1] - draws[:, 0]), threshold)
+        found[ladder.type, ladder.arm, ladder.metric] = replace(verdict, n_from=n_from, n_to=n_to)
     return found
 
 
-def _verdict(curve: Drawn, grid: Array, draws: Array, threshold: float) -> Verdict:
-    double = TRUSTED * curve.high_n
-    verdict = _read(_gains(curve, grid, draws, double), threshold)
-    if verdict.word != "undecided":
+def _verdict(curve: Drawn, grid: Array, draws: Array, question: Question, pool: int | None) -> Verdict:
+    start, end = np.searchsorted(grid, [question.n_from, question.n_to])
+    verdict = _read(curve.sign * (draws[:, end] - draws[:, start]), question.threshold)
+    verdict = replace(verdict, n_from=round(question.n_from), n_to=round(question.n_to))
+    if verdict.word != "undecided" or "ceiling" in _notes(curve.ladder):
         return verdict
-    place = int(np.searchsorted(grid, double))
-    return replace(verdict, next_runs=next_runs(curve, grid, draws, place, threshold))
+    return replace(verdict, next_runs=next_runs(curve, grid, draws, question, pool))
 
 
 def _read(gains: Array, threshold: float) -> Verdict:

@@ -14,15 +14,15 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from assay.core import Plugins
+from assay.core import FailedRun, Plugins
 from assay.curves._families import Array
 from assay.curves._table import (
     Ladder,
     item_covariance,
-    noise_priors,
     oriented,
     place,
     run_covariance,
+    run_levels,
     trunk_correlation,
 )
 
@@ -102,6 +102,8 @@ class FreeCurve:
         self.centre = float(ladder.value.mean())
         self.scale = max(ladder.range, 0.5 * typical, 4 * sd, 1e-9)
         self.families: Mapping[str, float] = {form.name: 1.0}
+        self.failed: tuple[FailedRun, ...] = ()
+        self.exact: float | None = None
         covariance = (sd * sd * run_covariance(ladder, correlation)) + item_covariance(
             ladder, self.place(ladder.n)
         )
@@ -118,6 +120,13 @@ class FreeCurve:
         """Return draws [draws, len(n)] in the metric's units."""
         values = self.form.function(n / self.low_n, self._parameters)
         return self.centre + self.sign * self.scale * values
+
+    def draw_run(self, n: Array, draws: Array, stream: int = 0) -> Array:
+        """Return what one run would measure at each size, given draws [draws, len(n)] of the curve."""
+        ladder = self.ladder
+        items = ladder.own_share * float(ladder.item_se[-1]) ** 2
+        sd = math.sqrt(self.run_sd**2 * float(ladder.factor[-1]) + items)
+        return draws + sd * np.random.default_rng([7, stream]).standard_normal(draws.shape)
 
     def _residuals(self, parameters: Array) -> Array:
         """Return whitened residuals of data and prior [..., K + P]; half their squares is -log density."""
@@ -182,7 +191,6 @@ def fit_free(group: Sequence[Ladder], form: FreeForm) -> list[FreeCurve]:
     typical = float(np.median([ladder.range for ladder in group]))
     correlation = trunk_correlation(group)
     curves = []
-    for ladder, noise in zip(group, noise_priors(group), strict=True):
-        sd = math.exp(float(np.log(noise.sd) @ np.exp(noise.log_weight)))
+    for ladder, sd in zip(group, run_levels(group), strict=True):
         curves.append(FreeCurve(ladder, form, sd, typical, correlation))
     return curves

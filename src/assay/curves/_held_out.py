@@ -30,18 +30,15 @@ def held_out(points: Iterable[Point]) -> list[HeldOut]:
         groups[ladder.metric].append((ladder, whole[ladder.type, ladder.arm, ladder.metric]))
     found = []
     for group in groups.values():
-        curves = fit_group([ladder for ladder, _ in group])
+        curves = fit_group([ladder for ladder, _ in group], common_items=False)
         found += [_foreseen(curve, full) for curve, (_, full) in zip(curves, group, strict=True)]
     return found
 
 
 def _foreseen(curve: Curve, full: Ladder) -> HeldOut:
-    draws = curve.draw(full.n[-1:])[:, 0]
-    # The items are the same, so of their error only the part that fades along the ladder is new.
-    items = full.own_share * float(full.item_se[-1]) ** 2
-    sd = np.sqrt(curve.run_sd**2 * full.factor[-1] / full.seeds[-1] + items)
-    seen = draws + sd * np.random.default_rng(1).standard_normal(len(draws))
-    low, high = np.quantile(seen, TAILS)
+    draws = curve.draw(full.n[-1:])
+    seeds = [curve.draw_run(full.n[-1:], draws, stream)[:, 0] for stream in range(int(full.seeds[-1]))]
+    low, high = np.quantile(np.mean(seeds, axis=0), TAILS)
     return HeldOut(
         full.type, full.arm, full.metric, int(full.n[-1]), float(full.value[-1]), float(low), float(high)
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay.core import NextRuns
 from assay.curves._curve import DECIDED, Drawn
@@ -12,45 +15,110 @@ from assay.curves._families import Array
 from assay.curves._table import ITEM_LENGTH
 
 _SEEDS_TO_ADD = (1, 2, 3, 6, 12)
-_PARTICLES = 1000
 _OUTCOMES = 100
+_PARTICLES = 1000
+_BLUR, _COMES_TRUE = 4.0, 0.85
+"""A refit learns less than reweighed draws do: it asks anew how noisy runs are and what shape the curve has.
+So outcomes are weighed as by four times their variance, and of the chance that gives, this share came true
+where advice was followed (LOG.md; benchmarks/advice.py)."""
 _LIKELY = 0.7
+_LEAST = 0.5
+"""No advice below this chance: an even bet is none."""
+_MORE_ITEMS = 4
 
 
-def next_runs(curve: Drawn, grid: Array, draws: Array, double: int, threshold: float) -> NextRuns:
-    """Return the cheapest runs likely to decide the verdict on the next doubling.
+@dataclass(frozen=True)
+class Question:
+    """What a verdict is about: the gain between two sizes, and whether it passes ``threshold``."""
 
-    ``draws`` [draws, len(grid)]; ``double`` is the place in the grid of twice the largest rung.  For each
-    design, outcomes are simulated from some draws and all draws reweighed by them; its chance is the share of
-    outcomes after which one of the three probabilities reaches :data:`DECIDED`.  Cost is samples trained.
+    n_from: float
+    n_to: float
+    threshold: float
+
+
+def next_runs(
+    curve: Drawn, grid: Array, draws: Array, question: Question, pool: int | None = None
+) -> NextRuns | None:
+    """Return the cheapest runs likely to answer the question; None where none has a chance of 0.5.
+
+    ``draws`` [draws, len(grid)]; the question's sizes lie in the grid.  For each design, outcomes are
+    simulated from some draws and all others reweighed by them; its chance is the share of outcomes after
+    which one of the three probabilities reaches :data:`DECIDED`.  Cost is samples trained.  Of runs larger
+    than ``pool`` there are none, unless nothing else will do: then they say how many samples are wanted.
     """
-    ladder = curve.ladder
-    every = max(1, len(draws) // _PARTICLES)
-    rungs = np.searchsorted(grid, ladder.n)
-    ends = draws[::every][:, [int(rungs[-1]), double]]
-    gains = curve.sign * (ends[:, 1] - ends[:, 0])
-    # The item-level error that all rungs share is in every measurement alike, so it cancels here.
-    values = ends - draws[::every][:, rungs].mean(axis=1, keepdims=True)
-    words = np.stack([gains > threshold, np.abs(gains) <= threshold, gains < -threshold], axis=1)
-    noise = curve.run_sd**2 * float(ladder.factor[-1])
-    # Of the item-level error, only what differs between the two sizes hides the gain.
-    step = float(curve.place(np.array(grid[double]))) - 1
-    apart = 1 - math.exp(-(step**2) / (2 * ITEM_LENGTH**2))
-    items = 2 * apart * ladder.own_share * float(ladder.item_se[-1]) ** 2
-    rng = np.random.default_rng(0)
-    truths = np.linspace(0, len(gains) - 1, _OUTCOMES).astype(int)
-    error = rng.standard_normal(_OUTCOMES)
-    designs = []
-    for column, n in enumerate((curve.high_n, grid[double])):
-        for seeds in _SEEDS_TO_ADD:
-            variance = noise / seeds + (items if column else 0.0) + 1e-12
-            seen = values[truths, column] + math.sqrt(variance) * error
-            log = -((seen[:, None] - values[None, :, column]) ** 2) / (2 * variance)
-            weight = np.exp(log - log.max(axis=1, keepdims=True))
-            share = weight @ words / weight.sum(axis=1, keepdims=True)
-            chance = float((share.max(axis=1) >= DECIDED).mean())
-            designs.append(NextRuns(round(float(n)), seeds, chance))
+    ahead = _Ahead(curve, grid, draws, question)
+    makeable = [d for d in ahead.designs() if pool is None or d.n_train <= pool]
+    found = _cheapest(makeable)
+    if found is None and pool is not None and question.n_to > pool:
+        beyond = [d for d in ahead.designs() if d.n_train > pool]
+        found = _cheapest([_wanting(d, round(d.n_train - pool)) for d in beyond])
+    return found or _cheapest(list(ahead.with_items()))
+
+
+def _wanting(design: NextRuns, samples: int) -> NextRuns:
+    return NextRuns(
+        design.n_train, design.seeds, design.chance, None, design.n_from, design.n_to, wanted=samples
+    )
+
+
+def _cheapest(designs: list[NextRuns]) -> NextRuns | None:
     likely = [d for d in designs if d.chance >= _LIKELY]
     if likely:
         return min(likely, key=lambda d: d.passes)
-    return max(designs, key=lambda d: (d.chance, -d.passes))
+    even = [d for d in designs if d.chance >= _LEAST]
+    return max(even, key=lambda d: (d.chance, -d.passes), default=None)
+
+
+class _Ahead:
+    """Outcomes of runs not made yet, under the posterior."""
+
+    def __init__(self, curve: Drawn, grid: Array, draws: Array, question: Question) -> None:
+        ladder = curve.ladder
+        self.curve, self.question = curve, question
+        draws = draws[:: max(1, len(draws) // _PARTICLES)]
+        rungs = np.searchsorted(grid, ladder.n)
+        ends = draws[:, np.searchsorted(grid, [question.n_from, question.n_to])]
+        gains = curve.sign * (ends[:, 1] - ends[:, 0])
+        # The item-level error that all rungs share is in every measurement alike, so it cancels here.
+        self.values = ends - draws[:, rungs].mean(axis=1, keepdims=True)
+        self.gains, limit = gains, question.threshold
+        self.words = np.stack([gains > limit, np.abs(gains) <= limit, gains < -limit], axis=1)
+        self.noise = curve.run_sd**2 * float(ladder.factor[-1])
+        # Of the item-level error, only what differs between the two sizes hides the gain.
+        step = float(np.diff(curve.place(np.array([question.n_from, question.n_to])))[0])
+        apart = 1 - math.exp(-(step**2) / (2 * ITEM_LENGTH**2))
+        self.items = 2 * apart * ladder.own_share * float(ladder.item_se[-1]) ** 2
+        self.truths: NDArray[np.int64] = np.linspace(0, len(gains) - 1, _OUTCOMES).astype(np.int64)
+        self.error = np.random.default_rng(0).standard_normal(_OUTCOMES)
+
+    def designs(self) -> Iterator[NextRuns]:
+        """Yield runs at both sizes of the question with their chance."""
+        for column, n in enumerate((self.question.n_from, self.question.n_to)):
+            for seeds in _SEEDS_TO_ADD:
+                variance = self.noise / seeds + (self.items if column else 0.0)
+                yield self._design(n, seeds, self._chance(self.values[:, column], variance))
+
+    def with_items(self) -> Iterator[NextRuns]:
+        """Yield runs at the larger size with four times the items, where items hide more than runs do."""
+        n_eval = self.curve.ladder.n_eval
+        if n_eval is None or self.items < self.noise / _SEEDS_TO_ADD[-1]:
+            return
+        for seeds in _SEEDS_TO_ADD[:3]:
+            variance = 2 * self.noise / seeds + self.items / _MORE_ITEMS
+            yield self._design(
+                self.question.n_to, seeds, self._chance(self.gains, variance), round(_MORE_ITEMS * n_eval)
+            )
+
+    def _design(self, n: float, seeds: int, chance: float, items: int | None = None) -> NextRuns:
+        asked = round(self.question.n_from), round(self.question.n_to)
+        return NextRuns(round(n), seeds, chance, None, *asked, items=items)
+
+    def _chance(self, values: Array, variance: float) -> float:
+        """Return the share of outcomes after which a word is decided; no draw vouches for itself."""
+        variance += 1e-12
+        seen = values[self.truths] + math.sqrt(variance) * self.error
+        log = -((seen[:, None] - values[None, :]) ** 2) / (2 * _BLUR * variance)
+        log[np.arange(_OUTCOMES), self.truths] = -np.inf
+        weight = np.exp(log - log.max(axis=1, keepdims=True))
+        share = weight @ self.words / weight.sum(axis=1, keepdims=True)
+        return _COMES_TRUE * float((share.max(axis=1) >= DECIDED).mean())

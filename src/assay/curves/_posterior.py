@@ -1,192 +1,249 @@
-"""The posterior over curve families by collapsed grid quadrature.
+"""The posterior of one ladder on one link, by collapsed quadrature: a learned state space around families.
 
-Given shape, noise and size of the discrepancy, a family is linear and Gaussian, so its coefficients integrate
-out in closed form; shape, noise and discrepancy are summed over grids.  No chain, no convergence question.
-The discrepancy is a Gaussian process that takes up what no family can say (methods: Kennedy & O'Hagan 2001).
+The curve is a level, a family's rise with its gain per doubling, and a discrepancy: slope and level wander,
+or the whole bends.  Given component, size of the discrepancy and run-level noise, all is linear and Gaussian;
+level and gain integrate out in closed form, the rest is summed over grids whose weights real ladders taught.
+The product of one-step forecasts of a Kalman filter over the same state space is this evidence, and their
+mixture over noise and gains has the tails of Student's t.  No chain, no convergence question.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, logsumexp, ndtr, ndtri
+from scipy.special import logsumexp
 
-from assay.curves._families import FAMILIES, Array
+from assay.curves._families import COMPONENTS, Array, bend, rises, wandering_level, wandering_slope
+from assay.curves._learned import Learned
 
-DRAWS = 4000
-_PRIOR_VARIANCE = np.array([4.0, 1.0, 0.25])
-_DISCREPANCIES = (0.0, 0.04, 0.12)
-_LENGTH = 0.35
-_TINY = 1e-9
-
-COMPONENTS = tuple(component for family in FAMILIES.values() for component in family)
-_SIGNS = np.array([component.sign for component in COMPONENTS])
-_LOG_PRIOR = np.log([1 / (len(FAMILIES) * len(FAMILIES[component.family])) for component in COMPONENTS])
+DRAWS = 2000
+_TINY = 1e-10
+_LOOSE = 12.0
+"""Noise levels whose log weight is that much below the best are left out: together under 1e-4."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Rung means in units of the expected range, oriented so that up is better, centred on 0.
+    """Rung means on a link, up is better.
 
-    ``u`` [K] in [0, 1]; ``y`` [K]; ``spread`` [K, K]: covariance of the run-level error of the means for unit
-    variance of one run (for noise variance s^2 it is s^2 spread); ``items`` [K, K]: covariance of the
-    item-level error; ``room`` [K] in (0, 1]: how far the discrepancy can reach at each rung (little where a
-    score is near its bound).
+    ``d`` [K]: doublings since the smallest rung; ``z`` [K]; ``runs`` [K, K]: covariance of the run-level
+    error of the means for unit variance of one run; ``fixed`` [K, K]: covariance of the errors whose size is
+    known (items, failed runs); ``squares`` with ``freedom``: squared deviations between seeds in units of
+    one run.
     """
 
-    u: Array
-    y: Array
-    spread: Array
-    items: Array
-    room: Array
-
-    def discrepancy(self, a: Array, b: Array) -> Array:
-        """Return the kernel of the discrepancy [len(a), len(b)], scaled by the room at both places."""
-        room_a, room_b = (np.interp(x, self.u, self.room) for x in (a, b))
-        return np.outer(room_a, room_b) * kernel(a, b)
+    d: Array
+    z: Array
+    runs: Array
+    fixed: Array
+    squares: float = 0.0
+    freedom: int = 0
 
 
 @dataclass(frozen=True)
 class NoisePrior:
-    """A grid of run-level standard deviations with the log weight of each; equal lengths."""
+    """A grid of run-level standard deviations on the link with the log weight of each; equal lengths."""
 
     sd: Array
     log_weight: Array
 
 
-def kernel(a: Array, b: Array, length: float = _LENGTH) -> Array:
-    """Return the squared-exponential kernel [len(a), len(b)] over u."""
-    return np.exp(-((a[:, None] - b[None, :]) ** 2) / (2 * length * length))
+def noise_grid(prior: Learned, centre: float, spread: float, data: Data) -> NoisePrior:
+    """Return the grid of noise: prior (centre and spread of its logarithm) times what replicates say."""
+    log_sd = np.log(prior.noise_grid)
+    log = -0.5 * ((log_sd - centre) / spread) ** 2
+    log = log - logsumexp(log)
+    if data.freedom:
+        log = log - data.freedom * log_sd - data.squares / (2 * prior.noise_grid**2)
+    kept = log > log.max() - _LOOSE
+    return NoisePrior(prior.noise_grid[kept], log[kept])
+
+
+@lru_cache(maxsize=16)
+def _normals(columns: int, stream: int) -> Array:
+    """Return standard normals [DRAWS, columns], always the same, so that equal data give equal digits."""
+    normals = np.random.default_rng([stream, columns]).standard_normal((DRAWS, columns))
+    normals.setflags(write=False)
+    return normals
+
+
+@lru_cache(maxsize=8)
+def _wandering(d: bytes, damping: float) -> tuple[Array, Array, Array, Array]:
+    """Return kernels [M, M] of wandering slope and level, and paths [DRAWS, M] of unit size of each."""
+    places = np.frombuffer(d)
+    m = len(places)
+    normals, jitter = _normals(2 * m, 1), 1e-9 * np.eye(m)
+    slope, level = wandering_slope(places, damping), wandering_level(places)
+    slopes = normals[:, :m] @ np.linalg.cholesky(slope + jitter).T
+    levels = normals[:, m:] @ np.linalg.cholesky(level + jitter).T
+    return slope, level, slopes, levels
 
 
 class Posterior:
-    """Weights, coefficients and draws of all components under all values of noise and discrepancy."""
+    """Weights [noise x cell, component, gain], moments and draws, for one link and set of failed runs."""
 
-    def __init__(self, data: Data, noise: NoisePrior) -> None:
-        """Sum over the grids; a few milliseconds."""
-        self.data = data
-        self.hyper = [(i, d) for i in range(len(noise.sd)) for d in _DISCREPANCIES]
-        self.noise = noise
-        columns = np.stack([component.columns(data.u) for component in COMPONENTS])
-        self.columns = columns
-        logs = []
-        self.fits = []
-        for i, discrepancy in self.hyper:
-            fit = _Fit(data, columns, float(noise.sd[i]), discrepancy)
-            self.fits.append(fit)
-            logs.append(fit.log_evidence + noise.log_weight[i] + _LOG_PRIOR)
-        log = np.array(logs)
-        self.weights: Array = np.exp(log - logsumexp(log))
+    def __init__(self, data: Data, noise: NoisePrior, prior: Learned) -> None:
+        """Sum over the grids; some milliseconds."""
+        self.data, self.noise, self.prior = data, noise, prior
+        self.doublings = float(data.d[-1])
+        self._picks: dict[int, tuple[NDArray[np.intp], ...]] = {}
+        self.rise = rises(data.d, self.doublings)
+        self._solve(self._covariances())
+        self._integrate()
 
-    @cached_property
-    def families(self) -> dict[str, float]:
-        """Return the posterior weight of each family."""
-        by_component = self.weights.sum(axis=0)
-        found = dict.fromkeys(FAMILIES, 0.0)
-        for component, weight in zip(COMPONENTS, by_component, strict=True):
-            found[component.family] += float(weight)
+    def _covariances(self) -> Array:
+        """Return the covariance of the data around level and rise [noise x cell, K, K]."""
+        data, (slope, level, bent) = self.data, self.prior.cells.T[:, :, None, None]
+        b = bend(data.d, self.doublings)
+        wander = slope**2 * wandering_slope(data.d, self.prior.damping) + level**2 * wandering_level(data.d)
+        wander = wander + bent**2 * np.outer(b, b)
+        noise = self.noise.sd[:, None, None] ** 2 * data.runs + data.fixed + _TINY * np.eye(len(data.d))
+        k = len(data.d)
+        found: Array = (noise[:, None] + wander[None]).reshape(-1, k, k)
         return found
+
+    def _solve(self, covariance: Array) -> None:
+        self.inverse = np.linalg.inv(covariance)
+        self.log_det = np.linalg.slogdet(covariance)[1]
+        self.ones = self.inverse.sum(axis=-1)
+        self.total = self.ones.sum(axis=-1)
+
+    def _integrate(self) -> None:
+        """Integrate out the level (flat prior) and the gain per doubling (a mixture of normals)."""
+        z, k = self.data.z, len(self.data.z)
+        whitened = self.inverse - self.ones[:, :, None] * self.ones[:, None, :] / self.total[:, None, None]
+        zz = (whitened @ z) @ z
+        across = self.rise @ whitened
+        xx = np.maximum(np.einsum("hjk,jk->hj", across, self.rise), 0.0)[:, :, None]
+        xz = (across @ z)[:, :, None]
+        mean, sd, weight = self.prior.gains.T
+        precision = xx + 1 / sd**2
+        self.gain_mean, self.gain_variance = (xz + mean / sd**2) / precision, 1 / precision
+        gain = self.gain_mean**2 * precision - (mean / sd) ** 2 - np.log(sd**2 * precision)
+        still = -0.5 * (zz + self.log_det + np.log(self.total) + (k - 1) * math.log(2 * math.pi))
+        self.log_likelihood = still[:, None, None] + 0.5 * gain
+        # Without a rise there is no gain to sum over: its one cell stands for all.
+        self.log_likelihood[:, 0, 1:] = -np.inf
+        log_gain = np.tile(np.log(weight), (len(COMPONENTS), 1))
+        log_gain[0, 0] = 0.0
+        log_cells = (self.noise.log_weight[:, None] + np.log(self.prior.cell_weight)).ravel()
+        log = self.log_likelihood + log_cells[:, None, None]
+        log = log + self.prior.log_components()[:, None] + log_gain
+        self.log_evidence = float(logsumexp(log))
+        self.weights: Array = np.exp(log - self.log_evidence)
 
     @cached_property
     def noise_sd(self) -> float:
-        """Return the posterior mean of the run-level standard deviation."""
-        by_hyper = self.weights.sum(axis=1)
-        return float(sum(w * self.noise.sd[i] for w, (i, _) in zip(by_hyper, self.hyper, strict=True)))
+        """Return the posterior mean of the run-level standard deviation on the link."""
+        return float(self.weights.sum(axis=(1, 2)) @ np.repeat(self.noise.sd, len(self.prior.cells)))
 
-    def draw(self, u: Array, draws: int = DRAWS) -> Array:
-        """Return draws [draws, len(u)] of the curve at ``u``; the same data give the same draws."""
-        rng = np.random.default_rng(0)
-        flat = self.weights.ravel()
-        places = (np.arange(draws) + 0.5) / draws
-        picked = np.minimum(np.searchsorted(np.cumsum(flat), places), flat.size - 1)
-        hypers, components = np.divmod(picked, len(COMPONENTS))
-        at_grid = np.stack([component.columns(u) for component in COMPONENTS])
-        curves = np.empty((draws, len(u)))
-        for h in np.unique(hypers):
-            rows = np.flatnonzero(hypers == h)
-            curves[rows] = self.fits[h].draw(components[rows], at_grid, u, rng)
-        return curves
+    def by_component(self) -> Array:
+        """Return the posterior weight [components] of each component."""
+        found: Array = self.weights.sum(axis=(0, 2))
+        return found
+
+    def exact(self) -> float:
+        """Return the posterior weight of the families as they are, with no discrepancy."""
+        cells = len(self.prior.cells)
+        return float(self.weights.sum(axis=(1, 2)).reshape(-1, cells).sum(axis=0)[0])
+
+    def odds(self) -> Array:
+        """Return how far each rung [K] lies from what the others say, in its own standard errors.
+
+        Under the likeliest grid values, leave-one-out in closed form; negative is worse than foretold.
+        """
+        h = int(self.weights.sum(axis=(1, 2)).argmax())
+        j = int(self.weights[h].sum(axis=1).argmax())
+        ones, rise = self.ones[h], self.rise[j]
+        p = self.inverse[h] - np.outer(ones, ones) / self.total[h]
+        along = p @ rise
+        p = p - np.outer(along, along) / (rise @ along + 1 / float(self.prior.gains[:, 1].max()) ** 2)
+        standard: Array = (p @ self.data.z) / np.sqrt(np.maximum(np.diag(p), _TINY))
+        return standard
+
+    def draw(self, d: Array, rows: slice) -> tuple[Array, Array]:
+        """Return draws [draws, len(d)] of the curve at ``d`` doublings, and the run-level sd of each [draws].
+
+        ``rows`` are the rows of the common normals that they use, at most :data:`DRAWS`.  Grid values are
+        picked evenly over their cumulative weight; the rest of a draw is conditioned on the data by
+        Matheron's rule: a path of the discrepancy from its prior, moved by what it and the noise miss of
+        the data.
+        """
+        k = len(self.data.d)
+        h, j, g = self._picked(rows.stop - rows.start)
+        normals = _normals(3, 0)[rows]
+        gain = self.gain_mean[h, j, g] + np.sqrt(self.gain_variance[h, j, g]) * normals[:, 0]
+        missed = self.data.z - gain[:, None] * self.rise[j]
+        level = (self.ones[h] * missed).sum(axis=1) / self.total[h] + normals[:, 1] / np.sqrt(self.total[h])
+        ahead = level[:, None] + gain[:, None] * rises(d, self.doublings)[j]
+        i, cell = np.divmod(h, len(self.prior.cells))
+        size = self.prior.cells[cell]
+        everywhere = np.concatenate([self.data.d, d])
+        path, kernels = self._paths(everywhere, size, rows)
+        error = self._errors(self.noise.sd[i], rows)
+        solved = np.einsum("nkl,nl->nk", self.inverse[h], missed - level[:, None] - path[:, :k] - error)
+        ahead += path[:, k:]
+        for column, kernel in enumerate(kernels):
+            ahead += size[:, column, None] ** 2 * (solved @ kernel[:k, k:])
+        return ahead, self.noise.sd[i]
+
+    def noise_draws(self, rows: slice) -> Array:
+        """Return the run-level sd [draws] of the draws that ``rows`` give."""
+        h, _, _ = self._picked(rows.stop - rows.start)
+        drawn: Array = self.noise.sd[h // len(self.prior.cells)]
+        return drawn
+
+    def _picked(self, n: int) -> tuple[NDArray[np.intp], ...]:
+        """Return ``n`` grid values, evenly over their cumulative weight, as indices into the weights."""
+        if n not in self._picks:
+            sums = np.cumsum(self.weights)
+            picked = np.searchsorted(sums, (np.arange(n) + 0.5) / n * sums[-1])
+            self._picks[n] = np.unravel_index(np.minimum(picked, sums.size - 1), self.weights.shape)
+        return self._picks[n]
+
+    def _paths(self, d: Array, size: Array, rows: slice) -> tuple[Array, tuple[Array, Array, Array]]:
+        """Return prior paths [draws, len(d)] of the discrepancy and its three kernels of unit size."""
+        slope, level, slopes, levels = _wandering(d.tobytes(), self.prior.damping)
+        b = bend(d, self.doublings)
+        path = size[:, :1] * slopes[rows]
+        path += size[:, 1:2] * levels[rows]
+        path += (size[:, 2] * _normals(3, 0)[rows][:, 2])[:, None] * b
+        return path, (slope, level, np.outer(b, b))
+
+    def _errors(self, sd: Array, rows: slice) -> Array:
+        """Return draws [draws, K] of the error of the rung means."""
+        k = len(self.data.d)
+        normals = _normals(2 * k, 2)[rows]
+        jitter = 1e-12 * np.eye(k)
+        runs = normals[:, :k] @ np.linalg.cholesky(self.data.runs + jitter).T
+        known: Array = normals[:, k:] @ np.linalg.cholesky(self.data.fixed + _TINY * np.eye(k)).T
+        return sd[:, None] * runs + known
 
 
-class _Fit:
-    """All components under one noise and one discrepancy."""
+def prior_draw(
+    design: Data, noise: NoisePrior, prior: Learned, at: Array, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw a curve from the prior and measure it; return (z [K] at the rungs, truth at ``at``).
 
-    def __init__(self, data: Data, columns: Array, sd: float, discrepancy: float) -> None:
-        self.data, self.columns, self.discrepancy = data, columns, discrepancy
-        k = len(data.u)
-        covariance = sd * sd * data.spread + _TINY * np.eye(k) + data.items
-        covariance = covariance + discrepancy**2 * data.discrepancy(data.u, data.u)
-        self.inverse = np.linalg.inv(covariance)
-        _, log_det = np.linalg.slogdet(covariance)
-        whitened = self.inverse @ columns
-        precision = np.swapaxes(columns, 1, 2) @ whitened + np.diag(1 / _PRIOR_VARIANCE)
-        self.covariance = np.linalg.inv(precision)
-        self.mean = np.einsum("jab,jb->ja", self.covariance, np.einsum("jka,k->ja", whitened, data.y))
-        _, log_precision = np.linalg.slogdet(precision)
-        explained = np.einsum("ja,jab,jb->j", self.mean, precision, self.mean)
-        quadratic = data.y @ self.inverse @ data.y - explained
-        log_prior = np.log(_PRIOR_VARIANCE).sum()
-        evidence = -0.5 * (quadratic + log_det + log_precision + log_prior + k * np.log(2 * np.pi))
-        self.log_evidence: Array = evidence + self._signed()
-
-    def _signed(self) -> Array:
-        """Return log(P(sign holds | data) / P(sign holds)): the correction for B's known sign."""
-        z = _SIGNS * self.mean[:, 1] / np.sqrt(self.covariance[:, 1, 1])
-        correction: Array = np.where(_SIGNS == 0, 0.0, log_ndtr(z) + np.log(2))
-        return correction
-
-    def draw(self, j: NDArray[np.int64], at_grid: Array, u: Array, rng: np.random.Generator) -> Array:
-        coefficients = self._coefficients(j, rng)
-        curves: Array = np.einsum("nga,na->ng", at_grid[j], coefficients)
-        if self.discrepancy == 0:
-            return curves
-        across = self.discrepancy**2 * self.data.discrepancy(u, self.data.u)
-        residual = self.data.y - np.einsum("nka,na->nk", self.columns[j], coefficients)
-        curves += residual @ (across @ self.inverse).T
-        left = self.discrepancy**2 * self.data.discrepancy(u, u) - across @ self.inverse @ across.T
-        values, vectors = np.linalg.eigh(left)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        curves += rng.standard_normal((len(j), len(u))) @ root.T
-        return curves
-
-    def _coefficients(self, j: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        """Draw (E, B, h) with B of its known sign: B by inverse transform, the others given B."""
-        mean, covariance, sign = self.mean[j], self.covariance[j], _SIGNS[j]
-        sd = np.sqrt(covariance[:, 1, 1])
-        z = mean[:, 1] * np.where(sign == 0, 1, sign) / sd
-        uniform = rng.random(len(j))
-        # Of a normal with mean z and sd 1, the part above 0; without a sign, all of it.
-        low = np.where(sign == 0, 0.0, ndtr(-z))
-        step = ndtri(np.clip(low + uniform * (1 - low), 1e-12, 1 - 1e-12))
-        b = np.where(sign == 0, mean[:, 1] + step * sd, sign * np.maximum(z + step, 0) * sd)
-        others = covariance[:, [0, 2]][:, :, [0, 2]]
-        with_b = covariance[:, [0, 2], 1]
-        shift = with_b * ((b - mean[:, 1]) / covariance[:, 1, 1])[:, None]
-        left = others - np.einsum("na,nb->nab", with_b, with_b) / covariance[:, 1, 1][:, None, None]
-        noise = np.linalg.cholesky(left + 1e-12 * np.eye(2)) @ rng.standard_normal((len(j), 2, 1))
-        rest = mean[:, [0, 2]] + shift + noise[:, :, 0]
-        return np.stack([rest[:, 0], b, rest[:, 1]], axis=1)
-
-
-def prior_draw(design: Data, noise: NoisePrior, at: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Draw a curve from the prior and measure it; return (y [K] at the rungs, truth at ``at``).
-
-    The prior is the one that :class:`Posterior` assumes, so that ranks of the truth among posterior draws are
-    uniform (simulation-based calibration, Talts et al. 2018).  ``design.y`` is not read.
+    The prior is the one that :class:`Posterior` assumes (its level is flat: 0 here), so that ranks of a gain
+    among posterior draws are uniform (simulation-based calibration, Talts et al. 2018).
     """
-    component = COMPONENTS[rng.choice(len(COMPONENTS), p=np.exp(_LOG_PRIOR))]
-    coefficients = rng.standard_normal(3) * np.sqrt(_PRIOR_VARIANCE)
-    if component.sign:
-        coefficients[1] = component.sign * abs(coefficients[1])
-    u = np.concatenate([design.u, at])
-    curve = component.columns(u) @ coefficients
-    size = float(rng.choice(_DISCREPANCIES))
-    root = np.linalg.cholesky(design.discrepancy(u, u) + 1e-9 * np.eye(len(u)))
-    curve = curve + size * root @ rng.standard_normal(len(u))
-    sd = float(rng.choice(noise.sd, p=np.exp(noise.log_weight)))
-    covariance = sd * sd * design.spread + _TINY * np.eye(len(design.u)) + design.items
-    error = np.linalg.cholesky(covariance) @ rng.standard_normal(len(design.u))
-    return curve[: len(design.u)] + error, curve[len(design.u) :]
+    component = COMPONENTS[rng.choice(len(COMPONENTS), p=np.exp(prior.log_components()))]
+    mean, sd, weight = prior.gains.T
+    g = rng.choice(len(weight), p=weight)
+    gain = rng.normal(mean[g], sd[g])
+    slope, level, bent = prior.cells[rng.choice(len(prior.cells), p=prior.cell_weight)]
+    d, doublings = np.concatenate([design.d, at]), float(design.d[-1])
+    b = bend(d, doublings)
+    kernel = slope**2 * wandering_slope(d, prior.damping) + level**2 * wandering_level(d)
+    kernel = kernel + bent**2 * np.outer(b, b) + 1e-12 * np.eye(len(d))
+    curve = gain * component.rise(d, doublings) + np.linalg.cholesky(kernel) @ rng.standard_normal(len(d))
+    one = float(rng.choice(noise.sd, p=np.exp(noise.log_weight - logsumexp(noise.log_weight))))
+    k = len(design.d)
+    covariance = one * one * design.runs + design.fixed + _TINY * np.eye(k)
+    error = np.linalg.cholesky(covariance) @ rng.standard_normal(k)
+    return curve[:k] + error, curve[k:]

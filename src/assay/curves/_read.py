@@ -25,6 +25,7 @@ def read_curves(
     price: float | None = None,
     hours: float | None = None,
     pools: Mapping[str, int] | None = None,
+    asked: int | None = None,
 ) -> Reading:
     """Fit curves, compare arms, look for double descent and balance points.
 
@@ -40,6 +41,8 @@ def read_curves(
         smallest_relative_gain=relative,
         reach=reach,
         form=form,
+        asked=asked,
+        pools=pools,
     )
     return Reading(
         curves=Curves(_timed(curve, hours) for curve in curves),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from assay.core import BASE_ARM, Excluded, Point, higher_is_better
+from assay.core import BASE_ARM, AssayError, Excluded, Point, higher_is_better
 from assay.curves._families import Array
-from assay.curves._posterior import NoisePrior
 
 # How much of the item-level variance differs from rung to rung, where the study does not say; the rest moves
 # all rungs of a type alike.  Scores: answers of neighbouring models to one item correlate by about .6
@@ -23,9 +22,7 @@ _UNKNOWN_ITEMS = 50
 TRUNK_LENGTH = 0.5
 _TRUNK_PRIOR = 10.0
 _MODERATION = 4.0
-_GRID = 13
-_OWN_WORD = 0.5
-_UNKNOWN_WORD = 0.9
+_SIBLINGS, _FAR, _FAR_SHARE = 3, 6.0, 0.05
 _TYPICAL_RELATIVE = {"score": 0.02, "loss": 0.005, "bits_per_byte": 0.005}
 
 
@@ -36,7 +33,8 @@ class Ladder:
     Arrays [K], sizes rising.  ``squares`` is the sum over rungs of squared deviations between seeds, each
     divided by its variance factor, with ``freedom`` degrees of freedom.  ``common`` [K, K] counts the seeds
     that two rungs have in common; ``deviations`` [S, K] holds each seed's deviations from the rung means in
-    units of the factor's root, NaN where a seed was not run.
+    units of the factor's root, and ``values`` [S, K] what it measured, NaN where a seed was not run;
+    ``seed_names`` [S].  ``n_eval`` is the smallest number of items, None where no point tells.
     """
 
     type: str
@@ -51,8 +49,11 @@ class Ladder:
     freedom: int
     common: Array
     deviations: Array
+    values: Array
+    n_eval: float | None
     own_share: float
     excluded: tuple[Excluded, ...] = ()
+    seed_names: tuple[int, ...] = ()
 
     @property
     def range(self) -> float:
@@ -80,12 +81,24 @@ def _excluded(point: Point) -> Excluded | None:
     return None
 
 
+def _twice(point: Point) -> AssayError:
+    return AssayError(
+        "the same run stands in the table twice",
+        place=f"{point.type}, {point.arm}, {point.metric}",
+        value=f"n_train {point.n_train}, seed {point.seed}",
+        expected="one row per size and seed",
+        hint="give runs of their own their own seed, and remove rows that were pasted twice",
+    )
+
+
 def _ladder(type: str, arm: str, metric: str, points: Sequence[Point]) -> Ladder:
     rungs: dict[int, list[Point]] = defaultdict(list)
     excluded = []
     for point in points:
         reason = _excluded(point)
         if reason is None:
+            if any(p.seed == point.seed for p in rungs[point.n_train]):
+                raise _twice(point)
             rungs[point.n_train].append(point)
         else:
             excluded.append(reason)
@@ -95,10 +108,11 @@ def _ladder(type: str, arm: str, metric: str, points: Sequence[Point]) -> Ladder
     bounded = metric == "score" and bool(np.all((means >= 0) & (means <= 1)))
     factor = _proportion(means, [rungs[n] for n in sizes]) if bounded else np.ones(len(sizes))
     seeds = sorted({p.seed for n in sizes for p in rungs[n]})
-    deviations = np.full((len(seeds), len(sizes)), np.nan)
+    values_of = np.full((len(seeds), len(sizes)), np.nan)
     for k, n in enumerate(sizes):
         for p in rungs[n]:
-            deviations[seeds.index(p.seed), k] = (p.value - means[k]) / math.sqrt(factor[k])
+            values_of[seeds.index(p.seed), k] = p.value
+    deviations = (values_of - means) / np.sqrt(factor)
     ran = np.isfinite(deviations).astype(float)
     squares = sum(float(((v - v.mean()) ** 2).sum()) / f for v, f in zip(values, factor, strict=True))
     return Ladder(
@@ -114,8 +128,11 @@ def _ladder(type: str, arm: str, metric: str, points: Sequence[Point]) -> Ladder
         freedom=sum(len(v) - 1 for v in values),
         common=ran.T @ ran,
         deviations=deviations,
+        values=values_of,
+        n_eval=min((p.n_eval for n in sizes for p in rungs[n] if p.n_eval), default=None),
         own_share=_own_share(metric, points),
         excluded=tuple(excluded),
+        seed_names=tuple(seeds),
     )
 
 
@@ -218,16 +235,54 @@ def trunk_correlation(group: Sequence[Ladder]) -> float:
     return float(np.clip(shrink * products / expected, 0.0, 0.9))
 
 
-def run_covariance(ladder: Ladder, correlation: float) -> Array:
-    """Return the covariance [K, K] of the run-level error of the rung means, for unit variance of one run."""
+def run_covariance(ladder: Ladder, correlation: float, root: Array | None = None) -> Array:
+    """Return the covariance [K, K] of the run-level error of the rung means, for unit variance of one run.
+
+    ``root`` [K]: the run-level sd of each rung in that unit; the root of the ladder's factor where None.
+    """
     u = place(ladder.n, ladder)
     near = correlation * np.exp(-np.abs(u[:, None] - u[None, :]) / TRUNK_LENGTH)
     np.fill_diagonal(near, 1.0)
     shared = ladder.common / np.outer(ladder.seeds, ladder.seeds)
     np.fill_diagonal(shared, 1 / ladder.seeds)
-    root = np.sqrt(ladder.factor)
+    root = np.sqrt(ladder.factor) if root is None else root
     covariance: Array = np.outer(root, root) * near * shared
     return covariance
+
+
+def without_failed(ladder: Ladder) -> Ladder:
+    """Return the ladder without runs far below their siblings: on rungs of three runs or more.
+
+    Far is six robust standard deviations (of all runs around their rungs' medians) and a twentieth of the
+    level: a failed run, not the tail of noise.
+    """
+    ran = np.isfinite(ladder.values)
+    middle = np.nanmedian(ladder.values, axis=0)
+    below = oriented(ladder) * (middle - ladder.values)
+    many = ran.sum(axis=0) >= _SIBLINGS
+    apart = np.abs(below[:, many][ran[:, many]])
+    apart = apart[apart > 0]
+    if not len(apart):
+        return ladder
+    far = max(_FAR * 1.48 * float(np.median(apart)), _FAR_SHARE * float(np.abs(ladder.value).mean()))
+    failed = (np.nan_to_num(below) > far) & many
+    if not failed.any():
+        return ladder
+    values = np.where(failed, np.nan, ladder.values)
+    means = np.nanmean(values, axis=0)
+    deviations = (values - means) / np.sqrt(ladder.factor)
+    seeds = np.isfinite(values).sum(axis=0).astype(float)
+    ran_now = np.isfinite(values).astype(float)
+    return replace(
+        ladder,
+        value=means,
+        values=values,
+        deviations=deviations,
+        seeds=seeds,
+        squares=float(np.nansum(deviations**2)),
+        freedom=int((seeds - 1).sum()),
+        common=ran_now.T @ ran_now,
+    )
 
 
 def moderated_noise(own: Ladder, group: Iterable[Ladder]) -> tuple[float, float] | None:
@@ -246,41 +301,28 @@ def moderated_noise(own: Ladder, group: Iterable[Ladder]) -> tuple[float, float]
     return max(math.sqrt((own.squares + _MODERATION * prior) / total), _least(own)), total
 
 
-def noise_priors(group: Sequence[Ladder]) -> list[NoisePrior]:
-    """Return, for each ladder of one metric, a grid of run-level standard deviations in the metric's units.
+def run_levels(group: Sequence[Ladder]) -> list[float]:
+    """Return, for each ladder of one metric, its run-level standard deviation at factor 1.
 
-    A ladder's own replicates count in full; those of the other ladders give the centre of its prior, wide by
-    half a natural logarithm, because types differ.
+    A ladder's own replicates and those of the others, as by four degrees of freedom; typical values where
+    none has replicates.  Linear in ladders.
     """
-    priors = []
+    squares, freedom = sum(x.squares for x in group), sum(x.freedom for x in group)
+    levels = []
     for own in group:
-        others = [ladder for ladder in group if ladder is not own]
-        squares, freedom = sum(x.squares for x in others), sum(x.freedom for x in others)
-        least = _least(own)
-        if freedom >= 4:
-            centre, width = max(math.sqrt(squares / freedom), least), _OWN_WORD
-        else:
-            level = 1.0 if own.metric == "score" else float(np.abs(own.value).mean())
-            centre, width = max(_TYPICAL_RELATIVE.get(own.metric, 0.02) * level, least), _UNKNOWN_WORD
-        priors.append(_grid(own, centre, width, least))
-    return priors
+        level = 1.0 if own.metric == "score" else float(np.abs(own.value).mean())
+        typical = _TYPICAL_RELATIVE.get(own.metric, 0.02) * level
+        others = freedom - own.freedom
+        prior = (squares - own.squares) / others if others >= _MODERATION else typical**2
+        sd = math.sqrt((own.squares + _MODERATION * prior) / (own.freedom + _MODERATION))
+        levels.append(max(sd, _least(own)))
+    return levels
 
 
 def _least(ladder: Ladder) -> float:
     """Return the smallest noise worth looking at: replicates that tie do not prove that there is none."""
     level = 1.0 if ladder.metric == "score" else max(float(np.abs(ladder.value).mean()), 1e-9)
     return 1e-3 * level
-
-
-def _grid(own: Ladder, centre: float, width: float, least: float) -> NoisePrior:
-    replicates = math.sqrt(own.squares / own.freedom) if own.freedom else centre
-    middle = math.sqrt(max(replicates, least) * centre) if own.freedom else centre
-    reach = 3.5 * (min(width, 0.5) if own.freedom else width) + abs(math.log(centre / middle))
-    sd = np.maximum(middle * np.exp(np.linspace(-reach, reach, _GRID)), least)
-    log = -0.5 * (np.log(sd / centre) / width) ** 2
-    if own.freedom:
-        log = log - own.freedom * np.log(sd) - own.squares / (2 * sd**2)
-    return NoisePrior(sd, log - np.logaddexp.reduce(log))
 
 
 def oriented(ladder: Ladder) -> float:

@@ -12,6 +12,7 @@ from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
 from assay.data._output import Output, output
 from assay.data._plugins import READERS, Reader, Row
+from assay.data._points import PointTable, read_points
 from assay.data._read import (
     Detection,
     Map,
@@ -48,6 +49,7 @@ __all__ = [
     "Map",
     "Output",
     "Places",
+    "PointTable",
     "Reader",
     "Reading",
     "Rejected",
@@ -66,6 +68,7 @@ __all__ = [
     "parse_map",
     "placeholder",
     "read",
+    "read_points",
     "read_rows",
     "read_texts",
     "reader_identity",

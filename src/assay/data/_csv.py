@@ -154,7 +154,8 @@ class _Records:
             )
             yield from ((number + i, Broken(reason, excerpt(line))) for i, line in enumerate(taken))
         elif not problem:
-            yield number, self._checked(fields)
+            if any(map(str.strip, fields)):  # else a line of empty cells, as spreadsheets leave them
+                yield number, self._checked(fields)
         elif len(taken) == 1:
             yield number, Broken(f"broken CSV: {problem}", excerpt(taken[0]))
         else:

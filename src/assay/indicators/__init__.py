@@ -5,9 +5,20 @@ from assay.indicators._diversity import hdd, mtld
 from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._neighbours import neighbours
 from assay.indicators._pool import Tags
-from assay.indicators._ready import INDICATORS, PLUGINS, direction, find, needs, ready, version
+from assay.indicators._provenance import ModelId, Range
+from assay.indicators._ready import (
+    INDICATORS,
+    PLUGINS,
+    direction,
+    find,
+    needs,
+    ready,
+    said_of,
+    used_by,
+    version,
+)
 from assay.indicators._rule import RULES, Rule, read_rule
-from assay.indicators._table import IndicatorSummary, Scored, score
+from assay.indicators._table import IndicatorSummary, Scored, notes_of, score
 from assay.indicators._tools import CRITICS, Models, Tools, whole
 
 __all__ = [
@@ -18,7 +29,9 @@ __all__ = [
     "Cache",
     "Indicator",
     "IndicatorSummary",
+    "ModelId",
     "Models",
+    "Range",
     "Rule",
     "Scored",
     "Tags",
@@ -30,9 +43,12 @@ __all__ = [
     "mtld",
     "needs",
     "neighbours",
+    "notes_of",
     "read_rule",
     "ready",
+    "said_of",
     "score",
+    "used_by",
     "version",
     "whole",
 ]

@@ -13,17 +13,18 @@ _LEAST_WORDS = 10
 _DRAWN = 42
 
 
-def mtld(words: Sequence[str], *, least: int = _LEAST_WORDS) -> float | Undefined:
+def mtld(words: Sequence[str], *, least: int = _LEAST_WORDS, unit: str = "words") -> float | Undefined:
     """Return the measure of textual lexical diversity: mean run length that keeps a type-token ratio of 0.72.
 
-    McCarthy & Jarvis 2010, forwards and backwards.  Undefined below ``least`` words, where one word more or
+    McCarthy & Jarvis 2010, forwards and backwards; ``unit`` says what ``words`` are.
+    Undefined below ``least`` words, where one word more or
     less decides the value, and where no word is repeated in either direction.
     """
     if len(words) < least:
-        return Undefined(f"fewer than {least} words")
+        return Undefined(f"fewer than {least} {unit}")
     runs = [_runs(words), _runs(reversed(words))]
     if not all(runs):
-        return Undefined("no word is repeated")
+        return Undefined(f"no {unit.removesuffix('s')} is repeated")
     return sum(len(words) / factors for factors in runs) / 2
 
 

@@ -25,7 +25,8 @@ class Indicator:
     is, 0 where neither; ``needs`` names what has to be there beyond the text: models, target samples, or the
     whole ``pool``.  ``measure`` takes samples in batches and returns as many values; where something is
     needed it is None until :func:`assay.indicators.ready` has called ``make`` with the tools and the pool;
-    ``revision`` then identifies the models and data that the values depend on ("": not to be cached).
+    ``revision`` then identifies the models and data that the values depend on ("": not to be cached);
+    ``notes`` returns what has to be said beside the values measured so far.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Indicator:
     measure: Measure | None = None
     make: Make | None = None
     revision: str = ""
+    notes: Callable[[], tuple[str, ...]] = tuple

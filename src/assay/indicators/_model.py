@@ -8,6 +8,7 @@ from dataclasses import astuple
 
 from assay import model
 from assay.core import Sample, digest
+from assay.indicators._diversity import mtld
 from assay.indicators._indicator import Indicator, Measure, Undefined, Value
 from assay.indicators._neighbours import neighbours
 from assay.indicators._tools import Tools, prompt, whole
@@ -33,24 +34,44 @@ def _ppl(tools: Tools, _: Iterable[Sample]) -> Made:
     losses = tools.base
 
     def measure(samples: Sequence[Sample]) -> list[Value]:
-        return [_CUT if loss is None else _exp(loss) for loss in losses.conditioned(samples)]
+        return [_CUT if loss is None else _exp(loss) for loss in losses.of(samples)]
 
     return measure, losses.revision
 
 
-def _tokens_out(tools: Tools, _: Iterable[Sample]) -> Made:
-    tokenizer = tools.base.tokenizer
+def _tokens(of: Callable[[Sample], str | None]) -> Callable[[Tools, Iterable[Sample]], Made]:
+    """Return the maker of a length in the base model's tokens, without marks and template."""
 
+    def make(tools: Tools, _: Iterable[Sample]) -> Made:
+        def measure(samples: Sequence[Sample]) -> list[Value]:
+            rows = _in_tokens(tools, map(of, samples))
+            return [_NO_ANSWER if row is None else float(len(row)) for row in rows]
+
+        return measure, tools.base.revision
+
+    return make
+
+
+def _in_tokens(tools: Tools, texts: Iterable[str | None]) -> list[list[int] | None]:
+    found = list(texts)
+    spoken = [text for text in found if text]
+    tokenizer = tools.base.tokenizer
+    ids = iter(tokenizer(spoken, add_special_tokens=False)["input_ids"] if spoken else ())
+    return [None if text is None else next(ids) if text else [] for text in found]
+
+
+def _mtld_tokens(tools: Tools, _: Iterable[Sample]) -> Made:
     def measure(samples: Sequence[Sample]) -> list[Value]:
-        texts = [s.answer or "" for s in samples]
-        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        return [_NO_ANSWER if s.answer is None else float(len(i)) for s, i in zip(samples, ids, strict=True)]
+        rows = _in_tokens(tools, (s.answer for s in samples))
+        return [mtld(list(map(str, row)), unit="tokens") if row else _NO_ANSWER for row in rows]
 
     return measure, tools.base.revision
 
 
-def _ratio(of: Callable[[float, float], float]) -> Callable[[Tools, Iterable[Sample]], Made]:
-    """Return the maker of an instruction-following difficulty.
+def _ratio(
+    given: model.Given, of: Callable[[float, float], float]
+) -> Callable[[Tools, Iterable[Sample]], Made]:
+    """Return the maker of an instruction-following difficulty: after the prompt, and after ``given``.
 
     Above 1 prompt and answer do not belong together: both papers drop such samples.
     """
@@ -60,7 +81,7 @@ def _ratio(of: Callable[[float, float], float]) -> Callable[[Tools, Iterable[Sam
 
         def measure(samples: Sequence[Sample]) -> list[Value]:
             found: list[Value] = []
-            for after, alone in zip(losses.conditioned(samples), losses.alone(samples), strict=True):
+            for after, alone in zip(losses.of(samples), losses.of(samples, given), strict=True):
                 if after is None or not alone:
                     found.append(_CUT)
                 else:
@@ -76,7 +97,7 @@ def _loss_gap(tools: Tools, _: Iterable[Sample]) -> Made:
     first, second = tools.base, tools.second
 
     def measure(samples: Sequence[Sample]) -> list[Value]:
-        pairs = zip(first.conditioned(samples), second.conditioned(samples), strict=True)
+        pairs = zip(first.of(samples), second.of(samples), strict=True)
         return [_CUT if a is None or b is None else a - b for a, b in pairs]
 
     return measure, digest([first.revision, second.revision])
@@ -146,8 +167,8 @@ def _miwv(tools: Tools, pool: Iterable[Sample]) -> Made:
 
     def measure(batch: Sequence[Sample]) -> list[Value]:
         usable = [s for s in batch if s.id in nearest]
-        plain = dict(zip((s.id for s in usable), losses.conditioned(usable), strict=True))
-        helped = dict(zip((s.id for s in usable), losses.conditioned(list(map(shown, usable))), strict=True))
+        plain = dict(zip((s.id for s in usable), losses.of(usable), strict=True))
+        helped = dict(zip((s.id for s in usable), losses.of(list(map(shown, usable))), strict=True))
         return [_difference(helped.get(s.id), plain.get(s.id)) for s in batch]
 
     return measure, digest([losses.revision, tools.embedder.revision, sorted(nearest)])
@@ -187,22 +208,33 @@ def _digest(samples: Iterable[Sample]) -> str:
 _TABLE = "INSTRUCTMINING (2307.06290), table 1"
 _UNIEVAL = f"{_TABLE}; Zhong et al. 2022 (2210.07197)"
 MODEL_INDICATORS: tuple[Indicator, ...] = (
-    Indicator("tokens_out", 1, "tokens", 1, ("base",), f"{_TABLE}: Len_out", make=_tokens_out),
-    Indicator("ppl", 1, "ratio", 0, ("base",), f"{_TABLE}: PPL", make=_ppl),
     Indicator(
-        "ifd", 2, "ratio", 1, ("base",), "Li et al. 2024 (2308.12032), equation 4",
-        make=_ratio(lambda a, b: a / b),
+        "tokens_in", 1, "tokens", 0, ("base",), f"{_TABLE}: Len_in, of the prompt's text",
+        make=_tokens(prompt),
     ),
     Indicator(
-        "ifd_ppl", 1, "ratio", 1, ("base",), "Superfiltering, Li et al. 2024 (2402.00530), equation 3",
-        make=_ratio(lambda a, b: _exp(a - b)),
+        "tokens_out", 2, "tokens", 1, ("base",), f"{_TABLE}: Len_out, of the answer's text",
+        make=_tokens(lambda sample: sample.answer),
     ),
     Indicator(
-        "loss_gap", 1, "nats/token", 1, ("base", "second"), "Mindermann et al. 2022 (2206.07137), equation 3",
+        "mtld_tokens", 1, "tokens", 1, ("base",), "McCarthy & Jarvis 2010, over the base model's tokens",
+        make=_mtld_tokens,
+    ),
+    Indicator("ppl", 2, "ratio", 0, ("base",), f"{_TABLE}: PPL, no end mark", make=_ppl),
+    Indicator(
+        "ifd", 3, "ratio", 1, ("base",), "Li et al. 2024 (2308.12032), equation 4, as their code has it",
+        make=_ratio("header", lambda a, b: a / b),
+    ),
+    Indicator(
+        "ifd_ppl", 2, "ratio", 1, ("base",), "Superfiltering, Li et al. 2024 (2402.00530), equation 3",
+        make=_ratio("nothing", lambda a, b: _exp(a - b)),
+    ),
+    Indicator(
+        "loss_gap", 2, "nats/token", 1, ("base", "second"), "Mindermann et al. 2022 (2206.07137), equation 3",
         make=_loss_gap,
     ),
     Indicator(
-        "miwv", 1, "nats/token", 1, ("base", "embedder", "pool"), "Jiang et al. 2025 (2511.07074)", make=_miwv
+        "miwv", 2, "nats/token", 1, ("base", "embedder", "pool"), "Jiang et al. 2025 (2511.07074)", make=_miwv
     ),
     Indicator("reward", 1, "model's own", 1, ("reward",), f"{_TABLE}: Rew", make=_reward),
     Indicator("knn", 1, "distance", 1, ("embedder", "pool"), f"{_TABLE}: KNN_i, i = 6", make=_knn),

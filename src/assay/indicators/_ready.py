@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from assay.core import AssayError, Plugins, Sample, digest
@@ -13,9 +14,14 @@ from assay.indicators._cache import Cache, Stored
 from assay.indicators._indicator import Indicator, Measure, Undefined, Value
 from assay.indicators._model import MODEL_INDICATORS
 from assay.indicators._pool import POOL_INDICATORS
+from assay.indicators._provenance import ModelId, models_used, other_models
 from assay.indicators._rule import RULES, Rule, as_indicator, read_rule
 from assay.indicators._text import TEXT_INDICATORS
 from assay.indicators._tools import DEFAULT, Models, Tools
+
+_PIECE = 256
+_SETTINGS = ("base", "second", "reward", "dialog", "embedder", "neighbour", "template")
+_SLOW = frozenset({"base", "second", "reward", "dialog"})
 
 INDICATORS: Mapping[str, Indicator] = {
     i.name: i for i in (*TEXT_INDICATORS, *POOL_INDICATORS, *MODEL_INDICATORS)
@@ -85,8 +91,17 @@ def version(name: str) -> str:
     return digest([found.revision, parts])
 
 
-def ready(names: Sequence[str], models: Models = DEFAULT, pool: Iterable[Sample] = ()) -> list[Indicator]:
+def ready(
+    names: Sequence[str],
+    models: Models = DEFAULT,
+    pool: Iterable[Sample] = (),
+    *,
+    told: Callable[[int], None] = lambda done: None,
+) -> list[Indicator]:
     """Return indicators that can measure, those of the text for no names.
+
+    Those of models go through a batch by length, a few hundred samples at a time: what is measured is in the
+    cache from then on, and ``told`` how many samples that were.
 
     Models are loaded, and indicators that need the whole ``pool`` go through it: it has to be a collection
     or another iterable that can be gone through again, and hold the samples that will be measured.
@@ -97,7 +112,7 @@ def ready(names: Sequence[str], models: Models = DEFAULT, pool: Iterable[Sample]
 
     def get(name: str) -> Indicator:
         if name not in made:
-            made[name] = _made(_part(name), tools, pool)
+            made[name] = _made(_part(name), tools, pool, told)
         return made[name]
 
     found = []
@@ -105,7 +120,8 @@ def ready(names: Sequence[str], models: Models = DEFAULT, pool: Iterable[Sample]
         wanted = find(name)
         if isinstance(wanted, Rule):
             with _explained(wanted, models):
-                found.append(as_indicator(wanted, [get(part) for part in wanted.coefficients]))
+                parts = [get(part) for part in wanted.coefficients]
+            found.append(as_indicator(wanted, parts, _others(wanted, tools)))
         else:
             found.append(get(name))
     return found
@@ -152,13 +168,38 @@ def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
+def said_of(name: str, models: Models = DEFAULT) -> tuple[str, ...]:
+    """Return what has to be said of a rule before it measures: its warnings, and models not its own.
+
+    Nothing for an indicator.  Raises :class:`AssayError` where a rule would be applied with other models than
+    its own and nobody insists.
+    """
+    found = find(name)
+    if isinstance(found, Indicator):
+        return ()
+    others = _others(found, Tools(models))
+    return (*(f"{found.name}: {text}" for text in found.warnings), *others)
+
+
+def used_by(names: Sequence[str], models: Models = DEFAULT) -> dict[str, ModelId]:
+    """Return by setting which models (template, target samples ...) indicators take, by name and digest."""
+    return models_used([_part(name) for name in names], Tools(models))
+
+
+def _others(rule: Rule, tools: Tools) -> tuple[str, ...]:
+    if not rule.models:
+        return ()
+    used = models_used([_part(part) for part in rule.coefficients], tools)
+    return other_models(rule.name, rule.models, used, forced=tools.models.other_models)
+
+
 @contextmanager
 def _explained(rule: Rule, models: Models) -> Iterator[None]:
     """Say which models a rule was fitted with, where it cannot be had without them."""
     try:
         yield
     except AssayError as error:
-        fitted = ", ".join(f"--{setting} {name}" for setting, name in rule.models.items())
+        fitted = ", ".join(f"--{name} {one.name}" for name, one in rule.models.items() if name in _SETTINGS)
         raise AssayError(
             f"the rule {rule.name} cannot be applied: {error.problem}",
             place=error.place,
@@ -168,7 +209,9 @@ def _explained(rule: Rule, models: Models) -> Iterator[None]:
         ) from None
 
 
-def _made(indicator: Indicator, tools: Tools, pool: Iterable[Sample]) -> Indicator:
+def _made(
+    indicator: Indicator, tools: Tools, pool: Iterable[Sample], told: Callable[[int], None]
+) -> Indicator:
     if indicator.name in PLUGINS:
         indicator = _checked(indicator)
     if indicator.make is None:
@@ -181,31 +224,52 @@ def _made(indicator: Indicator, tools: Tools, pool: Iterable[Sample]) -> Indicat
         )
     measure, revision = indicator.make(tools, pool)
     folder = tools.models.cache
+    cache = None
     if folder is not None and revision:
         other = PLUGINS.identity(indicator.name)
         own = f"{revision[:16]}-{digest(other)[:16]}" if other else revision[:16]
-        name = f"{indicator.name}-v{indicator.version}-{own}"
-        measure = _remembered(measure, Cache(folder, name))
+        cache = Cache(folder, f"{indicator.name}-v{indicator.version}-{own}")
+    slow = bool(_SLOW & set(indicator.needs))
+    if slow or (cache is not None and indicator.name in PLUGINS):
+        measure = _in_pieces(measure, cache, told if slow else _nobody)
     return dataclasses.replace(indicator, measure=measure, revision=revision)
 
 
-def _remembered(measure: Measure, cache: Cache) -> Measure:
-    """Measure only what the cache does not know; reasons are remembered like values."""
+def _nobody(done: int) -> None:
+    """Tell nobody: the measure is not one of those whose progress is counted."""
 
-    def remembered(samples: Sequence[Sample]) -> list[Value]:
+
+def slow_parts(name: str) -> int:
+    """Return for how many indicators, of a rule or one alone, a model goes over each sample's text."""
+    found = find(name)
+    parts = [found] if isinstance(found, Indicator) else [_part(part) for part in found.coefficients]
+    return sum(bool(_SLOW & set(part.needs)) for part in parts)
+
+
+def _in_pieces(measure: Measure, cache: Cache | None, told: Callable[[int], None]) -> Measure:
+    """Measure what the cache does not know, by length and in pieces; reasons are remembered like values.
+
+    Texts of like length are padded little, and a kill loses one piece.
+    """
+
+    def pieces(samples: Sequence[Sample]) -> list[Value]:
         ids = [sample.id for sample in samples]
-        known = cache.get(ids)
+        known = {} if cache is None else cache.get(ids)
         missing = {i: s for i, s in zip(ids, samples, strict=True) if i not in known}
-        if missing:
-            values = measure(list(missing.values()))
+        told(len(samples) - len(missing))
+        stream = iter(sorted(missing.values(), key=lambda s: sum(len(m.content) for m in s.messages)))
+        while piece := list(islice(stream, _PIECE)):
             fresh: dict[str, Stored] = {
-                i: v.reason if isinstance(v, Undefined) else v for i, v in zip(missing, values, strict=True)
+                s.id: v.reason if isinstance(v, Undefined) else v
+                for s, v in zip(piece, measure(piece), strict=True)
             }
-            cache.put(fresh)
+            if cache is not None:
+                cache.put(fresh)
             known |= fresh
+            told(len(piece))
         return [_value(known[i]) for i in ids]
 
-    return remembered
+    return pieces
 
 
 def _value(stored: Stored) -> Value:

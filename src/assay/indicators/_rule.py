@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assay.core import AssayError, Sample, digest
 from assay.indicators._indicator import Indicator, Undefined, Value
+from assay.indicators._provenance import ModelId, Outside, Range
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """``weight`` times the square of how many ``spread`` a value lies from ``centre``, at most ``reach``."""
+
+    weight: float
+    centre: float
+    spread: float
+    reach: float
+
+    def __call__(self, value: float) -> float:
+        """Return the term of one value."""
+        return self.weight * min(abs(value - self.centre) / self.spread, self.reach) ** 2
 
 
 @dataclass(frozen=True)
 class Rule:
-    """``intercept`` plus the sum of ``coefficients`` times indicators predicts ``predicts``.
+    """``intercept`` plus ``coefficients`` times indicators plus ``squares`` of some predicts ``predicts``.
 
     ``direction`` is +1 where more of what is predicted is better, -1 where less is; ``models`` names, for
-    settings such as ``reward``, the models that the rule was fitted with.
+    settings such as ``reward``, the models that the rule was fitted with; ``ranges`` the values that its
+    indicators had there; ``warnings`` what speaks against its use, to be said wherever it is used.
     """
 
     name: str
@@ -26,16 +42,21 @@ class Rule:
     intercept: float
     coefficients: Mapping[str, float]
     source: str
-    models: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, ModelId] = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    squares: Mapping[str, Square] = field(default_factory=dict)
 
     def __call__(self, values: Mapping[str, float]) -> float:
         """Return the prediction for given values of the indicators."""
-        return self.intercept + sum(weight * values[name] for name, weight in self.coefficients.items())
+        line = sum(weight * values[name] for name, weight in self.coefficients.items())
+        return self.intercept + line + sum(square(values[name]) for name, square in self.squares.items())
 
     @property
     def revision(self) -> str:
         """Digest of everything that decides values."""
-        return digest([self.intercept, dict(self.coefficients)])
+        line = [self.intercept, dict(self.coefficients)]
+        return digest([*line, {n: asdict(s) for n, s in self.squares.items()}] if self.squares else line)
 
 
 # Rew, Len_out, KNN_6, Und, Nat, Coh in the paper's names; lengths are in tokens of the base model.
@@ -47,7 +68,12 @@ RULES: Mapping[str, Rule] = {
         1.0684,
         {"reward": -0.1498, "tokens_out": 8.257e-5, "knn": -0.9350},
         "INSTRUCTMINING (2307.06290), first version",
-        {"reward": "deberta", "embedder": "minilm"},
+        {
+            "reward": ModelId("deberta"),
+            "embedder": ModelId("minilm"),
+            "neighbour": ModelId("6"),
+            "tokenizer": ModelId("meta-llama/Llama-2-7b-hf"),
+        },
     ),
     "instructmining-v2": Rule(
         "instructmining-v2",
@@ -56,24 +82,35 @@ RULES: Mapping[str, Rule] = {
         0.0274,
         {"reward": -0.0078, "understandability": 0.4421, "naturalness": -0.3212, "coherence": -0.1520},
         "INSTRUCTMINING (2307.06290), second version, equation 4",
-        {"reward": "oasst", "dialog": "unieval"},
+        {"reward": ModelId("oasst"), "dialog": ModelId("unieval")},
     ),
 }
 """The published rules by name."""
 
-_KEYS = {"name", "predicts", "direction", "intercept", "coefficients", "source", "models"}
+_KEYS = ("name", "predicts", "direction", "intercept", "coefficients", "source")
+BEATS = "verdict.beats"
+"""Kind of the verdict of a check that a rule has passed."""
 
 
 def read_rule(path: Path) -> Rule:
-    """Read a rule from JSON; keys beside those of :class:`Rule` are provenance and are left alone."""
+    """Read a rule from JSON; what a rule does not know of is left alone.
+
+    A check that it did not pass is among its warnings.
+    """
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
-        known = {key: value for key, value in data.items() if key in _KEYS}
-        rule = Rule(**known)
+        rule = Rule(
+            **{key: data[key] for key in _KEYS if key in data},
+            models={name: _model(one) for name, one in data.get("models", {}).items()},
+            ranges={name: _range(one) for name, one in data.get("ranges", {}).items()},
+            squares={name: Square(**one) for name, one in data.get("squares", {}).items()},
+            warnings=(*data.get("warnings", ()), *_failed(data.get("check"))),
+        )
         fits = rule.direction in (-1, 1) and all(
             isinstance(w, int | float) for w in rule.coefficients.values()
         )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        fits = fits and rule.squares.keys() <= rule.coefficients.keys()
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise AssayError(
             f"the rule cannot be read ({type(error).__name__}: {error})",
             place=str(path),
@@ -81,13 +118,37 @@ def read_rule(path: Path) -> Rule:
         ) from None
     if not fits:
         raise AssayError(
-            "not a rule", place=str(path), expected="direction 1 or -1, coefficients that are numbers"
+            "not a rule",
+            place=str(path),
+            expected="direction 1 or -1, coefficients that are numbers, squares of some of them",
         )
     return rule
 
 
-def as_indicator(rule: Rule, parts: Sequence[Indicator]) -> Indicator:
-    """Return a rule over ready indicators as an indicator of its own; undefined where one of them is."""
+def _model(written: str | Mapping[str, str]) -> ModelId:
+    return ModelId(written) if isinstance(written, str) else ModelId(written["name"], written["digest"])
+
+
+def _range(written: Mapping[str, Sequence[float]]) -> Range:
+    (low, high), (least, most) = written["samples"], written["subsets"]
+    return Range((float(low), float(high)), (float(least), float(most)))
+
+
+def _failed(check: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the verdict of a check that was not passed; files of 0.1.0 have the words alone."""
+    if check is None:
+        return ()
+    passed = check["kind"] == BEATS if "kind" in check else str(check["verdict"]).startswith("It beats")
+    return () if passed else (f"its check: {check['verdict']}",)
+
+
+def as_indicator(rule: Rule, parts: Sequence[Indicator], others: Sequence[str] = ()) -> Indicator:
+    """Return a rule over ready indicators as an indicator of its own; undefined where one of them is.
+
+    Its notes are the rule's warnings, what ``others`` says of foreign models, and how many of the samples
+    measured so far lie outside what the rule was fitted on.
+    """
+    outside = Outside(rule.name, rule.ranges)
 
     def measure(samples: Sequence[Sample]) -> list[Value]:
         columns = {part.name: part.measure(samples) for part in parts if part.measure is not None}
@@ -96,8 +157,14 @@ def as_indicator(rule: Rule, parts: Sequence[Indicator]) -> Indicator:
             values = {name: column[row] for name, column in columns.items()}
             missing = [f"{n}: {v.reason}" for n, v in values.items() if isinstance(v, Undefined)]
             known = {n: v for n, v in values.items() if not isinstance(v, Undefined)}
+            outside.see(known)
             found.append(Undefined(", ".join(missing)) if missing else rule(known))
         return found
 
+    def notes() -> tuple[str, ...]:
+        return (*(f"{rule.name}: {text}" for text in rule.warnings), *others, *outside.notes())
+
     needs = tuple(dict.fromkeys(need for part in parts for need in part.needs))
-    return Indicator(rule.name, 1, rule.predicts, rule.direction, needs, rule.source, measure=measure)
+    return Indicator(
+        rule.name, 1, rule.predicts, rule.direction, needs, rule.source, measure=measure, notes=notes
+    )

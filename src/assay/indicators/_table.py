@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,13 +16,15 @@ import numpy as np
 
 from assay.core import Sample, replacing, tie_to_parent
 from assay.indicators._indicator import Indicator, Undefined, Value
-from assay.indicators._ready import PLUGINS, ready
+from assay.indicators._ready import PLUGINS, ready, slow_parts
 from assay.indicators._tools import DEFAULT, Models
 
 _BATCH = 1024
-_MODEL_BATCH = 256
-"""Fewer, so that a kill loses less of what models have said."""
+_MODEL_BATCH = 4096
+"""More, so that samples of like length are found for a model to read together."""
 _AHEAD = 4
+NOTES = "notes"
+"""Key of a table's metadata under which the notes of each indicator stand as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,16 @@ class IndicatorSummary:
     p50: float | None
     p95: float | None
     source: str = ""
+    notes: tuple[str, ...] = ()
+    """What has to be said of a rule: its warnings, models that are not its own, samples outside its fit."""
+
+
+def notes_of(table: Path, name: str) -> tuple[str, ...]:
+    """Return what a table says of an indicator beside its values; nothing where it is older than notes."""
+    import pyarrow.parquet as pq
+
+    written = (pq.read_metadata(table).metadata or {}).get(NOTES.encode(), b"{}")
+    return tuple(json.loads(written).get(name, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,7 @@ class Scored:
     def __rich__(self) -> Any:
         """Return one row an indicator: how many have a value, its quantiles, why others have none."""
         from rich import box
+        from rich.console import Group
         from rich.table import Table
 
         title = f"{self.out}: {self.samples:,} samples" if self.out else f"{self.samples:,} samples"
@@ -66,7 +80,7 @@ class Scored:
             share = f"{i.defined / self.samples:.1%}" if self.samples else "–"
             numbers = ("–" if q is None else f"{q:.3g}" for q in (i.p05, i.p50, i.p95))
             table.add_row(i.name, ("less", "–", "more")[i.direction + 1], share, *numbers, i.why)
-        return table
+        return Group(table, *(note for i in self.indicators for note in i.notes))
 
 
 def score(
@@ -85,12 +99,14 @@ def score(
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
     table appears whole, by a rename; ``workers`` never changes a value, and where one indicator needs more
-    than the text all run in this process.  ``watch`` is told the number of samples done.
+    than the text all run in this process.  ``watch`` is told the number of samples done, which rises within a
+    batch where models measure: those done by half of the models count half.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chosen = ready(names, models, samples)
+    heard = _Heard(watch, sum(map(slow_parts, names)))
+    chosen = ready(names, models, samples, told=heard)
     fields = [("id", pa.string()), ("origin", pa.string())]
     schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
     versions = {i.name: PLUGINS.identity(i.name) or str(i.version) for i in chosen}
@@ -114,9 +130,25 @@ def score(
             rows["why"] = ["; ".join(why) for why in whys]
             writer.write_table(pa.table(rows, schema=schema))
             total += len(ids)
-            watch(total)
+            heard.reach(total)
+        writer.add_key_value_metadata({NOTES: json.dumps({i.name: i.notes() for i in chosen})})
     summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
     return Scored(str(out), total, summaries)
+
+
+class _Heard:
+    """Adds up what each model has measured of the batch under way."""
+
+    def __init__(self, watch: Callable[[int], None], models: int) -> None:
+        self.watch, self.models, self.done, self.parts = watch, models, 0, 0
+
+    def __call__(self, samples: int) -> None:
+        self.parts += samples
+        self.watch(self.done + self.parts // self.models)
+
+    def reach(self, done: int) -> None:
+        self.done, self.parts = done, 0
+        self.watch(done)
 
 
 def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) -> IndicatorSummary:
@@ -133,6 +165,7 @@ def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) 
         p50=p50,
         p95=p95,
         source=indicator.source,
+        notes=indicator.notes(),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from assay import model
 from assay.core import AssayError, OnCommand, Sample, digest
 from assay.data import read
 from assay.indicators._cache import Cache
+from assay.model import Given
 
 Vectors = NDArray[np.float32]
 
 _BATCH = 1024
+_KEPT = 1 << 16
 
 Samples: TypeAlias = Annotated[Sequence[Sample | str | Path], OnCommand(tuple[str, ...])]
 """Samples, and places of samples."""
@@ -51,8 +53,12 @@ class Models:
         Which neighbour knn takes.
     max_tokens
         Samples are cut here for the causal models.
+    template
+        How a prompt is written for the base: `auto` (its own way), `plain`, `belle`, `alpaca`, `chatml`.
     cache
         Folder where values of models are kept, so that nothing is computed twice.
+    other_models
+        Apply a rule with other models than it was fitted with; the result says so.
     """
 
     base: str = model.POCKET
@@ -64,7 +70,9 @@ class Models:
     reference: Samples = ()
     neighbour: int = 6
     max_tokens: int = 1024
+    template: str = "auto"
     cache: Path | None = None
+    other_models: bool = False
 
 
 CRITICS = {
@@ -79,30 +87,42 @@ DEFAULT = Models()
 
 
 class Losses:
-    """Mean losses of answers under one model; the last batch is kept, as indicators share it."""
+    """Mean losses of answers under one model; the latest are kept, as indicators share them."""
 
-    def __init__(self, name: str, max_tokens: int) -> None:
-        """Load the model."""
+    def __init__(self, name: str, max_tokens: int, template: str = "auto") -> None:
+        """Find the model; its weights are loaded where a loss is asked for."""
         self.folder = model.resolve_base(name)
-        self.revision = digest({"base": model.base_digest(self.folder), "max_tokens": max_tokens})
-        self.max_tokens = max_tokens
-        self.model = model.load_model(self.folder, model.pick_device())
-        self.tokenizer = model.load_tokenizer(self.folder)
-        self._kept: tuple[tuple[str, ...], list[float | None]] = ((), [])
+        self.max_tokens, self.template = max_tokens, template
+        self._kept: dict[tuple[Given, str], float | None] = {}
 
-    def conditioned(self, samples: Sequence[Sample]) -> list[float | None]:
-        """Return nats per token of each answer after its prompt, the end mark among the tokens."""
-        ids = tuple(sample.id for sample in samples)
-        if ids != self._kept[0]:
-            found = model.reference_loss(self.model, self.tokenizer, samples, max_tokens=self.max_tokens)
-            self._kept = (ids, [_mean(loss) for loss in found])
-        return self._kept[1]
+    @cached_property
+    def revision(self) -> str:
+        """Digest of all that a loss depends on beside the text."""
+        facts = {"base": model.base_digest(self.folder), "max_tokens": self.max_tokens}
+        return digest(facts if self.template == "auto" else {**facts, "template": self.template})
 
-    def alone(self, samples: Sequence[Sample]) -> list[float | None]:
-        """Return nats per token of each answer after the start mark only."""
-        texts = [sample.answer or "" for sample in samples]
-        found = model.text_loss(self.model, self.tokenizer, texts, max_tokens=self.max_tokens)
-        return [_mean(loss) for loss in found]
+    @cached_property
+    def model(self) -> Any:
+        """The network."""
+        return model.load_model(self.folder, model.pick_device())
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer, which writes conversations by the template."""
+        return model.load_tokenizer(self.folder, None if self.template == "auto" else self.template)
+
+    def of(self, samples: Sequence[Sample], given: Given = "prompt") -> list[float | None]:
+        """Return nats per token of each last answer after what is ``given``, its end mark not counted."""
+        missing = {s.id: s for s in samples if (given, s.id) not in self._kept}
+        if missing:
+            if len(self._kept) > _KEPT:
+                self._kept.clear()
+                missing = {s.id: s for s in samples}
+            found = model.answer_loss(
+                self.model, self.tokenizer, list(missing.values()), given=given, max_tokens=self.max_tokens
+            )
+            self._kept.update(((given, i), _mean(loss)) for i, loss in zip(missing, found, strict=True))
+        return [self._kept[given, sample.id] for sample in samples]
 
 
 def _mean(loss: model.ItemLoss | None) -> float | None:
@@ -119,7 +139,7 @@ class Tools:
     @cached_property
     def base(self) -> Losses:
         """The base model."""
-        return Losses(self.models.base, self.models.max_tokens)
+        return Losses(self.models.base, self.models.max_tokens, self.models.template)
 
     @cached_property
     def second(self) -> Losses:
@@ -128,7 +148,7 @@ class Tools:
             raise AssayError(
                 "two models are compared, and one is missing", place="--second", expected="a causal model"
             )
-        return Losses(self.models.second, self.models.max_tokens)
+        return Losses(self.models.second, self.models.max_tokens, self.models.template)
 
     @cached_property
     def embedder(self) -> model.Embedder:
@@ -138,22 +158,24 @@ class Tools:
     @cached_property
     def reward(self) -> tuple[model.Grade, str]:
         """The reward model and its digest."""
-        folder = self._critic(self.models.reward, "--reward", "deberta or oasst")
-        return model.rewarder(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
+        folder = self.critic("reward")
+        return model.rewarder(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
     @cached_property
     def dialog(self) -> tuple[Any, str]:
         """UniEval by dimension, and its digest."""
-        folder = self._critic(self.models.dialog, "--dialog", "unieval")
-        return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.base_digest(folder)
+        folder = self.critic("dialog")
+        return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
 
-    @staticmethod
-    def _critic(name: str | None, place: str, usual: str) -> Path:
+    def critic(self, setting: Literal["reward", "dialog"]) -> Path:
+        """Return the folder of a critic."""
+        name = self.models.reward if setting == "reward" else self.models.dialog
         if name is None:
+            usual = "deberta or oasst" if setting == "reward" else "unieval"
             raise AssayError(
-                "the indicator needs a model", place=place, expected=f"{usual}, or a folder or id"
+                "the indicator needs a model", place=f"--{setting}", expected=f"{usual}, or a folder or id"
             )
-        return model.model_folder(CRITICS.get(name, name), place)
+        return model.critic_folder(CRITICS.get(name, name), f"--{setting}")
 
     @cached_property
     def _target(self) -> tuple[Sample, ...]:

@@ -57,6 +57,10 @@ class Cleaned(Shown):
     kept: int
     removed_by: dict[str, int]
     alarms: tuple[selection.Alarm, ...]
+    conflicts: int
+    """Prompts with contradictory answers."""
+    notes: tuple[str, ...] = ()
+    """What has to be said of the rule that decides which samples stay."""
 
     @cached_property
     def samples(self) -> Dataset:
@@ -78,7 +82,9 @@ def clean(
     *,
     out: File | None = None,
     evaluation: Data = (),
+    against: Data = (),
     near: float = 0.8,
+    conflicts: selection.Policy = "keep",
     novelty: float | None = None,
     semantic: float | None = None,
     alike: float | None = None,
@@ -106,8 +112,13 @@ def clean(
         File of the samples kept (JSONL); receipts go beside it, in OUT.removed.jsonl, and a page.
     evaluation
         Evaluation sets whose prompts may not be in the pool.
+    against
+        Samples that are there already: what is equal or like one of them goes.
     near
         Jaccard similarity of 5-token shingles from which on a sample is a near-duplicate; above 1: off.
+    conflicts
+        What becomes of prompts with contradictory answers: keep (they are reported), drop, or keep the answer
+        of the majority or of the best sample.
     novelty
         ROUGE-L with a kept instruction from which on a sample goes; 0.7 is the rule of self-instruct.
     semantic
@@ -128,18 +139,26 @@ def clean(
         See below.
     """
     rules = selection.CleanRules(
-        None if near > 1 else near, novelty, semantic=semantic, alike=alike, to=to, alarm=alarm
+        None if near > 1 else near,
+        novelty,
+        semantic=semantic,
+        alike=alike,
+        to=to,
+        alarm=alarm,
+        conflicts=conflicts,
     )
     embeds = semantic is not None or alike is not None
     read, file = Pool(samples), None if out is None else Path(out)
     with ExitStack() as stack:
         receive = stack.enter_context(receipts_beside(file))
-        quality = None if by is None else oriented(by, models, read)
+        chosen = None if by is None else indicators.ready([by], models, read)[0]
+        quality = None if chosen is None else oriented(chosen)
         advance = stack.enter_context(progress_bar("clean"))
         found = selection.clean(
             Pool(read.source, receive.reject, advance),
             rules,
             evaluation=Pool(evaluation),
+            against=Pool(against),
             quality=quality,
             embed=indicators.Tools(models).embed if embeds else None,
             workers=parse_pool(pool).size,
@@ -150,6 +169,7 @@ def clean(
     report = Cleaned(
         None, None, None, found.samples + receive.rejected, len(found.kept),
         {rule: count for rule, count in counts.items() if count}, found.alarms,
+        len(found.conflicts), () if chosen is None else chosen.notes(),
     )  # fmt: skip
     if file is None:
         kept = Dataset(tuple(read.rows(found.kept)), name=read.name)
@@ -199,9 +219,8 @@ def receipts_beside(out: Path | None) -> Iterator[Receipts]:
             yield Receipts(lines.write)
 
 
-def oriented(by: str, models: Models, pool: Pool) -> Callable[[Sequence[Sample]], list[float]]:
+def oriented(indicator: indicators.Indicator) -> Callable[[Sequence[Sample]], list[float]]:
     """Return a measure of batches whose values are better the higher they are; NaN where undefined."""
-    (indicator,) = indicators.ready([by], models, pool)
     sign = indicator.direction or 1
 
     def measure(samples: Sequence[Sample]) -> list[float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from assay import curves, view
-from assay.core import AssayError, CurvePower, File, OnCommand, Point, Reading, task_type
+from assay import curves, data, view
+from assay.core import CurvePower, Curves, File, OnCommand, Point, Reading
 from assay.jobs._pool import rows_of
 
 Table: TypeAlias = Annotated[str | Path | Sequence[Point | Mapping[str, Any]], OnCommand(Path)]
@@ -24,6 +24,10 @@ def curve(
     reach: float = 2.0,
     form: str | None = None,
     price: float | None = None,
+    metric: str | None = None,
+    lower_is_better: bool | None = None,
+    between: tuple[int, int] | None = None,
+    asked: int | None = None,
     plot: File | None = None,
 ) -> Reading:
     """Read curves from any table: verdicts, next runs, best sizes, double descent, balance points.
@@ -38,8 +42,9 @@ def curve(
     Parameters
     ----------
     table
-        CSV, TSV or Parquet with columns n_train and score or loss; type, seed, arm, n_eval and se if known.
-        In Python also points, rows, or a table of polars or pandas.
+        CSV, TSV or Parquet: a size (n_train, n, samples, or steps and batch_size) and score, loss, accuracy,
+        f1 ... in each row, or sizes as columns; type, model, dataset, seed, arm, n_eval and se if known.
+        Percent and semicolons are understood. In Python also points, rows, or a table of polars or pandas.
     satisfied_at
         The score that satisfies.
     smallest_gain
@@ -52,10 +57,21 @@ def curve(
         Use one curve form (bnsl, power, or a plugin's) instead of the posterior over families.
     price
         What 1,000 samples cost, for the gain per unit of money.
+    metric
+        What was measured, where a wide table (sizes as columns) does not say.
+    lower_is_better
+        The direction of a metric that is not known by name.
+    between
+        Two sizes of the ladder, as `--between 500000 1000000`: the verdict is on that step instead of the
+        next doubling.
+    asked
+        The size whose doubling an earlier reading was about, so that its question is answered after the runs
+        that it proposed.
     plot
         Write a chart here: .html, .svg, .png or .json.
     """
-    points = read_points(table)
+    given = _read(table, metric, lower_is_better)
+    points = list(given.points)
     reading = curves.read_curves(
         points,
         satisfied_at=satisfied_at,
@@ -64,7 +80,17 @@ def curve(
         reach=reach,
         form=None if form is None else curves.free_form(form),
         price=price,
+        asked=asked,
     )
+    reading = replace(reading, notes=given.notes)
+    if between is not None:
+        steps = curves.verdicts_between(
+            points, *between, smallest_gain=smallest_gain, smallest_relative_gain=smallest_relative_gain
+        )
+        asked_of = (
+            replace(c, verdict=steps.get((c.type, c.arm, c.metric), c.verdict)) for c in reading.curves
+        )
+        reading = replace(reading, curves=Curves(asked_of))
     if plot is not None:
         view.write_plot(reading.curves, points, Path(plot))
     return reading
@@ -113,83 +139,15 @@ def curve_power(
     )  # fmt: skip
 
 
-def read_points(table: Table) -> list[Point]:
-    """Read points from columns type, n_train, seed and score, loss or (metric, value).
+def read_points(
+    table: Table, *, metric: str | None = None, lower_is_better: bool | None = None
+) -> list[Point]:
+    """Read points from a table as people have it, long or wide; see :func:`assay.data.read_points`."""
+    return list(_read(table, metric, lower_is_better).points)
 
-    Optional columns: arm, n_eval, se.  Column names may be in any case.  Raises :class:`AssayError` with the
-    row for values that are not numbers; an empty value is a missing point and is left out.
-    """
+
+def _read(table: Table, metric: str | None, lower_is_better: bool | None) -> data.PointTable:
     if isinstance(table, list | tuple) and table and all(isinstance(row, Point) for row in table):
-        return [row for row in table if isinstance(row, Point)]
-    place, first = (str(table), 2) if isinstance(table, str | Path) else ("points", 1)
-    given: Iterable[Any] = _table_rows(Path(table)) if isinstance(table, str | Path) else rows_of(table)
-    rows = [{str(name).strip().lower(): value for name, value in row.items()} for row in given]
-    columns = dict.fromkeys(name for row in rows for name in row)
-    metrics = [m for m in ("score", "loss", "bits_per_byte") if m in columns]
-    long = {"metric", "value"} <= set(columns)
-    if "n_train" not in columns or not (metrics or long):
-        raise AssayError(
-            "columns are missing",
-            place=place,
-            value=", ".join(columns),
-            expected="n_train, and score or loss (or metric and value); type, seed, arm, n_eval, se if known",
-        )
-    points = []
-    for line, row in enumerate(rows, start=first):
-        pairs = [(row.get("metric"), row.get("value"))] if long else [(m, row.get(m)) for m in metrics]
-        points += [_point(f"{place}:{line}", row, str(m), v) for m, v in pairs if v is not None]
-    return points
-
-
-def _table_rows(table: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file; an empty cell is None."""
-    separators = {".csv": ",", ".tsv": "\t"}
-    if not table.exists() or table.suffix not in (*separators, ".parquet"):
-        raise AssayError(
-            "no such table", value=str(table), expected="an existing .csv, .tsv or .parquet file"
-        )
-    if table.suffix == ".parquet":
-        import polars  # slow to import
-
-        return polars.read_parquet(table).to_dicts()
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            found = list(csv.DictReader(lines, delimiter=separators[table.suffix], strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise AssayError(f"the table cannot be read ({error})", place=str(table)) from None
-    for line, row in enumerate(found, start=2):
-        if None in row:
-            raise AssayError("more cells than columns", place=f"{table}:{line}", value=row[None])
-    if not found:
-        raise AssayError("the table has no rows", place=str(table))
-    return [{name: value or None for name, value in row.items()} for row in found]
-
-
-def _point(place: str, row: dict[str, Any], metric: str, value: Any) -> Point:
-    def number(name: str, default: float | None) -> float | None:
-        found = row.get(name)
-        if found is None:
-            return default
-        try:
-            return float(found)
-        except (TypeError, ValueError):
-            raise AssayError("not a number", place=f"{place}, {name}", value=found) from None
-
-    try:
-        measured = float(value)
-    except (TypeError, ValueError):
-        raise AssayError("not a number", place=f"{place}, {metric}", value=value) from None
-    n_train, n_eval = number("n_train", None), number("n_eval", None)
-    if n_train is None or n_train < 0:
-        raise AssayError("no training size", place=f"{place}, n_train", value=n_train, expected="0 or more")
-    return Point(
-        type=task_type(str(row.get("type") or "overall")),
-        n_train=round(n_train),
-        seed=round(number("seed", 0) or 0),
-        metric=metric,
-        value=measured,
-        n_eval=None if n_eval is None else round(n_eval),
-        se=number("se", None),
-        arm=str(row.get("arm") or "random"),
-        own_share=number("own_share", None),
-    )
+        return data.PointTable(tuple(row for row in table if isinstance(row, Point)), ())
+    given: Any = Path(table) if isinstance(table, str | Path) else rows_of(table)
+    return data.read_points(given, metric=metric, lower_is_better=lower_is_better)

@@ -88,8 +88,14 @@ def score(
     read, workers = Pool(samples), parse_pool(pool).size
     with TemporaryDirectory() as scratch, progress_bar("score") as advance:
         file = Path(scratch, "scores.parquet") if out is None else Path(out)
-        streamed = Pool(read.source, advance=advance)
-        found = measures.score(streamed, file, names, models=models, workers=workers)
+        # Files are read far ahead of a model: what counts then is how many samples it has measured.
+        slow = any(set(measures.needs(name)) - {"pool"} for name in names)
+        total = sum(1 for _ in read) if slow else 0
+        streamed = read if slow else Pool(read.source, advance=advance)
+        found = measures.score(
+            streamed, file, names, models=models, workers=workers,
+            watch=(lambda done: advance(done, total, "samples")) if slow else (lambda done: None),
+        )  # fmt: skip
         if out is None:
             return held(ScoreTable("", found.samples, found.indicators), pool=read, frame=read_scores(file))
     page = score_page(file, found, read)

@@ -51,6 +51,8 @@ class Selection(Shown):
     n: int
     without_score: int
     shifts: tuple[PoolChange, ...]
+    notes: tuple[str, ...] = ()
+    """What has to be said of the rule that the samples were chosen by."""
 
     @cached_property
     def samples(self) -> Dataset:
@@ -84,7 +86,7 @@ class Selection(Shown):
         none = f" {self.without_score:,} have no score and were left out." if self.without_score else ""
         written = [files] if self.files else []
         ends = [self.page] if self.page else []
-        return Group(f"{self.n:,} of {self.pool:,} samples.{none}", *written, moved, *ends)
+        return Group(f"{self.n:,} of {self.pool:,} samples.{none}", *written, moved, *self.notes, *ends)
 
 
 def select(
@@ -149,9 +151,11 @@ def select(
     pool = Pool(samples)
     facts = _Facts(pool)
     n = _size(n, top, rule, len(facts.ids))
-    values = None
-    if by is not None:
-        values = _measured(by, models, pool) if scores is None else _from_table(scores, by, facts.ids)
+    values, notes = None, tuple[str, ...]()
+    if by is not None and scores is not None:
+        values, notes = _from_table(scores, by, facts.ids), _noted(scores, by)
+    elif by is not None:
+        values, notes = _measured(by, models, pool)
     order = selection.pick(
         facts.ids,
         rule,
@@ -168,7 +172,7 @@ def select(
     orders = {rule: order, **_baselines(facts, rule, seed)}
     if out is None:
         found = {name: Dataset(tuple(pool.rows(rows[:n])), name=name) for name, rows in orders.items()}
-        report = Selection((), None, len(facts.ids), len(found[rule]), without, changes)
+        report = Selection((), None, len(facts.ids), len(found[rule]), without, changes, notes)
         return held(report, samples=found.pop(rule), baselines=found)
     file, files = Path(out), []
     for name, rows in orders.items():
@@ -180,7 +184,7 @@ def select(
     columns["length"] = np.array(facts.lengths, np.float64)
     page = select_page(file.stem, columns, order[:n], changes, pool)
     shown = str(write_page(page, file.with_suffix(".html"), language))
-    return Selection(tuple(files), shown, len(facts.ids), files[0].rows, without, changes)
+    return Selection(tuple(files), shown, len(facts.ids), files[0].rows, without, changes, notes)
 
 
 def _size(n: int | None, top: int | None, rule: str, most: int) -> int:
@@ -266,10 +270,19 @@ def _changes(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[PoolChan
     return (*lengths, *shares[:_SHOWN])
 
 
-def _measured(by: str, models: indicators.Models, pool: Pool) -> NDArray[np.float64]:
-    measure = oriented(by, models, pool)
-    stream = iter(pool)
+def _noted(given: str | Path | ScoreTable, by: str) -> tuple[str, ...]:
+    """Return what a table says of a rule, and what the rule says of itself by now."""
+    found = indicators.find(by)
+    own = (f"{found.name}: {text}" for text in found.warnings) if isinstance(found, indicators.Rule) else ()
+    table = given.out if isinstance(given, ScoreTable) else given
+    told = indicators.notes_of(Path(table), found.name) if table else ()
+    return tuple(dict.fromkeys([*own, *told]))
+
+
+def _measured(by: str, models: indicators.Models, pool: Pool) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    (indicator,) = indicators.ready([by], models, pool)
+    measure, stream = oriented(indicator), iter(pool)
     values: list[float] = []
     while batch := list(islice(stream, _BATCH)):
         values += measure(batch)
-    return np.array(values)
+    return np.array(values), indicator.notes()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         name_base,
         pick_device,
         resolve_base,
+        tokenizer_digest,
     )
     from assay.model.estimate import (
         DEVICES,
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
         Influence,
         InfluenceSettings,
         boolean_questions,
+        critic_digest,
+        critic_folder,
         embedder,
         embedder_id,
         hidden_means,
@@ -71,9 +74,9 @@ if TYPE_CHECKING:
         Prompt,
         TooLongError,
         answer,
+        answer_loss,
         open_chat,
         reference_loss,
-        text_loss,
         tokenizer_agreement,
         vllm_answer,
         vllm_python,
@@ -82,9 +85,11 @@ if TYPE_CHECKING:
     from assay.model.tokens import (
         TEMPLATES,
         Encoded,
+        Given,
         TokenTable,
         chat_template,
         encode,
+        encode_answers,
         encode_prompts,
         end_mark,
         refusals,
@@ -125,6 +130,7 @@ __all__ = [
     "GgufFile",
     "GgufKind",
     "GgufModel",
+    "Given",
     "Grade",
     "Influence",
     "InfluenceSettings",
@@ -142,13 +148,17 @@ __all__ = [
     "Trainer",
     "TrainingEstimate",
     "answer",
+    "answer_loss",
     "base_digest",
     "base_name",
     "boolean_questions",
     "chat_template",
+    "critic_digest",
+    "critic_folder",
     "embedder",
     "embedder_id",
     "encode",
+    "encode_answers",
     "encode_prompts",
     "end_mark",
     "estimate_training",
@@ -176,9 +186,9 @@ __all__ = [
     "set_threads",
     "smallest_machine",
     "stop_ids",
-    "text_loss",
     "this_gpu",
     "tokenizer_agreement",
+    "tokenizer_digest",
     "train_full",
     "trainer",
     "trainer_identity",
@@ -196,7 +206,7 @@ if not TYPE_CHECKING:
         base=(
             "ExportDtype ExtensionReport POCKET base_digest base_name extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
-            "resolve_base"
+            "resolve_base tokenizer_digest"
         ),
         estimate=(
             "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "
@@ -205,16 +215,16 @@ if not TYPE_CHECKING:
         export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
         indicators=(
             "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
-            "embedder embedder_id hidden_means rewarder"
+            "critic_digest critic_folder embedder embedder_id hidden_means rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
-            "open_chat reference_loss text_loss tokenizer_agreement vllm_answer vllm_python"
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
+            "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
         ),
         launch="Launch trainer trainer_identity",
         tokens=(
-            "Encoded TEMPLATES TokenTable chat_template encode encode_prompts end_mark refusals render "
-            "stop_ids write_tokens"
+            "Encoded Given TEMPLATES TokenTable chat_template encode encode_answers encode_prompts end_mark "
+            "refusals render stop_ids write_tokens"
         ),
         train=(
             "PRESETS Recipe Segment TRAINERS TrainReport Trainer preset read_recipe set_threads train_full"

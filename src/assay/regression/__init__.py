@@ -1,6 +1,7 @@
 """Quality rules: which subsets to train, and what their losses say of the indicators.  Pure mathematics."""
 
-from assay.regression._design import Design, Power, mixtures, power, tilted
+from assay.regression._curvature import Bend, bends
+from assay.regression._design import REACH, Design, Power, mixtures, power, tilted
 from assay.regression._fit import (
     LinearFit,
     Linearity,
@@ -14,12 +15,15 @@ from assay.regression._fit import (
 )
 
 __all__ = [
+    "REACH",
+    "Bend",
     "Design",
     "LinearFit",
     "Linearity",
     "Power",
     "RidgeFit",
     "Slopes",
+    "bends",
     "least_squares",
     "linearity",
     "mixtures",

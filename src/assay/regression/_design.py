@@ -25,7 +25,12 @@ TILT = 0.35
 MOST = 15
 """Indicators that a folded Hadamard design of order 16 can tell apart."""
 
+REACH = 3.0
+"""Standard deviations beyond which a sample counts as one that lies there."""
+
 _COLLINEAR = 5.0
+_NOTHING = 1e-12
+"""Sum of squares of a column that others explain wholly, but for rounding."""
 _LENGTH_CLASSES = 8
 
 
@@ -35,13 +40,15 @@ class Design:
 
     ``rows``: for each run the pool's row numbers [n]; ``levels`` [runs, k]: the tilt of each indicator (or of
     each direction where ``whitened``), 0 in mixtures; ``means`` [runs, k]: the indicators' means over each
-    subset, in the pool's standard deviations from its mean.
+    subset, in the pool's standard deviations from its mean; ``squares`` [runs, k]: the means of their
+    squares, each held to at most 9, so that a few far samples do not decide them.
     """
 
     names: tuple[str, ...]
     rows: tuple[Rows, ...]
     levels: Array
     means: Array
+    squares: Array
     whitened: bool
 
 
@@ -109,8 +116,8 @@ def tilted(
     for level in levels:
         wish = tilt * (scores @ level) + rng.gumbel(size=len(usable))
         rows.append(_by_quota(wish, cells, n))
-    means = np.stack([whole[chosen].mean(axis=0) for chosen in rows])
-    return Design(tuple(names), tuple(usable[chosen] for chosen in rows), levels, means, whitened)
+    taken = tuple(usable[chosen] for chosen in rows)
+    return Design(tuple(names), taken, levels, *_moments(whole, rows), whitened)
 
 
 def mixtures(
@@ -132,16 +139,13 @@ def mixtures(
             np.bincount(np.searchsorted(kinds, own))[np.searchsorted(kinds, own)]
         )
         rows.append(np.argsort(-(wish + rng.gumbel(size=len(usable))))[:n])
-    means = np.stack([whole[chosen].mean(axis=0) for chosen in rows])
-    levels = np.zeros((runs, len(names)))
-    return Design(tuple(names), tuple(usable[chosen] for chosen in rows), levels, means, whitened=False)
+    taken, levels = tuple(usable[chosen] for chosen in rows), np.zeros((runs, len(names)))
+    return Design(tuple(names), taken, levels, *_moments(whole, rows), whitened=False)
 
 
 def power(design: Design, sd: float) -> tuple[Power, ...]:
     """Return what a design can see, before anything runs; ``sd`` is that of a run's log loss."""
-    table = np.column_stack([np.ones(len(design.means)), design.means])
-    covariance = sd**2 * np.linalg.pinv(table.T @ table)
-    errors = np.sqrt(np.diag(covariance))[1:]
+    errors = sd / np.sqrt(_own(design.means))
     reach = norm.ppf(0.975) + norm.ppf(0.8)
     spread = design.means.std(axis=0)
     return tuple(
@@ -150,12 +154,35 @@ def power(design: Design, sd: float) -> tuple[Power, ...]:
     )
 
 
+def _own(table: Array) -> Array:
+    """Return for each column the sum of squares that neither a constant nor the other columns explain."""
+    found = []
+    for column in range(table.shape[1]):
+        others = np.column_stack([np.ones(len(table)), np.delete(table, column, axis=1)])
+        left = table[:, column] - others @ np.linalg.lstsq(others, table[:, column], rcond=None)[0]
+        found.append(max(float(left @ left), _NOTHING))
+    return np.array(found)
+
+
 def inflation(table: Array) -> Array:
-    """Return the variance inflation factor of each column: 1 / (1 - R^2) of it on the others."""
-    if table.shape[1] == 1:
-        return np.ones(1)
-    found: Array = np.diag(np.linalg.pinv(np.corrcoef(table.T)))
+    """Return the variance inflation factor of each column: 1 / (1 - R^2) of it on the others.
+
+    1 for a column that never moves: no other explains any of it.
+    """
+    found = np.ones(table.shape[1])
+    moving = np.ptp(table, axis=0) > 0
+    if moving.sum() > 1:
+        found[moving] = np.diag(np.linalg.pinv(np.corrcoef(table[:, moving].T)))
     return found
+
+
+def _moments(whole: Array, rows: Sequence[Rows]) -> tuple[Array, Array]:
+    """Return the means [runs, k] of standardised indicators over subsets, and those of their squares."""
+    squares = np.minimum(whole**2, REACH**2)
+    return (
+        np.stack([whole[chosen].mean(axis=0) for chosen in rows]),
+        np.stack([squares[chosen].mean(axis=0) for chosen in rows]),
+    )
 
 
 def _standardised(values: Array) -> Array:
@@ -170,7 +197,7 @@ def _within(values: Array, sources: NDArray[np.str_]) -> Array:
         own = sources == source
         found[own] = _standardised(values[own])
     # One far outlier would be in half of all subsets.
-    return np.clip(found, -3, 3)
+    return np.clip(found, -REACH, REACH)
 
 
 def _whitener(scores: Array) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +20,17 @@ Array = NDArray[np.float64]
 _PENALTIES = np.logspace(-4, 4, 81)
 _BOOTSTRAPS = 1000
 _LEVEL = 0.05
+_SHOWN = 0.1
+"""One less the coverage of the intervals that are shown."""
 
 
 @dataclass(frozen=True)
 class LinearFit:
-    """Ordinary least squares of log loss on indicator means; ``intercept`` and one entry for each name."""
+    """Ordinary least squares of log loss on indicator means; ``intercept`` and one entry for each name.
+
+    ``low`` and ``high`` bound each coefficient (90 %, Student's t); a column that never moves has a
+    coefficient of 0 without bounds, and a p of 1.
+    """
 
     names: tuple[str, ...]
     intercept: float
@@ -30,6 +38,8 @@ class LinearFit:
     errors: tuple[float, ...]
     t: tuple[float, ...]
     p: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     inflation: tuple[float, ...]
     r2: float
     r2_adjusted: float
@@ -40,9 +50,10 @@ class LinearFit:
 class RidgeFit:
     """Ridge regression by leave-one-out.
 
-    ``signs``: share of bootstrap fits in which each coefficient has the sign it has here; ``rank``: Spearman
-    correlation of the left-out predictions, less the mean of the others, with the losses, over distinct rows
-    of the design.
+    ``low`` and ``high`` bound each coefficient (90 %, bootstrap with the penalty chosen anew); ``signs``:
+    share of bootstrap fits in which each coefficient has the sign it has here; ``rank``: Spearman correlation
+    of the left-out predictions, less the mean of the others, with the losses, over distinct rows of the
+    design.
     """
 
     names: tuple[str, ...]
@@ -78,16 +89,28 @@ def least_squares(table: Array, losses: Array, names: Sequence[str]) -> LinearFi
     import statsmodels.api as sm
 
     _enough(table, losses, names)
-    found: Any = sm.OLS(losses, sm.add_constant(table, has_constant="add")).fit()
-    columns = {"coefficients": found.params, "errors": found.bse, "t": found.tvalues, "p": found.pvalues}
-    own = {name: tuple(float(v) for v in values[1:]) for name, values in columns.items()}
+    moving = np.flatnonzero(np.ptp(table, axis=0) > 0)
+    with warnings.catch_warnings():
+        # Columns that are sums of others are for the variance inflation to show.
+        warnings.simplefilter("ignore")
+        found: Any = sm.OLS(losses, np.column_stack([np.ones(len(losses)), table[:, moving]])).fit()
+    ends = found.conf_int(_SHOWN)
+    columns: dict[str, tuple[Any, float]] = {
+        "coefficients": (found.params, 0.0), "errors": (found.bse, math.inf), "t": (found.tvalues, 0.0),
+        "p": (found.pvalues, 1.0), "low": (ends[:, 0], -math.inf), "high": (ends[:, 1], math.inf),
+    }  # fmt: skip
+    own = {}
+    for field, (values, still) in columns.items():
+        every = np.full(len(names), still)
+        every[moving] = values[1:]
+        own[field] = tuple(every.tolist())
     return LinearFit(
         tuple(names),
         float(found.params[0]),
         **own,
         inflation=tuple(float(v) for v in inflation(table)),
-        r2=float(found.rsquared),
-        r2_adjusted=float(found.rsquared_adj),
+        r2=float(found.rsquared) if len(moving) else 0.0,
+        r2_adjusted=float(found.rsquared_adj) if len(moving) else 0.0,
         residuals=tuple(float(v) for v in found.resid),
     )
 
@@ -122,29 +145,24 @@ def ridge(
 ) -> RidgeFit:
     """Return ridge regression on standardised columns, the penalty by leave-one-out (closed form).
 
-    ``groups`` names rows that are repeats of one design row: the rank correlation is over their means, and
-    the bootstrap draws groups.  Coefficients are per unit of the columns as given.
+    ``groups`` names rows that are repeats of one design row: they count once, by their means.  Coefficients
+    are per unit of the columns as given.  The bootstrap adds residuals of least squares, drawn with
+    replacement, to its line, and chooses the penalty anew each time: with the penalty held, or with rows
+    drawn, the slopes of weak indicators among collinear ones are covered far less often than they should be
+    (`benchmarks/rule_design.py --coverage`).
     """
     _enough(table, losses, names)
+    if groups is not None:
+        table, losses = _by_group(table, losses, groups)
     centre, spread = table.mean(axis=0), table.std(axis=0)
     spread = np.where(spread > 0, spread, 1)
-    scaled = (table - centre) / spread
-    errors = {penalty: _left_out(scaled, losses, penalty) for penalty in _PENALTIES}
-    penalty = min(errors, key=lambda p: float((errors[p] ** 2).sum()))
-    weights = _solve(scaled, losses, penalty)
-    named = np.asarray(list(range(len(losses))) if groups is None else groups).astype(str)
-    kinds = np.unique(named)
-    rng = np.random.default_rng(seed)
-    draws = []
-    for _ in range(_BOOTSTRAPS):
-        picked = np.concatenate([np.flatnonzero(named == k) for k in rng.choice(kinds, len(kinds))])
-        draws.append(_solve(scaled[picked], losses[picked], penalty) / spread)
-    low, high = np.quantile(draws, (0.05, 0.95), axis=0)
+    path = _Path((table - centre) / spread)
+    weights, left, place = path.fit(losses)
+    draws = np.array([path.fit(again)[0] for again in _resampled(path, losses, seed)])
+    low, high = np.quantile(draws / spread, (_SHOWN / 2, 1 - _SHOWN / 2), axis=0)
     # A left-out prediction holds the mean of the others, which falls as the loss left out rises: taken off,
     # or a rule that knows nothing would rank all rows upside down.
     others = (losses.sum() - losses) / (len(losses) - 1)
-    predicted = losses - errors[penalty] - others
-    means = [(predicted[named == k].mean(), losses[named == k].mean()) for k in kinds]
     return RidgeFit(
         tuple(names),
         intercept=float(losses.mean() - (weights / spread) @ centre),
@@ -152,25 +170,53 @@ def ridge(
         low=tuple(float(v) for v in low),
         high=tuple(float(v) for v in high),
         signs=tuple(float(v) for v in (np.sign(draws) == np.sign(weights)).mean(axis=0)),
-        penalty=float(penalty),
-        error=float(np.sqrt((errors[penalty] ** 2).mean())),
-        rank=_spearman(*np.array(means).T),
+        penalty=float(_PENALTIES[place]),
+        error=float(np.sqrt((left**2).mean())),
+        rank=_spearman(losses - left - others, losses),
     )
 
 
-def _solve(scaled: Array, losses: Array, penalty: float) -> Array:
-    own = scaled - scaled.mean(axis=0)
-    gram = own.T @ own + penalty * np.eye(own.shape[1])
-    found: Array = np.linalg.solve(gram, own.T @ (losses - losses.mean()))
-    return found
+def _by_group(table: Array, losses: Array, groups: Sequence[str]) -> tuple[Array, Array]:
+    """Return the mean row and loss of each group."""
+    named = np.asarray(groups).astype(str)
+    kinds = [named == kind for kind in np.unique(named)]
+    return np.stack([table[own].mean(axis=0) for own in kinds]), np.array(
+        [losses[own].mean() for own in kinds]
+    )
 
 
-def _left_out(scaled: Array, losses: Array, penalty: float) -> Array:
-    """Return the error at each row of the fit without it: residual / (1 - leverage)."""
-    gram = scaled.T @ scaled + penalty * np.eye(scaled.shape[1])
-    hat = scaled @ np.linalg.solve(gram, scaled.T) + 1 / len(losses)
-    found: Array = (losses - hat @ losses) / np.maximum(1 - np.diag(hat), 1e-9)
-    return found
+def _resampled(path: _Path, losses: Array, seed: int) -> Iterator[Array]:
+    """Yield losses about the line of least squares, with its residuals drawn anew.
+
+    Residuals of a fit are smaller than errors by the root of rows over free rows; that is made good.
+    """
+    line = losses.mean() + path.left @ (path.left.T @ losses)
+    free = max(len(losses) - 1 - path.left.shape[1], 1)
+    residuals = (losses - line) * math.sqrt(len(losses) / free)
+    rng = np.random.default_rng(seed)
+    for _ in range(_BOOTSTRAPS):
+        yield line + rng.choice(residuals, len(losses))
+
+
+class _Path:
+    """Ridge at every penalty from one decomposition of the columns [m, k], which have a mean of 0."""
+
+    def __init__(self, scaled: Array) -> None:
+        left, values, right = np.linalg.svd(scaled, full_matrices=False)
+        kept = values > values.max(initial=0) * 1e-10
+        self.left, values, self.right = left[:, kept], values[kept], right[kept]
+        self.shrunk = values**2 / (values**2 + _PENALTIES[:, None])
+        self.solve = values / (values**2 + _PENALTIES[:, None])
+        self.leverage = self.shrunk @ (self.left**2).T + 1 / len(scaled)
+
+    def fit(self, losses: Array) -> tuple[Array, Array, int]:
+        """Return coefficients [k], left-out errors [m] and the place of the penalty where these are least."""
+        own = losses - losses.mean()
+        turned = self.left.T @ own
+        # The error at each row of the fit without it: residual / (1 - leverage).
+        errors = (own - (self.shrunk * turned) @ self.left.T) / np.maximum(1 - self.leverage, 1e-9)
+        place = int((errors**2).sum(axis=1).argmin())
+        return (self.solve[place] * turned) @ self.right, errors[place], place
 
 
 def _spearman(a: Array, b: Array) -> float:
@@ -179,18 +225,24 @@ def _spearman(a: Array, b: Array) -> float:
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
-def slopes(table: Array, losses: Array, names: Sequence[str], shares: Array) -> tuple[Slopes, ...]:
+def slopes(
+    table: Array, losses: Array, names: Sequence[str], shares: Array, *, least: float = 0.0
+) -> tuple[Slopes, ...]:
     """Compare, indicator by indicator, how loss moves with it between sources and within them.
 
     ``shares`` [m, sources] are the sources' shares in each subset.  The part of a column that the shares
-    explain is between sources; what is left is within them.
+    explain is between sources; what is left is within them.  An indicator is compared only where both parts
+    have a spread above ``least``: the means of random subsets of n samples differ by about 1 / sqrt(n) in any
+    design, and a slope on that is a slope on nothing.
     """
     source = np.column_stack([np.ones(len(losses)), shares[:, 1:]])
     explained = source @ np.linalg.lstsq(source, table, rcond=None)[0]
     found = []
     for column, name in enumerate(names):
-        between = _slope(explained[:, column], losses)
         inner = np.column_stack([source[:, 1:], table[:, column] - explained[:, column]])
+        if min(explained[:, column].std(), inner[:, -1].std()) <= max(least, 1e-9):
+            continue
+        between = _slope(explained[:, column], losses)
         within = _slope(inner[:, -1], losses, inner[:, :-1])
         both = all(abs(s) > 2 * e for s, e in (between, within))
         found.append(Slopes(name, *between, *within, agree=not (both and between[0] * within[0] < 0)))
@@ -198,9 +250,7 @@ def slopes(table: Array, losses: Array, names: Sequence[str], shares: Array) -> 
 
 
 def _slope(column: Array, losses: Array, others: Array | None = None) -> tuple[float, float]:
-    """Return the slope on one column, others held, and its standard error; (0, inf) where it is constant."""
-    if column.std() < 1e-9:
-        return 0.0, float("inf")
+    """Return the slope on one column, others held, and its standard error."""
     parts = [np.ones(len(losses)), column] + ([] if others is None else list(others.T))
     design = np.column_stack(parts)
     weights = np.linalg.lstsq(design, losses, rcond=None)[0]

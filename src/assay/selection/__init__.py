@@ -2,7 +2,7 @@
 
 from assay.selection._bm25 import Bm25Index
 from assay.selection._clean import RULES, Alarm, Cleaned, CleanRules, Receipt, clean
-from assay.selection._conflicts import POLICIES, Conflict
+from assay.selection._conflicts import POLICIES, Conflict, Policy
 from assay.selection._evaluation import Match, alike, holding, prompt_of
 from assay.selection._near import Answers, near_duplicates, text_key
 from assay.selection._novel import NearIndex, NoveltyIndex, novel
@@ -26,6 +26,7 @@ __all__ = [
     "NearIndex",
     "Need",
     "NoveltyIndex",
+    "Policy",
     "Receipt",
     "Selection",
     "alike",

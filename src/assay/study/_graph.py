@@ -12,7 +12,7 @@ from typing import Any
 from assay import indicators, selection
 from assay._version import __version__
 from assay.core import BASE_ARM, AssayError, DataSummary
-from assay.model import base_digest, embedder_id, model_folder, resolve_base
+from assay.model import base_digest, critic_digest, critic_folder, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study.steps import (
@@ -22,6 +22,7 @@ from assay.study.steps import (
     expand,
     judge_step,
     metrics_step,
+    models_of,
     needs_of,
     order_step,
     place_digest,
@@ -269,6 +270,8 @@ class Ladder:
             "base": str(self.base.folder),
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
+            "other_models": models.other_models,
+            "template": self.config.recipe.template,
             **{
                 name: model_place(
                     indicators.CRITICS.get(getattr(models, name), getattr(models, name)), folder
@@ -281,18 +284,29 @@ class Ladder:
             },
         }
 
+    def models(self) -> indicators.Models:
+        """Return what indicators are measured with."""
+        return models_of(self._models())
+
     def scores(self, by: str) -> Step:
         """Return the step that measures an indicator; those that need a model take the study's base."""
         name, needs, where = indicators.find(by).name, indicators.needs(by), self._models()
         settings: dict[str, Any] = {"by": name, "version": indicators.version(by)}
         if "base" in needs:
             settings["base"] = self.base.digest
+            if where["template"] != "auto":
+                settings["template"] = where["template"]
+        if "second" in needs and where["second"] is not None:
+            settings["second"] = base_digest(model_folder(where["second"], "models.second"))
         if "embedder" in needs:
             settings["embedder"] = embedder_id(where["embedder"])
             settings["neighbour"] = where["neighbour"]
-        for need in ("second", "reward", "dialog"):
+        for need in ("reward", "dialog"):
             if need in needs and where[need] is not None:
-                settings[need] = base_digest(model_folder(where[need], f"models.{need}"))
+                settings[need] = critic_digest(critic_folder(where[need], f"models.{need}"))
+        for note in indicators.said_of(by, models_of(where)):
+            if note not in self.notes:
+                self.notes.append(note)
         for need in ("target", "reference"):
             if need in needs:
                 settings[need] = [place_digest(place) for place in where[need]]

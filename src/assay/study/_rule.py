@@ -20,6 +20,7 @@ from assay.study._claim import claim
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
+from assay.study._rule_fit import Subsets, fit_subsets, formula
 from assay.study._run import Study, load, report_folder, run_one
 from assay.view import new_table
 
@@ -95,6 +96,8 @@ class RuleReport(Shown):
     slopes: tuple[regression.Slopes, ...]
     """Between sources and within them."""
     linearity: regression.Linearity | None
+    bends: tuple[regression.Bend, ...]
+    """Squares of indicators, tested by subsets at twice the tilt; the rule has those that show."""
     length: regression.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
     warnings: tuple[str, ...]
@@ -104,14 +107,18 @@ class RuleReport(Shown):
         """Return the coefficients with what is known of each, and what speaks against the rule."""
         from rich.console import Group
 
-        table = new_table("indicator", "per sd", "90 %", "sign", "OLS", "p", "VIF")
+        table = new_table("indicator", "per sd", "90 %", "sign", "OLS", "90 %", "p", "VIF")
         fits = zip(
             self.ridge.names, self.ridge.coefficients, self.ridge.low, self.ridge.high, self.ridge.signs,
-            self.published.coefficients, self.published.p, self.published.inflation, strict=True,
+            self.published.coefficients, self.published.low, self.published.high, self.published.p,
+            self.published.inflation, strict=True,
         )  # fmt: skip
-        for name, own, low, high, sign, ols, p, vif in fits:
-            band = f"[{low:+.4f}, {high:+.4f}]"
-            table.add_row(name, f"{own:+.4f}", band, f"{sign:.0%}", f"{ols:+.4f}", f"{p:.3f}", f"{vif:.1f}")
+        for name, own, low, high, sign, ols, least, most, p, vif in fits:
+            bands = (f"[{a:+.4f}, {b:+.4f}]" for a, b in ((low, high), (least, most)))
+            first, second = bands
+            table.add_row(
+                name, f"{own:+.4f}", first, f"{sign:.0%}", f"{ols:+.4f}", second, f"{p:.3f}", f"{vif:.1f}"
+            )
         noise = "" if self.noise is None else f", seeds alone {self.noise:.4f}"
         head = (
             f"log loss of {self.runs} subsets: left-out rank correlation {self.ridge.rank:+.2f}, error "
@@ -237,8 +244,9 @@ def _write_design(
     spread = usable.std(axis=0)
     facts = {
         "names": made.names, "n": wanted.n, "way": wanted.way, "levels": made.levels.tolist(),
-        "means": made.means.tolist(), "sources": kinds,
+        "means": made.means.tolist(), "squares": made.squares.tolist(), "sources": kinds,
         "shares": [(np.bincount(places[r], minlength=len(kinds)) / len(r)).tolist() for r in made.rows],
+        "low": usable.min(axis=0).tolist(), "high": usable.max(axis=0).tolist(),
         "centre": usable.mean(axis=0).tolist(), "spread": np.where(spread > 0, spread, 1).tolist(),
     }  # fmt: skip
     data.write_json(folder / "design.json", facts)
@@ -329,52 +337,45 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
     facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
-    names = tuple(facts["names"])
-    means, shares = np.array(facts["means"]), np.array(facts["shares"])
-    order = [_ROW.format(number) for number in range(len(means))]
-    every = np.array([np.mean(by_row[row]) for row in order])
-    doubled = np.abs(np.array(facts["levels"])).max(axis=1) > 1
-    ends = means[doubled], every[doubled]
-    means, target, shares = means[~doubled], every[~doubled], shares[~doubled]
-    ridge = regression.ridge(means, target, names)
-    straight = regression.linearity(ridge, *ends) if doubled.any() else None
-    slopes = regression.slopes(means, target, names, shares) if shares.shape[1] > 1 else ()
-    length = _length_alone(config, means, names, target)
+    order = [_ROW.format(number) for number in range(len(facts["means"]))]
+    subsets = Subsets.of(facts, np.array([np.mean(by_row[row]) for row in order]))
+    fits, names = fit_subsets(subsets), subsets.names
+    target = subsets.losses[fits.rows]
+    length = _length_alone(config, subsets.means[fits.rows], names, target)
     noise = _noise(by_row[order[0]])
-    warnings = _warnings(ridge, slopes, length, noise, target)
-    if straight is not None and straight.ratio > _BENT:
+    warnings = _warnings(fits.ridge, fits.slopes, length, noise, target)
+    straight = fits.linearity
+    if straight is not None and straight.ratio > _BENT and not fits.shown:
         warnings.append(Remark("warning.bent", {"ratio": f"{straight.ratio:.1f}"}))
-    spread, centre = np.array(facts["spread"]), np.array(facts["centre"])
-    weights = np.array(ridge.coefficients) / spread
+    used = indicators.used_by(names, prepared(config)[0].models())
     text = {
         "name": wanted.name or config.name,
         "predicts": "log loss",
         "direction": -1,
-        "intercept": ridge.intercept - float(weights @ centre),
-        "coefficients": dict(zip(names, weights.tolist(), strict=True)),
+        **formula(subsets, fits),
         "source": f"ridge on {len(target)} subsets of {wanted.n:,} ({facts['way']}), base {config.base}",
-        "models": {"embedder": Path(config.models.embedder).name},
-        "fit": dataclasses.asdict(ridge),
+        "models": {setting: dataclasses.asdict(one) for setting, one in used.items()},
+        "fit": dataclasses.asdict(fits.ridge),
         "linearity": None if straight is None else dataclasses.asdict(straight),
+        "bends": [dataclasses.asdict(bend) for bend in fits.bends],
         "losses": by_row,
         "warnings": [view.said(remark) for remark in warnings],
         "check": None,
     }
     path = folder / "rule.json"
     data.write_json(path, text)
-    published = regression.least_squares(means, target, names)
-    predicted = ridge.intercept + np.concatenate([means, ends[0]]) @ np.array(ridge.coefficients)
+    predicted = fits.ridge.intercept + fits.terms @ np.array(fits.ridge.coefficients)
     page = RulePage(
-        wanted.name or config.name, config.base, wanted.n, _rule_slopes(ridge, published, slopes),
-        ridge.rank, ridge.error, noise, published.r2, length.r2, tuple(predicted.tolist()),
-        tuple(np.concatenate([target, ends[1]]).tolist()),
-        tuple([False] * len(target) + [True] * len(ends[1])), tuple(warnings),
+        wanted.name or config.name, config.base, wanted.n,
+        _rule_slopes(fits.ridge, fits.published, fits.slopes), fits.ridge.rank, fits.ridge.error, noise,
+        fits.published.r2, length.r2, tuple(predicted.tolist()), tuple(subsets.losses.tolist()),
+        tuple(subsets.doubled.tolist()), tuple(warnings),
     )  # fmt: skip
     data.write_json(folder / _PAGE, to_json(page))
     shown = view.write_rule_page(page, folder / "rule.html", config.language)
     return RuleReport(
-        str(path), len(target), noise, ridge, published, regression.stepwise(means, target, names),
-        tuple(slopes), straight, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
+        str(path), len(target), noise, fits.ridge, fits.published, fits.stepwise, fits.slopes, straight,
+        fits.bends, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
     )  # fmt: skip
 
 
@@ -387,14 +388,20 @@ def _rule_slopes(
         ridge.names, ridge.coefficients, ridge.low, ridge.high, ridge.signs, published.coefficients,
         published.p, published.inflation, strict=True,
     )  # fmt: skip
-    return tuple(RuleSlope(*row, *apart.get(row[0], (None, None))) for row in rows)
+    ends = ((low, high) if math.isfinite(high - low) else (None, None)
+            for low, high in zip(published.low, published.high, strict=True))  # fmt: skip
+    return tuple(
+        RuleSlope(*row, *apart.get(row[0], (None, None)), *bounds)
+        for row, bounds in zip(rows, ends, strict=True)
+    )
 
 
 def _length_alone(
     config: StudyConfig, means: Array, names: tuple[str, ...], target: Array
 ) -> regression.LinearFit:
-    if "len_out" in names:
-        column = means[:, names.index("len_out")]
+    own = next((name for name in ("len_out", "tokens_out") if name in names), None)
+    if own is not None:
+        column = means[:, names.index(own)]
     else:
         ladder, store = prepared(config)
         values = _values(ladder, store, ("len_out",))[:, 0]
@@ -402,7 +409,7 @@ def _length_alone(
         known = dict(zip(dataset.column("id").to_pylist(), values.tolist(), strict=True))
         rows = sorted(_folder(config).glob("row*.ids"))[: len(target)]
         column = np.array([np.mean([known[i] for i in p.read_text("utf-8").split()]) for p in rows])
-    return regression.least_squares(column[:, None], target, ("len_out",))
+    return regression.least_squares(column[:, None], target, (own or "len_out",))
 
 
 def _warnings(
@@ -471,7 +478,8 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
     text = json.loads(path.read_text(encoding="utf-8"))
-    text["check"] = {"verdict": view.said(verdict), "comparisons": [dataclasses.asdict(c) for c in rows]}
+    compared = [dataclasses.asdict(c) for c in rows]
+    text["check"] = {"kind": verdict.kind, "verdict": view.said(verdict), "comparisons": compared}
     data.write_json(path, text)
     page = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
     view.write_rule_page(replace(page, verdict=verdict, trial=rows), folder / "rule.html", config.language)

@@ -24,6 +24,7 @@ from assay.model.base._resolve import (
     model_folder,
     name_base,
     resolve_base,
+    tokenizer_digest,
 )
 from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
 
@@ -53,4 +54,5 @@ __all__ = [
     "quiet",
     "resolve_base",
     "save",
+    "tokenizer_digest",
 ]

@@ -12,6 +12,11 @@ from assay.data import replacing_text
 POCKET = "pocket"
 ADAPTER = "adapter_config.json"
 _IDENTITY = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+_TOKENIZER = (
+    "tokenizer.json", "tokenizer.model", "spiece.model", "spm.model", "vocab.json", "vocab.txt", "merges.txt",
+    "added_tokens.json",
+)  # fmt: skip
+_PICKLED = "pytorch_model*.bin"
 
 
 def resolve_base(name: str) -> Path:
@@ -25,15 +30,19 @@ def resolve_base(name: str) -> Path:
     return model_folder(name, "base")
 
 
-def fetch(name: str, place: str) -> Path:
-    """Return the folder of a Hugging Face id, downloaded if it is not in the cache; never pickled weights.
+def fetch(name: str, place: str, *, pickled: bool = False) -> Path:
+    """Return the folder of a Hugging Face id, downloaded if it is not in the cache.
 
-    ``place`` names the setting that asked for it, for the error.
+    ``place`` names the setting that asked for it, for the error.  Weights saved by pickle come only where
+    ``pickled`` asks for them and there are no others.
     """
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_IDENTITY)))
+        folder = Path(snapshot_download(name, allow_patterns=list(_IDENTITY)))
+        if pickled and not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[*_IDENTITY, _PICKLED]))
+        return folder
     except Exception as error:
         raise AssayError(
             f"the model could not be fetched ({type(error).__name__})",
@@ -44,8 +53,11 @@ def fetch(name: str, place: str) -> Path:
         ) from None
 
 
-def model_folder(name: str, place: str) -> Path:
-    """Return the folder of any model: a folder with ``config.json``, or a Hugging Face id."""
+def model_folder(name: str, place: str, *, pickled: bool = False) -> Path:
+    """Return the folder of any model: a folder with ``config.json``, or a Hugging Face id.
+
+    ``pickled``: as for :func:`fetch`.
+    """
     folder = Path(name).expanduser()
     pocket = f"`{POCKET}`, " if place == "base" else ""
     if folder.is_dir():
@@ -59,19 +71,30 @@ def model_folder(name: str, place: str) -> Path:
             value=name,
             expected=f"{pocket}a folder with config.json, or a Hugging Face id (owner/name)",
         )
-    return fetch(name, place)
+    return fetch(name, place, pickled=pickled)
 
 
-def base_digest(folder: Path) -> str:
-    """Return the digest of a model folder's weights, configuration and tokenizer."""
+def base_digest(folder: Path, *, pickled: bool = False) -> str:
+    """Return the digest of a model folder's weights, configuration and tokenizer.
+
+    With ``pickled`` weights saved by pickle count where there are no others; else they are refused.
+    """
     paths = sorted({path for pattern in _IDENTITY for path in folder.glob(pattern)})
-    if not any(path.suffix == ".safetensors" for path in paths):
+    if pickled and not any(path.suffix == ".safetensors" for path in paths):
+        paths = sorted({*paths, *folder.glob(_PICKLED)})
+    if not any(path.suffix in (".safetensors", *[".bin"] * pickled) for path in paths):
         raise AssayError(
             "no safetensors weights",
             place=str(folder),
             expected="model.safetensors",
             hint="convert pickled weights with save_pretrained(..., safe_serialization=True)",
         )
+    return digest({path.name: file_digest(path) for path in paths})
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """Return the digest of the files that decide into which tokens a text goes."""
+    paths = [folder / name for name in _TOKENIZER if (folder / name).exists()]
     return digest({path.name: file_digest(path) for path in paths})
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from assay.model._lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.model.indicators._critics import DIMENSIONS, Grade, boolean_questions, rewarder
+    from assay.model.indicators._critics import (
+        DIMENSIONS,
+        Grade,
+        boolean_questions,
+        critic_digest,
+        critic_folder,
+        rewarder,
+    )
     from assay.model.indicators._embed import LEXICAL, MINILM, Embedder, embedder, embedder_id
     from assay.model.indicators._hidden import hidden_means
     from assay.model.indicators._influence import Influence, InfluenceSettings
@@ -21,6 +28,8 @@ __all__ = [
     "Influence",
     "InfluenceSettings",
     "boolean_questions",
+    "critic_digest",
+    "critic_folder",
     "embedder",
     "embedder_id",
     "hidden_means",
@@ -30,7 +39,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        _critics="DIMENSIONS Grade boolean_questions rewarder",
+        _critics="DIMENSIONS Grade boolean_questions critic_digest critic_folder rewarder",
         _embed="Embedder LEXICAL MINILM embedder embedder_id",
         _hidden="hidden_means",
         _influence="Influence InfluenceSettings",

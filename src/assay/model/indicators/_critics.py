@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,22 @@ import torch
 from torch import Tensor
 
 from assay.core import AssayError, Sample
-from assay.model.base import load_tokenizer, pick_device
+from assay.model.base import base_digest, load_tokenizer, model_folder, pick_device, quiet
 from assay.model.tokens import partition, render
 
 _POOLED = "gpt_neox_reward_model"
 
 Grade = Callable[[Sequence[Sample]], list[float | None]]
+
+
+def critic_folder(name: str, place: str) -> Path:
+    """Return the folder of a critic, which may hold weights saved by pickle (``pytorch_model*.bin``)."""
+    return model_folder(name, place, pickled=True)
+
+
+def critic_digest(folder: Path) -> str:
+    """Return the digest of a critic's weights, configuration and tokenizer."""
+    return base_digest(folder, pickled=True)
 
 
 def rewarder(folder: Path, *, max_tokens: int = 1024) -> Grade:
@@ -28,7 +40,7 @@ def rewarder(folder: Path, *, max_tokens: int = 1024) -> Grade:
     long ones are cut at the left, so that the answer stays.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    tokenizer = load_tokenizer(folder)
+    tokenizer = _tokenizer(folder)
     tokenizer.truncation_side = "left"
     device = pick_device()
     network, head = _reward_network(folder, config)
@@ -87,7 +99,7 @@ def _reward_network(folder: Path, config: dict[str, Any]) -> tuple[Any, Callable
         return _open_assistant_network(folder, config)
     from transformers import AutoModelForSequenceClassification
 
-    network = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    network = _whole(AutoModelForSequenceClassification, folder)
     if network.config.num_labels != 1:
         raise AssayError(
             "not a reward model", place=str(folder), value=network.config.num_labels, expected="one output"
@@ -104,19 +116,76 @@ def _reward_network(folder: Path, config: dict[str, Any]) -> tuple[Any, Callable
     return network, decoder
 
 
+def _tokenizer(folder: Path) -> Any:
+    try:
+        return load_tokenizer(folder)
+    except ImportError as error:
+        raise AssayError(
+            f"the tokenizer cannot be read ({error.name or 'a package'} is missing)",
+            place=str(folder),
+            expected="tokenizer.json, or the package sentencepiece to read spm.model or spiece.model",
+            hint="pip install sentencepiece",
+        ) from None
+
+
+def _whole(kind: Any, folder: Path) -> Any:
+    """Load a network all of whose weights are there; weights saved by pickle may hold tensors only."""
+    with _safely(folder), quiet():
+        network, found = kind.from_pretrained(
+            folder, dtype=torch.float32, weights_only=True, output_loading_info=True
+        )
+    if found["missing_keys"]:
+        missing = sorted(found["missing_keys"])
+        raise AssayError(
+            "weights are missing",
+            place=str(folder),
+            value=", ".join(missing[:3]),
+            expected=f"all weights of {type(network).__name__}",
+            hint="the folder may hold a model of another kind, whose head would be random here",
+        )
+    return network
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a folder by name: those of safetensors files, else those saved by pickle."""
+    from safetensors.torch import load_file
+
+    files = sorted(folder.glob("*.safetensors"))
+    pickled = [] if files else sorted(folder.glob("pytorch_model*.bin"))
+    if not files and not pickled:
+        raise AssayError(
+            "no weights",
+            place=str(folder),
+            expected="model.safetensors or pytorch_model.bin, whole or in parts",
+        )
+    found: dict[str, Tensor] = {}
+    for path in files:
+        found |= load_file(path)
+    with _safely(folder):
+        for path in pickled:
+            found |= torch.load(path, map_location="cpu", weights_only=True)
+    return found
+
+
+@contextmanager
+def _safely(folder: Path) -> Iterator[None]:
+    """Say what is wrong with weights that cannot be read, or that would run code when they are."""
+    try:
+        yield
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise AssayError(
+            f"the weights cannot be read ({type(error).__name__})",
+            place=str(folder),
+            expected="safetensors, or a pytorch_model.bin that holds tensors and nothing else",
+            hint="weights that need code to be read are refused; convert them where you trust them",
+        ) from None
+
+
 def _open_assistant_network(folder: Path, config: dict[str, Any]) -> tuple[Any, Callable[[Any, Any], Tensor]]:
     """GPT-NeoX with a linear head on the last token or the mean, as OpenAssistant's repository saved it."""
-    from safetensors.torch import load_file
     from transformers import GPTNeoXConfig, GPTNeoXModel
 
-    if not (folder / "model.safetensors").exists():
-        raise AssayError(
-            "no safetensors weights",
-            place=str(folder),
-            expected="model.safetensors",
-            hint="convert them: safetensors.torch.save_file(torch.load(..., weights_only=True), ...)",
-        )
-    weights = load_file(folder / "model.safetensors")
+    weights = _weights(folder)
     body = GPTNeoXModel(GPTNeoXConfig(**{k: v for k, v in config.items() if k != "model_type"}))
     prefix = "gpt_neox."
     found = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
@@ -160,9 +229,9 @@ def boolean_questions(folder: Path, *, max_tokens: int = 1024) -> Callable[[str]
     """
     from transformers import AutoModelForSeq2SeqLM
 
-    tokenizer = load_tokenizer(folder)
+    tokenizer = _tokenizer(folder)
     device = pick_device()
-    network = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    network = _whole(AutoModelForSeq2SeqLM, folder).to(device).eval()
     yes, no = (tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in ("Yes", "No"))
     start = network.config.decoder_start_token_id
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from assay.model._lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.model.inference._evaluate import Answer, Decoding, ItemLoss, answer, reference_loss, text_loss
+    from assay.model.inference._evaluate import (
+        Answer,
+        Decoding,
+        ItemLoss,
+        answer,
+        answer_loss,
+        reference_loss,
+    )
     from assay.model.inference._llama_cpp import GgufModel, quantize_gguf, tokenizer_agreement
     from assay.model.inference._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
     from assay.model.inference._vllm import vllm_answer, vllm_python
@@ -22,10 +29,10 @@ __all__ = [
     "Prompt",
     "TooLongError",
     "answer",
+    "answer_loss",
     "open_chat",
     "quantize_gguf",
     "reference_loss",
-    "text_loss",
     "tokenizer_agreement",
     "vllm_answer",
     "vllm_python",
@@ -34,7 +41,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        _evaluate="Answer Decoding ItemLoss answer reference_loss text_loss",
+        _evaluate="Answer Decoding ItemLoss answer answer_loss reference_loss",
         _llama_cpp="GgufModel quantize_gguf tokenizer_agreement",
         _stream="ChatModel Piece Prompt TooLongError open_chat",
         _vllm="vllm_answer vllm_python",

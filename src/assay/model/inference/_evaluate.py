@@ -9,7 +9,16 @@ from typing import Any
 import torch
 
 from assay.core import Sample
-from assay.model.tokens import Encoded, MicroBatch, encode, encode_prompts, pad_right, partition, stop_ids
+from assay.model.tokens import (
+    Given,
+    MicroBatch,
+    encode,
+    encode_answers,
+    encode_prompts,
+    pad_right,
+    partition,
+    stop_ids,
+)
 
 Advance = Callable[[float, float, str], None]
 
@@ -72,33 +81,30 @@ def reference_loss(
 
 
 @torch.no_grad()
-def text_loss(
+def answer_loss(
     model: Any,
     tokenizer: Any,
-    texts: Sequence[str],
+    samples: Sequence[Sample],
     *,
+    given: Given = "prompt",
     max_tokens: int = 1024,
     micro_tokens: int = 4096,
 ) -> list[ItemLoss | None]:
-    """Return the loss of each text after the start mark alone, in order; None for texts without a token.
+    """Return the loss of each sample's last answer after what is ``given``, its end mark not counted.
 
-    A tokenizer without a start mark gives the end mark in its place, as models are trained to begin a new
-    text after it.  Texts are cut at ``max_tokens``.
+    The same tokens of an answer count whatever is given (:func:`assay.model.encode_answers`).  None where
+    there is no answer, or where the prompt alone fills ``max_tokens``.
     """
     model.eval()
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    found = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
-    rows = [
-        Encoded((start, *ids[: max_tokens - 1]), (False, *[True] * min(len(ids), max_tokens - 1)))
-        for ids in found
-    ]
-    usable = [i for i, row in enumerate(rows) if len(row.ids) > 1]
+    rows = encode_answers(tokenizer, samples, max_tokens, given=given)
+    usable = [i for i, row in enumerate(rows) if any(row.learned)]
     results: list[ItemLoss | None] = [None] * len(rows)
     for group in partition([len(rows[i].ids) for i in usable], micro_tokens):
         picked = [usable[g] for g in group]
         batch = pad_right([rows[i] for i in picked], model.config.pad_token_id or 0)
         for i, (nats, tokens) in zip(picked, _losses(model, batch), strict=True):
-            results[i] = ItemLoss(str(i), nats, tokens, len(texts[i].encode("utf-8", "replace")))
+            n_bytes = len((samples[i].answer or "").encode("utf-8", "replace"))
+            results[i] = ItemLoss(samples[i].id, nats, tokens, n_bytes)
     return results
 
 

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from assay.core import AssayError, Message, Sample
-from assay.model.tokens._templates import end_mark, render
+from assay.model.tokens._templates import end_mark, render, starts_as_tokenizer
 
 _BLOCK = 1024
+
+Given = Literal["prompt", "header", "nothing"]
+"""What stands before an answer: its prompt; only what opens the turn of an answer; only the start mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,66 @@ def _cut(tokenizer: Any, text: str, borders: Sequence[int], cuts: Sequence[int])
         starts += [low + start for start in part.starts]
         ids += part.ids
     return _Tokens(ids, starts, firsts)
+
+
+def encode_answers(
+    tokenizer: Any, samples: Sequence[Sample], max_tokens: int, *, given: Given = "prompt"
+) -> list[Encoded]:
+    """Tokenize the last answer of each sample after what is ``given``; its own tokens are the learned ones.
+
+    No end mark is among them.  Of an answer that ends more than ``max_tokens`` after the start of its
+    *prompt* the rest is cut, whatever is given, so that the same part of it is there each time.  Without an
+    answer there is no token.
+    """
+    spoken = [(i, s) for i, s in enumerate(samples) if s.answer]
+    mark = end_mark(tokenizer)
+    parts = [_parts(tokenizer, s, mark) for _, s in spoken]
+    prompts = _joined(tokenizer, [(head, text) for head, _, text in parts])
+    found = prompts
+    if given != "prompt":
+        found = _joined(
+            tokenizer, [(opening if given == "header" else "", text) for _, opening, text in parts]
+        )
+    rows = [Encoded((), ())] * len(samples)
+    for (i, _), (_, before), (ids, first) in zip(spoken, prompts, found, strict=True):
+        stop = first + max(max_tokens - before, 0)
+        kept = tuple(ids[:stop])
+        rows[i] = Encoded(kept, (*[False] * first, *[True] * (len(kept) - first)), len(ids) > stop)
+    return rows
+
+
+def _parts(tokenizer: Any, sample: Sample, mark: str) -> tuple[str, str, str]:
+    """Return the text before the last answer, what of it opens the answer's turn, and the answer.
+
+    The start mark counts as part of what opens the turn where the template writes one.
+    """
+    text, asked = render(tokenizer, sample.messages), render(tokenizer, sample.prompt)
+    start = _common_prefix(render(tokenizer, sample.prompt, generation_prompt=True), text)
+    ended = text.rfind(mark, start)
+    head, bos = text[:start], tokenizer.bos_token
+    lead = bos if bos and head.startswith(bos) else ""
+    opening = lead + head[max(len(lead), _common_prefix(asked, head)) :]
+    return head, opening, text[start : None if ended < 0 else ended]
+
+
+def _joined(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], int]]:
+    """Return the ids of two texts on end and how many of them are the first's; no token is of both.
+
+    A start mark that stands there because the tokenizer puts one before a text is put there as by it: a text
+    after it begins as texts begin ("▁Below", not "Below").  In place of an empty first text there is that
+    mark, or else the end mark, after which models are trained to begin a new text.
+    """
+    if not pairs:
+        return []
+    bos = tokenizer.bos_token if starts_as_tokenizer(tokenizer) else None
+    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    heads = [a.removeprefix(bos) if bos else a for a, _ in pairs]
+    texts = [head + b for head, (_, b) in zip(heads, pairs, strict=True)]
+    rows = _tokenize(tokenizer, texts, [[len(head)] for head in heads])
+    return [
+        ([start, *row.ids], 1 + row.firsts[0]) if head != a or not a else (row.ids, row.firsts[0])
+        for (a, _), head, row in zip(pairs, heads, rows, strict=True)
+    ]
 
 
 class TokenTable:

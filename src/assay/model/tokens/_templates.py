@@ -59,6 +59,7 @@ TEMPLATES: Mapping[str, str] = {
     "chatml": _CHATML,
 }
 AUTO = "auto"
+_START = "{{ bos_token }}"
 
 
 def chat_template(tokenizer: Any, name: str = AUTO) -> str:
@@ -73,7 +74,13 @@ def chat_template(tokenizer: Any, name: str = AUTO) -> str:
     body = TEMPLATES["plain" if name == AUTO else name]
     bos = tokenizer.bos_token_id
     starts = bos is not None and tokenizer("")["input_ids"][:1] == [bos]
-    return "{{ bos_token }}" + body if starts else body
+    return _START + body if starts else body
+
+
+def starts_as_tokenizer(tokenizer: Any) -> bool:
+    """Whether the template is a named one that begins with the start mark because the tokenizer does."""
+    template = chat_template(tokenizer)
+    return template.startswith(_START) and template.removeprefix(_START) in TEMPLATES.values()
 
 
 def render(tokenizer: Any, messages: Sequence[Message], *, generation_prompt: bool = False) -> str:

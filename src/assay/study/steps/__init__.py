@@ -25,7 +25,7 @@ from assay.study.steps._read import (
     summary_of,
 )
 from assay.study.steps._result import MeasuredRun, result
-from assay.study.steps._score import score_pool
+from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
 from assay.study.steps._train import REPORT, train_step
 
@@ -51,6 +51,7 @@ __all__ = [
     "judge_step",
     "judgements_of",
     "metrics_step",
+    "models_of",
     "needs_of",
     "order_step",
     "place_digest",

@@ -13,7 +13,8 @@ from assay.plan import StepContext
 def models_of(where: Mapping[str, Any]) -> indicators.Models:
     """Return the models of a step from their places."""
     names = ("base", "embedder", "second", "reward", "dialog", "target", "reference", "neighbour")
-    return indicators.Models(**{name: where[name] for name in names}, cache=Path(where["cache"]))
+    given = {name: where[name] for name in (*names, "template", "other_models")}
+    return indicators.Models(**given, cache=Path(where["cache"]))
 
 
 def score_pool(context: StepContext) -> None:

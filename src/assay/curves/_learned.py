@@ -1,0 +1,73 @@
+"""What real ladders taught of curves, of how far families are off, of noise and of runs that fail.
+
+The numbers are in ``learned.json``, fitted by ``recipes/curves/learn.py`` on ladders of real language models
+(its sources are named there).  Losses are on minus the logarithm, scores on the logit, so that up is better.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from assay.curves._families import COMPONENTS, FAMILIES, Array
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The prior of one kind of metric; all sizes in units of the link (log loss or logit) per doubling.
+
+    ``cells`` [C, 3]: discrepancies, each the sd of a wandering slope, of a wandering level and of a bend;
+    the first is none, the families exact.  ``cell_weight`` [C].  ``family_weight`` by name.  ``gains`` [G,
+    3]: mean, sd and weight of the mean gain per doubling.  ``noise_centre`` and ``noise_spread``: mean and
+    sd of the logarithm of the run-level sd; ``noise_grid`` its values.  ``failure`` is the share of runs
+    that fail; their result is worse by ``failure_shift``, give or take ``failure_spread``.  ``damping``:
+    what a wandering slope keeps per doubling.  ``straight``: weight of the straight link beside the curved
+    one.
+    ``size_power``: the run-level sd falls as n to minus this.
+    """
+
+    cells: Array
+    cell_weight: Array
+    family_weight: dict[str, float]
+    gains: Array
+    noise_centre: float
+    noise_spread: float
+    noise_grid: Array
+    failure: float
+    failure_shift: float
+    failure_spread: float
+    damping: float
+    straight: float
+    size_power: float
+
+    def log_components(self) -> Array:
+        """Return the log prior weight of every component: a family's weight is shared by its components."""
+        counts = {name: sum(c.family == name for c in COMPONENTS) for name in FAMILIES}
+        return np.log([self.family_weight[c.family] / counts[c.family] for c in COMPONENTS])
+
+
+def from_json(found: dict[str, Any]) -> Learned:
+    """Return the prior of a part of ``learned.json``; its rounded weights are summed to 1 anew."""
+    arrays = ("cells", "cell_weight", "gains", "noise_grid")
+    values: dict[str, Any] = {k: np.array(v, float) if k in arrays else v for k, v in found.items()}
+    prior = Learned(**values)
+    gains, families = prior.gains.copy(), prior.family_weight
+    gains[:, 2] /= gains[:, 2].sum()
+    return replace(
+        prior,
+        gains=gains,
+        cell_weight=prior.cell_weight / prior.cell_weight.sum(),
+        family_weight={name: w / sum(families.values()) for name, w in families.items()},
+    )
+
+
+@cache
+def learned(kind: str) -> Learned:
+    """Return the prior of ``score`` or ``loss`` (bits per byte are losses)."""
+    text = files("assay.curves").joinpath("learned.json").read_text(encoding="utf-8")
+    return from_json(json.loads(text)["score" if kind == "score" else "loss"])
