@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,21 +43,6 @@ def test_short_answers_that_differ_in_a_sign_are_kept(one: str, other: str) -> N
         len(clean([single(TEMPLATE.format(1), one + " x"), single(TEMPLATE.format(1), other + " x")]).kept)
         == 2
     )
-
-
-def test_semantic_duplicates_have_the_same_short_answer() -> None:
-    rows = [
-        single("Is rain wet?", "yes"),
-        single("Is the rain wet?", "no"),
-        single("Is all rain wet?", "Yes."),
-    ]
-
-    def embed(texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return np.tile(np.array([[1.0, 0.0]], np.float32), (len(texts), 1))
-
-    found = clean(rows, CleanRules(near=None, semantic=0.9), embed=embed)
-    assert {rows[i].answer for i in found.kept} >= {"no"}
-    assert len(found.kept) + len(found.receipts) == 3
 
 
 def test_case_spaces_and_a_full_stop_make_no_other_answer() -> None:

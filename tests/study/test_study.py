@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,20 +124,19 @@ def test_pools_give_the_same_numbers(small_study: Small, study_file: Callable[..
 def test_kills_at_random_moments_change_nothing(small_study: Small, study_file: Callable[..., Path]) -> None:
     path, _ = small_study
     other = study_file(where={"pool": "processes:2"})
-    rng = random.Random(5)
     command = [sys.executable, "-m", "assay", "study", "run", str(other), "--quiet"]
-    killed = 0
-    for _ in range(4):
+
+    def objects(folder: Path) -> int:
+        return len(list(folder.glob("store/objects/*/*/manifest.json")))
+
+    for wanted in sorted(random.Random(5).sample(range(1, objects(path.parent)), 4)):
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        try:
-            process.wait(rng.uniform(2.0, 9.0))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            killed += 1
-    assert killed
+        while process.poll() is None and objects(other.parent) < wanted:
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it was killed before its end"
     study.run(other)
     assert points(other.parent) == points(path.parent)
     store = Store(other.parent / "store", create=False)

@@ -45,7 +45,7 @@ FAST = json.JSONDecoder(**_KINDS)
 _strict = json.JSONDecoder(**_KINDS, object_pairs_hook=_object)
 
 
-_FLOAT, _ZERO = 1, 2
+_FLOAT, _ZERO, _DEEP_FLOAT = 1, 2, 4
 
 
 def keys_of(value: Any, depth: int = 0) -> tuple[int, int]:
@@ -57,7 +57,9 @@ def keys_of(value: Any, depth: int = 0) -> tuple[int, int]:
     elif isinstance(value, list):
         count, inside = 0, value  # type: ignore[assignment]
     else:
-        return 0, _FLOAT if type(value) is float else _ZERO if value == 0 and value is not False else 0
+        if type(value) is float:
+            return 0, _FLOAT if depth == 1 else _DEEP_FLOAT
+        return 0, _ZERO if value == 0 and value is not False else 0
     numbers = 0
     for item in inside:
         if type(item) is not str and item is not None:
@@ -146,9 +148,25 @@ def json_line(line: bytes, encoding: str) -> Any:
     counted = line.count(b'":') - line.count(b'\\":')
     if counted != keys or b'\\\\":' in line or _SPACED_COLON_BYTES.search(line):
         return exact(line.decode())
-    if numbers and (numbers & _FLOAT or b"-0" in line):
+    if numbers and (numbers & _DEEP_FLOAT or b"-0" in line or not _as_written(value, line)):
         return FAST.decode(line.decode())
     return value
+
+
+def _as_written(value: Any, line: bytes) -> bool:
+    """Say whether each float among the values of a row stands in the line as Python writes it.
+
+    Its key with the quotes cannot be within a text, where quotes are escaped.
+    """
+    if not isinstance(value, dict):
+        return False
+    for key, number in value.items():
+        if type(number) is float:
+            place = line.find(b'"%s": %r' % (key.encode(), number))
+            end = place + len(key.encode()) + 4 + len(repr(number))
+            if place < 0 or line[end : end + 1] not in (b",", b"}"):
+                return False
+    return True
 
 
 def _other_json(line: bytes, encoding: str, problem: str) -> Any:

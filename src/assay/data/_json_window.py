@@ -266,25 +266,24 @@ class _Window:
             after = _PLAIN.match(self.buffer, self.place)
             stop = after.end() if after else self.place
             return stop if self.place < stop < len(self.buffer) and self.buffer[stop] != '"' else None
-        signs = 0
-        end: int | None = None
-        open_: list[str] = []
+        signs, end, opened = 0, len(self.buffer), list[str]()
+        closed: int | None = None
         for found in _SIGN.finditer(self.buffer, self.place):
-            sign, signs = found[0], signs + 1
+            sign, signs, end = found[0], signs + 1, found.end()
             if sign[0] == '"':
                 if not found[1]:
                     break
-                if _BORDER.search(sign):
-                    return 0
+                hopeless = _BORDER.search(sign) is not None
             elif sign in "[{":
-                open_.append("]" if sign == "[" else "}")
-            elif open_.pop() != sign:
-                return 0
-            if not open_:
-                end = found.end()
+                opened.append("]" if sign == "[" else "}")
+                hopeless = False
+            else:
+                hopeless = opened.pop() != sign
+            if hopeless or not opened:
+                closed = 0 if hopeless else end
                 break
-        self._wasted += max(_SIGN_WORK * signs, (end or len(self.buffer)) - self.place)
-        return end
+        self._wasted += max(_SIGN_WORK * signs, end - self.place)
+        return closed
 
     def skip_broken(self) -> str | None:
         """Go to the next start of an object after an end of one, or to the end of the file (``lost``).

@@ -102,6 +102,8 @@ def _message(one: Row, name: str, role_key: str, text_key: str) -> tuple[Message
     if role is None:
         raise Reject(f"unknown role {str(said)[:40]!r}")
     content = one.get(text_key)
+    if len(one) == 2 and type(content) is str and role not in ("call", "tool"):
+        return turn(role, text_of(content, name)), False
     if role == "call":
         return Message("assistant", "", tool_calls=calls_of(content, name), learned=_learned(one)), True
     calls = one.get("tool_calls") or one.get("function_call") if role == "assistant" else None

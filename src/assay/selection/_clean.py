@@ -17,7 +17,7 @@ from assay.core import AssayError, Sample, tie_to_parent
 from assay.data import HashedTexts, hashed, placeholder
 from assay.selection._conflicts import POLICIES, Conflict, Found, Policy, conflicting, resolved
 from assay.selection._evaluation import Match, alike, holding, prompt_of
-from assay.selection._near import SHORT, Answers, Rows, near_duplicates, text_key
+from assay.selection._near import Answers, Rows, near_duplicates, text_key
 from assay.selection._novel import novel
 from assay.selection._pick import pick
 from assay.selection._similar import Vectors, similar
@@ -246,8 +246,7 @@ def clean(
         )
         _pairs(pool, "near", near, removed)
     if rules.semantic is not None and meant:
-        partner, score = similar(np.concatenate(meant), pool.left(removed), rules.semantic)
-        _pairs(pool, "semantic", (_same_answers(pool.keys, lengths, partner), score), removed)
+        _pairs(pool, "semantic", similar(np.concatenate(meant), pool.left(removed), rules.semantic), removed)
     if rules.novelty is not None:
         _pairs(pool, "novelty", novel(prompt, pool.left(removed), limit=rules.novelty), removed)
     alarms = _alarms(pool, removed, rules.alarm)
@@ -306,16 +305,6 @@ def _answers(prompt: HashedTexts, whole: HashedTexts) -> HashedTexts:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     starts = np.repeat(whole.offsets[:-1] + prompt.lengths - offsets[:-1], lengths)
     return HashedTexts(whole.tokens[starts + np.arange(offsets[-1])], offsets)
-
-
-def _same_answers(keys: Sequence[int], lengths: Sequence[int], partner: Rows) -> Rows:
-    """Return the partners without those whose answer differs where one of the two is short."""
-    found = partner.copy()
-    for row in np.flatnonzero(partner >= 0).tolist():
-        other = int(partner[row])
-        if keys[row] != keys[other] and min(lengths[row], lengths[other]) < SHORT:
-            found[row] = -1
-    return found
 
 
 def _conflicts(
