@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,11 +12,10 @@ from cyclopts import App, CycloptsError, Group
 from assay._catalogue import CATALOGUE, GROUPS, STAGES
 from assay._command import command
 from assay._version import __version__
-from assay.core import AssayError
+from assay.core import AssayError, as_assay_error, stop_message, stop_status, stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
 HELP = """How much instruction data does a model need, which of it, and what would the next thousand buy?
 
@@ -25,7 +23,7 @@ Start with `assay demo`. Every command takes `--json` (print the result as JSON 
 `--quiet` (show no progress).
 """
 EXITS = """Exit codes: 0 done; 1 an error that you can fix, which says how; 2 a command or option that does
-not exist or fit; 130 interrupted (Ctrl-C, SIGTERM or SIGHUP), after a line that says what is kept.
+not exist or fit; 130, 143 or 129 stopped by Ctrl-C, SIGTERM or SIGHUP, after a line that says what is kept.
 """
 _GLOBAL = ("--json", "--quiet")
 _KEPT = {
@@ -72,37 +70,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     tokens = [token for token in tokens if token not in _GLOBAL]
     name = chosen(tokens)
     try:
-        with _endings(), _apart(as_json), _progress(quiet=quiet or as_json, known=name is not None):
+        with stoppable(), _apart(as_json), _progress(quiet=quiet or as_json, known=name is not None):
             result = build(name)(tokens, exit_on_error=False, print_error=True)
         show(result, as_json=as_json)
     except AssayError as error:
         _fail(str(error), as_json=as_json, error=error)
     except CycloptsError:
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         resumes = name is not None and CATALOGUE[name].resumes
-        print(f"\ninterrupted: {_KEPT[resumes]}", file=sys.stderr)
-        raise SystemExit(130) from None
+        print("\n" + stop_message(stop, _KEPT[resumes]), file=sys.stderr)
+        raise SystemExit(stop_status(stop)) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except Exception as error:
+        known = as_assay_error(error, f"assay {name or ''}".strip())
+        if known is None:
+            raise
+        _fail(str(known), as_json=as_json, error=known)
     raise SystemExit(0)
-
-
-@contextmanager
-def _endings() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does; what is ignored (as by nohup) stays so."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    found = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
-    for ending in found:
-        signal.signal(ending, interrupt)
-    try:
-        yield
-    finally:
-        for ending in found:
-            signal.signal(ending, signal.SIG_DFL)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ try:
         print("now", flush=True)
         time.sleep(60)
 except KeyboardInterrupt as stop:
-    print(stop_message(stop))
+    print(stop_message(stop, "nothing finished is lost"))
     sys.exit(stop_status(stop))
 """
 
@@ -32,7 +32,7 @@ def test_each_signal_ends_with_what_is_kept(number: signal.Signals, name: str) -
     assert process.stdout is not None and process.stdout.readline() == "now\n"
     process.send_signal(number)
     said, _ = process.communicate()
-    assert said == f"stopped by {name}\n3 of 9 rows are kept; run the same command to go on\n"
+    assert said == f"stopped by {name}: 3 of 9 rows are kept; run the same command to go on\n"
     assert process.returncode == 128 + number
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from assay.data.testbed import generate
 
 from assay.core import Sample
+from assay.data.synthetic import generate
 from assay.indicators import Indicator, Models, Undefined, ready
 from assay.model import Given, encode_answers, load_model, load_tokenizer, resolve_base
 from conftest import shared_folder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reply_table import CHOICES, NO_SCORE, ODD, SCORES
+from reply_table import CHOICES, MISLEADING, NO_SCORE, ODD, ODD_CHOICES, SCORES
 
 from assay.judging import Scale, Unparsed, parse_better, parse_score
 
@@ -26,7 +26,7 @@ def test_no_score_is_guessed(text: str, scale: Scale) -> None:
     assert isinstance(found, Unparsed) and found.reason
 
 
-@pytest.mark.parametrize(("text", "scale", "right"), ODD)
+@pytest.mark.parametrize(("text", "scale", "right"), [*ODD, *MISLEADING])
 def test_an_odd_reply_is_read_right_or_not_at_all(text: str, scale: Scale, right: list[float]) -> None:
     found = parse_score(text, scale)
     assert isinstance(found, Unparsed) or found in [pytest.approx(score) for score in right]
@@ -36,6 +36,12 @@ def test_an_odd_reply_is_read_right_or_not_at_all(text: str, scale: Scale, right
 def test_choices_between_two_answers(text: str, choice: str | None) -> None:
     found = parse_better(text)
     assert isinstance(found, Unparsed) if choice is None else found == choice
+
+
+@pytest.mark.parametrize(("text", "choice"), ODD_CHOICES)
+def test_an_odd_choice_is_read_right_or_not_at_all(text: str, choice: str | None) -> None:
+    found = parse_better(text)
+    assert isinstance(found, Unparsed) or found == choice
 
 
 def test_no_reply_of_the_shared_cases_is_read_wrong(shared: Path) -> None:

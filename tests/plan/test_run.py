@@ -155,5 +155,5 @@ def test_a_stopped_run_says_what_is_kept(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(KeyboardInterrupt) as caught:
         run([toys.step("b", toys.step("a"), call="interrupt")], store, Inline())
-    assert "1 of 2 steps are finished and kept" in stop_message(caught.value)
-    assert "run the same command" in stop_message(caught.value)
+    assert "1 of 2 steps are finished and kept" in stop_message(caught.value, "")
+    assert "run the same command" in stop_message(caught.value, "")

@@ -219,9 +219,9 @@ def test_a_square_is_seen_where_it_is_and_only_there(pool: Pool) -> None:
     for _ in range(40):
         plain = 0.1 * design.means[:, 0] + 0.005 * rng.normal(size=40)
         false += any(bend.shown for bend in bends(design.means, design.squares, plain, NAMES))
-        found = bends(design.means, design.squares, plain + 0.05 * design.squares[:, 1], NAMES)
+        found = bends(design.means, design.squares, plain + 0.12 * design.squares[:, 1], NAMES)
         seen += found[1].shown
-        assert found[1].square == pytest.approx(0.05, abs=5 * found[1].error)
+        assert found[1].square == pytest.approx(0.12, abs=5 * found[1].error)
     assert false <= 6 and seen >= 35
 
 

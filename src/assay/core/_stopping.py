@@ -57,11 +57,13 @@ def keeping(said: Callable[[], str]) -> Iterator[None]:
         raise
 
 
-def stop_message(stop: KeyboardInterrupt) -> str:
-    """Return what a stopped command prints: by what it was stopped, what is kept, how to go on."""
+def stop_message(stop: KeyboardInterrupt, otherwise: str) -> str:
+    """Return what a stopped command prints: by what it was stopped, what is kept, how to go on.
+
+    ``otherwise`` is what is kept where no block noted it.
+    """
     by = "Ctrl-C" if getattr(stop, "number", signal.SIGINT) == signal.SIGINT else str(stop)
-    kept = getattr(stop, "__notes__", None) or ["nothing finished is lost; run the same command to go on"]
-    return "\n".join([f"stopped by {by}", *kept])
+    return f"stopped by {by}: {'; '.join(getattr(stop, '__notes__', None) or [otherwise])}"
 
 
 def stop_status(stop: KeyboardInterrupt) -> int:

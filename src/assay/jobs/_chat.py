@@ -15,6 +15,7 @@ from assay.model import POCKET, ChatModel, Decoding, open_chat
 from assay.study._find import (
     MODELS,
     ModelPlace,
+    StudyModels,
     find_model,
     find_study_model,
     read_models,
@@ -109,9 +110,17 @@ class Shelf:
         raise serving.unknown_model(name, known)
 
 
+def _models(folder: Path) -> StudyModels | None:
+    """Return the models of a study, None where their list is broken: the other studies stay to be seen."""
+    try:
+        return read_models(folder)
+    except AssayError:
+        return None
+
+
 def _study(folder: Path, runs: Path, language: str) -> serving.StudyRow:
     name, listed, made = study_name(folder), folder / MODELS, folder / "result.json"
-    models = read_models(folder) if listed.is_file() else None
+    models = _models(folder) if listed.is_file() else None
     above = [folder.parent] if folder.parent != runs else []
     pages = [page for place in (folder, *above) if (page := place / "report.html").is_file()]
     # A study lists its models before it trains them, and its result comes last.

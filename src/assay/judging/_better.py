@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from assay.judging._claims import Rank, objects_before
+from assay.judging._claims import Rank, leftover, objects_before
 from assay.judging._reply import (
     OBJECT,
     QUOTED,
@@ -66,7 +66,7 @@ _X = rf"(?P<x>{_EITHER})"
 _Y = rf"{_EITHER}"
 _VERY = (
     r"(?:(?:clearly|much|slightly|a\s+(?:bit|little)|far|significantly|marginally|somewhat|overall|still|the|a|also"
-    r"|definitely|simply|considerably|noticeably|arguably|decidedly|by\s+far)\s+){0,4}"
+    r"|definitely|simply|barely|just|considerably|noticeably|arguably|decidedly|by\s+far)\s+){0,4}"
 )
 _IS = r"(?:is|was|seems|appears|looks|remains|feels|comes\s+out(?:\s+as)?|stands\s+out\s+as)"
 _BETTER = r"(?:better|superior|stronger|preferable|preferred|best|winner|the\s+winner|favou?red)"
@@ -142,6 +142,22 @@ _ASPECT_BEFORE = re.compile(
     r"\b(?:in\s+terms\s+of|regarding|concerning|with\s+respect\s+to|as\s+for|on\s+(?!balance"
     r"|the\s+whole)|for\s+(?!this|these|all)|style|tone|clarity|accuracy|fluency|facts|length|format)\b"
     r"|方面|上\s*[,，]|而言|就.{1,8}来说",
+    re.IGNORECASE,
+)
+_SPEAKS = re.compile(
+    r"\b(?:according\s+to|says|said|claims|claimed|writes|states)\b|声称|写道|说", re.IGNORECASE
+)
+_BOTH = re.compile(
+    rf"\b(?:both|two|answers?|responses?|replies|are|there|they|quality|in)\b|两[个者份]?|双方|都|、|{_EITHER}",
+    re.IGNORECASE,
+)
+_BUT_AFTER = re.compile(
+    r"\s*[,;(]?\s*(?:but|though|although|however|yet|except)\b|\s*[,;]?\s*(?:但|不过|然而|尽管)",
+    re.IGNORECASE,
+)
+_FINE_AFTER = re.compile(
+    r"\s*(?:$|[.;!)\]】。\"']|,\s*(?:because|since|as|which|due|so|given|with|and|not)\b|because|since|as\b|due|given|overall|by\s+far"
+    r"|in\s+(?:every|all|general|my|the\s+end|total)|on\s+balance|[—–-]\s|\((?!\s*if)|[,;]?\s*(?:因为|由于|因此|所以|理由|其))",
     re.IGNORECASE,
 )
 _OVERALL = re.compile(
@@ -264,8 +280,14 @@ def _rank(sentence: str, match: re.Match[str], *, tie: bool = False) -> Rank | N
     ):
         return None
     remote = before[: len(before) - len(local)]
+    if _SPEAKS.search(remote) or re.match(r"\s*(?:\?|吗|么|呢)", after):
+        return None
     if _FOREIGN.search(remote) and not re.search(_EITHER, remote):
         return None
+    if _BUT_AFTER.match(after) or leftover(_BOTH.sub(" ", _TURN.sub(" ", local))):
+        return Rank.WEAK
+    if not _FINE_AFTER.match(after):
+        return Rank.ASPECT
     if _ASPECT_AFTER.match(after) or _ASPECT_BEFORE.search(local):
         return Rank.ASPECT
     if remote and _ASPECT_BEFORE.search(remote[-40:]) and not re.search(_EITHER, remote):

@@ -103,12 +103,7 @@ def _said(sentence: Sentence, scale: Scale) -> Iterator[tuple[Claim | None, floa
     for match in words.CORRECTION.finditer(text):
         yield _corrected(sentence, match, scale)
     for match in words.FORMAL.finditer(text):
-        rank = (
-            None
-            if words.EXAMPLE.search(text[max(match.start() - words.NEAR, 0) : match.start()])
-            else Rank.FORMAL
-        )
-        yield _claim(sentence, match, rank, scale)
+        yield _claim(sentence, match, _formal_rank(sentence, match), scale)
     for match in words.LABEL.finditer(text):
         yield _labelled(sentence, match, scale)
     for match in words.VERB.finditer(text):
@@ -120,6 +115,13 @@ def _said(sentence: Sentence, scale: Scale) -> Iterator[tuple[Claim | None, floa
         yield _claim(sentence, match, None if words.DENIED.search(match[0]) else Rank.WEAK, scale)
     if (line := words.ASPECT_LINE.match(text)) is not None:
         yield _claim(sentence, line, Rank.ASPECT, scale)
+
+
+def _formal_rank(sentence: Sentence, match: re.Match[str]) -> Rank | None:
+    before, after = _before(sentence, match), _after(sentence, match)
+    if words.EXAMPLE.search(before[-words.NEAR :]) or words.IS_A_THING.match(after):
+        return None
+    return None if words.BOXED_FACT.search(before) else Rank.FORMAL
 
 
 def _index(sentence: Sentence, match: re.Match[str]) -> int:
@@ -171,6 +173,10 @@ def _dropped(before: str) -> bool:
 
 def _context(before: str) -> Rank | None:
     """Return how a number counts after these words of its sentence: PLAIN, WEAK, ASPECT, or None."""
+    if words.ORDER.match(before):
+        return None
+    if words.SPEAKER.search(before):
+        return Rank.WEAK
     if not leftover(before):
         return None if _dropped(before) else Rank.PLAIN
     cut = max(before.rfind(sign) for sign in (",", ";", ":", "|", " but ", "但", "—", " – "))
@@ -193,6 +199,8 @@ def _context(before: str) -> Rank | None:
 def _followed(sentence: Sentence, match: re.Match[str], scale: Scale) -> Rank | str | None:
     """Return how what follows a number lets it count: PLAIN, ASPECT, None, or why it is unclear."""
     after = _after(sentence, match)
+    if words.AFTER_SUM.search(after) and not sentence.quantities[_index(sentence, match)].summed:
+        return "what follows the number is unclear"
     if words.AFTER_LEGEND.match(after) or words.AFTER_FOREIGN.match(after):
         return None
     if words.AFTER_FINE.match(after) or sentence.quantities[_index(sentence, match)].summed:
@@ -245,6 +253,8 @@ def _lone(match: re.Match[str]) -> bool:
 def _states(sentence: Sentence, match: re.Match[str]) -> bool:
     """Tell whether a label and what stands between say that a number is the score."""
     after, quantity = _after(sentence, match), sentence.quantities[_index(sentence, match)]
+    if words.NAMED.search(match["fill"]):
+        return False
     if match["modal"] and words.IF.search(_before(sentence, match) + after):
         return False
     if _lone(match):
@@ -362,9 +372,13 @@ def _bare(sentence: Sentence, scale: Scale) -> Iterator[tuple[Claim | None, floa
         or quantity.summed
         or _dropped(before)
         or words.OF_FACTS.search(before)
+        or words.ORDER.match(before)
     ):
         return
-    if not before and words.TURNED.match(after):
+    alone_within = (
+        sentence.line != text and not sentence.line.startswith(text) and words.WHOLE.fullmatch(text)
+    )
+    if (not before and words.TURNED.match(after)) or (alone_within and not scored):
         yield _claim(sentence, head, Rank.WEAK, scale)
     elif (words.AFTER_FINE.match(after) or alone or _again(sentence, head, scale)) and (
         scored or quantity.of is not None

@@ -45,7 +45,7 @@ _UNIT = r"(?:\s?(?:points?|pts?\.?|marks?|stars?|分(?![之析别钟类为子布
 _OF = re.compile(
     rf"{_UNIT}?[\s,]{{0,2}}[(\[]?\s*(?:/|÷|out\s+of(?:\s+(?:a\s+)?(?:possible|maximum|max|total)(?:\s+of)?)?"
     r"|of(?:\s+a\s+(?:possible|maximum|total)(?:\s+of)?)?|from(?:\s+a\s+(?:possible|maximum))?"
-    r"|(?:the\s+)?max(?:imum)?(?:\s+(?:score|is|of))?\s*[:=]?|(?:on|in)\s+(?:a|the)\s+scale\s+of"
+    r"|(?:the\s+)?max(?:imum)?\.?(?:\s+(?:score|is|of))?\s*[:=]?|(?:on|in)\s+(?:a|the)\s+scale\s+of"
     r"|on\s+(?:a|the)"
     r"|scale\s*(?:of|:)|(?:满分|总分)\s*(?:为|是|:)?)\s*",
     re.IGNORECASE,

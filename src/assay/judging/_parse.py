@@ -23,6 +23,7 @@ from assay.judging._claims import (
 )
 from assay.judging._numbers import quantities, single
 from assay.judging._reply import (
+    OBJECT,
     Pairs,
     is_object,
     not_said,
@@ -33,7 +34,7 @@ from assay.judging._reply import (
     value_of,
 )
 from assay.judging._scale import UNIT, Scale, Unparsed, from_share
-from assay.judging._words import EXAMPLE, NEAR
+from assay.judging._words import EXAMPLE, IS_A_THING, ITS_OUTPUT, NEAR
 
 _LARGEST = 1e12
 
@@ -179,8 +180,10 @@ def _joined(text: str) -> str:
 def _objects(text: str, objects: Sequence[Pairs], scale: Scale) -> list[Claim]:
     """Return what the objects of a reply say; one that follows *for example* says nothing."""
     found = []
-    for k, (before, pairs) in enumerate(zip(objects_before(text), objects, strict=True)):
-        if EXAMPLE.search(before[-NEAR:]) is None:
+    after = [piece[: 2 * NEAR] for piece in text.split(OBJECT)[1:]]
+    for k, (before, behind, pairs) in enumerate(zip(objects_before(text), after, objects, strict=True)):
+        others = EXAMPLE.search(before[-NEAR:]) or ITS_OUTPUT.search(before) or IS_A_THING.match(behind)
+        if others is None:
             # Objects stand before the text's numbers in the order that counts: a final score is said later.
             found += [replace(claim, place=k / (len(objects) + 1) - 1) for claim in _entries(pairs, scale)]
     return found

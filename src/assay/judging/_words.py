@@ -21,7 +21,7 @@ FILL = (
     r"|这个|这份|该|此|这|本|回答|答案|回复|它|其|了|出|一个|得分|评分|分数|大约|约|大概|只|仅|只有|打|给|个)[\s:,]{0,3}){0,7}"
 )
 SIGN = (
-    r"(?:\s*(?:[:=]|\bis\b|\bof\b|\bat\b|\bto\b|\b(?P<modal>would|should|will|shall|must)\s+be\b"
+    r"(?:\s*(?:[:=]|\bis\b|\bof\b|\bat\b|\bto\b|\b(?P<modal>would|should|will|shall)\s+be\b"
     r"|[-–—|→>]|为|是|[应该定]+为|[应该]+是|给|打|得)\s*){1,3}"
 )
 LABEL = re.compile(
@@ -51,7 +51,7 @@ CORRECTION = re.compile(
     rf"|bump)(?:ed|d|ing)?\s+(?:it|this|that|the|my|score|rating|grade|\s){{0,6}}"
     r"(?:down\s+|up\s+)?(?:to|:)|\b(?:no|wait|actually|correction|sorry|make\s+(?:that|it)"
     r"|scratch\s+that|rather|revised|corrected)\b"
-    rf"|改为|改成|改判|改给|修正为|更正为?|调整为|调整到|降为|降到|降至|下调[至到为]|扣到|提高到|提升到|分数?升[为到至]|不对|^不(?=,)|应该是|还是给"
+    rf"|(?<=rather)\s+(?:give|say|go\s+with)\b|改为|改成|改判|改给|修正为|更正为?|调整为|调整到|降为|降到|降至|下调[至到为]|扣到|提高到|提升到|分数?升[为到至]|不对|^不(?=,)|应该是|还是给"
     rf"|\bnot\s+(?:an?\s+)?{MARK}{UNIT},?\s*but\s+(?:rather\s+)?|(?:不是"
     rf"|并非)\s*{MARK}{UNIT}[,\s]*(?:而是|是))[\s,:;.—–-]*(?P<fill>{FILL})\s*{MARK}",
     re.IGNORECASE,
@@ -97,8 +97,8 @@ PHRASES = re.compile(
     re.IGNORECASE,
 )
 CLAUSE_OPENER = re.compile(
-    r"\s*(?:although|though|while|whereas|since|because|given|overall|considering|taking|despite|as|due"
-    r"|for|after|in|based|even\s+though|but|so|and"
+    r"\s*(?:although|though|while|whereas|since|because|given|overall|considering|taking|despite"
+    r"|even\s+though|but|so|and"
     r"|虽然|尽管|由于|因为|鉴于|考虑|综合|总体|虽)",
     re.IGNORECASE,
 )
@@ -112,7 +112,7 @@ FOREIGN = re.compile(
     r"|prompt|threshold|passing|ignore|format|template|model's|user|author|student|teacher|line|text"
     r"|quote[sd]?|repeat(?:s|ed)?|pretend|calibration)\b"
     r"|参考|标准答案|示例|例如|比如|举例|上次|上一|之前|此前|原来|原本|最初|起初|一开始|另一|其他|别的"
-    r"|平均|预期|期望|最高|最低|满分|及格|基准|人工|学生|自评|自称|声称|写着?道?|说|要求|让我|格式|假设"
+    r"|平均|预期|期望|最高|最低|满分|及格|基准|人工|学生|自评|自称|声称|写着?道?|说|要求|让我|格式|假设|(?:标准|目标|参考)\s*$"
     rf"|(?:回答|答案|回复|模型|助手)\s*(?:[AB一二甲乙]|{MARK})|\b(?:answer|assistant|response"
     rf"|model)\s+(?:(?-i:[AB])\b|{MARK})",
     re.IGNORECASE,
@@ -138,7 +138,7 @@ IF = re.compile(
 )
 
 AFTER_FINE = re.compile(
-    rf"{UNIT}\s*(?:$|[.,;:!)\]}}】、。'\"]|[-—–|]\s|\|$|\((?!\s*{MARK})|\[(?:\[|result|结果)|(?:because"
+    rf"{UNIT}\s*(?:$|[.,;!)\]}}】、。]|[:'\"](?!\s*{MARK})|[-—–|]\s|\|$|\((?!\s*(?:→|[-=]>|to\b)?\s*{MARK})|\[(?:\[|result|结果)|(?:because"
     r"|since|due|though|although|but|given|overall|in\s+total|or\s+so|here|so|thanks"
     rf"|as\s+(?:it|the|there|well)|with(?!\s*{MARK})|which|instead\s+of|rather\s+than|is\s+(?:warranted"
     r"|appropriate|fair|justified|deserved|reasonable))\b|and\b"
@@ -156,7 +156,7 @@ AFTER_LEGEND = re.compile(
     re.IGNORECASE,
 )
 AFTER_FOREIGN = re.compile(
-    rf"{UNIT}\s*[,(—–-]{{0,2}}\s*(?:(?:as\s+)?(?:it\s+|the\s+\w+\s+)?(?:says?|said|claims?|claimed"
+    rf"{UNIT}\s*[)\]}}]\s+(?:was|is|were|are|says|in|appears|from|by|comes)\b|{UNIT}\s*[,(—–-]{{0,2}}\s*(?:(?:as\s+)?(?:it\s+|the\s+\w+\s+)?(?:says?|said|claims?|claimed"
     r"|wrote|writes|stated|instructed|demanded|asked)|according\s+to|at\s+first|initially"
     rf"|originally|last\s+time|before|previously|{QUOTED}|was\s+my|最初|之前)(?!\w)(?!\s+(?:was\s+"
     rf"|gave\s+)?{MARK})",
@@ -188,10 +188,29 @@ HEADER = re.compile(
 SENTENCE_END = re.compile(r"(?<=[.!?;])(?=\s)|(?<=[.!?][\"')\]])(?=\s)|(?<=[。！？；])")
 NAMES_SCALE = re.compile(
     r"(?:\bscale\s*(?:is|of|from|runs\s+from|:)?|满分\s*(?:为|是|:)?"
-    rf"|\bmax(?:imum)?(?:\s+possible)?\s+(?:score|rating|points)\s*(?:is|of|:|=)?)\s*{MARK}"
-    rf"|{MARK}\s*(?:[分星]?制|[-–]?\s?(?:point|star)s?\s+scale)",
+    rf"|\bmax(?:imum)?(?:\s+possible)?\s+(?:score|rating|points)\s*(?:is|of|:|=)?"
+    rf"|\bmax(?:imum)?\s*[:=]|(?:一共|总共|共)\s*(?:为|是|:)?)\s*{MARK}"
+    rf"|{MARK}\s*(?:[分星]?制|[-–]?\s?(?:(?:point|star)s?\s+)?scale)",
     re.IGNORECASE,
 )
 OF_FACTS = re.compile(r"\b(?:is|was|answer|result)\b|[共每满总]", re.IGNORECASE)
 WHOLE = re.compile(rf"[\s*_`\"'(\[]*{MARK}{UNIT}[\s*_`\"')\]]*[.!。]?\s*")
 TURNED = re.compile(r"\s*(?:[-—–,]|\.{2,3}|…)+\s*(?:no|wait|actually|sorry|rather|不)\b", re.IGNORECASE)
+SPEAKER = re.compile(
+    r"\b(?:answer|response|reply|assistant|user|system|human|question|input|output)\s*:\s*$", re.IGNORECASE
+)
+"""A speaker's name before a score: a transcript, or an answer that is repeated."""
+NAMED = re.compile(r"(?<!this )(?<!the )\b(?:answer|response|reply|assistant)\s*$|(?-i:\bA\b)", re.IGNORECASE)
+"""One of several answers, between a label and a number: "Score of answer 2", "Scores: A 8"."""
+AFTER_SUM = re.compile(rf"^[^.;!?]*(?:=|→|[-=]>)\s*{MARK}")
+ORDER = re.compile(r"^\W*(?:please|must|always|give|assign|rate|set|award|score\s+it)\b", re.IGNORECASE)
+"""An order, as an answer may give one to its judge."""
+BOXED_FACT = re.compile(
+    r"\b(?:answer|result|solution|list|matrix|array)\b|(?<!score)(?<!rating)\s*=\s*$", re.IGNORECASE
+)
+IS_A_THING = re.compile(r"\s*[\]}]{0,2}\$?\s*(?:is|was|are|says)\b", re.IGNORECASE)
+ITS_OUTPUT = re.compile(
+    r"\b(?:it|answer|student|response|model|text)\s+(?:\w+\s+){0,2}(?:outputs?|contain(?:s|ed)|prints?|returns?|produced|wrote|only)\b"
+    r"|\bits\s+(?:reply|output|answer|text)\b|\bthe\s+text\s*$",
+    re.IGNORECASE,
+)

@@ -17,7 +17,7 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Bend:
-    """The square of one indicator beside all of them: its coefficient, standard error and p.
+    """The square of one indicator beside all lines and all other squares: coefficient, standard error and p.
 
     ``p`` is corrected for the number of indicators (Holm); ``shown`` where it is below 0.05.
     """
@@ -30,21 +30,20 @@ class Bend:
 
 
 def bends(table: Array, squares: Array, losses: Array, names: Sequence[str]) -> tuple[Bend, ...]:
-    """Test for each indicator whether its square explains what the straight line does not.
+    """Test for each indicator whether its square explains what lines and other squares do not.
 
     ``table`` and ``squares`` [m, k] are a design's means and means of squares, those at twice the tilt among
-    them: it is there that the square of a mean stands apart.  Raises :class:`AssayError` for fewer than k + 4
-    rows.
+    them.  All squares are larger there, so that one alone would be taken for any other: that loss bends is
+    seen sooner than with which indicator.  Nothing for fewer than 2 k + 4 rows, which cannot tell.
     """
-    fits = [
-        least_squares(np.column_stack([table, squares[:, column]]), losses, (*names, "square"))
-        for column in range(len(names))
-    ]
-    raw = np.array([fit.p[-1] for fit in fits])
+    if len(losses) < 2 * len(names) + 4:
+        return ()
+    named = (*names, *(f"{name}^2" for name in names))
+    fit = least_squares(np.column_stack([table, squares]), losses, named)
+    own = slice(len(names), None)
+    raw = np.array(fit.p[own])
     order = np.argsort(raw, kind="stable")
     corrected = np.empty(len(raw))
     corrected[order] = np.minimum(np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1)), 1)
-    return tuple(
-        Bend(name, fit.coefficients[-1], fit.errors[-1], float(p), bool(p < _LEVEL))
-        for name, fit, p in zip(names, fits, corrected, strict=True)
-    )
+    rows = zip(names, fit.coefficients[own], fit.errors[own], corrected.tolist(), strict=True)
+    return tuple(Bend(*row, shown=row[-1] < _LEVEL) for row in rows)

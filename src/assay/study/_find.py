@@ -127,7 +127,7 @@ def read_models(folder: Path) -> StudyModels:
         models = tuple(_row(row) for row in found["models"])
         keys = str(found["evaluation"]), str(found["pool"])
         return StudyModels(folder, Path(found["store"]), *keys, int(found["pool_samples"]), models)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise AssayError(
             f"the list of the study's models cannot be read ({type(error).__name__})", place=str(path),
             expected="written by `assay study run`",
@@ -165,9 +165,9 @@ def _is_one_of_several(listed: Path) -> bool:
     """Say whether a list of models, which is there before any result, is that of one base among others."""
     try:
         found: dict[str, Any] = json.loads(listed.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    return bool(found.get("of_several", False))
+    return isinstance(found, dict) and bool(found.get("of_several", False))
 
 
 def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:

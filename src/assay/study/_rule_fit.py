@@ -85,8 +85,6 @@ def _straight(subsets: Subsets) -> tuple[regression.Linearity | None, tuple[regr
     plain, names = ~subsets.doubled, subsets.names
     line = regression.ridge(subsets.means[plain], subsets.losses[plain], names)
     straight = regression.linearity(line, subsets.means[subsets.doubled], subsets.losses[subsets.doubled])
-    if len(plain) < len(names) + 4:
-        return straight, ()
     return straight, regression.bends(subsets.means, subsets.squares, subsets.losses, names)
 
 

@@ -118,7 +118,7 @@ def load_study(path: Path) -> StudyResult | BasesResult:
     """Read a result.json again, of one base or of several."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AssayError(
             f"the result cannot be read ({type(error).__name__})",
             place=str(path),
