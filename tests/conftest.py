@@ -11,18 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from shared_data import shared_folder
+
 # The same examples each time: a failure is of the change, not of the day. `explore` draws new ones.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def shared_folder() -> Path | None:
-    """Return the folder of shared data sets, from ASSAY_SHARED or beside the checkout."""
-    place = Path(os.environ.get("ASSAY_SHARED", ROOT.parent / "shared"))
-    return place if (place / "data").is_dir() else None
 
 
 @pytest.fixture(scope="session")

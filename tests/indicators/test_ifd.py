@@ -16,7 +16,7 @@ from assay.core import Sample
 from assay.data.synthetic import generate
 from assay.indicators import Indicator, Models, Undefined, ready
 from assay.model import Given, encode_answers, load_model, load_tokenizer, resolve_base
-from conftest import shared_folder
+from shared_data import shared_folder
 
 MOST = 512
 HEADER = "### Response:"

@@ -93,7 +93,8 @@ def answer(
     rejected = data.output(out.with_name(f"{out.name}.rejected.jsonl"), inputs=[place], force=force)
     found, kept = find_model(model), Store(Path(store))
     measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
-    evaluation = read_step("evaluation", (place,), key="evaluation")
+    speaks = found.folder if found.folder.is_dir() else None
+    evaluation = read_step("evaluation", (place,), key="evaluation", base=speaks)
     below = None if found.base is None else Base.at(found.base)
     answers = answer_step(
         evaluation, Base.at(found.folder), measure, _runtime(found, measure, vllm), base=below, seed=seed,

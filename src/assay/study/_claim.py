@@ -11,7 +11,7 @@ from assay import data
 from assay.core import AssayError, digest
 from assay.plan import Step
 from assay.study._config import StudyConfig
-from assay.study.steps import read_step
+from assay.study._graph import evaluation_step
 
 STUDY = "study.json"
 
@@ -22,10 +22,11 @@ def identity(config: StudyConfig, pool: Step) -> dict[str, str]:
     More seeds, rungs, arms or bases extend a study; how it is measured and judged, and what is asked of the
     curves, may change.
     """
-    own = read_step("evaluation", config.evaluation, folder=Path(config.folder), key="evaluation")
+    own = evaluation_step(config, config.evaluation)
     parts: dict[str, object] = {f"base {n}": [b.model, b.recipe] for n, b in config.bases.items()}
     parts = parts or {"base": config.base, "recipe": config.recipe}
-    parts |= {"pool": [pool.config.get(kind) for kind in ("files", "testbed")], "evaluation": own.config}
+    for name, step in (("pool", pool), ("evaluation", own)):
+        parts[name] = [step.config.get(kind) for kind in ("files", "testbed")]
     return {"name": config.name, **{name: digest(part) for name, part in parts.items()}}
 
 

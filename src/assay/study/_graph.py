@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,8 @@ class Sizes:
 def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     """Return the steps that read the evaluation set and the pool."""
     folder = Path(config.folder)
-    sets = [read_step("evaluation", source, folder=folder, key="evaluation") for source in config.sets]
-    evaluation = sets[0]
-    if config.measured is not None:
-        evaluation = read_step("evaluation", config.measured, folder=folder, key="evaluation")
+    sets = [evaluation_step(config, source) for source in config.sets]
+    evaluation = sets[0] if config.measured is None else evaluation_step(config, config.measured)
     wanted = config.decontaminate
     embedder = str(model_place(wanted.embedder, folder))
     rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(embedder)}
@@ -91,9 +89,22 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}
     pool = read_step(
         "pool", config.pool, folder=folder, key="pool", inputs=inputs, settings={"decontaminate": rules},
-        where=where,
+        where=where, base=base_folder(config), template=config.recipe.template,
     )  # fmt: skip
     return evaluation, pool
+
+
+def base_folder(config: StudyConfig) -> Path:
+    """Return the folder of the study's base, the first of several."""
+    return resolve_base(str(model_place(config.base, Path(config.folder))))
+
+
+def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) -> Step:
+    """Return the step that reads an evaluation set of the study."""
+    return read_step(
+        "evaluation", source, folder=Path(config.folder), key="evaluation", base=base_folder(config),
+        template=config.recipe.template,
+    )  # fmt: skip
 
 
 def cache_folder(config: StudyConfig) -> Path:
@@ -160,7 +171,7 @@ class Ladder:
         """
         self.chooser = chooser or self
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
-        self.base = Base.at(resolve_base(str(model_place(config.base, Path(config.folder)))))
+        self.base = Base.at(base_folder(config))
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
         self.notes: list[str] = list(chooser.notes) if chooser else []
         self.arms = self._arms() if arms is None else dict(arms)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay import data, indicators, selection, view
+from assay import data, indicators, model, selection, view
 from assay.core import AssayError, DataSummary, Sample, SourceRow, digest, file_digest
 from assay.data import synthetic
 from assay.plan import Estimate, Step, StepContext
@@ -30,12 +30,18 @@ def read_step(
     inputs: Mapping[str, Step] = {},
     settings: Mapping[str, Any] = {},
     where: Mapping[str, str] = {},
+    base: Path | None = None,
+    template: str = "auto",
 ) -> Step:
     """Return the step that reads a pool or an evaluation set; files enter by their digests.
 
     Of a pool, ``inputs`` are the evaluation sets that it may hold nothing of, by the ``decontaminate`` rules
-    in ``settings``.  Relative paths start from ``folder``; ``key`` is where errors say they were named.
+    in ``settings``.  Relative paths start from ``folder``; ``key`` is where errors say they were named.  What
+    the chat template of ``base`` refuses is a rejected row; of several bases it is that of the first.
     """
+    if base is not None and not isinstance(source, TestbedConfig):
+        settings = {**settings, "template": [template, model.tokenizer_digest(base)]}
+        where = {**where, "template": str(base)}
     if isinstance(source, TestbedConfig):
         own: dict[str, Any] = {"testbed": dataclasses.asdict(source)}
         places: dict[str, str] = {}
@@ -45,7 +51,7 @@ def read_step(
         n_bytes = sum(p.stat().st_size for p in map(Path, places.values()) if p.is_file())
         estimate = Estimate(seconds=1 + n_bytes / 5e6, bytes=2 * n_bytes)
     return Step(
-        f"read-{name}", 2 if name == "pool" else 1, f"{__name__}:read_{name}", {**own, **settings}, inputs,
+        f"read-{name}", 3 if name == "pool" else 2, f"{__name__}:read_{name}", {**own, **settings}, inputs,
         where={**where, **places}, label=name, estimate=estimate,
     )  # fmt: skip
 
@@ -275,13 +281,17 @@ def iterate(
     progress: Callable[[float, float, str], None] = lambda done, total, unit: None,
 ) -> Iterator[tuple[int, Sample]]:
     """Yield (index of the source row, sample) of all files, counting rows and handing on the rejected."""
-    files = config["files"]
+    files, refused = config["files"], _refused(config, where)
     for index, entry in enumerate(files):
         reading = data.read(where[f"file/{index}"])
         detected = f"{reading.detection.format}: {reading.detection.why}"
         tally.rows.append(SourceRow(entry["name"], detected, 0, 0, 0, 0, entry["digest"]))
         for row in reading:
             counts = tally.rows[index]
+            if isinstance(row, Sample) and (reason := refused(row)) is not None:
+                place, _, line = row.origin.rpartition(":")
+                at = int(line) if line.isdigit() else counts.rows + 1
+                row = data.Rejected(place or row.origin, at, reason, row.messages[0].content[:80])
             if isinstance(row, Sample):
                 tally.rows[index] = dataclasses.replace(counts, rows=counts.rows + 1, kept=counts.kept + 1)
                 yield index, row
@@ -291,6 +301,31 @@ def iterate(
                 )
                 reject(row)
         progress(index + 1, len(files), "file")
+
+
+def _refused(config: Mapping[str, Any], where: Mapping[str, str]) -> Callable[[Sample], str | None]:
+    """Return what says why the base's chat template refuses a conversation, None where it takes it.
+
+    A template refuses by the order of turns, by empty turns and by tools: of conversations that are alike in
+    these, one that it takes speaks for all.
+    """
+    if "template" not in config:
+        return lambda sample: None
+    tokenizer = model.load_tokenizer(Path(where["template"]), config["template"][0])
+    taken: set[object] = set()
+
+    def why(sample: Sample) -> str | None:
+        form = tuple(
+            (m.role, bool(m.content.strip()), bool(m.tool_calls), bool(m.tools)) for m in sample.messages
+        )
+        if form in taken:
+            return None
+        reason = next((reason for _, reason in model.refusals(tokenizer, [sample])), None)
+        if reason is None:
+            taken.add(form)
+        return reason
+
+    return why
 
 
 def _testbed(settings: Mapping[str, Any]) -> dict[str, Any]:
