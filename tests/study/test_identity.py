@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from assay.model import POCKET, Launch, Recipe, preset, resolve_base
 from assay.plan import Estimate, Step, Store
 from assay.study import MeasureConfig
 from assay.study.steps import Base, Runtime, answer_step, order_step, tokens_step, train_step
+from packages import install
 
 BASE = Base(resolve_base("pocket"), "0" * 64)
 READ = Step("read-evaluation", 1, "", {"files": []})
@@ -29,6 +31,17 @@ OTHER: Mapping[str, Any] = {
     "trainer": "mine", "betas": (0.8, 0.9), "targets": ("a",), "cooldown": 0.3, "adapter_dropout": 0.1,
 }  # fmt: skip
 """Other values of fields that are no plain numbers."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trainer_of_mine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A trainer of a package: a name that nothing has is refused before it could be identity."""
+    code = "from assay.model import train_full as MINE\n"
+    entries = {"assay.trainers": {"mine": "MINE"}}
+    folder = str(install(tmp_path_factory.mktemp("mine"), code, entries, name="mine", module="mine"))
+    sys.path.insert(0, folder)
+    yield
+    sys.path.remove(folder)
 
 
 def training(recipe: Recipe, **changes: Any) -> Step:

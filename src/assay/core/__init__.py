@@ -16,6 +16,7 @@ from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
 from assay.core._failures import as_assay_error, expected_failures, read_json
+from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
     Block,
@@ -42,9 +43,9 @@ from assay.core._page import (
     page,
     say,
 )
+from assay.core._plugins import Plugin, Plugins
 from assay.core._points import (
     BASE_ARM,
-    DIRECTIONS,
     OVERALL,
     Answer,
     AnswerSheet,
@@ -66,7 +67,6 @@ from assay.core._points import (
     HeldOut,
     JudgeSummary,
     Measurement,
-    Metric,
     NextRuns,
     Point,
     Reading,
@@ -78,17 +78,18 @@ from assay.core._points import (
     Verdict,
     VerdictWord,
     Worth,
-    higher_is_better,
 )
 from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
 from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
 from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
+from assay.core._undefined import Undefined
 from assay.core._whole import partial_of, replacing
 
 __all__ = [
     "BASE_ARM",
     "DIRECTIONS",
+    "METRICS",
     "OVERALL",
     "ROLES",
     "TASK_TYPES",
@@ -129,6 +130,7 @@ __all__ = [
     "Heading",
     "HeldOut",
     "Histogram",
+    "ItemMetric",
     "Items",
     "Json",
     "JudgeSummary",
@@ -142,6 +144,8 @@ __all__ = [
     "OnCommand",
     "Page",
     "Paragraph",
+    "Plugin",
+    "Plugins",
     "Point",
     "Reading",
     "Refusal",
@@ -161,6 +165,7 @@ __all__ = [
     "StudyResult",
     "Table",
     "Text",
+    "Undefined",
     "Upgrade",
     "UpgradeCost",
     "UpgradeWord",
@@ -178,6 +183,7 @@ __all__ = [
     "higher_is_better",
     "in_words",
     "keeping",
+    "metric_value",
     "next_command",
     "page",
     "partial_of",

@@ -8,44 +8,19 @@ from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 
 from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
+from assay.core._metrics import Metric
 from assay.core._page import Shown
 
-Metric: TypeAlias = Literal["score", "loss", "bits_per_byte"]
 Refusal: TypeAlias = Literal["few_rungs", "constant"]
 CurveNote: TypeAlias = Literal["all_zero", "all_equal", "ceiling", "floor"]
 Exclusion: TypeAlias = Literal["not_finite", "no_training"]
 VerdictWord: TypeAlias = Literal["rising", "plateau", "falling", "undecided"]
-
-DIRECTIONS: Mapping[str, bool] = {
-    **dict.fromkeys(("score", "accuracy", "acc", "f1", "exact_match", "em", "bleu", "rouge", "rouge1"), True),
-    **dict.fromkeys(("rouge2", "rougel", "chrf", "mcc", "auc", "auroc", "win_rate", "reward"), True),
-    **dict.fromkeys(("precision", "recall", "pearson", "spearman", "bertscore", "comet", "pass@1"), True),
-    **dict.fromkeys(("loss", "eval_loss", "test_loss", "bits_per_byte", "perplexity", "ppl", "nll"), False),
-    **dict.fromkeys(("error", "error_rate", "mae", "mse", "rmse", "wer", "cer", "cross_entropy"), False),
-}
-"""Metrics whose direction is known, in small letters: whether a higher value is better."""
 
 OVERALL = "overall"
 """The pseudo-type of the unweighted mean over types (BELLE, Figure 1)."""
 
 BASE_ARM = "base"
 """The arm of the model before any fine-tuning: rung 0 of every ladder."""
-
-
-def higher_is_better(metric: str) -> bool:
-    """Say in which direction a metric improves: scores rise, losses fall.
-
-    Raises :class:`AssayError` for a metric of which that is not known: a guess would turn verdicts round.
-    """
-    found = DIRECTIONS.get(metric.strip().lower())
-    if found is None:
-        raise AssayError(
-            "it is not known whether this metric should rise or fall",
-            value=metric,
-            expected="one of " + ", ".join(DIRECTIONS),
-            hint="call it score where higher is better, loss where lower is better",
-        )
-    return found
 
 
 @dataclass(frozen=True, slots=True)

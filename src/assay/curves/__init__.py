@@ -9,7 +9,7 @@ from assay.curves._compare import benjamini_hochberg, compare_arms, holm, recomm
 from assay.curves._curve import DECIDED
 from assay.curves._descent import double_descent
 from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
-from assay.curves._free import FREE_FORMS, FreeForm, free_form
+from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
 from assay.curves._read import read_curves
@@ -18,6 +18,7 @@ from assay.curves._upgrade import Neighbours, upgrades
 
 __all__ = [
     "DECIDED",
+    "FORMS",
     "FREE_FORMS",
     "FURTHEST",
     "TRUSTED",

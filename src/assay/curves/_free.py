@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 import numpy as np
 
-from assay.core import AssayError, FailedRun
+from assay.core import FailedRun, Plugins
 from assay.curves._families import Array
 from assay.curves._table import (
     Ladder,
@@ -26,9 +25,6 @@ from assay.curves._table import (
     run_levels,
     trunk_correlation,
 )
-
-GROUP = "assay.curves"
-"""Entry-point group of free forms from other packages; each entry is a :class:`FreeForm`."""
 
 _STARTS = 16
 _PROPOSALS = 40_000
@@ -77,22 +73,22 @@ FREE_FORMS: Mapping[str, FreeForm] = {
 }
 
 
+def _also(form: FreeForm) -> str | None:
+    if not len(form.centre) == len(form.spread) > 0:
+        return f"its prior has {len(form.centre)} centres and {len(form.spread)} spreads"
+    return None if all(sd > 0 for sd in form.spread) else "a spread of its prior is not above 0"
+
+
+FORMS: Plugins[FreeForm] = Plugins("assay.curves", "curve form", FreeForm, FREE_FORMS, _also)
+"""Free forms of other packages by name."""
+
+
 def free_form(name: str) -> FreeForm:
-    """Return a free form by name, from here or from the entry points :data:`GROUP` of installed packages."""
-    if name in FREE_FORMS:
-        return FREE_FORMS[name]
-    others = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in others:
-        raise AssayError(
-            "no such curve form",
-            value=name,
-            expected="one of " + ", ".join(sorted({*FREE_FORMS, *others})),
-            hint=f"a package adds forms by entry points of the group {GROUP}",
-        )
-    form = others[name].load()
-    if not isinstance(form, FreeForm):
-        raise AssayError("the plugin is not a curve form", place=others[name].value, expected="a FreeForm")
-    return form
+    """Return a free form by name, from here or of a plug-in."""
+    other = FORMS.get(name)
+    if other is None and name not in FREE_FORMS:
+        raise FORMS.unknown(name)
+    return other or FREE_FORMS[name]
 
 
 class FreeCurve:

@@ -11,6 +11,7 @@ from assay.data._languages import language_of, normalise, words
 from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
 from assay.data._output import Output, output
+from assay.data._plugins import READERS, Reader, Row
 from assay.data._points import PointTable, read_points
 from assay.data._read import (
     Detection,
@@ -22,6 +23,7 @@ from assay.data._read import (
     find_files,
     read,
     read_rows,
+    reader_identity,
 )
 from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "MAX_CHARACTERS",
+    "READERS",
     "SCHEMAS",
     "Conversion",
     "Dataset",
@@ -47,8 +50,10 @@ __all__ = [
     "Output",
     "Places",
     "PointTable",
+    "Reader",
     "Reading",
     "Rejected",
+    "Row",
     "Schema",
     "Written",
     "as_places",
@@ -66,6 +71,7 @@ __all__ = [
     "read_points",
     "read_rows",
     "read_texts",
+    "reader_identity",
     "replacing",
     "replacing_folder",
     "replacing_text",

@@ -10,10 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from assay.core import AssayError, OnCommand, Sample
+from assay.core import AssayError, OnCommand, Sample, Undefined
 from assay.data._files import Broken, FileKind, Mark, RawRow, raw_rows, sniff
 from assay.data._layouts import SCHEMAS, Schema, schema_of
 from assay.data._mapping import mapped, parse_map
+from assay.data._plugins import READERS, Reader, placed, plugin_rows, reader_for, suffixes
 from assay.data._raw import NoNumber, Number, printable
 from assay.data._rows import Read, Reject, to_sample
 
@@ -89,17 +90,38 @@ class Reading:
         if self._fields is not None:
             return [mapped(self._fields)] * len(self.files)
         if self._format is not None:
-            return [next(s for s in SCHEMAS if s.name == self._format)] * len(self.files)
+            return [next((s for s in SCHEMAS if s.name == self._format), None)] * len(self.files)
         return [_main_schema(raw_rows(p, k)) for p, k in zip(self.files, self._kinds, strict=True)]
+
+    @cached_property
+    def _readers(self) -> list[tuple[Reader | None, str]]:
+        """Return the plug-in that reads each file, where its rows show no schema of ours or it is named."""
+        if self._format is not None:
+            return [(READERS.get(self._format), "")] * len(self.files)
+        if self._fields is not None:
+            return [(None, "")] * len(self.files)
+        found = zip(self.files, self._schemas, strict=True)
+        return [reader_for(path) if schema is None else (None, "") for path, schema in found]
+
+    @property
+    def plugins(self) -> str:
+        """What identifies the plug-ins that read the files; "" where none does."""
+        names = sorted({reader.name for reader, _ in self._readers if reader is not None})
+        return "; ".join(map(READERS.identity, names))
 
     @cached_property
     def detection(self) -> Detection:
         """Say what was found in the first file that shows a schema."""
+        for reader, said in self._readers:
+            if reader is not None:
+                why = f"read by {READERS.entry(reader.name).place}" + (f"; {said}" if said else "")
+                return Detection(reader.name, why, "plug-in", "none", "", len(self.files))
         index = next((i for i, s in enumerate(self._schemas) if s is not None), 0)
         schema, kind = self._schemas[index], self._kinds[index]
+        said = "".join(f"; {more}" for _, more in self._readers[index : index + 1] if more)
         return Detection(
             format=schema.name if schema else "unknown",
-            why=_why(schema, kind, forced=self._format is not None, fields=self._fields),
+            why=_why(schema, kind, forced=self._format is not None, fields=self._fields) + said,
             container=kind.container,
             compression=kind.compression,
             encoding=kind.encoding_words,
@@ -111,14 +133,19 @@ class Reading:
         self._forget()
         total = sum(path.stat().st_size for path in self.files)
         before = 0
-        for path, kind, schema in zip(self.files, self._kinds, self._schemas, strict=True):
+        kinds = zip(self.files, self._kinds, self._schemas, self._readers, strict=True)
+        for path, kind, schema, (reader, _) in kinds:
             done = before
             watch = (lambda n, done=done: self._watch(done + n, total)) if self._watch else None  # type: ignore[misc]
-            yield from self._file(path, raw_rows(path, kind, watch), schema)
+            rows = raw_rows(path, kind, watch) if reader is None else plugin_rows(reader, path)
+            stem = _source_name(path) if reader is None else path.stem
+            yield from self._file(path, rows, schema, self.source or stem)
             before += path.stat().st_size
 
-    def _file(self, path: Path, rows: Iterator[RawRow], schema: Schema | None) -> Iterator[Sample | Rejected]:
-        own, name, split = printable(self.source or _source_name(path)), self._name(path), ""
+    def _file(
+        self, path: Path, rows: Iterator[tuple[int, Any]], schema: Schema | None, source: str
+    ) -> Iterator[Sample | Rejected]:
+        own, name, split = printable(source), self._name(path), ""
         source, place = own, name
         for line, row in rows:
             if isinstance(row, Mark):
@@ -145,6 +172,10 @@ class Reading:
         """Return one row as a sample or a rejection."""
         if isinstance(row, Broken):
             return Rejected(place, line, row.reason, row.excerpt)
+        if isinstance(row, Undefined):
+            return Rejected(place, line, printable(row.reason), "")
+        if isinstance(row, Sample):
+            return placed(row, source, f"{place}:{line}")
         try:
             read: Read = to_sample(row, schema, source, f"{place}:{line}", self._fields)
         except Reject as reason:
@@ -191,6 +222,13 @@ def _why(
     return f"{stored}{text}; {'the format was given' if forced else schema.says}"
 
 
+def reader_identity(place: str) -> str:
+    """Return what identifies the plug-ins that read a place; "" where none does."""
+    if not READERS or place.startswith("hf:"):
+        return ""
+    return Reading(place, find_files(place), None, None, None).plugins
+
+
 def _source_name(path: Path) -> str:
     name = path.name
     while Path(name).suffix.lower() in DATA_SUFFIXES:
@@ -214,13 +252,13 @@ def read(
     all).  Raises :class:`AssayError` where there is nothing to read, or a file is no data set at all; broken
     rows never raise.
     """
-    known = sorted({schema.name for schema in SCHEMAS})
+    text = str(place)
+    known = sorted({schema.name for schema in SCHEMAS} | (set() if text.startswith("hf:") else set(READERS)))
     if format is not None and format not in known:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(known))
     if format is not None and map is not None:
         raise AssayError("a format and a map", place="map", value=format, expected="one of the two")
     fields = None if map is None else parse_map(map)
-    text = str(place)
     if text.startswith("hf:"):
         return _HubReading(text, format, source, fields)
     return Reading(text, find_files(text), format, source, watch, fields)
@@ -247,12 +285,12 @@ def find_files(place: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        root = path.resolve()
+        root, known = path.resolve(), DATA_SUFFIXES | suffixes()
         found = [
             p
             for p in sorted(path.rglob("*"))
             if p.is_file()
-            and p.suffix.lower() in DATA_SUFFIXES
+            and p.suffix.lower() in known
             and p.name not in _NOT_DATA
             and not p.name.startswith(".")
             and p.resolve().is_relative_to(root)

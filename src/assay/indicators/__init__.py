@@ -6,7 +6,17 @@ from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._neighbours import neighbours
 from assay.indicators._pool import Tags
 from assay.indicators._provenance import ModelId, Range
-from assay.indicators._ready import INDICATORS, direction, find, needs, ready, said_of, used_by, version
+from assay.indicators._ready import (
+    INDICATORS,
+    PLUGINS,
+    direction,
+    find,
+    needs,
+    ready,
+    said_of,
+    used_by,
+    version,
+)
 from assay.indicators._rule import RULES, Rule, read_rule
 from assay.indicators._table import IndicatorSummary, Scored, notes_of, score
 from assay.indicators._tools import CRITICS, Models, Tools, whole
@@ -14,6 +24,7 @@ from assay.indicators._tools import CRITICS, Models, Tools, whole
 __all__ = [
     "CRITICS",
     "INDICATORS",
+    "PLUGINS",
     "RULES",
     "Cache",
     "Indicator",

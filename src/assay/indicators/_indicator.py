@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from assay.core import Sample
+from assay.core import Undefined as Undefined
 
 if TYPE_CHECKING:
     from assay.indicators._tools import Tools
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
 Value: TypeAlias = "float | Undefined"
 Measure: TypeAlias = Callable[[Sequence[Sample]], "list[Value]"]
 Make: TypeAlias = "Callable[[Tools, Iterable[Sample]], tuple[Measure, str]]"
-
-
-@dataclass(frozen=True, slots=True)
-class Undefined:
-    """An indicator has no value for a sample; never -1, never 0."""
-
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

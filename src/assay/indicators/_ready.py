@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from assay.core import AssayError, Sample, digest
+from assay.core import AssayError, Plugins, Sample, digest
 from assay.indicators._cache import Cache, Stored
 from assay.indicators._indicator import Indicator, Measure, Undefined, Value
 from assay.indicators._model import MODEL_INDICATORS
@@ -25,26 +26,47 @@ _SLOW = frozenset({"base", "second", "reward", "dialog"})
 INDICATORS: Mapping[str, Indicator] = {
     i.name: i for i in (*TEXT_INDICATORS, *POOL_INDICATORS, *MODEL_INDICATORS)
 }
-"""All indicators by name."""
+"""Our own indicators by name."""
+
+
+def _also(found: Indicator) -> str | None:
+    if found.direction not in (-1, 0, 1):
+        return f"its direction is {found.direction!r}, not 1, 0 or -1"
+    return None if found.measure or found.make else "it has neither measure nor make"
+
+
+PLUGINS: Plugins[Indicator] = Plugins(
+    "assay.indicators", "indicator", Indicator, (*INDICATORS, *RULES), _also
+)
+"""Indicators of other packages by name."""
+
+
+def _single(name: str) -> Indicator | None:
+    """Return the indicator of a name, ours or a plug-in; None where neither is there."""
+    return PLUGINS.get(name) or INDICATORS.get(name)
+
+
+def _part(name: str) -> Indicator:
+    found = _single(name)
+    if found is None:
+        raise PLUGINS.unknown(name)
+    return found
 
 
 def find(name: str) -> Indicator | Rule:
-    """Return an indicator, a published rule, or the rule in a file that ends in .json."""
-    if name in INDICATORS:
-        return INDICATORS[name]
+    """Return an indicator (ours or a plug-in), a published rule, or the rule in a file that ends in .json."""
+    single = _single(name)
+    if single is not None:
+        return single
     if name in RULES:
         return RULES[name]
     if name.endswith(".json"):
         rule = read_rule(Path(name))
         for part in rule.coefficients:
-            if part not in INDICATORS:
+            if _single(part) is None:
                 raise AssayError("the rule takes an unknown indicator", place=name, value=part)
         return rule
-    raise AssayError(
-        "no such indicator",
-        value=name,
-        expected="one of " + ", ".join((*INDICATORS, *RULES)) + ", a rule's file",
-    )
+    raise PLUGINS.unknown(name, more=", a rule's file")
 
 
 def direction(name: str) -> int:
@@ -57,15 +79,16 @@ def needs(name: str) -> tuple[str, ...]:
     found = find(name)
     if isinstance(found, Indicator):
         return found.needs
-    return tuple(dict.fromkeys(need for part in found.coefficients for need in INDICATORS[part].needs))
+    return tuple(dict.fromkeys(need for part in found.coefficients for need in _part(part).needs))
 
 
 def version(name: str) -> str:
     """Return what changes whenever values of an indicator or rule do, models and pool apart."""
     found = find(name)
     if isinstance(found, Indicator):
-        return str(found.version)
-    return digest([found.revision, {part: INDICATORS[part].version for part in found.coefficients}])
+        return PLUGINS.identity(name) or str(found.version)
+    parts = {part: PLUGINS.identity(part) or _part(part).version for part in found.coefficients}
+    return digest([found.revision, parts])
 
 
 def ready(
@@ -89,7 +112,7 @@ def ready(
 
     def get(name: str) -> Indicator:
         if name not in made:
-            made[name] = _made(INDICATORS[name], tools, pool, told)
+            made[name] = _made(_part(name), tools, pool, told)
         return made[name]
 
     found = []
@@ -102,6 +125,47 @@ def ready(
         else:
             found.append(get(name))
     return found
+
+
+def _checked(indicator: Indicator) -> Indicator:
+    """Return a plug-in whose values are looked at: as many as samples, finite, or undefined with a reason."""
+
+    def wrong(values: Sequence[Value], samples: Sequence[Sample]) -> str | None:
+        if len(values) != len(samples):
+            return f"{len(values)} values for {len(samples)} samples"
+        bad = [v for v in values if not (v.reason if isinstance(v, Undefined) else _finite(v))]
+        return f"the value {bad[0]!r}" if bad else None
+
+    def looked_at(measure: Measure) -> Measure:
+        def checked(samples: Sequence[Sample]) -> list[Value]:
+            values = measure(samples)
+            found = wrong(values, samples)
+            if found is not None:
+                raise AssayError(
+                    f"the indicator {indicator.name} gives {found}",
+                    place=PLUGINS.entry(indicator.name).place,
+                    expected="for each sample a finite number, or Undefined with a reason",
+                )
+            return values
+
+        return checked
+
+    make, measure = indicator.make, indicator.measure
+
+    def made(tools: Tools, pool: Iterable[Sample]) -> tuple[Measure, str]:
+        assert make is not None  # noqa: S101 - used only where it is there
+        own, revision = make(tools, pool)
+        return looked_at(own), revision
+
+    return dataclasses.replace(
+        indicator,
+        measure=None if measure is None else looked_at(measure),
+        make=None if make is None else made,
+    )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def said_of(name: str, models: Models = DEFAULT) -> tuple[str, ...]:
@@ -119,13 +183,13 @@ def said_of(name: str, models: Models = DEFAULT) -> tuple[str, ...]:
 
 def used_by(names: Sequence[str], models: Models = DEFAULT) -> dict[str, ModelId]:
     """Return by setting which models (template, target samples ...) indicators take, by name and digest."""
-    return models_used([INDICATORS[name] for name in names], Tools(models))
+    return models_used([_part(name) for name in names], Tools(models))
 
 
 def _others(rule: Rule, tools: Tools) -> tuple[str, ...]:
     if not rule.models:
         return ()
-    used = models_used([INDICATORS[part] for part in rule.coefficients], tools)
+    used = models_used([_part(part) for part in rule.coefficients], tools)
     return other_models(rule.name, rule.models, used, forced=tools.models.other_models)
 
 
@@ -148,6 +212,8 @@ def _explained(rule: Rule, models: Models) -> Iterator[None]:
 def _made(
     indicator: Indicator, tools: Tools, pool: Iterable[Sample], told: Callable[[int], None]
 ) -> Indicator:
+    if indicator.name in PLUGINS:
+        indicator = _checked(indicator)
     if indicator.make is None:
         return indicator
     if "pool" in indicator.needs and iter(pool) is pool:
@@ -160,16 +226,23 @@ def _made(
     folder = tools.models.cache
     cache = None
     if folder is not None and revision:
-        cache = Cache(folder, f"{indicator.name}-v{indicator.version}-{revision[:16]}")
-    if _SLOW & set(indicator.needs):
-        measure = _in_pieces(measure, cache, told)
+        other = PLUGINS.identity(indicator.name)
+        own = f"{revision[:16]}-{digest(other)[:16]}" if other else revision[:16]
+        cache = Cache(folder, f"{indicator.name}-v{indicator.version}-{own}")
+    slow = bool(_SLOW & set(indicator.needs))
+    if slow or (cache is not None and indicator.name in PLUGINS):
+        measure = _in_pieces(measure, cache, told if slow else _nobody)
     return dataclasses.replace(indicator, measure=measure, revision=revision)
+
+
+def _nobody(done: int) -> None:
+    """Tell nobody: the measure is not one of those whose progress is counted."""
 
 
 def slow_parts(name: str) -> int:
     """Return for how many indicators, of a rule or one alone, a model goes over each sample's text."""
     found = find(name)
-    parts = [found] if isinstance(found, Indicator) else [INDICATORS[part] for part in found.coefficients]
+    parts = [found] if isinstance(found, Indicator) else [_part(part) for part in found.coefficients]
     return sum(bool(_SLOW & set(part.needs)) for part in parts)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from assay import core
 from assay.core import Column, Heading, Page, Sample, Shown, Table, page, replacing, say, tie_to_parent
 from assay.indicators._indicator import Indicator, Undefined, Value
-from assay.indicators._ready import INDICATORS, ready, slow_parts
+from assay.indicators._ready import PLUGINS, ready, slow_parts
 from assay.indicators._tools import DEFAULT, Models
 
 _BATCH = 1024
@@ -118,7 +118,7 @@ def score(
     chosen = ready(names, models, samples, told=heard)
     fields = [("id", pa.string()), ("origin", pa.string())]
     schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
-    versions = {i.name: str(i.version) for i in chosen}
+    versions = {i.name: PLUGINS.identity(i.name) or str(i.version) for i in chosen}
     seen: dict[str, list[Any]] = {i.name: [] for i in chosen}
     reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}
     total = 0
@@ -188,7 +188,7 @@ def _measure(batch: Sequence[Sample], chosen: Sequence[Indicator]) -> Batch:
 
 def _by_name(batch: Sequence[Sample], names: Sequence[str]) -> Batch:
     """Measure in a worker, which finds the indicators by name."""
-    return _measure(batch, [INDICATORS[name] for name in names])
+    return _measure(batch, ready(names))
 
 
 def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: int) -> Iterator[Batch]:

@@ -235,7 +235,7 @@ def select_page(
     size = 0
     for name, values in columns.items():
         size, defined = len(values), int(np.isfinite(values).sum())
-        known = indicators.INDICATORS.get(name)
+        known = indicators.PLUGINS.get(name) or indicators.INDICATORS.get(name)
         begun, ended = (tuple(example(shown[r], _value(values[r])) for r in rows) for rows in (first, last))
         sections += _indicator(
             _Shown(

@@ -21,7 +21,6 @@ from assay.core import (
     OnCommand,
     Page,
     Paragraph,
-    SelectionRule,
     Shown,
     page,
     say,
@@ -105,7 +104,7 @@ def select(
     out: File | None = None,
     n: int | None = None,
     top: int | None = None,
-    rule: SelectionRule = "top",
+    rule: str = "top",
     by: str | None = None,
     scores: Table = None,
     groups: Literal["source", "type", "language", "length"] = "source",
@@ -138,7 +137,7 @@ def select(
         top or bottom of a score; random; balanced (groups in turn at random); quota (groups in turn, the best
         of each); clusters (of embeddings, in turn); deita (the best that are not alike); k_center; facility
         (location: coverage of the pool); qdit (coverage and score); target (like target samples, in turn);
-        tags (new keywords first).
+        tags (new keywords first); or the selection of a plug-in.
     by
         The score: an indicator, a published rule, or a rule's JSON file.
     scores
@@ -154,6 +153,7 @@ def select(
     """
     if groups not in GROUPS:
         raise AssayError("no such grouping", place="--groups", value=groups, expected=", ".join(GROUPS))
+    wanted = selection.needs(rule)
     if isinstance(samples, ScoreTable):
         scores = samples
         samples = samples.pool
@@ -171,11 +171,9 @@ def select(
         n=n,
         score=values,
         groups=selection.length_classes(facts.lengths) if groups == "length" else facts.names[groups],
-        vectors=indicators.Tools(models).embed(map(indicators.whole, pool))
-        if rule in selection.VECTOR_SELECTIONS
-        else None,
-        targets=_targets(models) if rule == "target" else None,
-        tags=_tags(pool) if rule == "tags" else None,
+        vectors=indicators.Tools(models).embed(map(indicators.whole, pool)) if "vectors" in wanted else None,
+        targets=_targets(models) if "targets" in wanted else None,
+        tags=_tags(pool) if "tags" in wanted else None,
         seed=seed,
     )
     changes = _changes(selection.shift(facts.lengths, facts.names, order[:n]))

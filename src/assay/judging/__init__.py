@@ -45,6 +45,7 @@ from assay.judging._pairs import (
     summarise_pairs,
 )
 from assay.judging._parse import parse_pair, parse_score
+from assay.judging._plugins import PLUGINS, Judge, method_settings
 from assay.judging._power import (
     PILOT_ITEMS,
     PILOT_REPEATS,
@@ -68,12 +69,14 @@ __all__ = [
     "METRICS",
     "PILOT_ITEMS",
     "PILOT_REPEATS",
+    "PLUGINS",
     "Agreement",
     "Alpha",
     "Anchor",
     "Better",
     "Expected",
     "Interval",
+    "Judge",
     "JudgeConfig",
     "JudgeNoise",
     "Judged",
@@ -114,6 +117,7 @@ __all__ = [
     "krippendorff_alpha",
     "language_for",
     "length_bias",
+    "method_settings",
     "pair_requests",
     "paired_sd",
     "parse_better",

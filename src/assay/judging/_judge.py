@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from assay.core import AssayError, Sample
+from assay.core import Sample
 from assay.data import synthetic
 from assay.judging._metrics import chrf, exact_match, rouge_l
+from assay.judging._plugins import PLUGINS, score_by
 
 METRICS: Mapping[str, Callable[[str, str], float]] = {
     "exact_match": exact_match,
@@ -80,15 +81,14 @@ def judge(item: Sample, answer: str, method: str | None = None) -> Judgement:
     without a score.
     """
     chosen = method or default_method(item)
-    if chosen is not None and chosen != CHECKER and chosen not in METRICS:
-        raise AssayError(
-            "no such scoring method",
-            place="measure.method",
-            value=chosen,
-            expected=", ".join(["auto", CHECKER, *METRICS]),
-        )
-    score, reason = _score(item, answer, chosen)
+    other = None if chosen is None else PLUGINS.get(chosen)
+    if chosen is not None and chosen not in PLUGINS.names:
+        raise PLUGINS.unknown(chosen, "measure.method")
+    score, reason = _score(item, answer, chosen) if other is None else score_by(other, item, answer)
     name = f"{chosen or 'none'}-v{VERSION}"
+    if other is not None:
+        entry = PLUGINS.entry(other.name)
+        name = f"{other.name}-v{other.version} ({entry.distribution} {entry.version})"
     return Judgement(item.id, item.type or "untyped", item.group, name, score, reason)
 
 

@@ -81,7 +81,7 @@ if TYPE_CHECKING:
         vllm_answer,
         vllm_python,
     )
-    from assay.model.launch import Launch, trainer
+    from assay.model.launch import Launch, trainer, trainer_identity
     from assay.model.tokens import (
         TEMPLATES,
         Encoded,
@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     )
     from assay.model.train import (
         PRESETS,
+        TRAINERS,
         Recipe,
         Segment,
         Trainer,
@@ -117,6 +118,7 @@ __all__ = [
     "POCKET",
     "PRESETS",
     "TEMPLATES",
+    "TRAINERS",
     "Answer",
     "ChatModel",
     "Decoding",
@@ -189,6 +191,7 @@ __all__ = [
     "tokenizer_digest",
     "train_full",
     "trainer",
+    "trainer_identity",
     "training_memory",
     "vllm_answer",
     "vllm_python",
@@ -218,10 +221,12 @@ if not TYPE_CHECKING:
             "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
             "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
         ),
-        launch="Launch trainer",
+        launch="Launch trainer trainer_identity",
         tokens=(
             "Encoded Given TEMPLATES TokenTable chat_template encode encode_answers encode_prompts end_mark "
             "refusals render stop_ids write_tokens"
         ),
-        train="PRESETS Recipe Segment TrainReport Trainer preset read_recipe set_threads train_full",
+        train=(
+            "PRESETS Recipe Segment TRAINERS TrainReport Trainer preset read_recipe set_threads train_full"
+        ),
     )

@@ -11,13 +11,14 @@ from assay.plan._garbage import (
     collect_garbage,
     status,
 )
-from assay.plan._pools import Inline, Pool, Processes, parse_pool
+from assay.plan._pools import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
 from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
 from assay.plan._store import Store
 
 __all__ = [
+    "POOLS",
     "Advance",
     "CorruptObject",
     "Estimate",
@@ -26,6 +27,7 @@ __all__ = [
     "Plan",
     "PlanRow",
     "Pool",
+    "PoolMaker",
     "Processes",
     "RunReport",
     "Step",

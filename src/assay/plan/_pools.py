@@ -9,11 +9,17 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
-from assay.core import AssayError, tie_to_parent
+from assay.core import AssayError, Plugins, tie_to_parent
 
 
 class Pool(Protocol):
-    """Runs functions; ``size`` at a time."""
+    """Runs functions; ``size`` at a time.
+
+    A call's function is one that its module names, its arguments are plain values, and errors come out of
+    the future as they were raised.  A worker that was killed from outside is told by
+    ``BrokenProcessPool`` in the futures of its calls, which are submitted again: a call after that, or after
+    :meth:`stop`, starts workers anew.
+    """
 
     size: int
 
@@ -115,9 +121,23 @@ def _error(call: Future[Any]) -> BaseException | None:
     return None if call.cancelled() else call.exception()
 
 
+class PoolMaker(Protocol):
+    """Makes the pool that ``where.pool: name:settings`` names; ``settings`` is "" where there are none."""
+
+    def __call__(self, settings: str) -> Pool:
+        """Return a pool that has started nothing yet."""
+
+
+POOLS: Plugins[PoolMaker] = Plugins("assay.pools", "pool", PoolMaker, ("inline", "processes"))
+"""Pools of other packages by name."""
+
+
 def parse_pool(text: str) -> Pool:
-    """Return the pool that ``inline`` or ``processes:N`` names."""
+    """Return the pool that ``inline``, ``processes:N`` or ``name:settings`` of a plug-in names."""
     kind, _, count = text.partition(":")
+    other = POOLS.get(kind)
+    if other is not None:
+        return _made(kind, other, count)
     if kind == "inline" and not count:
         return Inline()
     if kind == "processes" and (not count or (count.isdecimal() and int(count) > 0)):
@@ -126,4 +146,18 @@ def parse_pool(text: str) -> Pool:
         raise AssayError(
             "the ray pool is not built yet", place="where.pool", value=text, expected="inline or processes:N"
         )
-    raise AssayError("no such pool", place="where.pool", value=text, expected="inline or processes:N")
+    expected = ", ".join(["inline or processes:N", *(f"{name}:settings" for name in POOLS)])
+    raise AssayError("no such pool", place="where.pool", value=text, expected=expected)
+
+
+def _made(kind: str, maker: PoolMaker, settings: str) -> Pool:
+    """Return a plug-in's pool, or say what it lacks of one."""
+    pool = maker(settings)
+    parts = ("size", "submit", "stop", "__enter__", "__exit__")
+    missing = [part for part in parts if not hasattr(pool, part)]
+    if missing:
+        raise AssayError(
+            f"the pool {kind} has no {', no '.join(missing)}", place=POOLS.entry(kind).place,
+            expected="what assay.plan.Pool asks for",
+        )  # fmt: skip
+    return pool

@@ -5,27 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.core import AssayError, SelectionRule
+from assay.core import AssayError
 from assay.selection._diverse import by_tags, by_target, clusters, facility_location, k_center, score_first
+from assay.selection._plugins import PLUGINS, choice_of, chosen, needs
 from assay.selection._similar import Rows, Vectors
 
 T = TypeVar("T")
-
-SELECTIONS: tuple[str, ...] = get_args(SelectionRule)
-"""By score from the best or worst; at random; in turn over groups (balanced: each at random; quota: each by
-score) or over clusters of embeddings; DEITA's score first with a limit of likeness; k-center; facility
-location; QDIT, facility location with score; in turn by the likeness to target samples; by new tags."""
-
-VECTOR_SELECTIONS = ("clusters", "deita", "k_center", "facility", "qdit", "target")
-"""Those that compare embeddings."""
-
-SCORE_SELECTIONS = ("top", "bottom", "quota", "deita", "qdit")
-"""Those that need a score; clusters and tags take one where there is one."""
 
 
 def pick(
@@ -48,8 +38,7 @@ def pick(
     that are costly order ``n`` rows (None: all); the others follow at random.  Ties and random order follow
     sha256 of seed and id, so they depend on what samples say, not on where they stood.
     """
-    if rule not in SELECTIONS:
-        raise AssayError("no such selection", value=rule, expected="one of " + ", ".join(SELECTIONS))
+    wanted, other = needs(rule), PLUGINS.get(rule)
     chance = np.array([_draw(seed, sample) for sample in ids], np.uint64)
     drawn = np.argsort(chance, kind="stable").astype(np.int64)
     if rule == "random":
@@ -57,12 +46,12 @@ def pick(
     if rule == "balanced":
         return _in_turn(drawn, _needed(groups, "groups", rule))
     order = drawn
-    if score is not None or rule in SCORE_SELECTIONS:
+    if score is not None or "score" in wanted:
         values = np.asarray(_needed(score, "score", rule), np.float64)
         if len(values) != len(ids):
             raise AssayError("scores of another number of rows", value=len(values), expected=str(len(ids)))
         scored = int((~np.isnan(values)).sum())
-        if n is not None and n > scored and rule in SCORE_SELECTIONS:
+        if n is not None and n > scored and "score" in wanted:
             raise AssayError(
                 "too few samples have a score", value=f"{scored:,} of {len(ids):,}",
                 expected=f"at least {n:,}",
@@ -70,13 +59,22 @@ def pick(
             )  # fmt: skip
         better = np.where(np.isnan(values), -np.inf, -values if rule == "bottom" else values)
         order = np.lexsort((chance, -better)).astype(np.int64)
+    if other is not None:
+        given = {"groups": groups, "vectors": vectors, "targets": targets, "tags": tags}
+        for need in set(wanted) - {"score"}:
+            _needed(given[need], need, rule)
+        return chosen(other, choice_of(ids, n, seed, drawn, score, groups, vectors, targets, tags))
     if rule in ("top", "bottom"):
         return order
     if rule == "quota":
         return _in_turn(order, _needed(groups, "groups", rule))
     if rule == "tags":
         return by_tags(_needed(tags, "tags", rule), order)
-    first = _by_vectors(rule, _needed(vectors, "vectors", rule), order, n or len(ids), targets, seed)
+    # Rows go in at random, so that neither ties nor the order of sums follow where samples stood.
+    place = np.empty(len(drawn), np.int64)
+    place[drawn] = np.arange(len(drawn))
+    shuffled = _needed(vectors, "vectors", rule)[drawn]
+    first = drawn[_by_vectors(rule, shuffled, place[order], n or len(ids), targets, seed)]
     rest = np.setdiff1d(drawn, first, assume_unique=True)
     return np.concatenate([first, rest[np.argsort(chance[rest], kind="stable")]])
 

@@ -89,9 +89,7 @@ def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BaseP
     for name, part in parts.items():
         inputs[f"base/{name}"] = part.result
         for run in part.runs:
-            steps = {"answer": run.answer, "judge": run.judged, "branch": run.branch}
-            steps |= {f"trunk{i}": step for i, step in enumerate(run.trunk)}
-            inputs |= {f"run{len(rows):04}/{key}": step for key, step in steps.items() if step is not None}
+            inputs |= {f"run{len(rows):04}/{key}": step for key, step in run.parts.items()}
             row = {"base": name, "arm": run.arm, "seed": run.seed, "n_train": run.n_train}
             rows.append(row | {"key": run.answer.key, "trunk": len(run.trunk), "shared": run.shared})
     settings = {

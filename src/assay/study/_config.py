@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay.core import BASE_ARM, TASK_TYPES, AssayError, SelectionRule, in_words
+from assay import judging, selection
+from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words
 from assay.indicators import Models
 from assay.judging import JudgeConfig
 from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
@@ -34,9 +35,6 @@ class TestbedConfig:
     defects: Mapping[str, float] = field(default_factory=dict)
 
 
-ArmRule = Literal[SelectionRule, "longest", "file"]
-
-
 @dataclass(frozen=True, slots=True)
 class ArmConfig:
     """A way of choosing training data; own rungs if given.
@@ -47,7 +45,7 @@ class ArmConfig:
     choice.  ``file`` is a selection made elsewhere: samples of the pool, or their ids (.ids, one a line).
     """
 
-    rule: ArmRule = "random"
+    rule: str = "random"
     by: str | None = None
     groups: Literal["source", "type", "language", "length"] = "source"
     file: str | None = None
@@ -123,11 +121,16 @@ class LadderConfig:
 
 @dataclass(frozen=True, slots=True)
 class MeasureConfig:
-    """What is measured of each model: loss on references, answers, and how answers are scored."""
+    """What is measured of each model: loss on references, answers, and how answers are scored.
+
+    ``method``: ``auto``, ``checker``, a reference metric or the judge of a plug-in; ``metrics``: those of
+    plug-ins, each with a curve of its own.
+    """
 
     loss: bool = True
     answers: bool = True
     method: str = "auto"
+    metrics: tuple[str, ...] = ()
     max_new_tokens: int = 64
     temperature: float = 0.0
     top_p: float = 1.0
@@ -467,6 +470,24 @@ def _check(config: StudyConfig) -> None:
         for index, rung in enumerate(rungs):
             if rung != FULL and (isinstance(rung, str) or rung < 1):
                 _wrong(f"{place}[{index}]", rung, "a whole number of at least 1, or `full`")
+    for name, arm in config.arms.items():
+        if arm.rule not in selection.PLUGINS.names:
+            raise selection.PLUGINS.unknown(arm.rule, f"arms.{name}.rule")
+    for index, metric in enumerate(config.measure.metrics):
+        if metric not in METRICS:
+            raise AssayError(
+                "no such metric",
+                place=f"measure.metrics[{index}]",
+                value=metric,
+                expected=" or ".join(METRICS) or "a metric of an installed package",
+                hint="score, loss and bits_per_byte are always measured; docs/plugins.md says how to add one",
+            )
+    if config.measure.metrics and not config.measure.answers:
+        raise AssayError(
+            "the metrics have no answers", place="measure.answers", expected="true beside metrics"
+        )
+    if config.measure.method not in judging.PLUGINS.names:
+        raise judging.PLUGINS.unknown(config.measure.method, "measure.method")
     if config.ladder.seeds < 1:
         _wrong("ladder.seeds", config.ladder.seeds, "at least 1 (3 or more for a verdict)")
     if not config.name.strip() or any(c in config.name for c in "/\\\0") or config.name.startswith("."):

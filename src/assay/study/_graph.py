@@ -21,7 +21,9 @@ from assay.study.steps import (
     check_step,
     expand,
     judge_step,
+    metrics_step,
     models_of,
+    needs_of,
     order_step,
     place_digest,
     read_step,
@@ -47,6 +49,15 @@ class RunSteps:
     judged: Step | None
     shared: bool
     """True where an earlier rung of the same arm and seed already counts this trunk's last part."""
+    metrics: Step | None = None
+    """What plug-ins measure of the answers."""
+
+    @property
+    def parts(self) -> dict[str, Step]:
+        """The steps that a result reads, by name."""
+        own = {"answer": self.answer, "judge": self.judged, "metrics": self.metrics, "branch": self.branch}
+        trunk = {f"trunk{i}": step for i, step in enumerate(self.trunk)}
+        return {name: step for name, step in {**own, **trunk}.items() if step is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +114,19 @@ def cache_folder(config: StudyConfig) -> Path:
 
 def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:
     """Raise where an arm's rule and its indicator do not go together."""
-    if arm.rule in selection.SCORE_SELECTIONS:
+    other = arm.rule in selection.PLUGINS
+    if "score" in needs_of(arm.rule):
         if arm.by is None:
             raise AssayError(
                 "the arm lacks an indicator",
                 place=f"arms.{name}.by",
-                expected="one of "
-                + ", ".join((*indicators.INDICATORS, *indicators.RULES))
-                + ", or a rule's file",
+                expected="one of " + ", ".join(indicators.PLUGINS.names) + ", or a rule's file",
             )
     elif arm.rule == "file" and arm.file is None:
         raise AssayError(
             "the arm lacks its file", place=f"arms.{name}.file", expected="samples, or ids (.ids)"
         )
-    elif arm.by is not None and arm.rule not in ("clusters", "tags"):
+    elif arm.by is not None and arm.rule not in ("clusters", "tags") and not other:
         raise AssayError(
             "the rule takes no indicator",
             place=f"arms.{name}.by",
@@ -181,7 +191,7 @@ class Ladder:
         arms = {"random": ArmConfig(), **self.config.arms}
         for name, arm in arms.items():
             _check_arm(name, arm, self.config.folder)
-            if arm.rule == "target" and not self.config.models.target:
+            if "targets" in needs_of(arm.rule) and not self.config.models.target:
                 raise AssayError(
                     "the arm lacks target samples", place="models.target", expected="files of samples",
                     hint=f"arms.{name} takes what is like them; never the set that you report on",
@@ -255,10 +265,12 @@ class Ladder:
         if chosen.file is not None:
             (place,) = expand((chosen.file,), Path(self.config.folder), f"arms.{arm}.file")
             settings["file"], where["file"] = place_digest(place), place
-        if chosen.rule in selection.VECTOR_SELECTIONS:
+        if other := selection.PLUGINS.identity(chosen.rule):
+            settings["plugin"] = other
+        if "vectors" in needs_of(chosen.rule):
             where |= self._models()
             settings["embedder"] = embedder_id(where["embedder"])
-        if chosen.rule == "target":
+        if "targets" in needs_of(chosen.rule):
             settings["target"] = [place_digest(place) for place in where["target"]]
         return order_step(self.pool, f"{arm}, seed {seed}", settings, inputs, where)
 
@@ -351,7 +363,10 @@ class Ladder:
             estimate=Estimate(seconds=2 + 2 * self.sizes.parameters * tokens / 3e9),
         )  # fmt: skip
         judged = self._judged(step, label) if measure.answers else None
-        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared)
+        metrics = None
+        if measure.metrics and measure.answers:
+            metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
+        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics)
 
     def _judged(self, answers: Step, label: str) -> Step:
         measure, items = self.config.measure, self.sizes.items
@@ -368,9 +383,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
     inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation, "tokens": ladder.tokens()}
     rows = []
     for index, run in enumerate(runs):
-        names = {"answer": run.answer, "judge": run.judged, "branch": run.branch}
-        names |= {f"trunk{i}": step for i, step in enumerate(run.trunk)}
-        inputs |= {f"run{index:04}/{name}": step for name, step in names.items() if step is not None}
+        inputs |= {f"run{index:04}/{name}": step for name, step in run.parts.items()}
         rows.append(
             {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
             | {"trunk": len(run.trunk), "shared": run.shared}

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 from assay.model._lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.model.launch._launch import trainer
+    from assay.model.launch._launch import trainer, trainer_identity
     from assay.model.launch._settings import Launch
 
 __all__ = [
     "Launch",
     "trainer",
+    "trainer_identity",
 ]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        _launch="trainer",
+        _launch="trainer trainer_identity",
         _settings="Launch",
     )

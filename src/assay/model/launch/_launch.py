@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -24,31 +23,30 @@ from assay.model.launch._job import read_log, write_job
 from assay.model.launch._ray import RayGroup
 from assay.model.launch._settings import Launch
 from assay.model.tokens import TokenTable
-from assay.model.train import Advance, Indices, Segment, Trainer, TrainReport, train_full
+from assay.model.train import TRAINERS, Advance, Indices, Segment, Trainer, TrainReport, train_full
 
 _POLL_SECONDS = 0.2
 
 
 def trainer(name: str, launch: Launch | None = None) -> Trainer:
-    """Return the trainer of that name: ``full``, or one from the entry points ``assay.trainers``.
+    """Return the trainer of that name: ``full``, or one of a plug-in.
 
     ``launch`` says on how many processes ``full`` trains; others see to that by themselves.
     """
+    other = TRAINERS.get(name)
     if name == "full":
         if launch is not None and launch.processes > 1:
             return partial(train_launched, launch)
         return train_full
-    found = {point.name: point for point in entry_points(group="assay.trainers")}
-    if name not in found:
-        raise AssayError(
-            "no such trainer",
-            place="recipe.trainer",
-            value=name,
-            expected=", ".join(["full", *sorted(found)]),
-            hint="install the plugin that registers it under the entry points `assay.trainers`",
-        )
-    loaded: Trainer = found[name].load()
-    return loaded
+    if other is None:
+        raise TRAINERS.unknown(name, "recipe.trainer")
+    return other
+
+
+def trainer_identity(name: str) -> str:
+    """Return what identifies the trainer of a plug-in; raises for a name that nothing has."""
+    trainer(name)
+    return TRAINERS.identity(name)
 
 
 def train_launched(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assay.model.train._loss import Loss, linear_cross_entropy
     from assay.model.train._memory import out_of_memory
     from assay.model.train._recipe import PRESETS, Indices, Recipe, preset, read_recipe
-    from assay.model.train._segment import Advance, Segment, Trainer, TrainReport
+    from assay.model.train._segment import TRAINERS, Advance, Segment, Trainer, TrainReport
     from assay.model.train._state import (
         WEIGHT,
         State,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRESETS",
+    "TRAINERS",
     "WEIGHT",
     "Advance",
     "Engine",
@@ -78,7 +79,7 @@ if not TYPE_CHECKING:
         _loss="Loss linear_cross_entropy",
         _memory="out_of_memory",
         _recipe="Indices PRESETS Recipe preset read_recipe",
-        _segment="Advance Segment TrainReport Trainer",
+        _segment="Advance Segment TRAINERS TrainReport Trainer",
         _state="State WEIGHT finish_state has_state load_state save_state trained write_shards",
         _train="train_full train_segment",
     )

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-from assay.core import Items, Page, Paragraph, Shown, page, say
+from assay.core import Items, Page, Paragraph, Plugins, Shown, page, say
 from assay.model.tokens import TokenTable
 from assay.model.train._recipe import Indices, Recipe
 
@@ -78,3 +78,7 @@ class Trainer(Protocol):
         advance: Advance,
     ) -> TrainReport:
         """Train, resuming from ``out/scratch`` where an earlier attempt was killed."""
+
+
+TRAINERS: Plugins[Trainer] = Plugins("assay.trainers", "trainer", Trainer, ("full",))
+"""Trainers of other packages by name; ``recipe.trainer`` names the one that trains."""

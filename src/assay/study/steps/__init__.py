@@ -6,14 +6,14 @@ and what one of them has done is not done again.
 
 Data (:func:`read_step`, :func:`tokens_step`, :func:`score_pool`) → ladder (:func:`order_step`) → training
 (:func:`train_step`) → answers and losses (:func:`answer_step`) → scores (:func:`check_step`,
-:func:`judge_step`) → curves and verdicts (:func:`result`).
+:func:`judge_step`, :func:`metrics_step`) → curves and verdicts (:func:`result`).
 """
 
 from assay.study.steps._base import Base
-from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of
+from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
 from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
-from assay.study.steps._order import order_step
+from assay.study.steps._order import needs_of, order_step
 from assay.study.steps._read import (
     REJECTED,
     Tally,
@@ -50,7 +50,9 @@ __all__ = [
     "iterate",
     "judge_step",
     "judgements_of",
+    "metrics_step",
     "models_of",
+    "needs_of",
     "order_step",
     "place_digest",
     "read_step",

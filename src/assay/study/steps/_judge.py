@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from assay import data, judging, llm
-from assay.core import AssayError, Sample, to_json
+from assay.core import METRICS, AssayError, Sample, metric_value, to_json
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import StudyConfig
 from assay.study.steps._measure import ITEMS
 
-JUDGEMENTS, LOG = "judgements.parquet", "log"
+JUDGEMENTS, MEASURED, LOG = "judgements.parquet", "metrics.parquet", "log"
 _RUBRIC_TOKENS = 500
 
 
@@ -54,7 +54,7 @@ def check_step(evaluation: Step, answers: Step, method: str, label: str, *, item
     """Return the step that scores one model's answers to ``items`` items without a chat model."""
     inputs, estimate = {"evaluation": evaluation, "answers": answers}, Estimate(seconds=items / 1000)
     call = f"{__name__}:judge_answers"
-    return Step("judge", 1, call, {"method": method}, inputs, label=label, estimate=estimate)
+    return Step("judge", 1, call, judging.method_settings(method), inputs, label=label, estimate=estimate)
 
 
 def judge_answers(context: StepContext) -> None:
@@ -83,6 +83,41 @@ def judgements_of(folder: Path) -> list[judging.Judgement]:
 
     rows = polars.read_parquet(folder / JUDGEMENTS).iter_rows(named=True)
     return [judging.Judgement(**row) for row in rows]
+
+
+def metrics_step(
+    evaluation: Step, answers: Step, metrics: Sequence[str], label: str, *, items: int = 0
+) -> Step:
+    """Return the step in which the metrics of plug-ins measure one model's answers to ``items`` items."""
+    settings = {"metrics": {name: METRICS.identity(name) for name in metrics}}
+    inputs, estimate = {"evaluation": evaluation, "answers": answers}, Estimate(seconds=items / 1000)
+    call = f"{__name__}:measure_metrics"
+    return Step("metrics", 1, call, settings, inputs, label=label, estimate=estimate)
+
+
+def measure_metrics(context: StepContext) -> None:
+    """Measure the answers of one model by the metrics of plug-ins: a row for each item and metric."""
+    import polars
+
+    items, answers = _answered(context)
+    rows = []
+    for name in context.config["metrics"]:
+        for item, text in zip(items, answers, strict=True):
+            value, reason = metric_value(METRICS[name], item, text)
+            rows.append((item.id, item.type or "untyped", item.group, name, value, reason))
+    columns = ("item", "type", "group", "method", "score", "reason")
+    schema = {c: polars.Float64 if c == "score" else polars.String for c in columns}
+    polars.DataFrame(rows, schema=schema, orient="row").write_parquet(context.out / MEASURED)
+
+
+def metrics_of(folder: Path) -> dict[str, list[judging.Judgement]]:
+    """Return by metric what plug-ins measured of each item, as judgements whose score is the value."""
+    import polars
+
+    found: dict[str, list[judging.Judgement]] = {}
+    for row in polars.read_parquet(folder / MEASURED).iter_rows(named=True):
+        found.setdefault(row["method"], []).append(judging.Judgement(**row))
+    return found
 
 
 def judge_by_model(context: StepContext) -> None:

@@ -25,7 +25,13 @@ def order_step(
 ) -> Step:
     """Return the step that orders a pool; ``settings`` are the ``seed``, the ``rule`` and what it needs."""
     call, inputs = f"{__name__}:order_pool", {"pool": pool, **inputs}
-    return Step("order", 2, call, settings, inputs, where=where, label=label)
+    version = 3 if "vectors" in needs_of(settings["rule"]) else 2
+    return Step("order", version, call, settings, inputs, where=where, label=label)
+
+
+def needs_of(rule: str) -> tuple[str, ...]:
+    """Return what an arm's rule selects by; the two that are of studies alone need nothing of the pool."""
+    return () if rule in ("longest", "file") else selection.needs(rule)
 
 
 def order_pool(context: StepContext) -> None:
@@ -101,16 +107,16 @@ def _wanted(context: StepContext, dataset: data.Dataset) -> NDArray[np.float64] 
 
 def _compared(context: StepContext, dataset: data.Dataset) -> dict[str, Any]:
     """Return what the arm's rule compares samples by: embeddings, target samples, tags."""
-    rule = context.config["rule"]
-    if rule == "tags":
+    needs = needs_of(context.config["rule"])
+    found: dict[str, Any] = {}
+    if "tags" in needs:
         tags = indicators.Tags(dataset)
-        return {"tags": [tags.of(sample) for sample in dataset]}
-    if rule not in selection.VECTOR_SELECTIONS:
-        return {}
-    tools = indicators.Tools(models_of(context.where))
-    found = {"vectors": tools.embed(map(indicators.whole, dataset))}
-    if rule == "target":
-        found["targets"] = tools.embed(map(indicators.whole, tools.target("of the arm")))
+        found["tags"] = [tags.of(sample) for sample in dataset]
+    if "vectors" in needs or "targets" in needs:
+        tools = indicators.Tools(models_of(context.where))
+        found["vectors"] = tools.embed(map(indicators.whole, dataset))
+        if "targets" in needs:
+            found["targets"] = tools.embed(map(indicators.whole, tools.target("of the arm")))
     return found
 
 

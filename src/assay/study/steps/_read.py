@@ -59,8 +59,15 @@ def read_step(
 def file_settings(source: Sequence[str], folder: Path, key: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Return files as a step's config (names and digests) and the places where they lie."""
     found = expand(source, folder, key)
-    entries = [{"name": Path(place).name, "digest": place_digest(place)} for place in found]
+    entries = [_entry(place) for place in found]
     return {"files": entries}, {f"file/{index}": place for index, place in enumerate(found)}
+
+
+def _entry(place: str) -> dict[str, str]:
+    """Return what identifies a file: its name, its content, and the plug-ins that read it."""
+    entry = {"name": Path(place).name, "digest": place_digest(place)}
+    other = data.reader_identity(place)
+    return {**entry, "plugin": other} if other else entry
 
 
 def expand(places: Sequence[str], folder: Path, key: str) -> list[str]:

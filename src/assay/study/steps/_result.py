@@ -26,6 +26,7 @@ from assay.core import (
     StudyResult,
 )
 from assay.plan import StepContext
+from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
 from assay.study.steps._read import summary_of
 from assay.study.steps._tokenize import sample_counts
@@ -114,6 +115,7 @@ class MeasuredRun:
             if "judge" in found and (found["judge"] / "judge.json").exists()
             else None
         )
+        self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
 
@@ -130,6 +132,9 @@ class MeasuredRun:
         if self.judgements is not None:
             for summary in judging.summarise(self._judgements()):
                 points.append(self._point(summary.type, "score", summary.mean, summary.se, summary.n))
+        for metric, rows in self.metrics.items():
+            for summary in judging.summarise(rows):
+                points.append(self._point(summary.type, metric, summary.mean, summary.se, summary.n))
         for metric, unit, factor in _RATIOS:
             for kind, (mean, se, n) in self._ratios(items, unit, factor).items():
                 points.append(self._point(kind, metric, mean, se, n))
@@ -174,6 +179,10 @@ class MeasuredRun:
             for row in self.judgements.iter_rows(named=True):
                 if row["score"] is not None:
                     rows.append((row["type"], "score", row["group"] or row["item"], row["score"], 1.0))
+        for metric, measured in self.metrics.items():
+            rows += [
+                (m.type, metric, m.group or m.item, m.score, 1.0) for m in measured if m.score is not None
+            ]
         for sample, row in zip(items, self.items.iter_rows(named=True), strict=True):
             for metric, unit, factor in _RATIOS:
                 if row["nats"] is not None and row[unit]:

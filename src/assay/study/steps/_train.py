@@ -36,6 +36,8 @@ def train_step(
     """
     settings = {"recipe": dataclasses.asdict(recipe), "base": base.digest, "seed": seed, "n_train": n_train}
     settings |= {"start": steps[0], "stop": steps[1]}
+    if recipe.trainer != "full":
+        settings["plugin"] = model.trainer_identity(recipe.trainer)
     where = {"base": str(base.folder), "device": device, "launch": dataclasses.asdict(launch)}
     call = f"{__name__}:train"
     return Step("train", 2, call, settings, inputs, where=where, label=label, estimate=estimate)

@@ -1,0 +1,119 @@
+"""Our own implementations pass the suites that plug-ins are held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.curves import FREE_FORMS
+from assay.data import READERS
+from assay.indicators import INDICATORS
+from assay.judging import CHECKER, METRICS
+from assay.selection import SELECTIONS
+from assay.testing import (
+    CurveFormSuite,
+    IndicatorSuite,
+    JudgeSuite,
+    PoolSuite,
+    ReaderSuite,
+    SelectionSuite,
+    TrainerSuite,
+)
+
+CRITICS = {name for name, i in INDICATORS.items() if {"reward", "dialog"} & set(i.needs)}
+"""Indicators whose models are too large to carry; tests/indicators/test_critics.py builds small ones."""
+
+ROWS: Mapping[str, list[dict[str, Any]]] = {
+    "alpaca": [{"instruction": f"Add {n} and 1.", "input": "", "output": str(n + 1)} for n in range(6)],
+    "messages": [
+        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "yes"}]}
+        for n in range(6)
+    ],
+    "sharegpt": [
+        {"conversations": [{"from": "human", "value": f"{n}?"}, {"from": "gpt", "value": "yes"}]}
+        for n in range(6)
+    ],
+    "belle-eval": [{"question": f"{n}?", "class": "math", "std_answer": "1"} for n in range(6)],
+    "self-instruct": [
+        {"instruction": f"Double {n}.", "instances": [{"input": "", "output": str(2 * n)}]} for n in range(6)
+    ],
+    "multiple-choice": [{"question": f"{n}?", "A": "1", "B": "2", "answer": "A"} for n in range(6)],
+    "question-answer": [{"question": f"{n}?", "answer": "yes"} for n in range(6)],
+    "prompt-completion": [{"prompt": f"{n}?", "completion": "yes"} for n in range(6)],
+    "prompts": [{"prompt": f"{n}?"} for n in range(6)],
+    "lima": [{"conversations": [f"{n}?", "yes"]} for n in range(6)],
+    "moss": [{"chat": {"turn_1": {"Human": f"{n}?", "MOSS": "yes"}}} for n in range(6)],
+    "oasst-tree": [
+        {"prompt": {"text": f"{n}?", "role": "prompter", "replies": [{"text": "yes", "role": "assistant"}]}}
+        for n in range(6)
+    ],
+    "mt-bench": [{"turns": [f"{n}?", "And then?"], "reference": ["yes", "no"]} for n in range(6)],
+    "ultrachat": [{"data": [f"{n}?", "yes"]} for n in range(6)],
+    "ranked-answers": [
+        {"question": f"{n}?", "answers": [{"text": "no", "score": 1}, {"text": "yes", "score": 2}]}
+        for n in range(6)
+    ],
+    "dolly": [{"instruction": f"Add {n} and 1.", "context": "", "response": str(n + 1)} for n in range(6)],
+    "openorca": [{"system_prompt": "", "question": f"{n}?", "response": "yes"} for n in range(6)],
+    "input-target": [{"kind": "math", "input": f"{n}?", "target": "yes"} for n in range(6)],
+    "wikihow": [{"title": f"How to count to {n}", "text": "Begin with one."} for n in range(6)],
+    "dialogue": [{"text": f"Human: {n}?\n\nAssistant: yes"} for n in range(6)],
+}
+REFUSED = {"oasst-message", "mt-bench-answer"}
+"""Layouts that are known to say why none of their rows is a sample; tests/data has them."""
+
+
+def suites(base: type, names: Any, **more: Mapping[str, Any]) -> None:
+    """Define a test class for each name, with what is particular to it."""
+    for name in names:
+        title = f"Test{base.__name__.removesuffix('Suite')}_{name.replace('-', '_')}"
+        globals()[title] = type(title, (base,), {"name": name, **more.get(name, {})})
+
+
+def test_every_format_of_ours_has_an_example() -> None:
+    assert set(ROWS) | REFUSED == set(READERS.own) and not REFUSED & set(ROWS)
+
+
+class FormatSuite(ReaderSuite):
+    """A format of ours, as JSON lines with one row that is none."""
+
+    def examples(self, folder: Path) -> Mapping[Path, int]:
+        place = folder / f"{self.name}.jsonl"
+        lines = [json.dumps(row) for row in ROWS[self.name]]
+        place.write_text("\n".join([*lines[:3], "{}", *lines[3:]]) + "\n", encoding="utf-8")
+        return {place: len(lines) + 1}
+
+
+TRAINED = {
+    "count": 2,
+    "test_values_are_the_same_in_every_process": None,
+    "test_what_is_cached_depends_on_the_text_alone": None,
+    "test_the_table_counts_what_has_no_value": None,
+}
+"""Less trains a model for each pool: few samples, and without the laws that need a training each."""
+
+
+def by_model(name: str) -> dict[str, Any]:
+    """Return that a model's sums may be taken in another order, where a model measures."""
+    if not set(INDICATORS[name].needs) - {"pool"}:
+        return {}
+    return {"tolerance": 1e-4, "count": 24, **(TRAINED if name == "less" else {})}
+
+
+measured = sorted(set(INDICATORS) - CRITICS)
+suites(IndicatorSuite, measured, **{name: by_model(name) for name in measured})
+suites(FormatSuite, ROWS)
+suites(SelectionSuite, SELECTIONS)
+suites(JudgeSuite, [CHECKER, *METRICS])
+suites(CurveFormSuite, FREE_FORMS)
+suites(TrainerSuite, ["full"])
+suites(PoolSuite, ["inline", "processes"], inline={"workers": False}, processes={"settings": "2"})
+
+
+@pytest.mark.parametrize("name", sorted(CRITICS))
+def test_indicators_that_are_left_out_need_a_critic(name: str) -> None:
+    assert {"reward", "dialog"} & set(INDICATORS[name].needs)
