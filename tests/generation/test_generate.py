@@ -342,7 +342,7 @@ def test_the_function(tmp_path: Path, server: Running) -> None:
 def test_seeds_that_cannot_be_localised_are_said(tmp_path: Path, server: Running) -> None:
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text('{"instruction": "Name three rivers of Europe.", "output": "Elbe"}\n' * 3, "utf-8")
-    with pytest.raises(AssayError, match="no seed task could be localised"):
+    with pytest.raises(AssayError, match="no seed task could be localized"):
         run(tmp_path, server, config(6, "fr"), GenerateFiles([str(seeds)]))
 
 

@@ -54,7 +54,7 @@ def test_a_conversation_in_two_languages(terminal: Terminal, tmp_path: Path) -> 
     assert "the file exists" in terminal.ask(f"/save {saved}")
     assert "back after: What" in terminal.ask("/undo")
     assert "at the beginning" in terminal.ask("/undo")
-    assert "nothing was asked yet" in terminal.ask("/retry")
+    assert "nothing to repeat yet" in terminal.ask("/retry")
 
 
 def test_commands_say_what_they_want(terminal: Terminal) -> None:
@@ -117,7 +117,7 @@ def test_a_question_is_piped_in_and_plain_text_comes_out(tmp_path: Path) -> None
     question = "法国的首都\n是哪里？\n"
     answered = piped(question, "pocket")
     assert answered.stdout == greedy(Message("user", question.strip())) + "\n", answered.stderr
-    assert "nothing is asked" in piped(" \n", "pocket").stderr
+    assert "no question was given" in piped(" \n", "pocket").stderr
     missing = piped("?", "demo:random/800")
     assert missing.returncode == 1 and "no such study" in missing.stderr
 

@@ -71,7 +71,7 @@ def test_a_judge_scores_from_pool_to_report(judged: Callable[..., Path], server:
     asked = len(server.log())
     assert study.run(file) == result
     study.run(judged(budget="1 USD"))
-    assert len(server.log()) == asked, "a budget is not identity, and nothing is asked twice"
+    assert len(server.log()) == asked, "a budget is not identity, and no question was given twice"
 
     with pytest.raises(AssayError, match="a chat model judged"):
         release.export("report:random/64", pool="inline", runs=tmp_path)

@@ -75,7 +75,7 @@ def agreement(labels: Iterable[HumanLabel]) -> Agreement:
 
 
 def _bare(text: str | None) -> str | None:
-    """Return a text without blanks at ends of lines, which no annotator sees; indentation stays."""
+    """Return a text without spaces at ends of lines, which no annotator sees; indentation stays."""
     return None if text is None else "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 

@@ -90,7 +90,7 @@ class Store:
         known = {row.name: row.value for row in connection.execute(select(meta))}
         if known.get("schema", SCHEMA) != SCHEMA:
             raise AssayError(
-                "the database is of another version of Assay",
+                "the database was written by another version of Assay",
                 place=self.place,
                 value=known["schema"],
                 expected=f"tables of version {SCHEMA}",
@@ -158,11 +158,11 @@ class Store:
         for item, text in texts.items():
             if known.get(item, text) != text:
                 raise AssayError(
-                    "the database holds another answer to an item",
+                    "the database holds a different answer to an item",
                     place=item,
                     value=models[item],
-                    expected="the answers that this annotation began with",
-                    hint="give another --out or --database for another model's answers",
+                    expected="the answers this annotation started with",
+                    hint="use another --out or --database for another model's answers",
                 )
         new = [{"item": item, "text": text} for item, text in texts.items() if item not in known]
         self._insert(connection, answers, new)
@@ -251,14 +251,14 @@ class Store:
                 connection.execute(update(annotators).where(own).values(name=shown))
             except IntegrityError:
                 raise AssayError(
-                    "another annotator has this name",
+                    "the name is taken by another annotator",
                     place="name",
                     value=shown,
                     expected="a name of your own",
                 ) from None
             found = connection.execute(select(annotators.c.name).where(annotators.c.seat == seat)).scalar()
         if found is None:
-            raise AssayError("no such seat", place="seat", value=seat)
+            raise AssayError("unknown annotator", place="seat", value=seat)
         return str(found)
 
     def log_in(self, seat: int) -> str:

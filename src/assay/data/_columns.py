@@ -25,7 +25,7 @@ class _Gone(Exception):  # noqa: N818 - expected of a corrupt file
 
 
 class _Child:
-    """The process that reads; it ends by itself when nothing is asked of it for some seconds."""
+    """The process that reads; it ends by itself when no question was given of it for some seconds."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-I", str(_CHILD)]

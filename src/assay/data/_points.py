@@ -234,7 +234,9 @@ def _size(row: Mapping[str, str], place: str) -> int:
         column = f"{steps} x {batch}"
         n = math.prod(_number(row[c] or "none", f"{place}, {c}")[0] for c in (steps, batch))
     if not (math.isfinite(n) and n >= 0):
-        raise AssayError("no training size", place=f"{place}, {column}", value=n, expected="0 or more")
+        raise AssayError(
+            "training size missing or negative", place=f"{place}, {column}", value=n, expected="0 or more"
+        )
     return round(n)
 
 

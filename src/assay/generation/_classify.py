@@ -122,7 +122,7 @@ class TypeClassifier:
             if level.sure == sure:
                 return 1.1 if level.threshold is None else level.threshold
         raise AssayError(
-            "no threshold is known for this", place="--sure", value=sure,
+            "no threshold is known for this classifier", place="--sure", value=sure,
             expected=", ".join(f"{level.sure:g}" for level in self.quality.levels),
         )  # fmt: skip
 
@@ -164,7 +164,7 @@ def load_classifier(path: Path) -> TypeClassifier:
         tensors = load(blob)
         if card["features"] != VERSION or card["weights"] != hashlib.sha256(blob).hexdigest():
             raise AssayError(
-                "weights and card do not belong together, or are of another version", place=str(path),
+                "weights and card do not match, or were written by another version", place=str(path),
                 hint="train it again: `assay evalset classify --labels FILE`",
             )  # fmt: skip
         return TypeClassifier(
@@ -221,7 +221,7 @@ def train_on_labels(
     types = sorted(t for t, count in counts.items() if count >= _FEWEST)
     if len(types) < 2:
         raise AssayError(
-            "too few labels to learn from", place=name, value=dict(counts),
+            "too few labels to train on", place=name, value=dict(counts),
             expected=f"two types or more with {_FEWEST} prompts or more each",
         )  # fmt: skip
     # Sorted by content, so that the order of rows changes nothing.

@@ -89,9 +89,9 @@ class FilterRules:
         """Raise :class:`AssayError` for limits that no task can meet."""
         if not 0 <= self.shortest <= min(self.longest, self.longest_with_input):
             raise AssayError(
-                "limits of length that no task can meet",
+                "length limits that no task can satisfy",
                 value=f"{self.shortest} to {self.longest} ({self.longest_with_input} with input)",
-                expected="the shortest at most the longest",
+                expected="minimum length at most the maximum",
             )
 
 

@@ -80,7 +80,7 @@ class Journal:
     def __post_init__(self) -> None:
         """Find the closed rounds; an unfinished last one is dropped.
 
-        Raises :class:`AssayError` where the folder holds another generation.
+        Raises :class:`AssayError` where the folder belongs to another generation run.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / NAME
@@ -171,7 +171,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
 
 def _another(folder: Path) -> AssayError:
     return AssayError(
-        "the folder holds another generation",
+        "the folder belongs to another generation run",
         place=str(folder),
         expected="an empty folder, or one of the same model, prompts, seeds, filters and settings",
         hint="choose another --work, or delete this one",

@@ -60,7 +60,7 @@ class Prompts:
         """Raise :class:`AssayError` for a language without templates, or a folder without any."""
         if self.language not in _LABELS:
             raise AssayError(
-                "no prompts in this language", place="prompts", value=self.language, expected="en or zh"
+                "no prompts for this language", place="prompts", value=self.language, expected="en or zh"
             )
         if self.folder is not None and not any((self.folder / f"{n}.txt").is_file() for n in _PLACES):
             raise AssayError(

@@ -26,7 +26,7 @@ def quota_from(
     if not known:
         seen = sorted({f"{c.arm}/{c.metric}" for c in result.curves})
         raise AssayError(
-            "no type's curve still rises",
+            "no type is still rising",
             place=result.name,
             value=f"{chosen}/{metric}",
             expected=f"a verdict `rising` among {', '.join(seen) or 'no curves'}",

@@ -64,7 +64,7 @@ class Generation:
 
         New tasks are compared with the ``seeds``, the samples of ``pools`` (``pools_identity`` tells these
         from others), and the ``evaluation`` samples.  Raises :class:`AssayError` where there is no seed, or
-        the folder holds another generation.
+        the folder belongs to another generation run.
         """
         if not seeds:
             raise AssayError("no seed task", place="seeds", expected="some tasks to be shown to the model")

@@ -68,7 +68,7 @@ class GenerateConfig:
             )
         if self.evolve and self.answers == "given":
             raise AssayError(
-                "evolved tasks have no answer yet",
+                "evolved tasks have no answers yet",
                 place="answers",
                 value="given",
                 expected="missing or all, where tasks are evolved",

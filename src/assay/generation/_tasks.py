@@ -59,11 +59,11 @@ def own_seeds(language: str) -> tuple[Task, ...]:
     """Return the seed tasks of the package in ``language`` (en or zh)."""
     if language not in SEED_LANGUAGES:
         raise AssayError(
-            "the package has no seed tasks in this language",
+            "the package ships no seed tasks in this language",
             place="language",
             value=language,
             expected=" or ".join(SEED_LANGUAGES),
-            hint="localise the English ones, or give seed tasks of your own",
+            hint="localize the English ones, or provide your own seed tasks",
         )
     return read_seeds([str(SEEDS / f"{language}.jsonl")])
 

@@ -64,7 +64,7 @@ def find(name: str) -> Indicator | Rule:
         rule = read_rule(Path(name))
         for part in rule.coefficients:
             if _single(part) is None:
-                raise AssayError("the rule takes an unknown indicator", place=name, value=part)
+                raise AssayError("the rule uses an unknown indicator", place=name, value=part)
         return rule
     raise PLUGINS.unknown(name, more=", a rule's file")
 
@@ -218,9 +218,9 @@ def _made(
         return indicator
     if "pool" in indicator.needs and iter(pool) is pool:
         raise AssayError(
-            "the pool can be read only once",
+            "the pool can be iterated only once",
             place=f"indicator {indicator.name}",
-            expected="a list or a data set",
+            expected="a list or a dataset",
         )
     measure, revision = indicator.make(tools, pool)
     folder = tools.models.cache

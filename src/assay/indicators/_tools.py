@@ -146,7 +146,9 @@ class Tools:
         """The second model."""
         if self.models.second is None:
             raise AssayError(
-                "two models are compared, and one is missing", place="--second", expected="a causal model"
+                "the indicator compares two models, and one is missing",
+                place="--second",
+                expected="a causal model",
             )
         return Losses(self.models.second, self.models.max_tokens, self.models.template)
 
@@ -191,7 +193,7 @@ class Tools:
             raise AssayError(
                 "the indicator needs target samples",
                 place=f"indicator {name}",
-                expected="samples like those the model is to be good at",
+                expected="samples that represent the tasks the model should be good at",
                 hint="--target FILE (never the set that you report on)",
             )
         return self._target

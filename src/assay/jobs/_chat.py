@@ -74,10 +74,12 @@ def chat(
     if not 0 < top_p <= 1:
         raise AssayError("not a share", place="--top-p", value=top_p, expected="above 0, up to 1")
     if max_new_tokens < 1:
-        raise AssayError("no room for an answer", place="--max-new-tokens", value=max_new_tokens)
+        raise AssayError("no tokens left for an answer", place="--max-new-tokens", value=max_new_tokens)
     question = None if sys.stdin.isatty() else sys.stdin.read().strip()
     if question == "":
-        raise AssayError("nothing is asked", place="standard input", expected="a question, or a terminal")
+        raise AssayError(
+            "no question was given", place="standard input", expected="a question, or a terminal"
+        )
     names = [model] if other is None else [model, other]
     places = [find_model(name, runs=Path(runs)) for name in names]
     voices = [serving.Voice(place.label, open_place(place, device)) for place in places]

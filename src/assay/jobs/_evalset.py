@@ -159,12 +159,14 @@ def split(
 
 def _check_split(n: int, most: float, contained: float, alike: float | None, out: Path, train: Path) -> None:
     if n < 1:
-        raise AssayError("no items are asked for", place="--n", value=n, expected="1 or more")
+        raise AssayError("the number of items must be at least 1", place="--n", value=n, expected="1 or more")
     for name, value in (("--most", most), ("--contained", contained), ("--alike", alike)):
         if value is not None and not 0 < value <= 1:
             raise AssayError("out of range", place=name, value=value, expected="above 0, at most 1")
     if out.resolve() == train.resolve():
-        raise AssayError("items and training samples would go to one file", place="--train", value=str(train))
+        raise AssayError(
+            "items and training samples would be written to the same file", place="--train", value=str(train)
+        )
 
 
 def _earlier(places: Sequence[str]) -> list[Sample]:
@@ -172,9 +174,9 @@ def _earlier(places: Sequence[str]) -> list[Sample]:
 
     def refuse(row: data.Rejected) -> None:
         raise AssayError(
-            f"an earlier evaluation set has a row that is no item: {row.reason}",
+            f"an earlier evaluation set has an unusable row: {row.reason}",
             place=f"{row.place}:{row.line}",
-            hint="mend or remove the row: an item that is not known cannot be kept out of training",
+            hint="fix or remove the row: an unknown item cannot be kept out of training",
         )
 
     return list({generation.prompt_key(item): item for item in Pool(places, refuse)}.values())

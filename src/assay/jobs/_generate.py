@@ -97,9 +97,7 @@ def generate(
     """
     quotas = quotas_of(types, n, from_result)
     if quotas is None and n is None:
-        raise AssayError(
-            "how many tasks are wanted is not said", place="--n", expected="a number, or --types"
-        )
+        raise AssayError("the number of tasks is missing", place="--n", expected="a number, or --types")
     config = GenerateConfig(
         n or 0, language, per_request, window=window, seed=seed, quotas=quotas, evolve=evolve,
         answers=answers, source=source, filters=filters,
@@ -179,10 +177,10 @@ def quotas_of(
 ) -> dict[str, int] | None:
     """Return quotas from ``type=number`` texts, or from a study's result.json; None where there are none."""
     if types and result is not None:
-        raise AssayError("quotas from two sides", place="types", expected="--types or --from-result")
+        raise AssayError("quotas given twice", place="types", expected="--types or --from-result")
     if result is not None:
         if n is None:
-            raise AssayError("how many tasks are wanted is not said", place="n", expected="--n")
+            raise AssayError("the number of tasks is missing", place="n", expected="--n")
         return generation.quota_from(load_result(Path(result)), n, metric=metric)
     if not types:
         return None
@@ -243,7 +241,7 @@ def _seeds(
     if not localised.seeds:
         why = localised.lost[0][1]
         raise AssayError(
-            "no seed task could be localised",
+            "no seed task could be localized",
             place="seeds",
             value=f"{why.rule}: {why.detail}",
             expected=f"seed tasks in {language}, or a model that can write them",

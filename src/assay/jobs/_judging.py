@@ -186,7 +186,7 @@ def judge(
 
 
 def judge_estimate(items: Data, *, answers: Answers, by: judging.JudgeConfig) -> llm.Estimate:
-    """Say what judging can cost at most, and how much of it is known already; nothing is asked.
+    """Say what judging can cost at most, and how much of it is known already; no question was given.
 
     Example: `assay judge estimate eval.jsonl --answers answers.jsonl --model openai/gpt-4o-mini`
 
@@ -352,7 +352,7 @@ def judge_compare(
     other = [row for row in second if methods.get(row.item, row.method) != row.method]
     if other:
         raise AssayError(
-            "two judges: their scores are not on one scale",
+            "the files come from two judges, whose scores are not comparable",
             place=str(b),
             value=other[0].method,
             expected=methods[other[0].item],

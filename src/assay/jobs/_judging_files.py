@@ -43,12 +43,12 @@ def read_answers(place: Path, items: Sequence[Sample]) -> list[str | None]:
     rows = list(_rows(place))
     keyed = [("item" in row) for _, row in rows]
     if any(keyed) and not all(keyed):
-        raise AssayError("some rows name their item and some do not", place=str(place))
+        raise AssayError("only some rows name their item", place=str(place))
     texts = [(where, row, _text(row, where)) for where, row in rows]
     if not any(keyed):
         if len(rows) != len(items):
             raise AssayError(
-                "not one answer an item",
+                "the number of answers and items differs",
                 place=str(place),
                 value=f"{len(rows)} answers, {len(items)} items",
                 expected="as many rows as items, in their order, or an `item` in each row",
@@ -60,13 +60,13 @@ def read_answers(place: Path, items: Sequence[Sample]) -> list[str | None]:
         name = str(row["item"])
         if name not in known:
             raise AssayError(
-                "an answer to an unknown item",
+                "answer to an unknown item",
                 place=where,
                 value=name,
-                hint="give the items that were answered",
+                hint="pass the items that were answered",
             )
         if name in found and found[name] != text:
-            raise AssayError("a second answer to one item", place=where, value=name)
+            raise AssayError("second answer to the same item", place=where, value=name)
         found[name] = text
     return [found.get(item.id) for item in items]
 
@@ -157,7 +157,7 @@ def read_labels(place: Path, of: JudgementFile) -> LabelFile:
         labels.append(judging.Label(item, _number(row[key], where), None if who is None else str(who)))
         if isinstance(judged, str) and of.answers.get(item) not in (None, answer_digest(judged)):
             raise AssayError(
-                "people scored another answer than the judge",
+                "people and judge scored different answers",
                 place=where,
                 value=judged,
                 hint=f"label the answers that {of.place} is of",

@@ -152,7 +152,7 @@ def select(
         See below.
     """
     if groups not in GROUPS:
-        raise AssayError("no such grouping", place="--groups", value=groups, expected=", ".join(GROUPS))
+        raise AssayError("unknown grouping", place="--groups", value=groups, expected=", ".join(GROUPS))
     wanted = selection.needs(rule)
     if isinstance(samples, ScoreTable):
         scores = samples
@@ -207,7 +207,7 @@ def _size(n: int | None, top: int | None, rule: str, most: int) -> int:
     assert size is not None  # noqa: S101 - one of the two is there
     if not 0 < size <= most:
         place = "--n" if top is None else "--top"
-        raise AssayError("not so many samples", place=place, value=size,
+        raise AssayError("more samples requested than the pool has", place=place, value=size,
                          expected=f"1 to {most}, the pool's size")  # fmt: skip
     return size
 

@@ -190,7 +190,7 @@ def classify(
     ways = [name for name, way in (("labels", labels), ("classifier", classifier), ("model", chat)) if way]
     if len(ways) > 1:
         raise AssayError(
-            "several ways to classify",
+            "more than one way to classify",
             place=", ".join(f"--{w}" for w in ways),
             expected="one of them, or none",
         )

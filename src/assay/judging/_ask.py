@@ -281,7 +281,7 @@ def _tries(outcome: Outcome) -> int:
 def estimate(
     chat: Chat, items: Sequence[Sample], answers: Sequence[str | None], config: JudgeConfig
 ) -> Estimate:
-    """Return what :func:`ask_all` can cost at most, without retries; nothing is asked."""
+    """Return what :func:`ask_all` can cost at most, without retries; no question was given."""
     check_model(chat, config)
     _, wanted = _planned(items, answers, config)
     unique = {request.digest(chat.identity): request for own in wanted for request in own}
@@ -293,7 +293,9 @@ def _planned(
 ) -> tuple[list[Judgement | None], list[list[Request]]]:
     """Return for each item the judgement that needs no asking, or else the requests."""
     if len(items) != len(answers):
-        raise AssayError("not one answer an item", value=f"{len(items)} items, {len(answers)} answers")
+        raise AssayError(
+            "the number of answers and items differs", value=f"{len(items)} items, {len(answers)} answers"
+        )
     known = [_unasked(item, answer, config) for item, answer in zip(items, answers, strict=True)]
     wanted = [
         [] if found is not None else requests(item, answer or "", config)

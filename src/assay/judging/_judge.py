@@ -66,7 +66,7 @@ class Summary:
 
 
 def default_method(item: Sample) -> str | None:
-    """Return how an item is scored where nothing is asked for: its checker, else by type, else not."""
+    """Return how an item is scored where no question was given for: its checker, else by type, else not."""
     if item.checker is not None:
         return CHECKER
     if not item.answer:

@@ -401,18 +401,20 @@ def _amount(money: float) -> str:
 
 def _check(model: str, budget: Budget, price: Price | None, attempts: int, connections: int | None) -> None:
     if attempts < 1:
-        raise AssayError("no attempt at all", place="attempts", value=attempts, expected="≥ 1")
+        raise AssayError("attempts must be at least 1", place="attempts", value=attempts, expected="≥ 1")
     if connections is not None and connections < 1:
-        raise AssayError("no connection at all", place="connections", value=connections, expected="≥ 1")
+        raise AssayError(
+            "connections must be at least 1", place="connections", value=connections, expected="≥ 1"
+        )
     if budget.money is None:
         return
     if price is None:
         raise AssayError(
-            "a cap in money cannot be kept: the price of this model is not known",
+            "a budget in money cannot be enforced: the price of this model is unknown",
             place="budget",
             value=model,
             expected="a price list that has the model",
-            hint='prices: a TOML file with [[price]] model = "…", input = …, output = … (a million tokens)',
+            hint='prices: a TOML file with [[price]] model = "…", input = …, output = … (per million tokens)',
         )
     if price.currency != budget.currency and (price.input or price.output):
         raise AssayError(

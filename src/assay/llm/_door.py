@@ -155,10 +155,10 @@ def _open(name: str, base_url: str | None) -> Model:
         raise _not_ready(name, str(error)) from None
     except (ValueError, ModuleNotFoundError, ImportError) as error:
         raise AssayError(
-            f"this chat model cannot be opened: {error}",
+            f"cannot open this chat model: {error}",
             place="model",
             value=name,
-            expected="a name as inspect-ai has it",
+            expected="a model name as inspect-ai spells it",
             hint="openai/…, anthropic/…, openai-api/<service>/<model> with base_url, ollama/…, vllm/…, hf/…",
         ) from None
     finally:

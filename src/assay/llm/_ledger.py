@@ -213,7 +213,9 @@ def _commit(
     except Exception as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
-        problem = AssayError("the calls file cannot be written", value=str(error), hint="is the disk full?")
+        problem = AssayError(
+            "the calls file cannot be written", value=str(error), hint="check that the disk is not full"
+        )
         for _, promise in batch:
             promise.set_exception(problem)
         return

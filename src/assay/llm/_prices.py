@@ -78,5 +78,5 @@ def _wrong(place: str, value: object) -> AssayError:
         "not a price",
         place=place,
         value=value,
-        expected="currency, and [[price]] with model, input and output (money a million tokens)",
+        expected="currency, and [[price]] with model, input and output (per million tokens)",
     )

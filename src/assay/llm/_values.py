@@ -43,7 +43,9 @@ class Sampling:
         _within("top_p", self.top_p, 0.0, 1.0)
         _within("top_logprobs", self.top_logprobs, 0, 20)
         if self.max_tokens < 1:
-            raise AssayError("no room for a reply", place="max_tokens", value=self.max_tokens, expected="≥ 1")
+            raise AssayError(
+                "no tokens left for a reply", place="max_tokens", value=self.max_tokens, expected="≥ 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def _amount(part: str, whole: str) -> tuple[float, str]:
 
 def _unreadable(text: str) -> AssayError:
     return AssayError(
-        "this is no budget",
+        "cannot parse the budget",
         place="budget",
         value=text,
         expected="an amount of money, of tokens, or one of each",

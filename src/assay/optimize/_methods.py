@@ -112,7 +112,7 @@ class LadderGradient(_Base):
             if self.budget.allows(spent, sizes[-1]):
                 return sizes
         raise AssayError(
-            "the budget does not reach from one end to the other",
+            "the budget does not cover both ends of the range",
             place="search",
             value=f"{self.low:,} to {self.high:,} samples",
             expected=f"{_FEWEST} runs, {sum(_ladder(self.low, self.high, _FEWEST)):,} samples, or more",
@@ -257,7 +257,7 @@ def searcher(method: str, low: int, high: int, budget: Budget, *, seed: int = 0)
         raise AssayError("no such method", value=method, expected=", ".join(METHODS))
     if not 0 < low < high:
         raise AssayError(
-            "no room to search", value=f"{low} to {high}", expected="low above 0, high above low"
+            "empty search range", value=f"{low} to {high}", expected="low above 0, high above low"
         )
     made: Searcher = METHODS[method](low, high, budget, seed)
     return made

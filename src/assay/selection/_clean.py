@@ -119,7 +119,9 @@ class _Pool:
             values = [len(answer) for _, answer in texts] if self.quality is None else self.quality(part)
             if len(values) != len(part):
                 raise AssayError(
-                    "quality of another number of samples", value=len(values), expected=str(len(part))
+                    "the number of quality values and samples differs",
+                    value=len(values),
+                    expected=str(len(part)),
                 )
             self.best += values
             yield texts
@@ -211,7 +213,7 @@ def clean(
     an embedding is needed and there is none.
     """
     if embed is None and (rules.semantic is not None or rules.alike is not None):
-        raise AssayError("the rules compare embeddings, and there is no embedding model", place="clean")
+        raise AssayError("the rules compare embeddings, but no embedding model was given", place="clean")
     if rules.conflicts not in POLICIES:
         raise AssayError("no such rule for conflicts", place="clean.conflicts", value=rules.conflicts,
                          expected=", ".join(POLICIES))  # fmt: skip

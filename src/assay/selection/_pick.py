@@ -49,7 +49,9 @@ def pick(
     if score is not None or "score" in wanted:
         values = np.asarray(_needed(score, "score", rule), np.float64)
         if len(values) != len(ids):
-            raise AssayError("scores of another number of rows", value=len(values), expected=str(len(ids)))
+            raise AssayError(
+                "the number of scores and rows differs", value=len(values), expected=str(len(ids))
+            )
         scored = int((~np.isnan(values)).sum())
         if n is not None and n > scored and "score" in wanted:
             raise AssayError(
@@ -95,7 +97,7 @@ def _by_vectors(rule: str, vectors: Vectors, order: Rows, n: int, targets: Vecto
 
 def _needed(value: T | None, name: str, rule: str) -> T:
     if value is None:
-        raise AssayError("the selection lacks what it selects by", value=rule, expected=name)
+        raise AssayError("the selection is missing its input", value=rule, expected=name)
     return value
 
 

@@ -35,7 +35,7 @@ class Door:
         if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
             raise AssayError(
                 "the token is too weak", place=TOKEN,
-                expected=f"at least {_SHORTEST} ASCII characters without blanks", hint="openssl rand -hex 16",
+                expected=f"at least {_SHORTEST} ASCII characters without spaces", hint="openssl rand -hex 16",
             )  # fmt: skip
         return cls(token)
 

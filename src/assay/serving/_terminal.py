@@ -118,7 +118,7 @@ def _help(room: Room, _: str, console: Console) -> Room:
 
 def _retry(room: Room, _: str, console: Console) -> Room:
     if room.talks[0].question is None:
-        raise AssayError("nothing was asked yet")
+        raise AssayError("nothing to repeat yet")
     if not room.decoding.temperature:
         console.print("temperature is 0: the answer is the same again", style="dim")
     return _answer(room.each(Talk.open), console)
@@ -126,7 +126,7 @@ def _retry(room: Room, _: str, console: Console) -> Room:
 
 def _undo(room: Room, _: str, console: Console) -> Room:
     if room.talks[0].question is None:
-        raise AssayError("nothing was asked yet")
+        raise AssayError("nothing to repeat yet")
     room = room.each(Talk.undo)
     last = room.talks[0].question
     said = "at the beginning" if last is None else f"back after: {last}"
@@ -163,7 +163,7 @@ def _save(room: Room, argument: str, console: Console) -> Room:
         problem = "the file exists" if path.exists() else "no file to save to"
         raise AssayError(problem, value=argument, expected="a new FILE.jsonl")
     if room.talks[0].question is None:
-        raise AssayError("nothing was asked yet")
+        raise AssayError("nothing to repeat yet")
     told = [talk.sample(f"chat:{v.label}") for v, talk in zip(room.voices, room.talks, strict=True)]
     data.write(told, path, "samples")
     console.print(f"{path}: {len(told)} conversation{'s' * (len(told) > 1)}", style="dim", markup=False)

@@ -457,7 +457,7 @@ def _convert_union(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
 def _check(config: StudyConfig) -> None:
     if config.where.launch.processes > 1 and config.where.pool not in ("inline", "processes:1"):
         raise AssayError(
-            "trainings would run beside each other on the same devices",
+            "training runs would compete for the same devices",
             place="where.pool",
             value=config.where.pool,
             expected="processes:1 where where.launch.processes is more than 1",

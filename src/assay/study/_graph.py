@@ -82,8 +82,8 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     ordered = sorted({step.key: step for step in sets}.items())
     if len(ordered) < len(sets):
         raise AssayError(
-            "one evaluation set is used twice", place="evaluation",
-            expected="sets apart: evaluation, rule.evaluation, search.evaluation",
+            "the same evaluation set is used twice", place="evaluation",
+            expected="separate sets: evaluation, rule.evaluation, search.evaluation",
             hint="`assay evalset split` makes them",
         )  # fmt: skip
     inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}

@@ -29,7 +29,7 @@ def kept(models: StudyModels, model: StudyModel) -> Kept:
     store = Store(models.store, create=False)
     if not store.has(model.answer):
         raise AssayError(
-            "the study has not measured the model yet", place=str(models.folder), value=model.name,
+            "the study has not measured this model yet", place=str(models.folder), value=model.name,
             hint="`assay study run` with its file goes on where it stopped",
         )  # fmt: skip
     judged = model.judged is not None and store.has(model.judged)

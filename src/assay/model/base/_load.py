@@ -115,7 +115,7 @@ def load_frozen(base: Path, frozen: Frozen, device: str) -> Any:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise AssayError(
-            f"the base cannot be held in 4 bits ({error})",
+            f"the base cannot be loaded in 4 bits ({error})",
             place="recipe.adapter",
             value="qlora",
             expected="a base whose linear layers bitsandbytes can quantize on this device",
@@ -134,7 +134,7 @@ def load_merged(folder: Path, base: Path | None, device: str, attention: str | N
     """Load an adapter and add it into the weights of its base, in fp32."""
     if base is None:
         raise AssayError(
-            "an adapter without its base",
+            "the adapter's base model is missing",
             place=str(folder),
             expected="the base model that it was trained on",
             hint="`load_model(folder, base=...)`",

@@ -34,7 +34,7 @@ def merge(
     too_large = [n for n, p in network.named_parameters() if not torch.isfinite(p.detach().to(kind)).all()]
     if too_large:
         raise AssayError(
-            f"weights that {dtype} cannot hold", place=str(folder), value=", ".join(too_large),
+            f"weights outside the range of {dtype}", place=str(folder), value=", ".join(too_large),
             expected="finite weights", hint="export in bf16, which reaches as far as fp32",
         )  # fmt: skip
     save(network, folder, out, kind, shard, template)

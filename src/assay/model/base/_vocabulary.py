@@ -126,7 +126,7 @@ def _state(tokenizer: Any) -> dict[str, Any]:
     plain = not (model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"))
     if model["type"] != "BPE" or not plain or not (byte_level or model.get("byte_fallback")):
         raise AssayError(
-            "the tokenizer is of a kind that cannot be extended",
+            "this kind of tokenizer cannot be extended",
             place=getattr(tokenizer, "name_or_path", None),
             value=model["type"],
             expected="byte-level BPE, or BPE with byte fallback (converted from SentencePiece)",
@@ -290,7 +290,7 @@ def _check(tokenizer: Any, longer: Any, found: Extension, lines: Sequence[str]) 
         spelt = [part for i in after for part in (found.spelt[i - first] if i >= first else (i,))]
         if spelt != before:
             raise AssayError(
-                "the extended tokenizer takes a text apart in another way",
+                "the extended tokenizer splits a text differently",
                 place=getattr(tokenizer, "name_or_path", None),
                 value=line[:60],
                 expected="new tokens that join old ones",

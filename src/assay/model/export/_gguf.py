@@ -188,7 +188,7 @@ def _refuse(config: Any, folder: Path) -> None:
     """Raise for what llama.cpp would compute otherwise than transformers does."""
     if config.model_type not in _FAMILIES:
         raise AssayError(
-            "this architecture has no form in GGUF here",
+            "export to GGUF does not support this architecture",
             place=str(folder / "config.json"),
             value=config.model_type,
             expected=", ".join(_FAMILIES),
@@ -204,7 +204,7 @@ def _refuse(config: Any, folder: Path) -> None:
         found = getattr(config, name, None)
         if found is not None and found not in allowed:
             raise AssayError(
-                "llama.cpp computes this otherwise",
+                "llama.cpp computes this differently",
                 place=f"{folder / 'config.json'}: {name}",
                 value=found,
                 expected=" or ".join(map(str, allowed)) or "none",
@@ -298,7 +298,7 @@ def _write_rope(writer: Any, config: Any, head: int) -> None:
     known = ("default", "linear", "yarn", *(["llama3"] if config.model_type in ("llama", "mistral") else []))
     if kind not in known or rope.get("attention_factor") is not None:
         raise AssayError(
-            "llama.cpp has no such rotary scaling for this architecture",
+            "llama.cpp does not support this rotary scaling for this architecture",
             place="config.json: rope_parameters",
             value=dict(rope),
             expected=", ".join(known) + " without attention_factor",
@@ -327,7 +327,7 @@ def _tensors(folder: Path, config: Any, architecture: Any) -> Iterator[list[_Ten
                     continue
                 name = names.get_name(source.removeprefix("transformer."), try_suffixes=(".weight", ".bias"))
                 if name is None:
-                    raise AssayError("a tensor without a place in GGUF", place=path.name, value=source)
+                    raise AssayError("GGUF has no name for this tensor", place=path.name, value=source)
                 shape = tuple(weights.get_slice(source).get_shape())
                 tensors.append(_Tensor(name, shape, _reader(weights, source, config)))
         yield tensors
@@ -351,7 +351,7 @@ def _shards(folder: Path) -> list[Path]:
         return [folder / "model.safetensors"]
     adapter = (folder / "adapter_config.json").exists()
     raise AssayError(
-        "an adapter without its base" if adapter else "no safetensors weights",
+        "the adapter's base model is missing" if adapter else "no safetensors weights",
         place=str(folder),
         expected="model.safetensors, or its shards with an index",
         hint="merge the adapter first" if adapter else None,

@@ -84,7 +84,7 @@ def gguf_vocabulary(tokenizer: Any, rows: int) -> GgufVocabulary:
     byte_level = any(part["type"] == "ByteLevel" for part in _parts(state.get("pre_tokenizer")))
     if model.get("type") != "BPE" or not (byte_level or model.get("byte_fallback")):
         raise AssayError(
-            "this kind of tokenizer has no form in GGUF here",
+            "export to GGUF does not support this kind of tokenizer",
             place=getattr(tokenizer, "name_or_path", None),
             value=model.get("type", type(tokenizer).__name__),
             expected="byte-level BPE, or SentencePiece's BPE with byte fallback (tokenizer.json)",

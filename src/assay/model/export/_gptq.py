@@ -189,7 +189,7 @@ def quantize_gptqmodel(
     python = os.environ.get(GPTQMODEL_PYTHON)
     if not python:
         raise AssayError(
-            "no environment with gptqmodel", place=f"environment variable {GPTQMODEL_PYTHON}",
+            "no environment with gptqmodel was given", place=f"environment variable {GPTQMODEL_PYTHON}",
             expected="the python of an environment in which gptqmodel is installed",
             hint="--to gptq8 and gptq4 need none: they are written by llmcompressor",
         )  # fmt: skip

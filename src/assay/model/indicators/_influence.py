@@ -87,7 +87,7 @@ class Influence:
     def _warm_up(self, rows: Sequence[Encoded]) -> list[_Checkpoint]:
         settings = self.settings
         if not rows:
-            raise AssayError("no sample to warm up on", place="indicator less")
+            raise AssayError("no samples to warm up on", place="indicator less")
         optimizer = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, betas=_BETAS, eps=_EPSILON, weight_decay=0.0
         )
@@ -150,7 +150,9 @@ class Influence:
         usable = [rows for rows in groups.values() if rows]
         if not usable:
             raise AssayError(
-                "no target to learn from", place="indicator less", expected="target samples with answers"
+                "no target samples to learn from",
+                place="indicator less",
+                expected="target samples with answers",
             )
         found = []
         for checkpoint in self.checkpoints:

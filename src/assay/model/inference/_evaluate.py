@@ -185,7 +185,7 @@ def _generate(
 
 
 def finish(tokenizer: Any, stops: list[int], item: Sample, ids: list[int]) -> Answer:
-    """Return generated ids as an answer: what comes before the first of ``stops``, without blanks around."""
+    """Return generated ids as an answer: what comes before the first of ``stops``, without spaces around."""
     end = next((place for place, token in enumerate(ids) if token in stops), None)
     kept = ids[:end]
     text = tokenizer.decode(kept, skip_special_tokens=True)

@@ -140,7 +140,9 @@ class _Session:
         settings.n_threads = settings.n_threads_batch = torch.get_num_threads()
         self._context = lib.llama_init_from_model(model, settings)
         if not self._context:
-            raise AssayError("llama.cpp has no room for a text", value=f"{length} tokens", hint=_last_words())
+            raise AssayError(
+                "llama.cpp has no memory for a text", value=f"{length} tokens", hint=_last_words()
+            )
         self._batch = lib.llama_batch_init(_BATCH, 0, 1)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ _BROKEN = "\ufffd"
 
 
 class TooLongError(AssayError):
-    """A conversation that leaves no room for an answer."""
+    """A conversation that leaves no tokens left for an answer."""
 
 
 @dataclass(frozen=True, slots=True)

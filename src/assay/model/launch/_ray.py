@@ -37,7 +37,7 @@ class RayGroup:
         except ray.exceptions.GetTimeoutError:
             ray.util.remove_placement_group(self.group)
             raise AssayError(
-                "the cluster has no room for the processes",
+                "the cluster cannot place the processes",
                 place="where.launch.processes",
                 value=self.launch.processes,
                 expected=f"that many times {needs} free at once",

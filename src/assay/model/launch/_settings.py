@@ -46,14 +46,14 @@ class Launch:
         """Refuse numbers that cannot be started."""
         if self.processes < 1 or self.machines < 1 or self.processes % self.machines:
             raise AssayError(
-                "the processes do not spread over the machines",
+                "the processes cannot be spread evenly over the machines",
                 place="where.launch",
                 value=f"{self.processes} processes on {self.machines} machines",
-                expected="as many processes on each machine, at least one",
+                expected="the same number of processes on each machine, at least one",
             )
         if self.machines > 1 and self.through == "accelerate" and self.address is None:
             raise AssayError(
-                "the other machines cannot find the first",
+                "the other machines need the address of the first",
                 place="where.launch.address",
                 expected="its name or address in their network",
             )

@@ -217,7 +217,7 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
 
 def _refused(tokenizer: Any, messages: Sequence[Message], error: Exception) -> AssayError:
     return AssayError(
-        f"the chat template refuses a conversation: {error}",
+        f"the chat template rejects a conversation: {error}",
         place=getattr(tokenizer, "name_or_path", None),
         value=", ".join(m.role for m in messages),
         expected="turns in an order that the model's chat template takes",
@@ -237,7 +237,7 @@ def end_mark(tokenizer: Any) -> str:
     found: list[str] = [token.content for token in special if token.special and token.content in tail]
     if not found:
         raise AssayError(
-            "the template writes no end mark that the tokenizer knows",
+            "the template writes no end token that the tokenizer knows",
             place=getattr(tokenizer, "name_or_path", None),
             value=tail,
             expected="a special token after the assistant's turn",

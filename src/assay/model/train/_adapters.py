@@ -40,7 +40,7 @@ def adapted(base: Path, recipe: Recipe, seed: int, device: str) -> Any:
         return get_peft_model(model, config)
     except ValueError as error:
         raise AssayError(
-            f"the base has no layers for the adapter ({error})",
+            f"the base has no layers that the adapter targets ({error})",
             place="recipe.targets",
             value=", ".join(recipe.targets) or "all linear layers",
             expected="names of linear layers of the base, or nothing for all of them",

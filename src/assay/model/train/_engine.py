@@ -124,7 +124,7 @@ def use_packing(recipe: Recipe, device: str, model: Any) -> bool:
     able = _takes_positions(model)
     if recipe.batching == "packed" and not able:
         raise AssayError(
-            "the model does not keep packed rows apart",
+            "the model cannot keep packed sequences apart",
             place="recipe.batching",
             value="packed",
             expected=f"auto or buckets for models of type {model.config.model_type}",

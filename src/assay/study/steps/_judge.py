@@ -144,7 +144,7 @@ def _lost(found: judging.Judged) -> AssayError:
     """Return the error that keeps a step without all its replies from being taken for done."""
     said = [reply for row in found.judgements for reply in row.replies if row.reason]
     return AssayError(
-        "the judge did not reply to all",
+        "the judge did not reply to every item",
         place="judge",
         value=f"{found.lost:,} of {found.replies:,} replies: {next(iter(said), 'no reply')}",
         hint="raise judge.budget or see that the server can be reached, and run again: replies are kept",

@@ -190,8 +190,8 @@ def _items(context: StepContext) -> list[Sample]:
             own, other = seen.setdefault(selection.prompt_of(item), (name, item.origin))
             if own != name:
                 raise AssayError(
-                    "an item is in two evaluation sets", place=item.origin, value=other,
-                    expected="sets apart: to fit on, to search on, to report on",
+                    "an item appears in two evaluation sets", place=item.origin, value=other,
+                    expected="separate sets: to fit on, to search on, to report on",
                     hint="`assay evalset split` makes them",
                 )  # fmt: skip
             items.append(item)
