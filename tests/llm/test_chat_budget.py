@@ -141,11 +141,12 @@ def test_a_chat_from_a_study_file(calls: Path, prices: Path) -> None:
             base_url=server.url,
             budget="30 USD and 1M tokens",
             prices=prices,
+            calls=calls,
             max_tokens=3,
             temperature=0.0,
         )
         assert config.sampling(Sampling(top_p=0.5)) == Sampling(0.0, 0.5, 3)
-        with open_chat(config, calls=calls) as chat:
+        with open_chat(config) as chat:
             assert chat.budget == Budget(1_000_000, 30.0)
             request = config.request(question(0, schema=False))
             reply = outcomes(chat, [request])[0]

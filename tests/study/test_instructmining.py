@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, DebertaV2Config, T5Config
 
+import assay
 from assay import data, study
 from assay.core import Sample
 from assay.model import load_tokenizer, resolve_base
@@ -202,5 +203,5 @@ def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch
     config = study.load(RECIPE, [f"{key}={json.dumps(value)}" for key, value in changed.items()])
     plan = study.plan(config)
     assert any("instructmining-v2: applied with reward" in note for note in plan.notes)
-    made = study.rule_design(config, quiet=True)
+    made = assay.rule.design(config)
     assert made.way == "mixtures" and made.runs == 14 and len(made.power) == 9

@@ -125,6 +125,8 @@ def open_engine(url: URL) -> Engine:
         # Prompts and links of annotators are the owner's alone.
         os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
         engine = create_engine(url, connect_args={"timeout": 60})
+    except OSError as error:
+        raise _no_database(f"the database cannot be opened ({error.strerror})", str(url.database)) from None
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise _no_database(f"the driver of the database is not installed ({error})", url.drivername) from None
     event.listen(engine, "connect", _durable)
