@@ -261,9 +261,11 @@ class Curve:
         values = np.concatenate([part.link.back(z) for part, z, _ in self._drawn(n)])
         if not self.common_items or not self.ladder.item_se.any():
             return values
-        link = self.links[0]
-        shared = math.sqrt(1 - self.ladder.own_share) * float(self.ladder.item_se[-1])
-        shift = shared * float(link.derivative(self.ladder.value[-1:])[0]) * _common(len(values), 0)
+        link, ladder = self.links[0], self.ladder
+        # How hard the items are is one number for all sizes; near a ceiling they hardly tell, so the size at
+        # which they tell most speaks for all.
+        told = (ladder.item_se * link.derivative(ladder.value))[ladder.item_se > 0]
+        shift = math.sqrt(1 - ladder.own_share) * float(told.min()) * _common(len(values), 0)
         return link.back(link.forth(values) + shift[:, None])
 
     def _drawn(self, n: Array) -> Iterator[tuple[_Part, Array, Array]]:

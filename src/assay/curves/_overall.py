@@ -51,7 +51,21 @@ class MeanCurve:
         return self.own.place(n)
 
     def draw(self, n: Array) -> Array:
-        """Return draws [draws, len(n)] of the mean over types.
+        """Return draws [draws, len(n)] of the mean over types: as measured, and on with the types' gains.
+
+        Within the measured range it is the curve of the means, which what the fits miss of each type does not
+        move; beyond it the mean of the types' gains is added, as each type saturates on its own.
+        """
+        own = self.own.draw(np.minimum(n, self.high_n))
+        beyond = self._types(np.concatenate([np.maximum(n, self.high_n), [self.high_n]]))
+        return self._bounded(own + beyond[:, :-1] - beyond[:, -1:])
+
+    def _bounded(self, values: Array) -> Array:
+        link = self.own.links[0]
+        return np.clip(values, link.low, link.high)
+
+    def _types(self, n: Array) -> Array:
+        """Return draws [draws, len(n)] of the mean of the types' curves.
 
         Errors of types go together as far as their runs do: each type's draws are put into the order of a
         normal that shares ``shared`` of its variance with the others', by the gain at the end.
