@@ -174,7 +174,7 @@ TINY: dict[str, Any] = {
 
 @pytest.mark.parametrize("command", [c for c in CATALOGUE if c not in UNRUN])
 def test_examples_run(command: str, folder: Path) -> None:
-    if command in ("status", "gc", "study report"):
+    if command in ("status", "gc", "doctor store", "study report"):
         assay.study.run(TINY, pool="inline", out=folder)
     assert run_examples(public(command), command) > 0
 

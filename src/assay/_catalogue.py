@@ -71,11 +71,13 @@ CATALOGUE: Mapping[str, Entry] = {
     "vocabulary extend": Entry("other", "assay.jobs._vocabulary:extend", "Add tokens to a base model."),
     "status": Entry("other", "assay.jobs._store:status", "Show the studies of a store."),
     "gc": Entry("other", "assay.jobs._store:gc", "Delete what no study needs."),
+    "doctor store": Entry("other", "assay.jobs._store:store", "Check every object of a store."),
 }
 """Command to function, in the order of work."""
 
 GROUPS: Mapping[str, str] = {
     "data": "Inspect, convert and look into data sets.",
+    "doctor": "Check what is stored.",
     "evalset": "Build an evaluation set: split it off a pool, tell types, choose a size.",
     "rule": "Fit a quality rule on your own fine-tuning runs, and try it.",
     "study": "Run, plan and report studies.",

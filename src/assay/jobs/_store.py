@@ -45,3 +45,21 @@ def gc(
         Studies whose objects are no longer wanted.
     """
     return plan.collect_garbage(plan.Store(Path(store), create=False), forget=forget, dry_run=not delete)
+
+
+def store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCheck:
+    """Digest every file of a store and name what is corrupt.
+
+    Example: `assay doctor store --repair`
+
+        >>> assay.doctor.store(".assay").intact
+        True
+
+    Parameters
+    ----------
+    place
+        The store's folder.
+    repair
+        Set corrupt objects aside; the next command that needs one computes it again.
+    """
+    return plan.check_store(plan.Store(Path(place), create=False), repair=repair)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core import AssayError
+from assay.core import AssayError, Column, Page, Paragraph, Shown, Table, page, say
 from assay.plan._intact import problem_of
 from assay.plan._store import Store, _if_free, read_root
 
@@ -59,8 +59,8 @@ class CorruptObject:
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreCheck:
+@dataclass(frozen=True)
+class StoreCheck(Shown):
     """A whole store, checked: every file of every object digested.
 
     ``corrupt`` objects are left in place unless the check was told to set them aside; ``set_aside`` counts
@@ -80,6 +80,16 @@ class StoreCheck:
     def intact(self) -> bool:
         """Tell whether nothing is wrong."""
         return not self.corrupt and not self.unreadable
+
+    def as_page(self) -> Page:
+        """Return in one sentence whether all is well, and what is not."""
+        bad = len(self.corrupt) + len(self.unreadable)
+        key = "store.corrupt" if bad else "store.intact"
+        found = say(key, place=self.place, objects=self.objects, bad=bad, aside=self.set_aside)
+        rows = [(c.label, c.key[:12], c.problem) for c in self.corrupt]
+        rows += [("roots", path, "") for path in self.unreadable]
+        columns = tuple(Column(say(f"store.{name}")) for name in ("object", "key", "problem"))
+        return page(Paragraph(found), *([Table(columns, tuple(rows))] if rows else []))
 
 
 def check_store(store: Store, *, repair: bool = False) -> StoreCheck:
