@@ -56,9 +56,13 @@ class MeanCurve:
         Within the measured range it is the curve of the means, which what the fits miss of each type does not
         move; beyond it the mean of the types' gains is added, as each type saturates on its own.
         """
-        own = self.own.draw(np.minimum(n, self.high_n))
-        beyond = self._types(np.concatenate([np.maximum(n, self.high_n), [self.high_n]]))
-        return self._bounded(own + beyond[:, :-1] - beyond[:, -1:])
+        inside = n <= self.high_n
+        own = self.own.draw(np.append(n[inside], self.high_n))
+        types = self._types(np.append(n[~inside], self.high_n))
+        values = np.empty((len(own), len(n)))
+        values[:, inside] = own[:, :-1]
+        values[:, ~inside] = own[:, -1:] + types[:, :-1] - types[:, -1:]
+        return self._bounded(values)
 
     def _bounded(self, values: Array) -> Array:
         link = self.own.links[0]
