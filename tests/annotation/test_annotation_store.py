@@ -192,7 +192,7 @@ def test_a_database_goes_on_and_refuses_other_answers(store: Store, database: st
     again = Store(database)
     assert again.load(samples(5), {item: "the model's"}) == 2
     assert held(again, item) == "kept"
-    with pytest.raises(AssayError, match="another answer"):
+    with pytest.raises(AssayError, match="a different answer"):
         again.load(samples(5), {item: "another model's"})
     again.close()
 

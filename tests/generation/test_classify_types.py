@@ -176,7 +176,7 @@ def test_a_classifier_comes_back_from_its_files(trained: TypeClassifier, tmp_pat
         trained.trained_on,
     )
     path.write_bytes(path.read_bytes()[:-2] + b"ab")
-    with pytest.raises(AssayError, match="do not belong together"):
+    with pytest.raises(AssayError, match="do not match"):
         load_classifier(path)
     path.with_suffix(".json").write_text("{}")
     with pytest.raises(AssayError, match="cannot be read"):
@@ -258,7 +258,7 @@ def test_a_file_is_typed_by_labels_and_again_by_what_was_kept(tmp_path: Path) ->
     assert found.saved == str(tmp_path / "t.classifier.safetensors")
     again = evalset.classify([place], out=tmp_path / "u.jsonl", classifier=Path(found.saved))
     assert again.typed == found.typed and again.checked is not None and again.checked.accuracy == 1
-    with pytest.raises(AssayError, match="several ways"):
+    with pytest.raises(AssayError, match="more than one way"):
         evalset.classify([place], out=out, labels=[labels], classifier=Path(found.saved))
 
 

@@ -298,5 +298,5 @@ def test_quotas_from_a_study_are_the_types_that_rise() -> None:
         curve("rewrite", "plateau", 0.0), curve("code", "rising", 0.04), curve("cot", "rising", 0.9, "loss"),
     ]  # fmt: skip
     assert quota_from(result_of(curves), 100) == {"extraction": 34, "code": 33, "math": 33}
-    with pytest.raises(AssayError, match="rises"):
+    with pytest.raises(AssayError, match="rising"):
         quota_from(result_of(curves[3:4]), 100)

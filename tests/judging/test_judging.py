@@ -112,7 +112,7 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
     both = judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels, labels_b=labels)
     assert [(row.labels, row.wanted) for row in both.people] == [(20, 30), (20, 30), (40, 10)]
     other = write(tmp_path / "other.jsonl", [{"item": judged[0].item, "score": 1, "judged": "not this"}])
-    with pytest.raises(AssayError, match="another answer"):
+    with pytest.raises(AssayError, match="different answers"):
         judge_calibrate(tmp_path / "good.jsonl", labels=other)
     same = write(tmp_path / "same.jsonl", [{"item": judged[0].item, "score": 1, "judged": " GOOD\n"}])
     assert judge_calibrate(tmp_path / "good.jsonl", labels=same).types[0].labels == 1

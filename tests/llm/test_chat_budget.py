@@ -98,7 +98,7 @@ def test_rejected_replies_are_paid(calls: Path) -> None:
 
 def test_cap_in_money_needs_a_price(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCRIPTED_API_KEY", "none")
-    with pytest.raises(AssayError, match="price of this model is not known"):
+    with pytest.raises(AssayError, match="price of this model is unknown"):
         Chat(MODEL, base_url="http://models.example/v1", calls=calls, budget=Budget(money=1.0))
     assert not calls.exists()
 

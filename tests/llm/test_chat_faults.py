@@ -145,7 +145,7 @@ def test_wrong_key(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_model(calls: Path) -> None:
-    with pytest.raises(AssayError, match="cannot be opened"):
+    with pytest.raises(AssayError, match="cannot open"):
         Chat("nobody/knows", calls=calls)
 
 

@@ -42,7 +42,7 @@ def test_budgets(text: str, tokens: int | None, money: float | None, currency: s
 
 @pytest.mark.parametrize("text", ["", "20", "USD", "20 USD 3 EUR", "much", "-5 USD", "1 USD and 2 USD", "5m"])
 def test_what_is_no_budget(text: str) -> None:
-    with pytest.raises(AssayError, match="no budget"):
+    with pytest.raises(AssayError, match="cannot parse the budget"):
         parse_budget(text)
 
 

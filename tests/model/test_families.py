@@ -89,7 +89,7 @@ def test_distance_biases_cannot_be_packed(tiny: Callable[..., Path], tmp_path: P
     items = [Sample.single("Hello", "你好")] * 2
     table = table_of(load_tokenizer(tiny("bloom")), items, tmp_path)
     segment = Segment(Recipe(batch_size=2, epochs=1, batching="packed"), 0, 2, 0, 1)
-    with pytest.raises(AssayError, match="packed rows"):
+    with pytest.raises(AssayError, match="packed sequences"):
         train_full(segment, base=tiny("bloom"), state=None, table=table, order=np.arange(2), out=tmp_path)
 
 

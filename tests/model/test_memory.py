@@ -133,7 +133,7 @@ def test_rows_are_packed_only_where_the_model_keeps_them_apart(tiny: Callable[..
     """BLOOM biases attention by distance and reads no positions: packed rows would see one another."""
     recipe = preset("pocket", batching="packed")
     bloom = load_model(tiny("bloom"))
-    with pytest.raises(AssayError, match="does not keep packed rows apart") as caught:
+    with pytest.raises(AssayError, match="cannot keep packed sequences apart") as caught:
         use_packing(recipe, "cpu", bloom)
     assert caught.value.place == "recipe.batching"
     assert not use_packing(dataclasses.replace(recipe, batching="auto"), "cuda", bloom)

@@ -119,14 +119,14 @@ def test_alpaca_is_written_as_published(tiny: Callable[..., Path]) -> None:
 def test_chatml_needs_its_end_mark(tiny: Callable[..., Path]) -> None:
     tokenizer = load_tokenizer(tiny("qwen"), "chatml")
     assert learned(tokenizer, talk("Hello", "你好")) == ["你好<|im_end|>"]
-    with pytest.raises(AssayError, match="no end mark"):
+    with pytest.raises(AssayError, match="no end token"):
         encode(load_tokenizer(tiny("llama"), "chatml"), [talk("Hello", "你好")], 100)
 
 
 def test_a_tokenizer_without_an_end_mark_is_refused(tiny: Callable[..., Path]) -> None:
     tokenizer = load_tokenizer(tiny("bloom"), "plain")
     tokenizer.eos_token = None
-    with pytest.raises(AssayError, match="no end mark"):
+    with pytest.raises(AssayError, match="no end token"):
         encode(tokenizer, [talk("Hello", "你好")], 100)
 
 
@@ -149,7 +149,7 @@ def test_refused_system_turns_go_before_the_users(tiny: Callable[..., Path], fam
 
 def test_refused_orders_of_turns_say_so(tiny: Callable[..., Path]) -> None:
     twice = (Message("user", "Hello"), Message("user", "你好"), Message("assistant", "Hi"))
-    with pytest.raises(AssayError, match=r"refuses a conversation: .*alternate"):
+    with pytest.raises(AssayError, match=r"rejects a conversation: .*alternate"):
         render(load_tokenizer(tiny("mistral")), twice)
 
 

@@ -42,7 +42,7 @@ def test_every_method_stays_within_its_limits(method: str) -> None:
 def test_a_small_budget_still_reaches_from_end_to_end() -> None:
     assert {o.size for o in run("ladder", Budget(runs=5))} >= {LOW, HIGH}
     assert {o.size for o in run("ladder", Budget(samples=130_000))} >= {LOW, HIGH}
-    with pytest.raises(AssayError, match="from one end to the other"):
+    with pytest.raises(AssayError, match="both ends of the range"):
         run("ladder", Budget(samples=50_000))
 
 
@@ -118,5 +118,5 @@ def test_the_gain_is_where_something_can_be_learnt() -> None:
 def test_what_cannot_be_searched_is_refused() -> None:
     with pytest.raises(AssayError, match="no such method"):
         searcher("guess", 1, 2, Budget())
-    with pytest.raises(AssayError, match="no room"):
+    with pytest.raises(AssayError, match="empty search range"):
         searcher("grid", 10, 10, Budget())

@@ -58,7 +58,7 @@ def test_the_longest_or_the_best_of_a_cluster_stays() -> None:
     assert clean(pair, quality=lambda _: [2.0, 1.0]).kept.tolist() == [0]
     assert clean(pair, quality=lambda _: [math.nan, 1.0]).kept.tolist() == [1]
     assert clean(pair, CleanRules(near=None)).kept.tolist() == [0, 1]
-    with pytest.raises(AssayError, match="another number"):
+    with pytest.raises(AssayError, match="number of quality values"):
         clean(pair, quality=lambda _: [1.0])
 
 

@@ -83,7 +83,7 @@ def test_a_judge_scores_from_pool_to_report(judged: Callable[..., Path], server:
 def test_a_budget_ends_a_study_and_a_larger_one_goes_on(
     judged: Callable[..., Path], server: Any, tmp_path: Path
 ) -> None:
-    with pytest.raises(AssayError, match="did not reply to all"):
+    with pytest.raises(AssayError, match="did not reply to every item"):
         study.run(judged(budget="5000 tokens"))
     paid = len(server.log())
     assert paid > 0

@@ -16,5 +16,5 @@ def test_how_many_processes_train_is_no_part_of_identity(small_study: tuple[Path
 
 def test_trainings_on_all_devices_do_not_run_beside_each_other(small_study: tuple[Path, StudyResult]) -> None:
     path, _ = small_study
-    with pytest.raises(AssayError, match="beside each other"):
+    with pytest.raises(AssayError, match="compete for the same devices"):
         study.plan(path, set=["where.launch={processes: 2}", "where.pool=processes:2"])
