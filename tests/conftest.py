@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 from hypothesis import settings
 
 from shared_data import shared_folder
+
+# Shells start background jobs with SIGINT ignored, and what tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples each time: a failure is of the change, not of the day. `explore` draws new ones.
 settings.register_profile("same", derandomize=True)
