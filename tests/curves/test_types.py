@@ -121,3 +121,21 @@ def test_headlines_and_the_rest_share_the_rate_of_false_claims() -> None:
     found = compare_arms(rows)
     headline = next(c for c in found if c.correction == "holm")
     assert headline.p_adjusted == pytest.approx(min(headline.p / 0.6, 1.0))
+
+
+def test_an_overall_loss_that_falls_steeply_stays_above_zero() -> None:
+    """Types far apart, one nearly learned: their mean is finite and positive wherever it is drawn."""
+    rng = np.random.default_rng(1)
+    points = []
+    for k, n in enumerate((32, 64, 128)):
+        for seed in range(2):
+            values = [value * float(np.exp(rng.normal(0, 0.3))) for value in (0.02 * 0.02**k, 4.0 * 0.05**k)]
+            points += [
+                Point(f"t{i}", n, seed, "loss", value, n_eval=8, se=0.3 * value)
+                for i, value in enumerate(values)
+            ]
+            points.append(Point(OVERALL, n, seed, "loss", sum(values) / 2, n_eval=16))
+    for curve in fit_curves(points):
+        assert curve.band is not None and curve.next_run is not None
+        assert min(curve.band.low) > 0 and np.isfinite(curve.band.mean).all()
+        assert np.isfinite([curve.next_run.value, curve.next_run.low, curve.next_run.high]).all()

@@ -61,12 +61,15 @@ class MeanCurve:
         types = self._types(np.append(n[~inside], self.high_n))
         values = np.empty((len(own), len(n)))
         values[:, inside] = own[:, :-1]
-        values[:, ~inside] = own[:, -1:] + types[:, :-1] - types[:, -1:]
-        return self._bounded(values)
+        values[:, ~inside] = self._onward(own[:, -1:], types[:, :-1], types[:, -1:])
+        return values
 
-    def _bounded(self, values: Array) -> Array:
+    def _onward(self, start: Array, later: Array, there: Array) -> Array:
+        """Return ``start`` moved as the types' mean moves: by its ratio for losses, which stay above 0."""
         link = self.own.links[0]
-        return np.clip(values, link.low, link.high)
+        if link.kind == "log":
+            return np.asarray(start * later / there)
+        return np.clip(start + later - there, link.low, link.high)
 
     def _types(self, n: Array) -> Array:
         """Return draws [draws, len(n)] of the mean of the types' curves.
