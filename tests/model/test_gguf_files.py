@@ -214,7 +214,7 @@ def copied(folder: Path, to: Path, **settings: Any) -> Path:
         ("llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "rotary"),
         ("qwen", {"rope_parameters": LLAMA3_ROPE}, "rotary"),
         ("qwen", {"use_sliding_window": True}, "use_sliding_window"),
-        ("bloom", {"apply_residual_connection_post_layernorm": True}, "otherwise"),
+        ("bloom", {"apply_residual_connection_post_layernorm": True}, "differently"),
         ("neox", {"tie_word_embeddings": True}, "tie_word_embeddings"),
         ("gemma", {"query_pre_attn_scalar": 8}, "query_pre_attn_scalar"),
         ("gemma", {"layer_types": ["full_attention", "full_attention"]}, "layer_types"),

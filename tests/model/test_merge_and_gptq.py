@@ -88,7 +88,7 @@ def test_a_weight_that_fp16_cannot_hold_is_named(tiny: Tiny, tmp_path: Path) -> 
         network.model.norm.weight[0] = 1e5
     network.save_pretrained(tmp_path / "loud")
     load_tokenizer(tiny("llama")).save_pretrained(tmp_path / "loud")
-    with pytest.raises(AssayError, match="fp16 cannot hold") as error:
+    with pytest.raises(AssayError, match="outside the range of fp16") as error:
         merge(tmp_path / "loud", tmp_path / "out", dtype="fp16")
     assert error.value.value == "model.norm.weight"
 

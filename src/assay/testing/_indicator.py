@@ -61,6 +61,14 @@ class IndicatorSuite(Suite):
         """Return name and number of samples."""
         return (self.name, self.count)
 
+    def equal(self, first: Any, second: Any) -> bool:
+        """Tell whether values are the same, within ``tolerance``: another process may use other threads."""
+        return len(first) == len(second) and all(
+            a == b
+            or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, rel_tol=self.tolerance))
+            for a, b in zip(first, second, strict=True)
+        )
+
     @property
     def rows(self) -> tuple[Sample, ...]:
         """The samples that are measured."""
