@@ -64,7 +64,7 @@ class BaseRuns:
 
 @dataclass(frozen=True, slots=True)
 class NextUpgrade:
-    """The cheapest runs looked at that should settle a contrast, with ``items`` times as many items a type.
+    """The cheapest runs looked at that should settle a contrast, with ``items`` times as many items per type.
 
     ``chance`` is the probability that the interval then leaves zero out.
     """

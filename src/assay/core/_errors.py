@@ -6,7 +6,7 @@ _SHOWN = 200
 
 
 class AssayError(Exception):
-    """An error that a user can mend.
+    """An error that a user can fix.
 
     ``place`` is a file and line, or the path of a config key (``ladder.rungs[2]``); ``value`` is the bad
     value (shortened when long); ``expected`` says what would have been right; ``hint`` what to do next.

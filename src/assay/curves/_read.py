@@ -68,7 +68,7 @@ def _timed(curve: CurveResult, hours: float | None) -> CurveResult:
 def worth(
     curves: Sequence[CurveResult], *, price: float | None = None, hours: float | None = None
 ) -> list[Worth]:
-    """Return what 1,000 samples more buy, the largest gain of each metric first."""
+    """Return what the next 1,000 samples would buy, the largest gain of each metric first."""
     rows = [
         Worth(
             type=c.type,

@@ -33,7 +33,7 @@ class Rule:
 
     ``direction`` is +1 where more of what is predicted is better, -1 where less is; ``models`` names, for
     settings such as ``reward``, the models that the rule was fitted with; ``ranges`` the values that its
-    indicators had there; ``warnings`` what speaks against its use, to be said wherever it is used.
+    indicators had there; ``warnings`` its caveats, to be stated wherever it is used.
     """
 
     name: str

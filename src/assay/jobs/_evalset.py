@@ -433,7 +433,7 @@ def sample(
         raise AssayError(
             "no item has a type, and effects are per type",
             place=pool.name,
-            hint="`assay evalset classify` gives items a type",
+            hint="`assay evalset classify` assigns a type to each item",
         )
     data.write_lines(map(generation.item_row, pool.rows(rows)), Path(out))
     distinct = candidates.distinct()

@@ -105,7 +105,7 @@ class Rubrics:
 
 
 def question(item: Sample) -> str:
-    """Return the prompt of an item as one text; several turns are told apart by their roles."""
+    """Return the prompt of an item as one text; several turns are distinguished by their roles."""
     turns = item.prompt
     if len(turns) == 1:
         return turns[0].content

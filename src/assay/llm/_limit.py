@@ -66,7 +66,7 @@ class Connections:
     async def rest(self) -> None:
         """Keep a slot, after a refusal, for as long as a reply takes.
 
-        Refusals are quick: without this, a slot that is turned away would ask again and again, and the share
+        Refusals are quick: without this, a slot that is turned away would ask repeatedly, and the share
         of refusals would say nothing about the number of slots.
         """
         await asyncio.sleep(min(self._typical, _REST_SECONDS))

@@ -1,4 +1,4 @@
-"""The processes of a training placed on a Ray cluster, one a GPU; they share the job's folder."""
+"""The processes of a training placed on a Ray cluster, one per GPU; they share the job's folder."""
 
 from __future__ import annotations
 
