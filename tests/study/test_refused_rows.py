@@ -16,8 +16,10 @@ from assay.model import resolve_base
 STRICT = """{%- for m in messages -%}
 {%- if (m.role == 'user') != (loop.index0 % 2 == 0) -%}
 {{ raise_exception('roles must alternate user/assistant') }}
+{%- elif 'forbidden' in m.content -%}
+{{ raise_exception('a word that must not be learned') }}
 {%- endif -%}
-{{ '<|im_start|>' if false else '' }}{{ m.role }}: {{ m.content }}{{ eos_token }}
+{{ m.role }}: {{ m.content }}{{ eos_token }}
 {%- endfor -%}
 {%- if add_generation_prompt -%}assistant: {%- endif -%}"""
 
@@ -43,6 +45,7 @@ def conversation(*turns: str) -> dict[str, object]:
 def test_a_refused_row_is_named_and_the_study_goes_on(strict: Path, tmp_path: Path) -> None:
     rows = [conversation(f"Give number {i} plus one.", str(i + 1)) for i in range(40)]
     rows.insert(20, conversation("Give a number.", "Four.", "Or five."))
+    rows.append(conversation("Give number 7 plus two.", "forbidden"))
     items = [conversation(f"Say {word} twice.", f"{word} {word}") for word in ("red", "blue", "green")]
     items.append(conversation("Say black twice.", "black", "black"))
     for name, written in (("pool", rows), ("eval", items)):
@@ -61,12 +64,13 @@ def test_a_refused_row_is_named_and_the_study_goes_on(strict: Path, tmp_path: Pa
     result = study.run(path)
     assert isinstance(result, StudyResult)
     (pool,), (evaluation,) = result.pool.sources, result.evaluation.sources
-    assert (pool.rows, pool.kept, pool.rejected) == (41, 40, 1)
+    assert (pool.rows, pool.kept, pool.rejected) == (42, 40, 2)
     assert (evaluation.rows, evaluation.kept, evaluation.rejected) == (4, 3, 1)
-    (reported,) = [
+    reported = [
         json.loads(line)
         for file in (tmp_path / "store").glob("objects/*/*/rejected.jsonl")
         for line in file.read_text().splitlines()
         if "pool" in line
     ]
-    assert reported["line"] == 21 and "alternate" in reported["reason"]
+    assert [row["line"] for row in reported] == [21, 42]
+    assert "alternate" in reported[0]["reason"] and "must not be learned" in reported[1]["reason"]

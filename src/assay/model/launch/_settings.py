@@ -15,7 +15,7 @@ class Launch:
     Parameters
     ----------
     processes
-        How many share the training on all machines together, one a GPU; the model is the same up to rounding.
+        Number of processes on all machines together, one per GPU; the model is the same up to rounding.
     strategy
         How they share it: fsdp (torch's FSDP2), or DeepSpeed's zero2 (optimizer and gradients shared out) or
         zero3 (weights too).

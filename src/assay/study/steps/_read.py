@@ -304,26 +304,13 @@ def iterate(
 
 
 def _refused(config: Mapping[str, Any], where: Mapping[str, str]) -> Callable[[Sample], str | None]:
-    """Return what says why the base's chat template refuses a conversation, None where it takes it.
-
-    A template refuses by the order of turns, by empty turns and by tools: of conversations that are alike in
-    these, one that it takes speaks for all.
-    """
+    """Return what says why the base's chat template refuses a conversation, None where it takes it."""
     if "template" not in config:
         return lambda sample: None
     tokenizer = model.load_tokenizer(Path(where["template"]), config["template"][0])
-    taken: set[object] = set()
 
     def why(sample: Sample) -> str | None:
-        form = tuple(
-            (m.role, bool(m.content.strip()), bool(m.tool_calls), bool(m.tools)) for m in sample.messages
-        )
-        if form in taken:
-            return None
-        reason = next((reason for _, reason in model.refusals(tokenizer, [sample])), None)
-        if reason is None:
-            taken.add(form)
-        return reason
+        return next((reason for _, reason in model.refusals(tokenizer, [sample])), None)
 
     return why
 
