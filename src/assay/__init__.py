@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from assay.core import Reading as Reading
     from assay.core import Sample as Sample
     from assay.core import StudyResult as StudyResult
+    from assay.curves import curve_power as curve_power
     from assay.generation import FilterRules as FilterRules
     from assay.indicators import Models as Models
     from assay.jobs._annotate import annotate as annotate
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from assay.jobs._clean import Cleaned as Cleaned
     from assay.jobs._clean import clean as clean
     from assay.jobs._curve import curve as curve
-    from assay.jobs._curve import curve_power as curve_power
     from assay.jobs._curve import read_points as read_points
     from assay.jobs._estimate import estimate as estimate
     from assay.jobs._explain import explain as explain

@@ -59,7 +59,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model once.", True),
     "answer": Entry("study", "assay.jobs._answer:answer", "Let a model answer an evaluation set.", True),
     "curve": Entry("study", "assay.jobs._curve:curve", "Read learning curves from any table."),
-    "curve power": Entry("study", "assay.jobs._curve:curve_power", "Say what a ladder can show."),
+    "curve power": Entry("study", "assay.curves._power:curve_power", "Say what a ladder can show."),
     "judge": Entry("judge", "assay.jobs._judging:judge", "Let a chat model score answers.", True),
     "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Say what judging costs at most."),
     "judge calibrate": Entry("judge", "assay.jobs._judging:judge_calibrate", "Hold a judge against people."),

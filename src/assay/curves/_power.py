@@ -29,13 +29,35 @@ def curve_power(
     smallest_gain: float = 0.01,
     types: int = 12,
 ) -> CurvePower:
-    """Say what a ladder can show of bounded scores, before any run.
+    """Say before any run what a ladder can show: detectable effects, items and seeds wanted.
 
-    ``run_sd`` is the standard deviation between seeds, ``item_sd`` that between items of one type (0.5 for
-    right-or-wrong at one half), ``wanted`` the effect to be seen, ``types`` the number of headlines sharing
-    a level of 0.05 (Holm, worst case).  Comparisons are paired by item: two models share
-    the part of the item-level error that is alike.  The chance of a verdict comes from simulated studies
-    of a log-linear truth that rises by ``wanted`` per doubling, and of a flat one.
+    Example: `assay curve power 1000 2000 4000 8000 --seeds 3 --n-eval 200 --wanted 0.02`
+
+        >>> 0 < assay.curve_power([1000, 2000, 4000]).detectable < 0.2
+        True
+
+    Comparisons are paired by item: two models share the part of the item-level error that is alike. The
+    chance of a verdict comes from simulated studies of a log-linear truth that rises by `wanted` per
+    doubling, and of a flat one.
+
+    Parameters
+    ----------
+    rungs
+        Sizes of the ladder.
+    seeds
+        Seeds at each size.
+    n_eval
+        Evaluation items per type.
+    run_sd
+        Standard deviation of a type's score between seeds.
+    item_sd
+        Standard deviation of the scores of a type's items; 0.5 for right or wrong at one half.
+    wanted
+        The effect to be seen, in score.
+    smallest_gain
+        The smallest gain from a doubling that matters, for the chances of a verdict.
+    types
+        How many types share the headline.
     """
     own = 2 * OWN_SHARE["score"] * item_sd**2
     run_variance = 2 * run_sd**2 / seeds

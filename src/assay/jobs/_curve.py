@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from assay import curves, data, view
-from assay.core import CurvePower, Curves, File, OnCommand, Point, Reading
+from assay.core import Curves, File, OnCommand, Point, Reading
 from assay.jobs._pool import rows_of
 
 Table: TypeAlias = Annotated[str | Path | Sequence[Point | Mapping[str, Any]], OnCommand(Path)]
@@ -94,49 +94,6 @@ def curve(
     if plot is not None:
         view.write_plot(reading.curves, points, Path(plot))
     return reading
-
-
-def curve_power(
-    rungs: Sequence[int],
-    *,
-    seeds: int = 3,
-    n_eval: int = 100,
-    run_sd: float = 0.01,
-    item_sd: float = 0.3,
-    wanted: float = 0.02,
-    smallest_gain: float = 0.01,
-    types: int = 12,
-) -> CurvePower:
-    """Say before any run what a ladder can show: detectable effects, items and seeds wanted.
-
-    Example: `assay curve power 1000 2000 4000 8000 --seeds 3 --n-eval 200 --wanted 0.02`
-
-        >>> 0 < assay.curve_power([1000, 2000, 4000]).detectable < 0.2
-        True
-
-    Parameters
-    ----------
-    rungs
-        Sizes of the ladder.
-    seeds
-        Seeds at each size.
-    n_eval
-        Evaluation items per type.
-    run_sd
-        Standard deviation of a type's score between seeds.
-    item_sd
-        Standard deviation of the scores of a type's items; 0.5 for right or wrong at one half.
-    wanted
-        The effect to be seen, in score.
-    smallest_gain
-        The smallest gain from a doubling that matters, for the chances of a verdict.
-    types
-        How many types share the headline.
-    """
-    return curves.curve_power(
-        list(rungs), seeds=seeds, n_eval=n_eval, run_sd=run_sd, item_sd=item_sd, wanted=wanted,
-        smallest_gain=smallest_gain, types=types,
-    )  # fmt: skip
 
 
 def read_points(
