@@ -46,6 +46,7 @@ def test_a_refused_row_is_named_and_the_study_goes_on(strict: Path, tmp_path: Pa
     rows = [conversation(f"Give number {i} plus one.", str(i + 1)) for i in range(40)]
     rows.insert(20, conversation("Give a number.", "Four.", "Or five."))
     rows.append(conversation("Give number 7 plus two.", "forbidden"))
+    rows[3]["mood"] = "calm"
     items = [conversation(f"Say {word} twice.", f"{word} {word}") for word in ("red", "blue", "green")]
     items.append(conversation("Say black twice.", "black", "black"))
     for name, written in (("pool", rows), ("eval", items)):
@@ -61,8 +62,10 @@ def test_a_refused_row_is_named_and_the_study_goes_on(strict: Path, tmp_path: Pa
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(config))
     assert study.plan(path).pool_samples == 40, "already the plan knows"
+    assert "Pool: fields not read, and in how many rows: mood (1)" in study.plan(path).notes
     result = study.run(path)
     assert isinstance(result, StudyResult)
+    assert result.pool.unused == {"mood": 1} and "mood (1)" in (tmp_path / "out" / "report.md").read_text()
     (pool,), (evaluation,) = result.pool.sources, result.evaluation.sources
     assert (pool.rows, pool.kept, pool.rejected) == (42, 40, 2)
     assert (evaluation.rows, evaluation.kept, evaluation.rejected) == (4, 3, 1)

@@ -483,6 +483,10 @@ class DataSummary:
     """Characters of the answer: "min", "p10", "p50", "p90", "max"."""
     decontaminated: int = 0
     """Pool samples removed because they hold a prompt of the evaluation set."""
+    unused: Mapping[str, int] = field(default_factory=dict)
+    """Fields of the files that were not read, and in how many rows they stood."""
+    noted: Mapping[str, int] = field(default_factory=dict)
+    """What readers noted, and of how many rows."""
 
 
 @dataclass(frozen=True, slots=True)

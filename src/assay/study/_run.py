@@ -254,6 +254,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         other = say("plan.other_report", folder=str(report_folder(study)), differs=differs)
         notes.append(view.said(other, study.language))
     summary = read_summary(store, samples) if read else _count(study, samples)
+    notes += view.read_notes("pool", summary, study.language)
     graph = study_graph(study, evaluation, samples, summary)
     passes: dict[str, int] = {}
     alone = 0

@@ -22,7 +22,7 @@ from assay.view._html import page_html, write_page
 from assay.view._markdown import page_markdown
 from assay.view._plots import write_plot
 from assay.view._report import render_html
-from assay.view._says import count_notes, headline, said
+from assay.view._says import count_notes, headline, read_notes, said
 from assay.view._spark import sparkline
 from assay.view._study import report, summary
 from assay.view._terminal import print_page
@@ -51,6 +51,7 @@ __all__ = [
     "points_frame",
     "print_page",
     "print_value",
+    "read_notes",
     "render_bases_html",
     "render_bases_markdown",
     "render_html",

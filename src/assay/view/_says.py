@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from assay.core import Answer, NextRuns, StudyResult, Text, Verdict, higher_is_better
-from assay.view._format import chance, duration, integer, interval, number, percent, probability, signed
+from assay.core import Answer, DataSummary, NextRuns, StudyResult, Text, Verdict, higher_is_better
+from assay.view._format import (
+    chance,
+    clean,
+    duration,
+    integer,
+    interval,
+    number,
+    percent,
+    probability,
+    signed,
+)
 from assay.view._words import Words, words
 
 _OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
@@ -104,12 +115,23 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
 
 def study_notes(result: StudyResult, w: Words) -> list[str]:
     """Return what has to be known of this study: its judge, what length took away, what its steps noted."""
-    judge, own = result.judge, [*count_notes(result.counts, w.language), *result.notes]
+    read = read_notes("pool", result.pool, w.language)
+    read += read_notes("evaluation", result.evaluation, w.language)
+    judge, own = result.judge, [*count_notes(result.counts, w.language), *read, *result.notes]
     if judge is None:
         return own
     share = percent(judge.unparsed, judge.replies - judge.failed)
     alarm = [w("judge.alarm", share=share)] if judge.alarm else []
     return [*alarm, w("judge.units", version=judge.version), *own]
+
+
+def read_notes(what: Literal["pool", "evaluation"], summary: DataSummary, language: str) -> list[str]:
+    """Return which fields of the files were not read, and what readers noted of their rows."""
+    w = words(language)
+    where = w(f"read.{what}")
+    counts = ", ".join(f"{clean(name)} ({n:,})" for name, n in summary.unused.items())
+    unused = [w("read.unused", what=where, counts=counts)] if counts else []
+    return [*unused, *(w("read.note", what=where, note=clean(k), n=n) for k, n in summary.noted.items())]
 
 
 def count_notes(counts: Mapping[str, int], language: str) -> list[str]:

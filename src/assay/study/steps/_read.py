@@ -116,6 +116,8 @@ class Tally:
         self.rows: list[SourceRow] = []
         self.seen: set[str] = set()
         self.decontaminated = 0
+        self.unused: Counter[str] = Counter()
+        self.noted: Counter[str] = Counter()
 
     def keep(self, sample: Sample) -> None:
         """Count a kept sample."""
@@ -136,6 +138,8 @@ class Tally:
             by_source=dict(self.sources.most_common()),
             length_quantiles={name: float(np.quantile(lengths, q)) for name, q in marks.items()},
             decontaminated=self.decontaminated,
+            unused=dict(self.unused.most_common()),
+            noted=dict(self.noted.most_common()),
         )
 
 
@@ -300,6 +304,8 @@ def iterate(
                     counts, rows=counts.rows + 1, rejected=counts.rejected + 1
                 )
                 reject(row)
+        tally.unused.update(reading.unused)
+        tally.noted.update(reading.notes)
         progress(index + 1, len(files), "file")
 
 
