@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 
+from assay.core._causes import Cause, Control, RecipeCheck
 from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
 from assay.core._metrics import Metric
@@ -570,6 +571,13 @@ class StudyResult(Shown):
     counts: Mapping[str, int] = field(default_factory=dict)
     """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
     learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference."""
+
+    control: Control | None = None
+    """Loss on samples kept out of training and on samples seen; None where no slice was kept."""
+    causes: tuple[Cause, ...] = ()
+    """Why more data were read as harm or as no help, by arm; empty where they were not."""
+    recipe_check: RecipeCheck | None = None
+    """The check of the learning rate before the ladder; None where it did not run."""
 
     def __repr__(self) -> str:
         return f"<StudyResult {self.name}: {len(self.runs)} models, {len(self.curves)} curves>"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from assay.model import Decoding
 
 FULL = "full"
+FEWEST = 20
+"""The smallest control slice; with fewer samples its loss says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,10 @@ class StudyConfig:
     where: WhereConfig = field(default_factory=WhereConfig)
     baselines: bool = True
     """Add balanced random and full data beside every selection."""
+    control: bool | int = True
+    """Keep samples of the pool out of training, to tell recipe from data; or how many."""
+    recipe_check: bool = True
+    """Try learning rates before the ladder, for at most 15 % of its cost."""
     language: Literal["en", "zh"] = "en"
     bases: Mapping[str, BaseConfig] = field(default_factory=dict)
     """Bases by name where ``base`` names several (set by the reader); ``base`` and ``recipe`` are then the
@@ -486,6 +492,8 @@ def _check(config: StudyConfig) -> None:
         raise AssayError(
             "the metrics have no answers", place="measure.answers", expected="true beside metrics"
         )
+    if not isinstance(config.control, bool) and config.control < FEWEST:
+        _wrong("control", config.control, f"true, false, or a number of samples of at least {FEWEST}")
     if config.measure.method not in judging.PLUGINS.names:
         raise judging.PLUGINS.unknown(config.measure.method, "measure.method")
     if config.ladder.seeds < 1:

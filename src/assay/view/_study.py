@@ -8,6 +8,7 @@ from typing import Any
 
 from assay import core
 from assay.core import OVERALL, ArmRow, CurveResult, DataSummary, ExportPage, StudyResult, say
+from assay.view._control import check_blocks, check_head, control_blocks
 from assay.view._export import export_blocks
 from assay.view._files import HTML
 from assay.view._findings import findings
@@ -43,6 +44,7 @@ def summary(result: StudyResult, folder: Path | None = None) -> core.Page:
     blocks: list[core.Block] = [
         core.Paragraph(headline, "strong"),
         *([core.Paragraph(details)] if details else []),
+        *([] if result.recipe_check is None else [core.Paragraph(check_head(result.recipe_check))]),
     ]
     if found.arms and found.types:
         blocks += [_types(found, w), core.Paragraph(say("summary.scale"), "quiet")]
@@ -108,7 +110,13 @@ def report(result: StudyResult) -> core.Page:
     blocks.append(_cost_line(result))
     for arm in found.arms:
         blocks += _verdicts(found, arm, w)
-    blocks += [*_measured(found, w), *findings(result, found.headline), *_arms(result, found, w)]
+    blocks += [
+        *check_blocks(result),
+        *control_blocks(result),
+        *_measured(found, w),
+        *findings(result, found.headline),
+        *_arms(result, found, w),
+    ]
     if result.exports:
         blocks += [core.Heading(say("export.heading")), core.Paragraph(say("export.intro"))]
         blocks += [block for page in result.exports for block in _export(page, w)]

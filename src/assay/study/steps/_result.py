@@ -17,17 +17,21 @@ from assay.core import (
     OVERALL,
     AnswerSheet,
     ArmRow,
+    Cause,
     Cost,
     JudgeSummary,
     Point,
+    RecipeCheck,
     RungAnswer,
     RunRow,
     Sample,
     StudyResult,
 )
 from assay.plan import StepContext
+from assay.study.steps._causes import causes, control_of, read_held
 from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
+from assay.study.steps._rates import check_of
 from assay.study.steps._read import summary_of
 from assay.study.steps._tokenize import sample_counts
 
@@ -60,8 +64,14 @@ def assemble(context: StepContext) -> StudyResult:
         smallest_relative_gain=question["smallest_relative_gain"],
         price=question["price_per_thousand"],
         hours=_hours_per_thousand(rows),
-        pools=dict.fromkeys(config["arms"], pool.samples),
+        pools=dict.fromkeys(config["arms"], pool.samples - config["control"]),
     )
+    held = read_held(context, runs)
+    checked = check_of(context.inputs["recipe_check"]) if "recipe_check" in context.inputs else None
+    found = causes(
+        reading.curves, points, runs, items, held, epochs=config["recipe"]["epochs"],
+        smallest_relative_gain=question["smallest_relative_gain"],
+    )  # fmt: skip
     return StudyResult(
         name=config["name"],
         assay_version=config["version"],
@@ -86,7 +96,17 @@ def assemble(context: StepContext) -> StudyResult:
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(*config["notes"], *(note for run in runs for note in run.notes)),
         counts=_counts(context, runs[0]),
+        control=control_of(context, held),
+        causes=tuple(_excluded(cause, checked) for cause in found),
+        recipe_check=checked,
     )
+
+
+def _excluded(cause: Cause, check: RecipeCheck | None) -> Cause:
+    """Blame the data only where the recipe is excluded: not where the check finds a better rate."""
+    if cause.word == "data" and check is not None and check.outside:
+        return replace(cause, word="open")
+    return cause
 
 
 def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
@@ -116,6 +136,7 @@ class MeasuredRun:
             else None
         )
         self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
+        self.held = found.get("held")
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
 
