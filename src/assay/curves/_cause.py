@@ -21,7 +21,7 @@ BELOW_BASE = 0.95
 # Degrees of freedom that the noise of a typical run counts for beside that of the seeds, and its size as a
 # share of the level, as for curves.
 _MODERATION, _TYPICAL = 4.0, {"score": 0.02}
-_TYPICAL_LOSS = 0.005
+_TYPICAL_LOSS = 0.003
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from assay.core import BestRate
 from assay.curves._curve import DECIDED
 from assay.curves._families import Array
 
-RUN_NOISE = 0.004
+RUN_NOISE = 0.003
 """Noise of log loss between trainings that differ in the rate alone and share data and order."""
 _DRAWS, _LOW, _HIGH = 4000, 0.05, 0.95
 
@@ -37,17 +37,25 @@ def optima(tried: Tried, seed: int = 0) -> Array:
     rng, x = np.random.default_rng(seed), np.log(tried.rates)
     noise = np.hypot(RUN_NOISE * tried.losses, tried.item_se)
     drawn = tried.losses + noise * rng.standard_normal((_DRAWS, len(x)))
-    return np.array([_vertex(x, losses) for losses in drawn])
+    return _vertices(x, drawn)
 
 
-def _vertex(x: Array, losses: Array) -> float:
-    """Return where the parabola through the least loss and both neighbours is least; at an end, the end."""
-    at = int(np.argmin(losses))
-    if not 0 < at < len(x) - 1:
-        return float(x[at])
-    (a, b, c), (ya, yb, yc) = x[at - 1 : at + 2], losses[at - 1 : at + 2]
+def _vertices(x: Array, losses: Array) -> Array:
+    """Return [D] where the parabola through the least of [D, R] losses and its neighbours is least.
+
+    At an end, the end.
+    """
+    at = losses.argmin(axis=1)
+    found: Array = x[at].astype(float)
+    inner = np.flatnonzero((at > 0) & (at < len(x) - 1))
+    place, rows = at[inner], losses[inner]
+    (a, b, c), every = (x[place - 1], x[place], x[place + 1]), np.arange(len(inner))
+    ya, yb, yc = (rows[every, place + k] for k in (-1, 0, 1))
     left, right = (b - a) * (yb - yc), (b - c) * (yb - ya)
-    return float(b - 0.5 * ((b - a) * left - (b - c) * right) / (left - right))
+    bends = left != right
+    top, bottom = (b - a) * left - (b - c) * right, np.where(bends, left - right, 1.0)
+    found[inner] = np.where(bends, b - 0.5 * top / bottom, b)
+    return found
 
 
 def best_rate(tried: Tried) -> BestRate:
@@ -56,7 +64,7 @@ def best_rate(tried: Tried) -> BestRate:
     low, high = np.exp(np.quantile(drawn, [_LOW, _HIGH]))
     at = int(np.argmin(tried.losses))
     edge: Literal["low", "high"] | None = "low" if at == 0 else "high" if at == len(tried.rates) - 1 else None
-    found = math.exp(_vertex(np.log(tried.rates), tried.losses))
+    found = math.exp(_vertices(np.log(tried.rates), tried.losses[None])[0])
     return BestRate(tried.n_train, found, float(low), float(high), edge)
 
 

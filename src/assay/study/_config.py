@@ -312,7 +312,7 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     base = plain.get("base", "pocket")
     named = _named_bases(base) if isinstance(base, Mapping) else {}
     places = [settings["model"] for settings in named.values()] or [base]
-    recipe = _recipe(plain.pop("recipe", POCKET if POCKET in places else "belle"), "recipe")
+    recipe = _recipe(plain.pop("recipe", _default_recipe(places, plain.get("pool"))), "recipe")
     bases = {name: _base(name, settings, recipe) for name, settings in named.items()}
     if bases:
         recipe = next(iter(bases.values())).recipe
@@ -324,6 +324,13 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     config = replace(config, recipe=recipe, bases=bases, folder=folder)
     _check_bases(config)
     return config
+
+
+def _default_recipe(bases: typing.Sequence[Any], pool: Any) -> str:
+    """Return the preset for a study that names none; the pocket model wants another rate on the testbed."""
+    if POCKET not in bases:
+        return "belle"
+    return "testbed" if isinstance(pool, Mapping) and set(pool) == {"testbed"} else POCKET
 
 
 def _named_bases(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
