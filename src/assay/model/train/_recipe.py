@@ -156,8 +156,18 @@ PRESETS: Mapping[str, Recipe] = {
     ),
     # tloen/alpaca-lora, finetune.py: a rate fifteen times that of all weights.
     "alpaca-lora": Recipe(
-        batch_size=128, epochs=3, learning_rate=3e-4, schedule="cosine", warmup_steps=100, weight_decay=0.0,
-        max_tokens=256, adapter="lora", rank=8, alpha=16, adapter_dropout=0.05, targets=("q_proj", "v_proj"),
+        batch_size=128,
+        epochs=3,
+        learning_rate=3e-4,
+        schedule="cosine",
+        warmup_steps=100,
+        weight_decay=0.0,
+        max_tokens=256,
+        adapter="lora",
+        rank=8,
+        alpha=16,
+        adapter_dropout=0.05,
+        targets=("q_proj", "v_proj"),
     ),
     # For a model of a million parameters: on text the recipe check's rate, on the testbed, whose associations
     # only large steps teach in a few hundred samples, three times that (LOG.md).
