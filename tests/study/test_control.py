@@ -120,7 +120,8 @@ def test_the_study_s_own_rate_costs_the_check_nothing(ran: Ran, check: RecipeChe
 def unread() -> Ladder:
     """A ladder over a pool that nobody has read."""
     config = study.parse_config({
-        "name": "unread", "pool": {"testbed": {"samples": 600}}, "evaluation": {"testbed": {"samples": 9, "seed": 1}},
+        "name": "unread", "pool": {"testbed": {"samples": 600}},
+        "evaluation": {"testbed": {"samples": 9, "seed": 1}},
         **SETTINGS,
     })  # fmt: skip
     return Ladder(config, *input_steps(config), summary(600))

@@ -77,7 +77,8 @@ class Control:
     samples: int
     """Samples kept out of every training."""
     matched: int
-    """Those that are like the evaluation set, by language and type: what a cause is read from."""
+    """Those that are like the evaluation set, by language and type, from which a cause is read; 0 where they
+    are fewer than 20: then it is read from all, and the data are blamed only once a check excluded the recipe."""
     by_type: dict[str, int] = field(default_factory=dict)
     means: tuple[ControlMean, ...] = ()
 
@@ -95,6 +96,8 @@ class RateLoss:
     loss: float | None
     se: float | None
     word: RateWord = "ok"
+    evaluation: float | None = None
+    """The loss on the evaluation set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class RecipeCheck(Shown):
 
     ``regret`` is how much worse the study's own rate is at the largest size checked than the best, with the
     probability ``p`` that this exceeds the smallest gain; ``outside`` where it does with probability 0.9.
+    ``helps`` is the probability that at the ``helping`` rate, the likeliest other one to, more data lower the
+    loss on the evaluation set: from the smaller to the larger size, with one size from no training.
     ``moves``: how the best rate moves from the smaller to the larger size.
     """
 
@@ -125,6 +130,8 @@ class RecipeCheck(Shown):
     regret: float | None
     p: float | None
     outside: bool
+    helping: float | None
+    helps: float | None
     samples: int
     """Sample passes that the check took beyond those of the ladder."""
     share: float

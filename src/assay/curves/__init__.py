@@ -13,7 +13,7 @@ from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
-from assay.curves._rates import Tried, best_rate, moves, optima, regret
+from assay.curves._rates import Tried, best_rate, chance_below, moves, optima, regret
 from assay.curves._read import read_curves
 from assay.curves._table import own_share
 from assay.curves._upgrade import Neighbours, upgrades
@@ -33,6 +33,7 @@ __all__ = [
     "benjamini_hochberg",
     "best_rate",
     "cause",
+    "chance_below",
     "clustered_se",
     "compare_arms",
     "curve_power",

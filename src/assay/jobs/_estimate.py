@@ -40,7 +40,8 @@ def estimate(
     base
         `pocket`, a folder with config.json, or a Hugging Face id.
     recipe
-        A preset: pocket, testbed, belle, belle-lora, alpaca or alpaca-lora (the default is the one that fits the base).
+        A preset: pocket, testbed, belle, belle-lora, alpaca or alpaca-lora (by default pocket for the
+        pocket model, else belle).
     set
         A setting of the recipe, `adapter=lora`, `gradient_checkpointing=true`; may be repeated.
     samples

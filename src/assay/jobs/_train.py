@@ -96,7 +96,8 @@ def train(
     base
         `pocket`, a folder, or a Hugging Face id.
     recipe
-        A preset: pocket, testbed, belle, belle-lora, alpaca or alpaca-lora (the default is the one that fits the base).
+        A preset: pocket, testbed, belle, belle-lora, alpaca or alpaca-lora (by default pocket for the
+        pocket model, else belle).
     set
         A setting laid over the preset, `key=value` (adapter=qlora); may be repeated.
     seed

@@ -89,6 +89,12 @@ class Check:
         self.ladder, self.plan = ladder, plan
         self.rows = [row for rate in plan.rates for row in self._rate(rate)]
         self.measured = {index: self._measured(row) for index, row in enumerate(self.rows)}
+        items, every = ladder.sizes.items, enumerate(self.rows)
+        self.evaluated = {
+            i: ladder.loss_on(ladder.evaluation, row.run.branch, f"{self._label(row)}, evaluation", items)
+            for i, row in every
+        }
+        self.untrained = ladder.loss_on(ladder.evaluation, None, "base model, evaluation", items)
 
     def _rate(self, rate: float) -> list[_Trained]:
         own = self.ladder.config.recipe.learning_rate
@@ -106,24 +112,25 @@ class Check:
         )  # fmt: skip
         return [_Trained(rate, run.n_train, run) for run in ladder.seed_runs(self.plan.arm, 0)]
 
-    def _measured(self, row: _Trained) -> Step:
-        label = f"{self.plan.arm} {row.n_train} rate {row.rate:.2g}"
-        held = self.ladder.held(self.plan.arm, 0, row.run.branch, label)
-        if held is not None:
-            return held
-        return self.ladder.loss_on(self.ladder.evaluation, row.run.branch, label, self.ladder.sizes.items)
+    def _label(self, row: _Trained) -> str:
+        return f"{self.plan.arm} {row.n_train} rate {row.rate:.2g}"
+
+    def _measured(self, row: _Trained) -> Step | None:
+        return self.ladder.held(self.plan.arm, 0, row.run.branch, self._label(row))
 
     def step(self, diverged: Sequence[int] = ()) -> Step:
         """Return the step that reads the check, without the rows that ``diverged``."""
-        inputs: dict[str, Step] = {}
+        inputs: dict[str, Step] = {"untrained": self.untrained, "evaluation": self.ladder.evaluation}
         for index, row in enumerate(self.rows):
             if index not in diverged:
-                inputs[f"loss/{index}"] = self.measured[index]
+                inputs[f"evaluation/{index}"] = self.evaluated[index]
+                if (held := self.measured[index]) is not None:
+                    inputs[f"loss/{index}"] = held
                 parts = [part for part in (*row.run.trunk, row.run.branch) if part is not None]
                 inputs |= {f"train/{index}/{place:02}": part for place, part in enumerate(parts)}
         control = self.ladder.chooser.control
         if control is not None:
-            inputs |= {"control": control, "evaluation": self.ladder.evaluation}
+            inputs["control"] = control
         return rates_step(
             [
                 {"rate": r.rate, "n_train": r.n_train, "diverged": i in diverged}
@@ -143,7 +150,7 @@ class Check:
         try:
             planning.run([step], store, workers)
         except AssayError:
-            step = self.step([i for i, one in self.measured.items() if not _done(one, store, workers)])
+            step = self.step([i for i, one in self.evaluated.items() if not _done(one, store, workers)])
             planning.run([step], store, workers)
         return step
 
@@ -160,8 +167,16 @@ def _done(step: Step, store: Store, workers: Pool) -> bool:
 
 
 def checked(ladder: Ladder, store: Store, workers: Pool) -> Step | None:
-    """Run the check before a ladder, where the study wants one and it fits; return the step that read it."""
-    plan = planned(ladder) if ladder.config.recipe_check else None
+    """Run the check before a ladder, where the study wants one and it fits; return the step that read it.
+
+    A check that the command has run is taken, whatever it took.
+    """
+    if not ladder.config.recipe_check:
+        return None
+    full = planned(ladder, None)
+    if full is not None and store.has((done := Check(ladder, full).step()).key):
+        return done
+    plan = planned(ladder)
     return None if plan is None else Check(ladder, plan).run(store, workers)
 
 

@@ -30,6 +30,13 @@ def check(
 
     Example: `assay recipe check study.yaml`
 
+        >>> brief = {"name": "brief", "pool": {"testbed": {"samples": 64}}, "control": False,
+        ...          "evaluation": {"testbed": {"samples": 24, "seed": 1}},
+        ...          "ladder": {"rungs": [32], "seeds": 1},
+        ...          "recipe": {"preset": "testbed", "batch_size": 4, "warmup_steps": 0}}
+        >>> len(assay.recipe.check(brief, pool="inline").rates)
+        5
+
     Parameters
     ----------
     config

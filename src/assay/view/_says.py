@@ -87,9 +87,12 @@ def cause_of(result: StudyResult, arm: str) -> Cause | None:
 def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Words) -> str:
     """Return the first sentence of a study in which more data did harm or no good: it names the cause."""
     own, control, training = found.shifts
-    held = result.control.matched if result.control is not None else 0
+    held = 0 if result.control is None else result.control.matched or result.control.samples
+    check = result.recipe_check
     return w(
-        f"cause.{found.word}.{_case(found, answer)}",
+        f"cause.{found.word}.{_case(result, found, answer)}",
+        helping="" if check is None or check.helping is None else rate(check.helping),
+        rate="" if check is None else rate(check.own),
         span=_span(own, w),
         metric=w.metric(own.metric),
         own=_moves(own, w),
@@ -104,9 +107,13 @@ def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Wor
     )
 
 
-def _case(found: Cause, answer: Answer) -> str:
+def _case(result: StudyResult, found: Cause, answer: Answer) -> str:
     if found.harm == "plateau":
         return "plateau"
+    if found.word == "recipe" and found.shifts[1].gain > 0:
+        return "rate"
+    if found.word == "open" and result.control is not None and not result.control.matched:
+        return "unlike"
     if found.word != "data":
         return "worse"
     mixed = bool(answer.rising and answer.falling)
@@ -134,7 +141,10 @@ def _advice(result: StudyResult, w: Words) -> Iterator[str]:
     if not found or (found.harm == "plateau" and found.word not in ("recipe", "overfitting")):
         return
     check = result.recipe_check
-    if check is not None and check.outside and check.chosen is not None and found.word != "overfitting":
+    unlike = result.control is not None and not result.control.matched
+    if found.word == "open" and unlike and check is None:
+        yield w("cause.next.check")
+    elif check is not None and check.outside and check.chosen is not None and found.word != "overfitting":
         yield w("cause.next.rate", best=rate(check.chosen.learning_rate), own=rate(check.own))
     else:
         yield w(f"cause.next.{found.word}")

@@ -79,7 +79,7 @@ def read_losses(measured: Path, like: NDArray[np.bool_] | None) -> dict[Part, Lo
     """Return the losses of one model: on the slice, the first items, and on those seen, after them.
 
     ``like`` [slice] tells which of the slice are like the evaluation set; None where all items are the slice.
-    A part of which no item has a loss is left out, and the matched part where it is all of the slice.
+    A part of which no item has a loss is left out, and the matched part where it is all of the slice or none.
     """
     import polars
 
@@ -88,7 +88,7 @@ def read_losses(measured: Path, like: NDArray[np.bool_] | None) -> dict[Part, Lo
     like = np.ones(len(table), bool) if like is None else like
     edge = len(like)
     parts: dict[Part, Any] = {"control": slice(0, edge), "training": slice(edge, None)}
-    parts |= {} if like.all() else {"matched": np.flatnonzero(like)}
+    parts |= {} if like.all() or not like.any() else {"matched": np.flatnonzero(like)}
     found = {part: Losses(nats[rows], tokens[rows]) for part, rows in parts.items()}
     return {part: losses for part, losses in found.items() if losses.tokens.any()}
 

@@ -103,13 +103,13 @@ def matched(control: Path, evaluation: DataSummary) -> NDArray[np.bool_]:
     """Return which samples of the slice are like the evaluation set: in its languages and of its types.
 
     Languages and types count that a tenth of the evaluation items have; types only where both sets share
-    some.  All of the slice where fewer than 20 samples are like it: then the pool is unlike it anyway.
+    some.  None where fewer than 20 samples are like it: then the pool is unlike it.
     """
     kinds = control_kinds(control)
     languages, types = (_common(counts) for counts in (evaluation.by_language, evaluation.by_type))
     types = types if types & {kind for kind, _ in kinds} else {kind for kind, _ in kinds}
     found = np.array([kind in types and language in languages for kind, language in kinds])
-    return found if found.sum() >= FEWEST else np.ones(len(kinds), bool)
+    return found if found.sum() >= FEWEST else np.zeros(len(kinds), bool)
 
 
 def _common(counts: Mapping[str, int]) -> set[str]:

@@ -38,8 +38,9 @@ def rates_step(
     """Return the step that reads a check.
 
     ``rows``: ``rate`` and ``n_train`` of each training, and whether it ``diverged``; of those that did not,
-    ``inputs`` are the measurement ``loss/<row>`` and the training's parts ``train/<row>/<part>``; with the
-    ``control`` slice its samples count that are like the ``evaluation`` set, the first that were measured.
+    ``inputs`` are the measurements ``loss/<row>`` (with a ``control`` slice) and ``evaluation/<row>``, and
+    the training's parts ``train/<row>/<part>``; ``untrained`` is the base's loss on the ``evaluation`` set.
+    Of the slice those samples count that are like that set; where they are too few, the set itself.
     """
     settings = {
         "rows": list(rows), "own": own, "measured_on": measured_on,
@@ -69,9 +70,12 @@ def _checked(context: StepContext) -> RecipeCheck:
     best = tuple(curves.best_rate(one) for one in tried)
     gap, p = _regret(tried, config)
     outside = p is not None and p >= curves.DECIDED and not best[-1].low <= config["own"] <= best[-1].high
+    helping, helps = _helping(rows, _all(context.inputs["untrained"]), config["own"])
     return RecipeCheck(
         own=config["own"],
-        measured_on=config["measured_on"],
+        measured_on="control" if _like(context).any() else "evaluation",
+        helping=helping,
+        helps=helps,
         rates=tuple(row.shown(tried) for row in rows),
         best=best,
         moves=curves.moves(tried[0], tried[-1]) if len(tried) > 1 else "unknown",
@@ -89,10 +93,14 @@ class _Row:
     def __init__(self, context: StepContext, index: int, row: Mapping[str, Any]) -> None:
         self.rate, self.n_train = float(row["rate"]), int(row["n_train"])
         self.losses: Losses | None = None
+        self.evaluation: Losses | None = None
         self.word: RateWord = "diverged"
         if not row["diverged"]:
-            parts = read_losses(context.inputs[f"loss/{index}"], _like(context))
-            measured = parts[control_part(parts)]
+            self.evaluation = _all(context.inputs[f"evaluation/{index}"])
+            measured = self.evaluation
+            if context.config["measured_on"] == "control" and (like := _like(context)).any():
+                parts = read_losses(context.inputs[f"loss/{index}"], like)
+                measured = parts[control_part(parts)]
             self.losses = measured if np.isfinite(measured.loss) else None
             trained = sorted(name for name in context.inputs if name.startswith(f"train/{index}/"))
             reports = [json.loads((context.inputs[name] / REPORT).read_text("utf-8")) for name in trained]
@@ -108,15 +116,37 @@ class _Row:
         se = None
         if own is not None and self.usable:
             se = float(own.item_se[int(np.argmin(np.abs(own.rates - self.rate)))])
-        return RateLoss(
-            self.rate, self.n_train, None if self.losses is None else self.losses.loss, se, self.word
-        )
+        loss, evaluation = (None if o is None else o.loss for o in (self.losses, self.evaluation))
+        return RateLoss(self.rate, self.n_train, loss, se, self.word, evaluation)
 
 
-def _like(context: StepContext) -> NDArray[np.bool_] | None:
-    """Return which samples of the slice are like the evaluation set; None without a slice."""
+def _like(context: StepContext) -> NDArray[np.bool_]:
+    """Return which samples of the slice are like the evaluation set; empty without a slice."""
     control = context.inputs.get("control")
-    return None if control is None else matched(control, summary_of(context.inputs["evaluation"]))
+    if control is None:
+        return np.zeros(0, bool)
+    return matched(control, summary_of(context.inputs["evaluation"]))
+
+
+def _all(measured: Path) -> Losses:
+    return read_losses(measured, None)["control"]
+
+
+def _helping(rows: Sequence[_Row], untrained: Losses, own: float) -> tuple[float | None, float | None]:
+    """Return which other rate is likeliest to make more data help on the evaluation set, and how likely."""
+    usable = [row for row in rows if row.usable]
+    sizes = sorted({row.n_train for row in rows})
+    start = (
+        {row.rate: row.evaluation for row in usable if row.n_train == sizes[0]} if len(sizes) > 1 else None
+    )
+    found = []
+    for row in usable:
+        before = untrained if start is None else start.get(row.rate)
+        if row.n_train == sizes[-1] and row.rate != own and row.evaluation and before:
+            se = curves.clustered_se(row.evaluation.influences - before.influences)
+            found.append((curves.chance_below(row.evaluation.loss, before.loss, se), row.rate))
+    helps, helping = max(found, default=(None, None))
+    return helping, helps
 
 
 def _word(trace: Sequence[float]) -> RateWord:

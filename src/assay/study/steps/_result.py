@@ -18,6 +18,7 @@ from assay.core import (
     AnswerSheet,
     ArmRow,
     Cause,
+    Control,
     Cost,
     JudgeSummary,
     Point,
@@ -67,6 +68,7 @@ def assemble(context: StepContext) -> StudyResult:
         pools=dict.fromkeys(config["arms"], pool.samples - config["control"]),
     )
     held = read_held(context, runs)
+    control = control_of(context, held)
     checked = check_of(context.inputs["recipe_check"]) if "recipe_check" in context.inputs else None
     found = causes(
         reading.curves, points, runs, items, held, epochs=config["recipe"]["epochs"],
@@ -96,17 +98,28 @@ def assemble(context: StepContext) -> StudyResult:
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(*config["notes"], *(note for run in runs for note in run.notes)),
         counts=_counts(context, runs[0]),
-        control=control_of(context, held),
-        causes=tuple(_excluded(cause, checked) for cause in found),
+        control=control,
+        causes=tuple(_excluded(cause, control, checked) for cause in found),
         recipe_check=checked,
     )
 
 
-def _excluded(cause: Cause, check: RecipeCheck | None) -> Cause:
-    """Blame the data only where the recipe is excluded: not where the check finds a better rate."""
-    if cause.word == "data" and check is not None and check.outside:
-        return replace(cause, word="open")
-    return cause
+def _excluded(cause: Cause, control: Control | None, check: RecipeCheck | None) -> Cause:
+    """Blame the data only where the recipe is excluded.
+
+    Samples of the pool that are like the evaluation set exclude it, unless the check finds a better rate.
+    Where there are none, only the check does: at none of its rates do more data help.
+    """
+    if cause.word != "data" or cause.harm == "plateau":
+        return cause
+    if check is not None and check.helps is not None and check.helps >= curves.DECIDED and not _like(control):
+        return replace(cause, word="recipe", likeliest="recipe", probability=check.helps)
+    excluded = not (check and check.outside) if _like(control) else check is not None
+    return cause if excluded else replace(cause, word="open")
+
+
+def _like(control: Control | None) -> bool:
+    return control is not None and control.matched > 0
 
 
 def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
