@@ -127,9 +127,9 @@ def show(result: Any, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        from assay.core import to_json
+        from assay.view import plain_json
 
-        print(json.dumps(to_json(result), ensure_ascii=False, indent=1))
+        print(json.dumps(plain_json(result), ensure_ascii=False, indent=1))
         return
     from rich.console import Console
 

@@ -122,9 +122,11 @@ def _lengths(kind: str, lengths: LengthCounts) -> Table:
 
 
 def _rejected(found: Inspection) -> tuple[Table, Table]:
-    reasons = (Column(say("inspect.reason")), Column(say("inspect.rows"), ","))
-    heads = (Column(say("inspect.place")), Column(say("inspect.line"), ","), Column(say("inspect.why")),
-             Column(say("inspect.excerpt")))  # fmt: skip
+    reasons = (Column(say("inspect.reason"), "@reason"), Column(say("inspect.rows"), ","))
+    heads = (
+        Column(say("inspect.place")), Column(say("inspect.line"), ","), Column(say("inspect.why"), "@reason"),
+        Column(say("inspect.excerpt")),
+    )  # fmt: skip
     rows = tuple((row.place, row.line, row.reason, row.excerpt or "") for row in found.rejected_first)
     return Table(reasons, tuple(found.rejected_by_reason.items())), Table(heads, rows)
 

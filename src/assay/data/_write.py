@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Literal, TextIO, TypeAlias, cast
 
-from assay.core import AssayError, File, Message, Sample
+from assay.core import AssayError, File, Message, Sample, Text
 from assay.data._output import Output, output
 from assay.data._read import Map, Places, Rejected, as_places, read
 from assay.data._trainers import write_training_configs
@@ -43,7 +43,7 @@ class Conversion:
     configs: tuple[str, ...]
     lost: Mapping[str, int] = field(default_factory=dict)
     unused: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 def _turn(message: Message) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assay import core, data, indicators, selection
-from assay.core import File, Items, Page, Sample, Shown, page
+from assay.core import File, Items, Page, Sample, Shown, Text, page
 from assay.data import Rejected
 from assay.indicators import Models
 from assay.jobs._pages import Gallery, clean_blocks, clean_page
@@ -59,7 +59,7 @@ class Cleaned(Shown):
     alarms: tuple[selection.Alarm, ...]
     conflicts: int
     """Prompts with contradictory answers."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What has to be said of the rule that decides which samples stay."""
     language: str | None = None
     """That of its page; None is the reader's."""

@@ -65,7 +65,7 @@ class Explanation(Shown):
         scores = core.Table(
             (
                 Column(say("rule.col.indicator"), "@"), Column(say("col.value"), ".4g"),
-                Column(say("explain.percentile"), "percent"), Column(say("explain.why_not")),
+                Column(say("explain.percentile"), "percent"), Column(say("explain.why_not"), "@reason"),
             ),
             tuple((row.name, row.value, row.percentile, row.why) for row in self.scores),
         )  # fmt: skip

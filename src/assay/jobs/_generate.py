@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay import data, generation
-from assay.core import AssayError, File, Sample, digest, file_digest
+from assay.core import AssayError, File, Sample, Say, digest, file_digest, say
 from assay.data import Rejected
 from assay.generation import Entry, GenerateConfig, GenerateReport, Task
 from assay.jobs._pool import Data, Dataset, Pool
@@ -312,11 +312,11 @@ def _shown(task: Task) -> dict[str, str | None]:
     return {"type": task.type, "instruction": task.instruction, "input": task.input, "output": task.output}
 
 
-def _notes(config: GenerateConfig, prompts: generation.Prompts, refused: _Refused) -> tuple[str, ...]:
-    notes = [f"{count:,} rows of {place} could not be read" for place, count in refused.rows.items()]
+def _notes(config: GenerateConfig, prompts: generation.Prompts, refused: _Refused) -> tuple[Say, ...]:
+    notes = [say("note.generate.rows", n=count, place=place) for place, count in refused.rows.items()]
     if (
         config.filters.same_language
         and not generation.Filters(config.filters, config.language, prompts).tells_language
     ):
-        notes.append(f"nothing tells {config.language} from other languages here: that filter let all pass")
+        notes.append(say("note.generate.language", language=config.language))
     return tuple(notes)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from assay import data, judging, llm
-from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Without
+from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Text, Without, say
 from assay.jobs._judging_files import judgement_row, read_answers, read_judgements, read_labels
 from assay.jobs._pool import Data, Pool, held
 from assay.plan import progress_bar
@@ -53,8 +53,8 @@ class JudgeReport(Shown):
     unparsed: int
     failed: int
     lost: int
-    alarm: str | None
-    notes: tuple[str, ...]
+    alarm: Text | None
+    notes: tuple[Text, ...]
     calls: int
     cached: int
     tokens: int
@@ -172,8 +172,8 @@ def judge(
         unparsed=found.unparsed,
         failed=found.failed,
         lost=found.lost,
-        alarm=f"{share:.1%} of the judge's replies could not be read" if found.alarm else None,
-        notes=tuple(f"{count} items: {note}" for note, count in notes.items()),
+        alarm=say("note.judge.unread", share=share) if found.alarm else None,
+        notes=tuple(say("note.judge.items", n=count, note=note) for note, count in notes.items()),
         calls=spent.calls,
         cached=spent.cached,
         tokens=spent.tokens_in + spent.tokens_out,

@@ -22,6 +22,7 @@ from assay.core import (
     Page,
     Paragraph,
     Shown,
+    Text,
     page,
     say,
 )
@@ -62,7 +63,7 @@ class Selection(Shown):
     n: int
     without_score: int
     shifts: tuple[PoolChange, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What has to be said of the rule that the samples were chosen by."""
     language: str | None = None
     """That of its page; None is the reader's."""
@@ -160,7 +161,7 @@ def select(
     pool = Pool(samples)
     facts = _Facts(pool)
     n = _size(n, top, rule, len(facts.ids))
-    values, notes = None, tuple[str, ...]()
+    values, notes = None, tuple[Text, ...]()
     if by is not None and scores is not None:
         values, notes = _from_table(scores, by, facts.ids), _noted(scores, by)
     elif by is not None:
@@ -279,16 +280,16 @@ def _changes(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[PoolChan
     return (*lengths, *shares[:_SHOWN])
 
 
-def _noted(given: str | Path | ScoreTable, by: str) -> tuple[str, ...]:
+def _noted(given: str | Path | ScoreTable, by: str) -> tuple[Text, ...]:
     """Return what a table says of a rule, and what the rule says of itself by now."""
     found = indicators.find(by)
-    own = (f"{found.name}: {text}" for text in found.warnings) if isinstance(found, indicators.Rule) else ()
+    own = found.told() if isinstance(found, indicators.Rule) else ()
     table = given.out if isinstance(given, ScoreTable) else given
     told = indicators.notes_of(Path(table), found.name) if table else ()
     return tuple(dict.fromkeys([*own, *told]))
 
 
-def _measured(by: str, models: indicators.Models, pool: Pool) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _measured(by: str, models: indicators.Models, pool: Pool) -> tuple[NDArray[np.float64], tuple[Text, ...]]:
     (indicator,) = indicators.ready([by], models, pool)
     measure, stream = oriented(indicator), iter(pool)
     values: list[float] = []

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from assay import data, model, view
 from assay import plan as planning
-from assay.core import DataSummary, File, Items, Page, Paragraph, Shown, Without, digest, files, page, say
+from assay.core import (
+    DataSummary,
+    File,
+    Items,
+    Page,
+    Paragraph,
+    Shown,
+    Without,
+    digest,
+    files,
+    page,
+    say,
+    stored_text,
+)
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
@@ -163,7 +176,7 @@ def _trained(
     reused: bool,
 ) -> Trained:
     report = json.loads((out / REPORT).read_text(encoding="utf-8"))
-    report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(report["notes"])}
+    report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(map(stored_text, report["notes"]))}
     return Trained(
         str(out / MODEL), key, reused, read.samples, sum(row.duplicates for row in read.sources), rejected,
         counts["cut"], counts["unlearnable"], model.TrainReport(**report),

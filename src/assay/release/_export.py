@@ -393,7 +393,8 @@ def _file(
     notes = json.loads((folder / "gguf.json").read_text("utf-8"))["notes"] if gguf else ()
     backend = "llama.cpp" if gguf else "transformers"
     weights = _weights(folder / MODEL)
-    return ExportedFile(kind, path, weights, backend, speed, same, tuple(drops), tuple(notes))
+    said = tuple(map(core.stored_text, notes))
+    return ExportedFile(kind, path, weights, backend, speed, same, tuple(drops), said)
 
 
 def _weights(folder: Path) -> int:

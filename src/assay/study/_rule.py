@@ -20,6 +20,7 @@ from assay.core import (
     RuleSlope,
     Say,
     Shown,
+    Text,
     digest,
     page,
     say,
@@ -116,7 +117,7 @@ class RuleReport(Shown):
     """Squares of indicators, tested by subsets at twice the tilt; the rule has those that show."""
     length: regression.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
-    warnings: tuple[str, ...]
+    warnings: tuple[Text, ...]
     page: str
     fitted: RulePage
     language: str = "en"
@@ -359,7 +360,7 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "bends": [dataclasses.asdict(bend) for bend in fits.bends],
         "losses": by_row,
-        "warnings": [view.said(warning) for warning in warnings],
+        "warnings": to_json(warnings),
         "check": None,
     }
     path = folder / "rule.json"
@@ -375,7 +376,7 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     shown = view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     return RuleReport(
         str(path), len(target), noise, fits.ridge, fits.published, fits.stepwise, fits.slopes, straight,
-        fits.bends, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
+        fits.bends, length, tuple(warnings), str(shown),
         fitted, config.language,
     )  # fmt: skip
 
@@ -483,6 +484,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     text["check"] = {
         "kind": verdict.key.removeprefix("rule."),
         "verdict": view.said(verdict),
+        "said": to_json(verdict),
         "comparisons": compared,
     }
     data.write_json(path, text)

@@ -44,7 +44,7 @@ class StudyPlan(Shown):
     models: int
     trained_samples: int
     independent_samples: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     largest: tuple[model.TrainingEstimate, ...] = ()
     pool_read: bool = True
     language: str = "en"
@@ -249,12 +249,12 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     study = load(config, set)
     store = Store(Path(study.where.store), create=False)
     evaluation, samples = input_steps(study)
-    notes, read = [], store.has(samples.key)
+    notes: list[Text] = []
+    read = store.has(samples.key)
     if (differs := others(identity(study, samples), report_folder(study))) is not None:
-        other = say("plan.other_report", folder=str(report_folder(study)), differs=differs)
-        notes.append(view.said(other, study.language))
+        notes.append(say("plan.other_report", folder=str(report_folder(study)), differs=differs))
     summary = read_summary(store, samples) if read else _count(study, samples)
-    notes += view.read_notes("pool", summary, study.language)
+    notes += view.read_notes("pool", summary)
     graph = study_graph(study, evaluation, samples, summary)
     passes: dict[str, int] = {}
     alone = 0
@@ -264,7 +264,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
     for part in graph.parts.values():
-        notes += _notes(part, store, study.language)
+        notes += _notes(part, store)
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     return StudyPlan(
         name=study.name,
@@ -280,13 +280,13 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     )
 
 
-def _notes(part: BasePart, store: Store, language: str) -> list[str]:
+def _notes(part: BasePart, store: Store) -> list[Text]:
     """Return what a ladder noted, and what length takes away, as far as that is known already."""
     tokens, base = part.ladder.tokens().key, part.runs[0].answer.key
     counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
     counts |= item_counts(store.path(base)) if store.has(base) else {}
-    unknown = [] if counts else [view.said(say("plan.uncounted"), language)]
-    return [*part.ladder.notes, *view.count_notes(counts, language), *unknown]
+    unknown = [] if counts else [say("plan.uncounted")]
+    return [*part.ladder.notes, *view.count_notes(counts), *unknown]
 
 
 def _samples(ladder: Ladder, step: Step) -> int:
