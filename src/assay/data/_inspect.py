@@ -221,7 +221,7 @@ def _reason(reason: str) -> str:
 def inspect(
     places: Places, *, rejected: File | None = None, map: Map = None, force: bool = False
 ) -> Inspection:
-    """Count a data set by type, language and length; show duplicates and each rejected row's reason.
+    """Count a data set by type, language and length, with duplicates and the reason for each rejected row.
 
     Example: `assay data inspect alpaca.json "shards/*.jsonl.zst" --rejected rejected.jsonl`
 
@@ -233,11 +233,11 @@ def inspect(
     places
         Files, folders of shards, globs, or `hf:owner/name`.
     rejected
-        Write all rejected rows, with place and reason, to this JSONL file.
+        Write rejected rows, with line and reason, to this JSONL file.
     map
-        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+        Field names for a layout that Assay does not know: `prompt=question,answer=response`.
     force
-        Write over a file that is there.
+        Overwrite an existing file.
     """
     with ExitStack() as stack:
         report, inputs = None, as_places(places)

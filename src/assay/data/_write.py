@@ -285,17 +285,17 @@ def convert(
     Parameters
     ----------
     places
-        What to read.
+        Data to read: files, folders of shards, globs, or hf:owner/name.
     out
-        The file to write.
+        File to write.
     format
-        How to write it.
+        Output format.
     rejected
-        Write rejected rows, with place and reason, to this JSONL file.
+        Write rejected rows, with line and reason, to this JSONL file.
     map
-        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+        Field names for a layout that Assay does not know: `prompt=question,answer=response`.
     force
-        Write over a file that is there.
+        Overwrite an existing file.
     """
     if format not in FORMATS:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(FORMATS))

@@ -113,7 +113,7 @@ def select(
     language: Literal["en", "zh"] = "en",
     models: Models = MODELS,
 ) -> Selection:
-    """Select samples, with random, source-balanced and longest baselines of the same size beside them.
+    """Select samples, with random, source-balanced and longest-answer baselines of the same size.
 
     Example: `assay select clean.jsonl --out best.jsonl --n 1000 --by mtld`
 
@@ -125,28 +125,28 @@ def select(
     Parameters
     ----------
     samples
-        What to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples, or a table
+        Data to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples, or a table
         of scores.
     out
-        File of the selection, in its order, so that every prefix is a selection; baselines and a page go
-        beside it.
+        File for the selection, in order, so that every prefix is a selection; baselines and an HTML page go
+        next to it.
     n
         How many.
     top
-        The same for the rule top.
+        Number of samples with the highest score; short for `--rule top --n`.
     rule
         top or bottom of a score; random; balanced (groups in turn at random); quota (groups in turn, the best
         of each); clusters (of embeddings, in turn); deita (the best that are not alike); k_center; facility
         (location: coverage of the pool); qdit (coverage and score); target (like target samples, in turn);
         tags (new keywords first); or the selection of a plug-in.
     by
-        The score: an indicator, a published rule, or a rule's JSON file.
+        Score to select by: an indicator, a published rule, or a rule's JSON file.
     scores
-        A table of `assay score` to take it from.
+        Table from `assay score` that holds the score.
     groups
-        What is taken in turn; length gives the best of each length.
+        Groups to take turns between; length takes the best of each length.
     seed
-        Fixes random order and ties.
+        Random seed for order and ties.
     language
         Language of the page.
     models

@@ -184,7 +184,7 @@ def _identity(config: StudyConfig) -> str:
 
 
 def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
-    """Choose the subsets that a quality rule is fitted on, and show what they can see; nothing is trained.
+    """Choose the subsets to fit a rule on, and show which slopes they detect; trains nothing.
 
     Example: `assay rule design study.yaml`, where the study file says
 
@@ -193,9 +193,9 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config, wanted, folder = _prepare(config, set)
     ladder, store = prepared(config)
@@ -274,18 +274,18 @@ def _lengths(ladder: Ladder, store: Store) -> Array:
 
 
 def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
-    """Train the subsets that a rule is fitted on; what is in the store is not trained again.
+    """Train on the subsets that a rule is fitted on; finished runs are reused.
 
-    The first subset is trained with three seeds, for the noise.
+    The first subset is trained with three seeds to measure noise.
 
     Example: `assay rule run study.yaml`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
@@ -324,16 +324,16 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
 
 
 def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
-    """Fit the rule on the trained subsets: coefficients, how they hold, and what speaks against the rule.
+    """Fit the rule to the measured losses: coefficients, goodness of fit, and caveats.
 
     Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
@@ -439,19 +439,19 @@ def _warnings(
 
 
 def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
-    """Try the rule against random on the study's own set, which served neither to fit nor to search.
+    """Test the rule against random samples on the study's own set, not used for fitting.
 
-    Top, top of each length, and bottom, at equal size with at least three seeds; the verdict goes into the
-    rule.
+    Compares top, top of each length, and bottom at equal size with at least three seeds; the verdict is
+    stored in the rule.
 
     Example: `assay rule check study.yaml`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config = load(config, set)
     wanted, folder = settings(config), _folder(config)
