@@ -86,9 +86,9 @@ def test_a_cost_is_said_in_words() -> None:
         and cost_text(drop("math", "loss", -0.00001, 0.001, "as good")) == "0.0000 ± 0.0010"
     )
     same = drop("math", "score", 0.0, 0.0, "as good")
-    assert sentence(gptq4, same, w) == "gptq4 leaves every score as it was in math"
+    assert sentence(gptq4, same, w) == "gptq4 does not change any score in math"
     assert headline(page, w).startswith(
-        "gguf-q4_k is the smallest file shown to cost nothing that matters: 21 %"
+        "gguf-q4_k is the smallest file with no relevant loss of quality: 21 %"
     )
     nothing = dataclasses.replace(page, files=(dataclasses.replace(gptq4, drops=()),))
     assert headline(nothing, w) == "Exported, not measured"
