@@ -47,6 +47,7 @@ _ASCII_TAGS = {word.encode(): tags for word, tags in _TAGS.items() if word.isasc
 _ASCII_WORDS = bytes(code if chr(code).islower() and code < 128 else 32 for code in range(256))
 _LETTER = rf"(?![{_HAN_RANGE}{_SINGLE_RANGE}])[^\W_]"
 _RUN = re.compile(rf"[{_HAN_RANGE}]+|[{_SINGLE_RANGE}]|(?:{_LETTER})+(?:['\u2019](?:{_LETTER})+)*")
+_ASCII_RUN = re.compile(r"[^\W_]+(?:'[^\W_]+)*", re.ASCII)
 _HAN = re.compile(f"[{_HAN_RANGE}]")
 
 
@@ -120,9 +121,10 @@ def words(text: str) -> list[str]:
     Han runs are segmented by jieba; kana and Thai give single characters; other scripts split at what is
     neither letter nor digit.  Case is kept.
     """
+    if text.isascii():
+        return _ASCII_RUN.findall(text)
     found: list[str] = []
-    for match in _RUN.finditer(text):
-        run = match.group()
+    for run in _RUN.findall(text):
         if _HAN.match(run):
             found += _jieba().lcut(run)
         else:
