@@ -199,6 +199,7 @@ def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch
         "search.low": 8,
         "search.high": 32,
         "recipe.epochs": 1,
+        "where.pool": "inline",
     }
     config = study.load(RECIPE, [f"{key}={json.dumps(value)}" for key, value in changed.items()])
     plan = study.plan(config)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from assay import serving, view
 from assay.core import AssayError, File
-from assay.model import POCKET, ChatModel, Decoding, open_chat
+from assay.model import POCKET
 from assay.study._find import (
     MODELS,
     ModelPlace,
@@ -23,9 +23,14 @@ from assay.study._find import (
     study_name,
 )
 
+if TYPE_CHECKING:
+    from assay.model import ChatModel
+
 
 def open_place(place: ModelPlace, device: str = "auto") -> ChatModel:
     """Load the model of a place for conversation."""
+    from assay.model import open_chat  # brings torch
+
     return open_chat(place.folder, base=place.base, device=device)
 
 
@@ -69,6 +74,8 @@ def chat(
         Folder of the study reports.
     """
     from rich.console import Console
+
+    from assay.model import Decoding  # brings torch
 
     serving.check_temperature(temperature)
     if not 0 < top_p <= 1:

@@ -179,20 +179,22 @@ def select(
     )
     changes = _changes(selection.shift(facts.lengths, facts.names, order[:n]))
     without = 0 if values is None else int(np.isnan(values).sum())
-    orders = {rule: order, **_baselines(facts, rule, seed)}
+    orders = {name: rows[:n] for name, rows in {rule: order, **_baselines(facts, rule, seed)}.items()}
+    texts = pool.collected(*orders.values())
     if out is None:
-        found = {name: Dataset(tuple(pool.rows(rows[:n])), name=name) for name, rows in orders.items()}
+        found = {k: Dataset(tuple(map(texts.__getitem__, v.tolist())), name=k) for k, v in orders.items()}
         report = Selection((), None, len(facts.ids), len(found[rule]), without, changes, notes, language)
         return held(report, samples=found.pop(rule), baselines=found)
     file, files = Path(out), []
     for name, rows in orders.items():
+        chosen = map(texts.__getitem__, rows.tolist())
         path = file if name == rule else file.with_name(f"{file.stem}.{name}{file.suffix}")
-        files.append(SelectedFile(str(path), name, data.write(pool.rows(rows[:n]), path, "samples")))
+        files.append(SelectedFile(str(path), name, data.write(chosen, path, "samples")))
     columns = {}
     if by is not None and values is not None:
         columns[indicators.find(by).name] = values * indicators.direction(by)
     columns["length"] = np.array(facts.lengths, np.float64)
-    made = select_page(file.stem, columns, order[:n], changes, pool)
+    made = select_page(file.stem, columns, orders[rule], changes, texts)
     shown = str(write_page(made, file.with_suffix(".html"), language))
     return Selection(tuple(files), shown, len(facts.ids), files[0].rows, without, changes, notes, language)
 

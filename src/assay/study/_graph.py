@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import indicators, selection
+from assay import indicators, model, selection
 from assay._version import __version__
 from assay.core import BASE_ARM, AssayError, DataSummary, Text, say, to_json
-from assay.model import base_digest, critic_digest, critic_folder, embedder_id, model_folder, resolve_base
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study.steps import (
@@ -76,7 +75,7 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     evaluation = sets[0] if config.measured is None else evaluation_step(config, config.measured)
     wanted = config.decontaminate
     embedder = str(model_place(wanted.embedder, folder))
-    rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(embedder)}
+    rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": model.embedder_id(embedder)}
     where = {"embedder": embedder, "cache": str(cache_folder(config))}
     # In the order of their keys, so that the pool is the same whichever of the sets is measured.
     ordered = sorted({step.key: step for step in sets}.items())
@@ -96,7 +95,7 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
 
 def base_folder(config: StudyConfig) -> Path:
     """Return the folder of the study's base, the first of several."""
-    return resolve_base(str(model_place(config.base, Path(config.folder))))
+    return model.resolve_base(str(model_place(config.base, Path(config.folder))))
 
 
 def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) -> Step:
@@ -269,7 +268,7 @@ class Ladder:
             settings["plugin"] = other
         if "vectors" in needs_of(chosen.rule):
             where |= self._models()
-            settings["embedder"] = embedder_id(where["embedder"])
+            settings["embedder"] = model.embedder_id(where["embedder"])
         if "targets" in needs_of(chosen.rule):
             settings["target"] = [place_digest(place) for place in where["target"]]
         return order_step(self.pool, f"{arm}, seed {seed}", settings, inputs, where)
@@ -308,13 +307,13 @@ class Ladder:
             if where["template"] != "auto":
                 settings["template"] = where["template"]
         if "second" in needs and where["second"] is not None:
-            settings["second"] = base_digest(model_folder(where["second"], "models.second"))
+            settings["second"] = model.base_digest(model.model_folder(where["second"], "models.second"))
         if "embedder" in needs:
-            settings["embedder"] = embedder_id(where["embedder"])
+            settings["embedder"] = model.embedder_id(where["embedder"])
             settings["neighbour"] = where["neighbour"]
         for need in ("reward", "dialog"):
             if need in needs and where[need] is not None:
-                settings[need] = critic_digest(critic_folder(where[need], f"models.{need}"))
+                settings[need] = model.critic_digest(model.critic_folder(where[need], f"models.{need}"))
         for note in indicators.said_of(by, models_of(where)):
             if note not in self.notes:
                 self.notes.append(note)

@@ -7,17 +7,7 @@ is computed beyond layout, and heavy libraries are imported where they are used.
 from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._cards import data_card, model_card, stated_license
 from assay.view._export import export_page, export_summary
-from assay.view._files import (
-    EXPORT_VALUES,
-    EXPORTS,
-    HTML,
-    load_result,
-    load_study,
-    points_frame,
-    restore,
-    show_exports,
-    write_report,
-)
+from assay.view._files import HTML, load_result, load_study, restore
 from assay.view._html import page_html, write_page
 from assay.view._json import plain_json
 from assay.view._markdown import page_markdown
@@ -37,6 +27,7 @@ from assay.view._values import (
     value_markdown,
 )
 from assay.view._words import CATALOGUES, LANGUAGES, Words, words
+from assay.view._write import EXPORT_VALUES, EXPORTS, points_frame, show_exports, write_report
 
 __all__ = [
     "CATALOGUES",
