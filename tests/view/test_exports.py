@@ -79,7 +79,7 @@ def test_a_cost_is_said_in_words() -> None:
     assert sentence(gptq4, gptq4.drops[0], w) == "gptq4 costs 0.012 ± 0.004 in math"
     assert sentence(page.files[1], page.files[1].drops[2], w) == "gptq8 gains 0.0020 ± 0.0040 overall"
     assert sentence(gptq4, gptq4.drops[3], w) == "gptq4 adds 0.0012 ± 0.0004 to the loss in math"
-    assert sentence(gptq4, gptq4.drops[0], words("zh")) == "gptq4 在数学上损失 0.012 ± 0.004 分"
+    assert sentence(gptq4, gptq4.drops[0], words("zh")) == "gptq4 在数学上得分下降 0.012 ± 0.004"
     assert cost_text(dataclasses.replace(gptq4.drops[0], low=None, high=None)) == "0.012"
     assert (
         cost_text(None) == "–"

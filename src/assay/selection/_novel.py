@@ -71,7 +71,9 @@ class NearIndex:
     def __init__(self, similarity: float = 0.8, shingle: int = SHINGLE) -> None:
         """Begin with nothing kept; a text goes at a similarity of at least ``similarity`` in (0, 1]."""
         if not 0 < similarity <= 1:
-            raise AssayError("the similarity is out of range", value=similarity, expected="above 0, at most 1")
+            raise AssayError(
+                "the similarity is out of range", value=similarity, expected="above 0, at most 1"
+            )
         self._shingle = shingle
         # Jaccard J is Dice 2J / (1 + J).
         self._index = OverlapIndex(2 * similarity / (1 + similarity), ordered=False)
