@@ -19,6 +19,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "type.rewrite": ("rewrite", "改写"),
     "type.translation": ("translation", "翻译"),
     "type.summarization": ("summarization", "摘要"),
+    "type.untyped": ("untyped", "未标注类型"),
+    "type.unknown": ("unknown", "未知"),
     "metric.score": ("score", "得分"),
     "metric.loss": ("loss", "损失"),
     "metric.bits_per_byte": ("bits per byte", "每字节比特数"),
