@@ -185,6 +185,8 @@ def _identity(config: StudyConfig) -> str:
 def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     """Choose the subsets that a quality rule is fitted on, and show what they can see; nothing is trained.
 
+    The subsets (ids, means of the indicators) are written into `runs/NAME/rule`.
+
     Example: `assay rule design study.yaml`, where the study file says
 
         rule: {indicators: [len_out, knn, ifd], evaluation: fit.jsonl, n: 1000, runs: 32}
@@ -194,7 +196,12 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     config
         A study file with a rule.
     set
-        Changes: key.path=value.
+        A setting laid over the file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or the pool holds too few samples for its subsets.
     """
     config, wanted, folder = _prepare(config, set)
     ladder, store = prepared(config)
@@ -275,7 +282,8 @@ def _lengths(ladder: Ladder, store: Store) -> Array:
 def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
     """Train the subsets that a rule is fitted on; what is in the store is not trained again.
 
-    The first subset is trained with three seeds, for the noise.
+    The first subset is trained with three seeds, for the noise: the standard deviation of log loss
+    (nats per token) between seeds. Losses are written into `runs/NAME/rule/losses.json`.
 
     Example: `assay rule run study.yaml`
 
@@ -284,7 +292,12 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
     config
         A study file with a rule.
     set
-        Changes: key.path=value.
+        A setting laid over the file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule; a run that fails is named, and those before it are kept.
     """
     config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
@@ -325,6 +338,9 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
 def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     """Fit the rule on the trained subsets: coefficients, how they hold, and what speaks against the rule.
 
+    Ridge regression of log loss on the subsets' means, least squares as published beside it (INSTRUCTMINING,
+    arXiv:2307.06290). The rule is `runs/NAME/rule/rule.json`, its page `rule.html`.
+
     Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
 
     Parameters
@@ -332,7 +348,12 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     config
         A study file with a rule.
     set
-        Changes: key.path=value.
+        A setting laid over the file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the subsets are not trained, or with other settings than the file's.
     """
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
@@ -441,7 +462,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     """Try the rule against random on the study's own set, which served neither to fit nor to search.
 
     Top, top of each length, and bottom, at equal size with at least three seeds; the verdict goes into the
-    rule.
+    rule, which is fitted first where it was not.
 
     Example: `assay rule check study.yaml`
 
@@ -450,7 +471,12 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     config
         A study file with a rule.
     set
-        Changes: key.path=value.
+        A setting laid over the file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or its subsets are not trained.
     """
     config = load(config, set)
     wanted, folder = settings(config), _folder(config)
