@@ -64,7 +64,7 @@ def test_a_file_of_answers_is_judged_and_resumed(
     assert (by_type["brainstorming"].n, by_type["brainstorming"].missing) == (18, 2)
     low, high = by_type["overall"].low, by_type["overall"].high
     assert low is not None and high is not None and low < (by_type["overall"].mean or 0) < high
-    assert found.unparsed == 2 and found.alarm and "%" in found.alarm
+    assert found.unparsed == 2 and found.alarm and "%" in str(found.alarm)
     assert found.replies == 78 and found.money == 0.0
     assert found.log and Path(found.log).suffix == ".eval"
     rows = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]

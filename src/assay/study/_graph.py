@@ -11,7 +11,7 @@ from typing import Any
 
 from assay import indicators, model, selection
 from assay._version import __version__
-from assay.core import BASE_ARM, AssayError, DataSummary
+from assay.core import BASE_ARM, AssayError, DataSummary, Text, say, to_json
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study.steps import (
@@ -172,7 +172,7 @@ class Ladder:
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
         self.base = Base.at(base_folder(config))
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
-        self.notes: list[str] = list(chooser.notes) if chooser else []
+        self.notes: list[Text] = list(chooser.notes) if chooser else []
         self.arms = self._arms() if arms is None else dict(arms)
         self.sizes = self._sizes()
 
@@ -204,7 +204,7 @@ class Ladder:
         if len(self.summary.by_source) < 2:
             for name in [n for n, a in arms.items() if a.rule == "balanced"]:
                 del arms[name]
-                self.notes.append(f"arm {name}: the pool has one source, so balanced equals random")
+                self.notes.append(say("note.balanced", arm=name))
         return arms
 
     def rungs(self, arm: str) -> tuple[int, ...]:
@@ -402,7 +402,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
         "seeds": config.ladder.seeds,
         "runs": rows,
-        "notes": ladder.notes,
+        "notes": to_json(ladder.notes),
     }
     estimate = Estimate(seconds=15)
     return Step("result", 7, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
