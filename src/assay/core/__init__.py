@@ -82,7 +82,7 @@ from assay.core._points import (
 )
 from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
-from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
+from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
 from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
 from assay.core._undefined import Undefined
 from assay.core._whole import partial_of, replacing
@@ -92,7 +92,6 @@ __all__ = [
     "DIRECTIONS",
     "METRICS",
     "OVERALL",
-    "ROLES",
     "TASK_TYPES",
     "Answer",
     "AnswerSheet",
