@@ -146,7 +146,7 @@ def test_what_resumes_says_so(
     with pytest.raises(SystemExit) as ended:
         cli.main(command.split())
     assert ended.value.code == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "run the same command to continue" in capsys.readouterr().err
 
 
 def test_errors_as_json_have_their_parts(tmp_path: Path) -> None:

@@ -204,5 +204,5 @@ def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path]
     jsonl(tmp_path / "pool.jsonl", rows)
     recipe = {"preset": "pocket", "batch_size": 8, "max_tokens": 32}
     path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
-    with pytest.raises(AssayError, match="no token is left to learn"):
+    with pytest.raises(AssayError, match="no trainable token is left"):
         study.run(path)

@@ -197,7 +197,7 @@ def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterat
         name = (row.get("metric") or metric or "").lower()
         if not name:
             raise AssayError(
-                "it is not known what was measured",
+                "the metric is not named",
                 place=place,
                 expected="a column metric (accuracy, loss ...), or the metric's name with the command",
             )
@@ -273,7 +273,7 @@ def _is_percent(name: str, cells: Sequence[_Cell]) -> bool:
 
 def _mixed(name: str, cell: _Cell) -> AssayError:
     return AssayError(
-        "percent and shares stand in one column",
+        "percent and shares are mixed in one column",
         place=f"{cell.place}, {name}",
         value=cell.value,
         expected="all values in (1, 100], or all in [0, 1]",
@@ -294,7 +294,7 @@ def _ours(name: str, lower_is_better: bool | None) -> str:
     higher = DIRECTIONS.get(name) if lower_is_better is None else not lower_is_better
     if higher is None:
         raise AssayError(
-            "it is not known whether this metric should rise or fall",
+            "the direction of this metric is unknown",
             value=name,
             expected="one of " + ", ".join(DIRECTIONS),
             hint="say so: --lower-is-better or --higher-is-better",
@@ -353,7 +353,7 @@ def _refuse_pasted(cells: Sequence[_Cell], seed_column: str | None) -> None:
         found = f"each of {len(values)} values {min(values.values())} times" if pasted else None
     if found is not None:
         raise AssayError(
-            "the same run stands in the table twice",
+            "the table contains the same run twice",
             place=cells[0].place,
             value=found,
             expected="one row per size and seed",

@@ -131,7 +131,7 @@ def read_models(folder: Path) -> StudyModels:
         raise AssayError(
             f"the list of the study's models cannot be read ({type(error).__name__})", place=str(path),
             expected="written by `assay study run`",
-            hint="run the study again: what is in the store is not done twice",
+            hint="run the study again: finished steps are reused",
         ) from None  # fmt: skip
 
 
