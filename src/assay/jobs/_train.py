@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from assay import data, model, view
 from assay import plan as planning
-from assay.core import DataSummary, File, Items, Page, Paragraph, Shown, Without, digest, files, page, say
+from assay.core import (
+    DataSummary,
+    File,
+    Items,
+    Page,
+    Paragraph,
+    Shown,
+    Without,
+    digest,
+    files,
+    page,
+    read_json,
+    say,
+)
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
@@ -162,7 +174,7 @@ def _trained(
     *,
     reused: bool,
 ) -> Trained:
-    report = json.loads((out / REPORT).read_text(encoding="utf-8"))
+    report = read_json(out / REPORT)
     report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(report["notes"])}
     return Trained(
         str(out / MODEL), key, reused, read.samples, sum(row.duplicates for row in read.sources), rejected,

@@ -7,7 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from assay.core import AssayError, BasesResult, ExportPage, Point, StudyResult, canonical_json, replacing
+from assay.core import (
+    AssayError,
+    BasesResult,
+    ExportPage,
+    Point,
+    StudyResult,
+    canonical_json,
+    read_json,
+    replacing,
+)
 from assay.view._format import clean
 
 if TYPE_CHECKING:
@@ -117,15 +126,8 @@ def load_result(path: Path) -> StudyResult:
 
 def load_study(path: Path) -> StudyResult | BasesResult:
     """Read a result.json again, of one base or of several."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AssayError(
-            f"the result cannot be read ({type(error).__name__})",
-            place=str(path),
-            expected=f"a {RESULT} that a study wrote",
-        ) from None
-    if isinstance(data, dict) and "bases" in data:
+    data = read_json(path, hint="run the study again: what is in the store is not done twice")
+    if "bases" in data:
         return restore(BasesResult, data, place=str(path))
     return restore(StudyResult, data, place=str(path))
 
@@ -157,9 +159,7 @@ EXPORTS, EXPORT_VALUES = "exports", "export.json"
 def show_exports(folder: Path) -> None:
     """Write the report of a study again, with the exports that lie in its folder."""
     result = folder / "result.json"
-    found = [
-        json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"{EXPORTS}/*/{EXPORT_VALUES}"))
-    ]
+    found = [read_json(p) for p in sorted(folder.glob(f"{EXPORTS}/*/{EXPORT_VALUES}"))]
     if found and result.is_file():
         pages = tuple(restore(ExportPage, page) for page in found)
         write_report(replace(load_result(result), exports=pages), folder)
