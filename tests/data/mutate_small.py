@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from assay import core, data, indicators, judging, study, view
 from assay.annotation import read_items
 from assay.generation import read_seeds
+from assay.jobs._chat import Shelf
 from assay.jobs._judging_files import read_answers, read_judgements, read_labels
 from assay.plan._store import read_root
 
@@ -113,6 +115,30 @@ def _labels(path: Path) -> object:
     return read_labels(path, read_judgements(own))
 
 
+def _listed(path: Path) -> object:
+    """List the studies beside a broken file as the dashboard and ``/v1/models`` do: nothing is refused."""
+    runs = path.with_name("runs")
+    folder = runs / "study"
+    shutil.rmtree(runs, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copyfile(path, folder / path.name)
+    try:
+        rows = Shelf(runs, ("pocket",)).studies("en")
+    except core.AssayError as error:
+        raise RuntimeError("a broken file takes the list down") from error
+    return json.dumps([[row.name, row.models, row.says] for row in rows], ensure_ascii=False).encode()
+
+
+def _result_of(path: Path) -> object:
+    _listed(path)
+    return view.load_study(path)
+
+
+def _models_of(path: Path) -> object:
+    _listed(path)
+    return study.read_models(path.parent)
+
+
 READERS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "points.csv": (_csv(","), data.read_points),
     "semicolons.csv": (_csv(";"), data.read_points),
@@ -122,8 +148,8 @@ READERS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "study.yaml": (STUDY.encode(), _config),
     "rule.json": (json.dumps(RULE, indent=1).encode(), indicators.read_rule),
     "rubrics.toml": (RUBRIC.encode(), lambda path: judging.rubrics("en", path)),
-    "result.json": ((core.canonical_json(_result()) + "\n").encode(), view.load_study),
-    "models.json": (json.dumps(MODELS).encode(), lambda path: study.read_models(path.parent)),
+    "result.json": ((core.canonical_json(_result()) + "\n").encode(), _result_of),
+    "models.json": (json.dumps(MODELS).encode(), _models_of),
     "root.json": (json.dumps({"keys": ["a" * 64], "owner": "s"}).encode(), read_root),
     "answers.jsonl": (_lines(ANSWERS), lambda path: read_answers(path, ITEMS)),
     "judged.jsonl": (_lines(JUDGED), _judged),

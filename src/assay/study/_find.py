@@ -137,6 +137,7 @@ def read_models(folder: Path) -> StudyModels:
 def _row(row: Mapping[str, Any]) -> StudyModel:
     key, judged = (value if value is None else str(value) for value in (row["key"], row["judged"]))
     place, size, seed = Path(row["base"]), int(row["n_train"]), int(row["seed"])
+    str(row["arm"]).encode()  # names are told to others: half a surrogate pair is a ValueError
     return StudyModel(str(row["arm"]), size, seed, key, place, str(row["answer"]), judged)
 
 
@@ -157,7 +158,8 @@ def study_folders(runs: Path = Path("runs")) -> list[Path]:
 def study_name(folder: Path) -> str:
     """Return the name of a study's folder: ``study``, or ``study/base`` where it is that of a base."""
     several = (folder.parent / "result.json").is_file() or _is_one_of_several(folder / MODELS)
-    return f"{folder.parent.name}/{folder.name}" if several else folder.name
+    name = f"{folder.parent.name}/{folder.name}" if several else folder.name
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_one_of_several(listed: Path) -> bool:
