@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import DIRECTIONS, MOST_BYTES, AssayError, Point, task_type
+from assay.core import (
+    DIRECTIONS,
+    MOST_BYTES,
+    AssayError,
+    Point,
+    Say,
+    Text,
+    say,
+    task_type,
+)
 from assay.data._columns import columnar
 from assay.data._files import Broken, sniff
 
@@ -35,7 +44,7 @@ class PointTable:
     """The points of a table, and what was decided in reading it that its writer should know."""
 
     points: tuple[Point, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,8 @@ def read_points(
     return PointTable(tuple(points), (*notes, *(_renamed(n, ours[n]) for n in names if n not in _OURS)))
 
 
-def _renamed(name: str, ours: str) -> str:
-    return f"{name} is read as a {ours}: {'higher' if ours == 'score' else 'lower'} is better"
+def _renamed(name: str, ours: str) -> Say:
+    return say(f"note.table.{'score' if ours == 'score' else 'loss'}", name=name)
 
 
 def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
@@ -111,9 +120,9 @@ def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
             "no such table", value=str(table), expected="an existing .csv, .tsv or .parquet file"
         )
     if table.suffix == ".parquet":
-        rows = list(_columns(table))
-        names = list(rows[0]) if rows else []
-        return _named(str(table), 2, names, ([_text(value) for value in row.values()] for row in rows))
+        found = list(_columns(table))
+        names = list(found[0]) if found else []
+        return _named(str(table), 2, names, ([_text(value) for value in row.values()] for row in found))
     return _named(str(table), 2, *_separated(table))
 
 
@@ -272,7 +281,7 @@ def _size(row: Mapping[str, str], place: str) -> int:
     return round(n)
 
 
-def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[str]]:
+def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[Say]]:
     """Return the cells with percent as shares, and a note for each metric that was."""
     by_metric: dict[str, list[_Cell]] = defaultdict(list)
     for cell in cells:
@@ -281,7 +290,7 @@ def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[str]]:
     for name, own in by_metric.items():
         percent = _is_percent(name, own)
         found += [_shared(cell) if percent else cell for cell in own]
-        notes += [f"{name} is in percent, and was divided by 100"] if percent else []
+        notes += [say("note.table.percent", name=name)] if percent else []
     return found, notes
 
 

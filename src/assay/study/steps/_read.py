@@ -32,17 +32,17 @@ def read_step(
     where: Mapping[str, str] = {},
     base: Path | None = None,
     template: str = "auto",
-    map: data.Map = None,
+    fields: data.Map = None,
 ) -> Step:
     """Return the step that reads a pool or an evaluation set; files enter by their digests.
 
     Of a pool, ``inputs`` are the evaluation sets that it may hold nothing of, by the ``decontaminate`` rules
     in ``settings``.  Relative paths start from ``folder``; ``key`` is where errors say they were named.  What
     the chat template of ``base`` refuses is a rejected row; of several bases it is that of the first.
-    ``map`` says which fields of the files hold what.
+    ``fields`` says which fields of the files hold what (a map).
     """
-    if map is not None and not isinstance(source, TestbedConfig):
-        settings = {**settings, "map": data.parse_map(map)}
+    if fields is not None and not isinstance(source, TestbedConfig):
+        settings = {**settings, "map": data.parse_map(fields)}
     if base is not None and not isinstance(source, TestbedConfig):
         settings = {**settings, "template": [template, model.tokenizer_digest(base)]}
         where = {**where, "template": str(base)}
