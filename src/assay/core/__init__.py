@@ -15,7 +15,14 @@ from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
-from assay.core._failures import as_assay_error, expected_failures, read_json
+from assay.core._failures import (
+    MOST_BYTES,
+    as_assay_error,
+    expected_failures,
+    read_json,
+    read_json_lines,
+    read_text,
+)
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -91,6 +98,7 @@ __all__ = [
     "BASE_ARM",
     "DIRECTIONS",
     "METRICS",
+    "MOST_BYTES",
     "OVERALL",
     "TASK_TYPES",
     "Answer",
@@ -188,6 +196,8 @@ __all__ = [
     "page",
     "partial_of",
     "read_json",
+    "read_json_lines",
+    "read_text",
     "replacing",
     "say",
     "stop_message",

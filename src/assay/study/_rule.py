@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from assay.core import (
     Text,
     digest,
     page,
+    read_json,
     say,
     to_json,
     trial_table,
@@ -265,7 +265,7 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
     import polars
 
     steps = [ladder.scores(name) for name in names]
-    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators")
+    finished(ladder, list(steps), store, f"{ladder.config.name}-indicators")
     columns = []
     for name, step in zip(names, steps, strict=True):
         frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
@@ -276,7 +276,7 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
 
 def _lengths(ladder: Ladder, store: Store) -> Array:
     step = ladder.tokens()
-    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens")
+    finished(ladder, [step], store, f"{ladder.config.name}-tokens")
     return model.TokenTable(store.path(step.key)).lengths.astype(float)
 
 
@@ -326,7 +326,7 @@ def _noise(repeated: list[float]) -> float | None:
 
 def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
     path = _folder(config) / _LOSSES
-    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    written = read_json(path) if path.exists() else {}
     if written.get("identity") != _identity(config):
         raise AssayError(
             "the runs of the subsets are of other settings" if written else "the subsets are not trained",
@@ -358,7 +358,7 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     """
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
-    facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "design.json")
     order = [_ROW.format(number) for number in range(len(facts["means"]))]
     subsets = Subsets.of(facts, np.array([np.mean(by_row[row]) for row in order]))
     fits, names = fit_subsets(subsets), subsets.names
@@ -505,7 +505,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
-    text = json.loads(path.read_text(encoding="utf-8"))
+    text = read_json(path)
     compared = [dataclasses.asdict(c) for c in rows]
     text["check"] = {
         "kind": verdict.key.removeprefix("rule."),
@@ -514,7 +514,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
         "comparisons": compared,
     }
     data.write_json(path, text)
-    fitted = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
+    fitted = view.restore(RulePage, read_json(folder / _PAGE))
     fitted = replace(fitted, verdict=verdict, trial=rows)
     view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     said = view.said(verdict, config.language)
