@@ -14,6 +14,7 @@ from assay.study._config import (
 )
 from assay.study._estimate import estimate_here, machine_for
 from assay.study._find import (
+    MODELS,
     ModelPlace,
     StudyModel,
     StudyModels,
@@ -25,11 +26,12 @@ from assay.study._find import (
 )
 from assay.study._kept import Kept, kept
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
-from assay.study._run import StudyPlan, demo, load, plan, report, run
+from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
 from assay.study.steps import expand, place_digest
 
 __all__ = [
+    "MODELS",
     "ArmConfig",
     "Kept",
     "LadderConfig",
@@ -60,6 +62,7 @@ __all__ = [
     "plan",
     "read_config",
     "read_models",
+    "read_summary",
     "recipe_of",
     "report",
     "run",
