@@ -59,6 +59,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model once.", True),
     "answer": Entry("study", "assay.jobs._answer:answer", "Let a model answer an evaluation set.", True),
     "curve": Entry("study", "assay.jobs._curve:curve", "Read learning curves from any table."),
+    "import": Entry("study", "assay.jobs._import:import_runs", "Read runs that other tools made."),
     "curve power": Entry("study", "assay.curves._power:curve_power", "Say what a ladder can show."),
     "judge": Entry("judge", "assay.jobs._judging:judge", "Let a chat model score answers.", True),
     "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Say what judging costs at most."),
@@ -94,6 +95,7 @@ OTHERS: Mapping[str, str] = {
     "ChatConfig": "assay.llm:ChatConfig",
     "Cleaned": "assay.jobs._clean:Cleaned",
     "Dataset": "assay.jobs._pool:Dataset",
+    "Imported": "assay.jobs._import:Imported",
     "FilterRules": "assay.generation:FilterRules",
     "JudgeConfig": "assay.judging:JudgeConfig",
     "Launch": "assay.model:Launch",
@@ -111,8 +113,14 @@ OTHERS: Mapping[str, str] = {
 """What is no command: values, sets of options, and what only Python needs."""
 
 
+KEYWORDS: Mapping[str, str] = {"import": "import_runs"}
+"""Commands whose name Python keeps for itself, and what they are called there."""
+
+
 def python_name(command: str) -> str:
     """Return what a command is called in Python: ``study.run``, ``judge_calibrate``, ``score``."""
+    if command in KEYWORDS:
+        return KEYWORDS[command]
     group = command.split()[0]
     return command.replace(" ", "." if group in GROUPS else "_")
 

@@ -570,6 +570,15 @@ class StudyResult(Shown):
     counts: Mapping[str, int] = field(default_factory=dict)
     """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
     learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference."""
+    imported: tuple[str, ...] = ()
+    """The tools whose runs these are, where they are not the study's own: then nothing is known of the pool,
+    the evaluation set, the runs' cost and their answers; these fields are empty and no report shows them."""
+
+    @property
+    def models(self) -> int:
+        """How many models were trained and measured."""
+        points = {(p.arm, p.n_train, p.seed) for p in self.points if p.arm != BASE_ARM}
+        return len(points) if self.imported else len(self.runs)
 
     def __repr__(self) -> str:
-        return f"<StudyResult {self.name}: {len(self.runs)} models, {len(self.curves)} curves>"
+        return f"<StudyResult {self.name}: {self.models} models, {len(self.curves)} curves>"

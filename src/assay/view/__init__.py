@@ -16,6 +16,7 @@ from assay.view._files import (
     points_frame,
     restore,
     show_exports,
+    write_points,
     write_report,
 )
 from assay.view._html import page_html, write_page
@@ -68,5 +69,6 @@ __all__ = [
     "words",
     "write_page",
     "write_plot",
+    "write_points",
     "write_report",
 ]

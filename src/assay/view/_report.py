@@ -41,6 +41,16 @@ def render_html(result: StudyResult) -> str:
     return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=policy(css, js)))
 
 
+_STUDY = ("cost", "data", "answers", "loss")
+"""Sections on what only a study of one's own knows."""
+
+
+def sections(result: StudyResult) -> tuple[str, ...]:
+    """Return the sections of the report, by their anchors, in order."""
+    all_ = ("curves", "findings", "arms", *_STUDY, "numbers", "notes")
+    return tuple(name for name in all_ if not (result.imported and name in _STUDY))
+
+
 class _View:
     """What the templates may name: the result, its arrangement, interface text and drawing functions."""
 
@@ -67,7 +77,8 @@ class _View:
             "findings": [block_html(b, self.w) for b in findings(result, self.found.headline, 3)],
             "answer": answer_text(result, self.w),
             "own_notes": study_notes(result, self.w),
-            "largest": max((run.n_train for run in result.runs), default=0),
+            "largest": max((p.n_train for p in result.points), default=0),
+            "sections": sections(result),
             "symbols": symbols(),
             "sheets_by_type": sheets,
             "trace_charts": self.trace_charts(),

@@ -62,6 +62,8 @@ def report_place(name: str, folder: Path | None) -> list[core.Block]:
 
 def _cost_line(result: StudyResult) -> core.Paragraph:
     cost = result.cost
+    if result.imported:
+        return core.Paragraph(say("summary.imported", models=result.models, tools=result.imported))
     return core.Paragraph(
         say(
             "summary.cost", models=len(result.runs), trained=cost.trained_samples,
@@ -112,7 +114,9 @@ def report(result: StudyResult) -> core.Page:
     if result.exports:
         blocks += [core.Heading(say("export.heading")), core.Paragraph(say("export.intro"))]
         blocks += [block for page in result.exports for block in _export(page, w)]
-    blocks += [*_cost(result), *_data(result), *_runs(result), *_setup(result), *_notes(result, w)]
+    if not result.imported:
+        blocks += [*_cost(result), *_data(result), *_runs(result)]
+    blocks += [*_setup(result), *_notes(result, w)]
     return core.Page(tuple(blocks), result.language, name=result.name)
 
 
@@ -245,6 +249,8 @@ def _setup(result: StudyResult) -> Iterator[core.Block]:
         ("base", result.base), ("recipe", result.recipe), ("question", result.question),
     )  # fmt: skip
     for key, values in parts:
+        if not values:
+            continue
         yield core.Heading(say(f"setup.{key}"), 3)
         yield core.Table(
             columns("setting", "value"), tuple((name, plain(value)) for name, value in values.items())

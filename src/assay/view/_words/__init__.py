@@ -10,11 +10,17 @@ from typing import Any
 
 from assay.core import AssayError, Judged, Say, Text
 from assay.view import _format
-from assay.view._words import _pages, _report, _sites, _values
+from assay.view._words import _imports, _pages, _report, _sites, _values
 
 LANGUAGES = ("en", "zh")
 
-TEXTS: Mapping[str, tuple[str, str]] = {**_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS}
+TEXTS: Mapping[str, tuple[str, str]] = {
+    **_report.TEXTS,
+    **_pages.TEXTS,
+    **_values.TEXTS,
+    **_sites.TEXTS,
+    **_imports.TEXTS,
+}
 """Each text by its key in all languages, so that none lacks one."""
 
 CATALOGUES: Mapping[str, Mapping[str, str]] = {
