@@ -16,6 +16,7 @@ from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
 from assay.core._failures import as_assay_error, expected_failures, read_json
+from assay.core._forgetting import Rise
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -63,6 +64,7 @@ from assay.core._points import (
     DoubleDescent,
     Excluded,
     FailedRun,
+    Forgetting,
     Gain,
     HeldOut,
     JudgeSummary,
@@ -126,6 +128,7 @@ __all__ = [
     "FailedRun",
     "File",
     "Fold",
+    "Forgetting",
     "Gain",
     "Heading",
     "HeldOut",
@@ -149,6 +152,7 @@ __all__ = [
     "Point",
     "Reading",
     "Refusal",
+    "Rise",
     "Role",
     "RulePage",
     "RuleSlope",

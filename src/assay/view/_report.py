@@ -9,7 +9,7 @@ from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
 from assay.view import _format
 from assay.view._charts import bar, cost_bars, traces, whisker
 from assay.view._export import export_blocks
-from assay.view._findings import findings
+from assay.view._findings import findings, forgetting_blocks
 from assay.view._html import block_html, environment, part, policy
 from assay.view._index import Index, evaluation_only, index, pairs
 from assay.view._panel import Domain, Panel, domain, draw, symbols
@@ -74,7 +74,10 @@ class _View:
             "labels": CATALOGUES[result.language],
             "glyphs": GLYPHS,
             "dash_text": _format.DASH,
-            "findings": [block_html(b, self.w) for b in findings(result, self.found.headline, 3)],
+            "findings": [
+                block_html(b, self.w)
+                for b in (*findings(result, self.found.headline, 3), *forgetting_blocks(result, 3))
+            ],
             "answer": answer_text(result, self.w),
             "own_notes": study_notes(result, self.w),
             "largest": max((p.n_train for p in result.points), default=0),

@@ -10,7 +10,7 @@ from assay import core
 from assay.core import OVERALL, ArmRow, CurveResult, DataSummary, ExportPage, StudyResult, say
 from assay.view._export import export_blocks
 from assay.view._files import HTML
-from assay.view._findings import findings
+from assay.view._findings import findings, forgetting_blocks
 from assay.view._format import number, plain, short_key
 from assay.view._index import Index, index, ladder, pairs
 from assay.view._says import answer_text, next_text, reason_text, study_notes
@@ -110,7 +110,12 @@ def report(result: StudyResult) -> core.Page:
     blocks.append(_cost_line(result))
     for arm in found.arms:
         blocks += _verdicts(found, arm, w)
-    blocks += [*_measured(found, w), *findings(result, found.headline), *_arms(result, found, w)]
+    blocks += [
+        *_measured(found, w),
+        *findings(result, found.headline),
+        *forgetting_blocks(result),
+        *_arms(result, found, w),
+    ]
     if result.exports:
         blocks += [core.Heading(say("export.heading")), core.Paragraph(say("export.intro"))]
         blocks += [block for page in result.exports for block in _export(page, w)]

@@ -26,9 +26,11 @@ from assay.core import (
     StudyResult,
 )
 from assay.plan import StepContext
+from assay.study.steps._forgetting import forgetting, limited
 from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
 from assay.study.steps._read import summary_of
+from assay.study.steps._text import TEXT
 from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
@@ -53,6 +55,7 @@ def assemble(context: StepContext) -> StudyResult:
     question = config["question"]
     rows = tuple(run.row(config["recipe"]) for run in runs if run.arm != BASE_ARM)
     pool = summary_of(context.inputs["pool"])
+    forgotten = forgetting(runs, question)
     reading = curves.read_curves(
         points,
         satisfied_at=question["satisfied_at"],
@@ -68,12 +71,12 @@ def assemble(context: StepContext) -> StudyResult:
         language=config["language"],
         base=config["base"],
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
-        question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
+        question={k: question[k] for k in ("satisfied_at", "smallest_gain", "largest_loss")},
         pool=pool,
         evaluation=summary_of(context.inputs["evaluation"]),
         arms=_arms(context),
         points=points,
-        curves=reading.curves,
+        curves=limited(reading.curves, forgotten),
         comparisons=reading.comparisons,
         worth=reading.worth,
         descents=reading.descents,
@@ -86,6 +89,7 @@ def assemble(context: StepContext) -> StudyResult:
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(*config["notes"], *(note for run in runs for note in run.notes)),
         counts=_counts(context, runs[0]),
+        forgetting=forgotten,
     )
 
 
@@ -115,6 +119,7 @@ class MeasuredRun:
             if "judge" in found and (found["judge"] / "judge.json").exists()
             else None
         )
+        self.text = polars.read_parquet(found["text"] / TEXT) if "text" in found else None
         self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]

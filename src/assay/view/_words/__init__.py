@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.core import AssayError, Judged, Say, Text
 from assay.view import _format
-from assay.view._words import _imports, _pages, _report, _sites, _values
+from assay.view._words import _forgetting, _imports, _pages, _report, _sites, _values
 
 LANGUAGES = ("en", "zh")
 
@@ -20,6 +20,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     **_values.TEXTS,
     **_sites.TEXTS,
     **_imports.TEXTS,
+    **_forgetting.TEXTS,
 }
 """Each text by its key in all languages, so that none lacks one."""
 

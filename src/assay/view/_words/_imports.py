@@ -29,7 +29,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "import.note.early": ("Last measured at step {step:,} of {end:,}: the learning rate had not run down yet.", "最后一次测量在第 {step:,} 步（共 {end:,} 步）：学习率尚未降到终点。"),
     "import.note.checkpoints": ("{n:,} checkpoints inside {runs:,} runs are left out: where the learning rate has not run down yet, a model is not one trained on less data.", "未计入 {runs:,} 个运行途中的 {n:,} 个检查点：学习率尚未降到终点时，模型不等同于用更少数据训练的模型。"),
     "import.note.checkpoint": ("{run}: only checkpoints were measured; the last one, of step {step:,}, stands for the run.", "{run}：只测量了检查点；以最后一个（第 {step:,} 步）代表该运行。"),
-    "import.note.apart": ("Runs of {arm} differ in {settings} at one size; they are told apart as arms of their own.", "{arm} 的运行在同一规模上 {settings} 不同，已分为各自的方案。"),
+    "import.note.apart": ("Runs of {arm} differ in {settings} at one size; each recipe is an arm of its own.", "{arm} 的运行在同一规模上 {settings} 不同，已分为各自的方案。"),
     "import.note.with_size": ("{setting} goes with the size ({values}): what looks like the worth of data is also that of this setting.", "{setting} 随规模变化（{values}）：看似数据带来的收益，也包含这项设置的影响。"),
     "import.note.seeds": ("Of {n} runs nothing tells the seed; they are numbered by name.", "有 {n} 个运行未给出种子，已按名称编号。"),
     "import.note.later": ("{run}: {n} results were measured again; the later ones are taken.", "{run}：有 {n} 项结果被重新测量，取较晚的一次。"),
