@@ -283,7 +283,6 @@ def _study(
     """Return the result that the report of a study is made of, without what only a study knows."""
     nothing = DataSummary((), 0, {}, {}, {}, {})
     reading = read.reading
-    said = (view.said(note, language) for note in (*read.left_out, *read.notes))
     bases = sorted({model.base for model in ladder if model.base})
     return StudyResult(
         name=name, assay_version=__version__, language=language,
@@ -291,7 +290,8 @@ def _study(
         recipe=_common(ladder), question=question, pool=nothing, evaluation=nothing,
         arms=tuple(_arms(ladder)), points=read.points, curves=reading.curves, comparisons=reading.comparisons,
         runs=(), cost=Cost(0, 0, 0, 0.0, 0.0, ""), answers=(),
-        answer=curves.recommend(reading.curves, reading.comparisons, baseline=baseline), notes=tuple(said),
+        answer=curves.recommend(reading.curves, reading.comparisons, baseline=baseline),
+        notes=(*read.left_out, *read.notes),
         worth=reading.worth,
         descents=reading.descents, balances=reading.balances, held_out=reading.held_out,
         imported=tuple(dict.fromkeys(tool for model in ladder for tool in model.tools)),

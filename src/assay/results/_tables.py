@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay import data
-from assay.core import say
 from assay.results._metrics import direction
 from assay.results._recipes import facts_of
 from assay.results._values import Measure, Run
@@ -33,7 +32,7 @@ class TableReader:
 
 def _runs(path: Path) -> Iterator[Run]:
     cells, said = data.read_cells(path)
-    notes = tuple(say("import.note.table", text=text) for text in said)
+    notes = tuple(said)
     for cell in cells:
         row = cell.row
         facts = facts_of(row) | {"n_train": cell.n}
