@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError
+from assay.core import read_json, read_json_lines
 from assay.results._recipes import facts_of
-from assay.results._trainer import read_object
 from assay.results._values import Measure, Run
 
 _RESULTS = re.compile(r"results_(.+)\.json")
@@ -30,7 +28,7 @@ class LmEvalReader:
         """Return the model that the results are of."""
         if path.suffix != ".json" or not path.name.startswith("results"):
             return None
-        found = read_object(path)
+        found = read_json(path)
         if not isinstance(found.get("results"), dict) or "configs" not in found:
             return None
         return iter([_run(path, found)])
@@ -121,19 +119,8 @@ def _setup(found: Mapping[str, Any], leaves: list[str]) -> str:
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
-    found = []
-    for line, text in enumerate(file.read_text(encoding="utf-8").split("\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except ValueError as error:
-            raise AssayError(f"not JSON ({error})", place=f"{file}:{line}", value=text[:60],
-                             expected="a line as lm-evaluation-harness wrote it",
-                             hint="the file may be cut: measure again, or remove it to do without "
-                             "the errors of items") from None  # fmt: skip
-        found.append(row)
-    return found
+    hint = "the file may be cut: measure again, or remove it to do without the errors of items"
+    return [row for _, row in read_json_lines(file, hint=hint)]
 
 
 def _items(rows: list[dict[str, Any]], metric: str, filter_: str) -> dict[str, float]:

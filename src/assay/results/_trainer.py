@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, Say, say
+from assay.core import AssayError, Say, read_json, say
 from assay.results._metrics import last_values, measured
 from assay.results._recipes import facts_of
 from assay.results._values import Fact, Run
@@ -53,10 +52,10 @@ class TrainerReader:
 
 
 def _run(folder: Path) -> Run:
-    state = read_object(folder / STATE) if (folder / STATE).is_file() else {}
+    state = _object(folder / STATE) if (folder / STATE).is_file() else {}
     results: dict[str, Any] = {}
     for name in reversed(RESULTS):
-        results |= read_object(folder / name) if (folder / name).is_file() else {}
+        results |= _object(folder / name) if (folder / name).is_file() else {}
     logged, notes = last_values(_history(state, folder / STATE))
     values = {**logged, **results}
     checkpoint = _CHECKPOINT.fullmatch(folder.name)
@@ -131,7 +130,7 @@ def _settings(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     if path.suffix == ".json":
-        return read_object(path)
+        return _object(path)
     import yaml
 
     try:
@@ -141,14 +140,6 @@ def _settings(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Return a JSON object from a file; raises :class:`AssayError` where it is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AssayError(f"not JSON ({type(error).__name__}: {error})", place=str(path),
-                         expected="a file as its tool wrote it",
-                         hint="if the run was stopped while writing, remove it") from None  # fmt: skip
-    if not isinstance(found, dict):
-        raise AssayError("not a JSON object", place=str(path), value=type(found).__name__)
+def _object(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(path, hint="if the run was stopped while writing, remove the file")
     return found

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, say
+from assay.core import AssayError, read_json, say
 from assay.results._metrics import last_values, measured, split_name
 from assay.results._recipes import facts_of
-from assay.results._trainer import read_object
 from assay.results._values import Run
 
 _SUMMARY = "wandb-summary.json"
@@ -55,9 +54,9 @@ def _summary(path: Path) -> Run:
     config = path.with_name("config.yaml")
     told = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
     about = path.with_name("wandb-metadata.json")
-    arguments = read_object(about).get("args") if about.is_file() else None
+    arguments = read_json(about).get("args") if about.is_file() else None
     names = (path.parent.parent.name, *(str(a) for a in arguments or ()))
-    return Run("wandb", str(path), names, facts_of(_bare(told or {})), measured(_numbers(read_object(path))))
+    return Run("wandb", str(path), names, facts_of(_bare(told or {})), measured(_numbers(read_json(path))))
 
 
 def _bare(config: Mapping[str, Any]) -> dict[str, Any]:
