@@ -61,6 +61,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model.", True),
     "answer": Entry("study", "assay.jobs._answer:answer", "Generate and score a model's answers.", True),
     "curve": Entry("study", "assay.jobs._curve:curve", "Fit learning curves to a table of results."),
+    "import": Entry("study", "assay.jobs._import:import_runs", "Import runs of other tools."),
     "curve power": Entry("study", "assay.curves._power:curve_power", "Plan sizes, seeds and items."),
     "judge": Entry("judge", "assay.jobs._judging:judge", "Score answers with a judge model.", True),
     "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Estimate the cost of judging."),
@@ -98,6 +99,7 @@ OTHERS: Mapping[str, str] = {
     "ChatConfig": "assay.llm:ChatConfig",
     "Cleaned": "assay.jobs._clean:Cleaned",
     "Dataset": "assay.jobs._pool:Dataset",
+    "Imported": "assay.jobs._import:Imported",
     "FilterRules": "assay.generation:FilterRules",
     "JudgeConfig": "assay.judging:JudgeConfig",
     "Launch": "assay.model:Launch",
@@ -115,8 +117,14 @@ OTHERS: Mapping[str, str] = {
 """What is no command: values, sets of options, and what only Python needs."""
 
 
+KEYWORDS: Mapping[str, str] = {"import": "import_runs"}
+"""Commands whose name Python keeps for itself, and what they are called there."""
+
+
 def python_name(command: str) -> str:
     """Return what a command is called in Python: ``study.run``, ``judge_calibrate``, ``score``."""
+    if command in KEYWORDS:
+        return KEYWORDS[command]
     group = command.split()[0]
     return command.replace(" ", "." if group in GROUPS else "_")
 

@@ -23,6 +23,7 @@ from assay.core._failures import (
     read_json_lines,
     read_text,
 )
+from assay.core._forgetting import Rise
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -71,6 +72,7 @@ from assay.core._points import (
     DoubleDescent,
     Excluded,
     FailedRun,
+    Forgetting,
     Gain,
     HeldOut,
     JudgeSummary,
@@ -134,6 +136,7 @@ __all__ = [
     "FailedRun",
     "File",
     "Fold",
+    "Forgetting",
     "Gain",
     "Heading",
     "HeldOut",
@@ -157,6 +160,7 @@ __all__ = [
     "Point",
     "Reading",
     "Refusal",
+    "Rise",
     "Role",
     "RulePage",
     "RuleSlope",
