@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, Judged, Say, Text
+from assay.core import AssayError, Judged, Say, Shade, Text
 from assay.view import _format
-from assay.view._words import _pages, _report, _sites, _values
+from assay.view._words import _mix, _pages, _report, _sites, _values
 
 LANGUAGES = ("en", "zh")
 
-TEXTS: Mapping[str, tuple[str, str]] = {**_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS}
+TEXTS: Mapping[str, tuple[str, str]] = {
+    **_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS, **_mix.TEXTS,
+}  # fmt: skip
 """Each text by its key in all languages, so that none lacks one."""
 
 CATALOGUES: Mapping[str, Mapping[str, str]] = {
@@ -50,6 +52,8 @@ class Words:
                 return self.text(value)
             case Judged():
                 return self.text(value.text)
+            case Shade():
+                return self.show(value.value, form)
             case str() if form.startswith("@"):
                 return self.name(form[1:], value)
             case str() | Path():
