@@ -62,7 +62,7 @@ class Visit:
         self.page.wait_for_selector(f'{self.root} #main[data-position="{position}"]', timeout=timeout)
 
     def begin(self) -> None:
-        """Enter on the overview's first link, which a browser focuses some frames after the page has loaded."""
+        """Enter on the overview's first link, which a browser focuses some frames after load."""
         self.page.wait_for_selector("a.main:focus")
         self.keys("Enter")
 
