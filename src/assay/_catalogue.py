@@ -53,6 +53,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "mix design": Entry("select", "assay.study._mix:design", "Choose mixtures that tell types apart."),
     "mix run": Entry("select", "assay.study._mix:run", "Train the mixtures.", True),
     "mix fit": Entry("select", "assay.study._mix:fit", "Say which type helps or hurts which."),
+    "mix allocate": Entry("select", "assay.study._mix_allocate:allocate", "Divide a total among the types."),
     "search": Entry("select", "assay.study._search:search", "Search the best size of a selection.", True),
     "demo": Entry("study", "assay.study._run:demo", "Run a small real study, without network or keys.", True),
     "study run": Entry("study", "assay.study._run:run", "Run a study, from data to report.", True),

@@ -50,6 +50,13 @@ def test_mixtures_from_design_to_effects(small_study: tuple[Path, StudyResult]) 
     assert not found.fit.loss and Path(str(found.page)).read_text().startswith("<!doctype html>")
     again = assay.mix.fit(trained.path)
     assert again.fit == found.fit and again.path is None, "a table is fitted as a study is, nothing written"
+    divided = assay.mix.allocate(path, 60, weights={"code": 1.0}, set=asked)
+    assert sum(divided.allocation.counts) == 60 == len(Path(divided.path).read_text().split())
+    assert {row.name for row in divided.allocation.against} == {"equal", "pool"}
+    with pytest.raises(AssayError, match="too few samples"):
+        assay.mix.allocate(path, 400, set=asked)
+    with pytest.raises(AssayError, match="not a weight"):
+        assay.mix.allocate(path, 60, weights=["code"], set=asked)
     with pytest.raises(AssayError, match="other settings"):
         assay.mix.fit(path, set=[*asked, "mix.seed=7"])
 

@@ -94,7 +94,7 @@ class MixEffects:
 
     ``sd`` [types]: standard deviation of a run about the fit; ``found``: the smallest effect across types
     that was found with a chance of 80 % among all pairs; ``offset``: what was added to each share, where
-    some mixtures had none of a part.
+    some mixtures had none of a part; ``alike``: mean correlation of the residuals of two types, at least 0.
     """
 
     names: tuple[str, ...]
@@ -108,6 +108,7 @@ class MixEffects:
     freedom: float
     found: float
     offset: float
+    alike: float
 
 
 def fit_effects(runs: MixRuns) -> MixEffects:
@@ -125,7 +126,7 @@ def fit_effects(runs: MixRuns) -> MixEffects:
     return MixEffects(
         runs.names, runs.types, runs.loss, int(made.kept.sum()), effects, made.curvature(),
         tuple(Failed(runs.labels[row], off) for row, off in failed), tuple(made.sd.tolist()), made.freedom,
-        made.found(effects), offset,
+        made.found(effects), offset, made.alike(),
     )  # fmt: skip
 
 
@@ -296,6 +297,15 @@ class _Table:
         errors = [effect.error for effect in effects if not effect.own] or [e.error for e in effects]
         reach = float(stdtrit(self.freedom, 1 - _FALSE / (2 * len(errors))) + stdtrit(self.freedom, 0.8))
         return reach * float(np.median(errors))
+
+    def alike(self) -> float:
+        """Return how alike runs err in two types: the mean correlation of residuals, at least 0."""
+        scaled = self.residuals / np.maximum(np.sqrt((self.residuals**2).mean(axis=0)), 1e-18)
+        k = scaled.shape[1]
+        if k < 2:
+            return 0.0
+        pairs = (float((scaled.sum(axis=1) ** 2).mean()) - k) / (k * (k - 1))
+        return float(np.clip(pairs, 0.0, 1.0))
 
     def curvature(self) -> tuple[Curvature, ...]:
         """Return what bends; nothing where the design cannot tell."""

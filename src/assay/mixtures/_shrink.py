@@ -19,6 +19,9 @@ Array = NDArray[np.float64]
 LEVEL = 0.1
 """One less the coverage of intervals."""
 
+Z = 1.6448536269514722
+"""Standard deviations that 90 % of a normal lie within."""
+
 _NODES = 12
 _SCALES = 14
 _PSEUDO = 6.0

@@ -156,7 +156,7 @@ def design(config: Study, *, set: Sequence[str] = ()) -> MixPlan:
     set
         Changes: key.path=value.
     """
-    return _Mixtures(load(config, set)).planned()
+    return StudyMixtures(load(config, set)).planned()
 
 
 def run(config: Study, *, set: Sequence[str] = ()) -> MixTrained:
@@ -171,7 +171,7 @@ def run(config: Study, *, set: Sequence[str] = ()) -> MixTrained:
     set
         Changes: key.path=value.
     """
-    return _Mixtures(load(config, set)).trained()
+    return StudyMixtures(load(config, set)).trained()
 
 
 def fit(
@@ -203,7 +203,7 @@ def fit(
         Folder of the page and the effects; by default that of the study's mixtures, and none for a table.
     """
     if isinstance(runs, StudyConfig | Mapping) or (isinstance(runs, str | Path) and _is_study(Path(runs))):
-        own = _Mixtures(load(runs, set))
+        own = StudyMixtures(load(runs, set))
         return _report(own.measured(), metric, own.config.name, Path(out or own.folder), own.config.language)
     name = Path(runs).stem if isinstance(runs, str | Path) else "mixtures"
     return _report(runs, metric, name, None if out is None else Path(out), None)
@@ -225,7 +225,7 @@ def _report(runs: Any, metric: str | None, name: str, folder: Path | None, langu
     return MixReport(fitted, shown, str(folder / _FIT), str(written), language)
 
 
-class _Mixtures:
+class StudyMixtures:
     """The mixtures of one study: the pool is read, the rest is built from it."""
 
     def __init__(self, config: StudyConfig) -> None:
@@ -411,6 +411,14 @@ class _Drawn:
         wanted = dict(zip(self.design.names, self.design.counts[number].tolist(), strict=True)) | self.rest
         taken = [order[self.own[order] == name][:count] for name, count in wanted.items()]
         return np.concatenate(taken)
+
+    def take(self, counts: Mapping[str, int]) -> list[str]:
+        """Return the ids of a mixture of these amounts."""
+        order = selection.pick(self.ids, "random", seed=self.wanted.seed)
+        named = np.array(self.ids, object)
+        taken = [order[self.own[order] == name][:count] for name, count in counts.items()]
+        found: list[str] = named[np.concatenate(taken)].tolist()
+        return found
 
     def files(self, folder: Path) -> list[tuple[int, Path]]:
         """Return the files of the mixtures that are no random runs of the ladder."""
