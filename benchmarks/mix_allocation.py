@@ -13,7 +13,17 @@ from collections import Counter, defaultdict
 import numpy as np
 from mix_effects import NOISES, Array, matrix
 
-from assay.mixtures import MixEffects, MixRuns, allocate, fit_effects, mix_design
+from assay.mixtures import (
+    MixEffects,
+    MixRuns,
+    allocate,
+    fit_effects,
+    mix_design,
+    offers_of,
+    plain,
+    purchase,
+    worth,
+)
 
 
 def study(seed: int, k: int, noise: str) -> tuple[MixEffects, Array, dict[str, int], Array]:
@@ -59,6 +69,41 @@ def main() -> None:
         print(f"against {name}: true gain {mean:+.4f} of {best:+.4f} possible, better in {better:.2f}")
         print(f"  90 % interval holds {held:.2f}")
         print("  (word, truly better): ", dict(words[name]))
+    purchases(args.studies, args.parts, args.noise)
+
+
+def purchases(studies: int, parts: int, noise: str) -> None:
+    """Print true gains per cost of the advice and of plain ways, and how often foretold chances came true."""
+    per_cost, inside, chances = defaultdict(list), [], []
+    for seed in range(studies):
+        fit, gamma, base, w = study(seed, parts, noise)
+        rng = np.random.default_rng(seed + 10_000)
+        prices = {
+            f"{name}:write": float(p) for name, p in zip(base, rng.lognormal(0, 0.7, parts), strict=True)
+        }
+        value, sd = worth(fit, dict(zip(fit.types, w.tolist(), strict=True)))
+        offers = offers_of(fit.names, base, value, sd, prices)
+        budget, true = 400.0, gamma @ w
+        level = dict(zip(fit.types, rng.uniform(0.2, 0.8, parts).tolist(), strict=True))
+        plans = {"advice": purchase(offers, budget, smallest=0.005)}
+        plans |= {
+            way: plain(offers, budget, way, level, smallest=0.005)
+            for way in ("equal", "proportional", "weakest")
+        }
+        for name, plan in plans.items():
+            got = {row.name: row.samples for row in plan.rows}
+            gain = sum(true[i] * np.log2(1 + got.get(o.name, 0) / o.held) for i, o in enumerate(offers))
+            per_cost[name].append((gain, gain / plan.cost if plan.cost else 0.0))
+            if name == "advice":
+                inside.append(plan.low <= gain <= plan.high)
+                chances.append((plan.pays, gain > 0.005))
+    for name, rows in per_cost.items():
+        gain, per = np.mean(rows, axis=0)
+        print(f"{name}: true gain {gain:+.4f}, per 100 of cost {100 * per:+.4f}")
+    foretold, happened = np.mean(chances, axis=0)
+    print(
+        f"interval holds {np.mean(inside):.2f}; chance that it pays {foretold:.2f}, it did in {happened:.2f}"
+    )
 
 
 def _true(fit: MixEffects, gamma: Array) -> MixEffects:

@@ -59,6 +59,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "study run": Entry("study", "assay.study._run:run", "Run a study, from data to report.", True),
     "study plan": Entry("study", "assay.study._run:plan", "Show what a study would do and take."),
     "study report": Entry("study", "assay.study._run:report", "Write a study's report again."),
+    "study next": Entry("study", "assay.study._next:next_data", "Say which data to get next for a budget."),
     "estimate": Entry("study", "assay.jobs._estimate:estimate", "Say what a training takes before it runs."),
     "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model once.", True),
     "answer": Entry("study", "assay.jobs._answer:answer", "Let a model answer an evaluation set.", True),

@@ -85,5 +85,5 @@ def test_weights_and_the_pool_decide() -> None:
         with pytest.raises(AssayError, match="weights do not fit"):
             allocate(fit, base, 300, weights=wrong)
     assert weights_of(["math=2", "open qa=0.5"]) == {"math": 2.0, "open qa": 0.5}
-    with pytest.raises(AssayError, match="not a weight"):
+    with pytest.raises(AssayError, match="not a name and a number"):
         weights_of(["math"])

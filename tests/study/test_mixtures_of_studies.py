@@ -10,6 +10,7 @@ import pytest
 
 import assay
 from assay.core import AssayError, StudyResult
+from assay.view import value_markdown
 
 
 @pytest.fixture
@@ -55,10 +56,29 @@ def test_mixtures_from_design_to_effects(small_study: tuple[Path, StudyResult]) 
     assert {row.name for row in divided.allocation.against} == {"equal", "pool"}
     with pytest.raises(AssayError, match="too few samples"):
         assay.mix.allocate(path, 400, set=asked)
-    with pytest.raises(AssayError, match="not a weight"):
+    with pytest.raises(AssayError, match="not a name and a number"):
         assay.mix.allocate(path, 60, weights=["code"], set=asked)
+    bought = assay.study.next(path, "20 samples", set=asked, smallest_gain=1e-6)
+    assert bought.basis == "mixtures" and set(bought.plain) == {"equal", "proportional", "weakest"}
+    assert sum(row.samples for row in bought.purchase.rows) <= 20
     with pytest.raises(AssayError, match="other settings"):
         assay.mix.fit(path, set=[*asked, "mix.seed=7"])
+
+
+def test_without_mixtures_the_curve_decides(small_study: tuple[Path, StudyResult]) -> None:
+    path, _ = small_study
+    found = assay.study.next(path, "40 USD", prices=["generate=0.5"], smallest_gain=1e-9)
+    assert found.basis == "curve" and found.unit == "USD" and found.plain == {}
+    if found.purchase.advice == "get":
+        assert found.command is not None and found.command.startswith("assay generate")
+        assert f"--n {found.purchase.rows[0].samples}" in found.command
+    stopped = assay.study.next(path, "40 USD", prices={"buy": 0.5}, smallest_gain=0.9)
+    assert stopped.purchase.advice == "stop" and "Stop" in value_markdown(stopped)
+    for wrong, match in (("much", "cannot read the budget"), ("0 USD", "above zero")):
+        with pytest.raises(AssayError, match=match):
+            assay.study.next(path, wrong, prices={"buy": 1.0})
+    with pytest.raises(AssayError, match="no part has a price"):
+        assay.study.next(path, "40 USD")
 
 
 def test_a_pool_too_small_is_told_what_fits(mix_file: Path) -> None:

@@ -13,12 +13,15 @@ from assay.mixtures._fit import (
     fit_effects,
 )
 from assay.mixtures._page import MixPage
+from assay.mixtures._purchase import Bought, Offer, Plain, Purchase, offers_of, plain, purchase, valued
+from assay.mixtures._shrink import Z
 
 __all__ = [
     "FOUND",
     "WAYS",
     "Against",
     "Allocation",
+    "Bought",
     "Curvature",
     "Effect",
     "Failed",
@@ -27,13 +30,21 @@ __all__ = [
     "MixPage",
     "MixPower",
     "MixRuns",
+    "Offer",
+    "Plain",
+    "Purchase",
     "Way",
+    "Z",
     "allocate",
     "centre_of",
     "doublings",
     "fit_effects",
     "mix_design",
     "mix_power",
+    "offers_of",
+    "plain",
+    "purchase",
+    "valued",
     "weights_of",
     "worth",
 ]

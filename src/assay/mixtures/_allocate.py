@@ -193,8 +193,8 @@ def _normal(place: float, mean: float, error: float) -> float:
     return float(ndtr((place - mean) / error)) if error > 0 else float(mean < place)
 
 
-def weights_of(texts: Sequence[str]) -> dict[str, float]:
-    """Return weights written as ``NAME=WEIGHT``; raise :class:`AssayError` for anything else."""
+def weights_of(texts: Sequence[str], place: str = "weights") -> dict[str, float]:
+    """Return numbers written as ``NAME=NUMBER``; raise :class:`AssayError` for anything else."""
     found = {}
     for text in texts:
         name, _, number = text.rpartition("=")
@@ -203,5 +203,7 @@ def weights_of(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             name = ""
         if not name:
-            raise AssayError("not a weight", place="weights", value=text, expected="TYPE=WEIGHT: math=2")
+            raise AssayError(
+                "not a name and a number", place=place, value=text, expected="NAME=NUMBER: math=2"
+            )
     return found

@@ -24,6 +24,8 @@ from assay.study._find import (
     study_name,
 )
 from assay.study._kept import Kept, kept
+from assay.study._next import NextData
+from assay.study._next import next_data as next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, report, run
 from assay.study._search import SearchReport, search
@@ -35,6 +37,7 @@ __all__ = [
     "LadderConfig",
     "MeasureConfig",
     "ModelPlace",
+    "NextData",
     "QuestionConfig",
     "RuleCheck",
     "RuleDesign",
@@ -55,6 +58,7 @@ __all__ = [
     "kept",
     "load",
     "machine_for",
+    "next",
     "parse_config",
     "place_digest",
     "plan",
