@@ -20,8 +20,9 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	@$(BIN)/assay demo
 
+# Each file of tests goes whole to one of two processes.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What takes minutes or a download: the wheel alone in an environment of its own.
 test-long: setup

@@ -43,7 +43,7 @@ def test_wide_tables_have_sizes_as_columns(tmp_path: Path) -> None:
         ("rte", 4000, 0.7),
     ]
     assert triples(found) == expected and {p.metric for p in found.points} == {"score"}
-    assert "accuracy is read as a score" in found.notes[0]
+    assert "“accuracy” is read as a score" in str(found.notes[0])
 
 
 def test_a_wide_table_needs_to_say_what_was_measured(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_wide_table_needs_to_say_what_was_measured(tmp_path: Path) -> None:
 def test_semicolons_decimal_commas_and_percent(tmp_path: Path) -> None:
     found = read(tmp_path, "n_train;accuracy;se\n1000;57,5;1,5\n2000;61;1,4\n")
     assert [(p.value, p.se) for p in found.points] == [(0.575, 0.015), (0.61, pytest.approx(0.014))]
-    assert found.notes[0] == "accuracy is in percent, and was divided by 100"
+    assert str(found.notes[0]) == "“accuracy” is in percent and was divided by 100"
     assert [p.value for p in read(tmp_path, "n_train,f1\n1000,0.5%\n2000,0.7%\n").points] == pytest.approx(
         [0.005, 0.007]
     )

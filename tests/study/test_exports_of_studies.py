@@ -96,12 +96,14 @@ def test_a_model_without_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    jsonl(tmp_path / "items.jsonl", rows_of(6, 1, "eval"))
-    made = assay.export("pocket", Path("out"), evaluation=["items.jsonl"], max_new_tokens=4, pool="inline")
-    assert [file.format for file in made.proof.files] == ["merged"] and made.proof.items == 6
+    jsonl(tmp_path / "items.jsonl", rows_of(4, 1, "eval"))
+    made = assay.export(
+        "pocket", Path("out"), evaluation=["items.jsonl"], max_new_tokens=4, dtype="fp32", pool="inline"
+    )
+    assert [file.format for file in made.proof.files] == ["merged"] and made.proof.items == 4
     assert (tmp_path / "out" / "merged" / "model.safetensors").exists()
     assert not (tmp_path / "out" / "data_card.md").exists(), "nothing is known of the data"
-    bare = assay.export("pocket", Path("bare"), pool="inline")
+    bare = assay.export("pocket", Path("bare"), dtype="fp32", pool="inline")
     assert bare.proof.items == 0 and bare.proof.files[0].drops == ()
     with pytest.raises(AssayError, match="no samples to calibrate"):
         assay.export("pocket", Path("q"), to=["gptq4"], pool="inline")

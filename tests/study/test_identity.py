@@ -20,6 +20,7 @@ from assay.model import POCKET, Launch, Recipe, preset, resolve_base
 from assay.plan import Estimate, Step, Store
 from assay.study import MeasureConfig
 from assay.study.steps import Base, Runtime, answer_step, order_step, tokens_step, train_step
+from assay.view import words
 from packages import install
 
 BASE = Base(resolve_base("pocket"), "0" * 64)
@@ -132,7 +133,7 @@ def test_another_study_of_the_same_name_is_refused(
         with pytest.raises(AssayError, match=f"differs in: {part}") as caught:
             study.run(other)
         assert caught.value.place == str(report) and "where.replace" in str(caught.value.hint)
-        assert any("another study" in note for note in study.plan(other).notes)
+        assert any("another study" in str(note) for note in study.plan(other).notes)
     assert {p: p.read_bytes() for p in report.rglob("*") if p.is_file()} == before
     assert result.name == json.loads((report / "study.json").read_text())["name"]
 
@@ -155,7 +156,7 @@ def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
     assert (tmp_path / "report.1" / "result.json").read_bytes() == written, "nothing is lost"
     assert (tmp_path / "report" / "result.json").read_bytes() != written
     assert study.plan(other).plan.total.to_do == 0
-    assert not any("another study" in note for note in study.plan(other).notes)
+    assert not any("another study" in str(note) for note in study.plan(other).notes)
 
 
 def test_a_report_beside_its_store_is_not_moved_away(study_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Pa
     assert result.counts == {
         "samples": n, "cut": 2, "unlearnable": 1, "items": 6, "items_too_long": 1, "items_cut": 1,
     }  # fmt: skip
-    notes = study.plan(path).notes
+    notes = [words("zh").text(note) for note in study.plan(path).notes]
     assert "6 道评测题中有 1 道没有损失：提示词已占满 measure.max_tokens。" in notes
     assert f"数据池 {n} 条样本中有 2 条超过 recipe.max_tokens，已被截断。" in notes
     page = (tmp_path / "report" / "report.html").read_text()

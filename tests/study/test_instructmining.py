@@ -199,9 +199,10 @@ def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch
         "search.low": 8,
         "search.high": 32,
         "recipe.epochs": 1,
+        "where.pool": "inline",
     }
     config = study.load(RECIPE, [f"{key}={json.dumps(value)}" for key, value in changed.items()])
     plan = study.plan(config)
-    assert any("instructmining-v2: applied with reward" in note for note in plan.notes)
+    assert any("Rule instructmining-v2: applied with reward" in str(note) for note in plan.notes)
     made = assay.rule.design(config)
     assert made.way == "mixtures" and made.runs == 14 and len(made.power) == 9

@@ -67,11 +67,20 @@ REFUSED = {"oasst-message", "mt-bench-answer"}
 """Layouts that are known to say why none of their rows is a sample; tests/data has them."""
 
 
+OF_PACKAGES = (
+    "test_its_identity_changes_with_its_package",
+    "test_its_version_is_a_whole_number",
+    "test_other_files_are_left_to_others",
+)
+"""Laws of what somebody's package brings: of ours they would ask nothing."""
+
+
 def suites(base: type, names: Any, **more: Mapping[str, Any]) -> None:
     """Define a test class for each name, with what is particular to it."""
     for name in names:
         title = f"Test{base.__name__.removesuffix('Suite')}_{name.replace('-', '_')}"
-        globals()[title] = type(title, (base,), {"name": name, **more.get(name, {})})
+        own = {law: None for law in OF_PACKAGES if hasattr(base, law)}
+        globals()[title] = type(title, (base,), {"name": name, **own, **more.get(name, {})})
 
 
 def test_every_format_of_ours_has_an_example() -> None:

@@ -43,6 +43,7 @@ from assay.core._page import (
     next_command,
     page,
     say,
+    stored_text,
 )
 from assay.core._plugins import Plugin, Plugins
 from assay.core._points import (
@@ -195,6 +196,7 @@ __all__ = [
     "stop_message",
     "stop_status",
     "stoppable",
+    "stored_text",
     "task_type",
     "tie_to_parent",
     "to_json",

@@ -9,7 +9,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
 from assay.core._metrics import Metric
-from assay.core._page import Shown
+from assay.core._page import Shown, Text
 
 Refusal: TypeAlias = Literal["few_rungs", "constant"]
 CurveNote: TypeAlias = Literal["all_zero", "all_equal", "ceiling", "floor"]
@@ -387,7 +387,7 @@ class Reading(Shown):
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
     held_out: tuple[HeldOut, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What was decided in reading the table: percent, directions of metrics."""
 
     def __repr__(self) -> str:
@@ -559,7 +559,7 @@ class StudyResult(Shown):
     answers: tuple[AnswerSheet, ...]
     answer: Answer | None
     """The recommendation; None where no curve could be fitted."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Text, ...] = field(default=())
     worth: tuple[Worth, ...] = field(default=())
     descents: tuple[DoubleDescent, ...] = field(default=())
     balances: tuple[BalancePoint, ...] = field(default=())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import DIRECTIONS, AssayError, Point, task_type
+from assay.core import DIRECTIONS, AssayError, Point, Say, Text, say, task_type
 
 _SIZES = ("n_train", "n", "size", "samples", "n_samples", "train_size", "num_train", "examples", "n_examples")
 _STEPS, _BATCHES = ("step", "steps", "global_step"), ("batch", "batch_size", "global_batch_size")
@@ -33,7 +33,7 @@ class PointTable:
     """The points of a table, and what was decided in reading it that its writer should know."""
 
     points: tuple[Point, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ def read_points(
     return PointTable(tuple(points), (*notes, *(_renamed(n, ours[n]) for n in names if n not in _OURS)))
 
 
-def _renamed(name: str, ours: str) -> str:
-    return f"{name} is read as a {ours}: {'higher' if ours == 'score' else 'lower'} is better"
+def _renamed(name: str, ours: str) -> Say:
+    return say(f"note.table.{'score' if ours == 'score' else 'loss'}", name=name)
 
 
 def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
@@ -240,7 +240,7 @@ def _size(row: Mapping[str, str], place: str) -> int:
     return round(n)
 
 
-def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[str]]:
+def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[Say]]:
     """Return the cells with percent as shares, and a note for each metric that was."""
     by_metric: dict[str, list[_Cell]] = defaultdict(list)
     for cell in cells:
@@ -249,7 +249,7 @@ def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[str]]:
     for name, own in by_metric.items():
         percent = _is_percent(name, own)
         found += [_shared(cell) if percent else cell for cell in own]
-        notes += [f"{name} is in percent, and was divided by 100"] if percent else []
+        notes += [say("note.table.percent", name=name)] if percent else []
     return found, notes
 
 

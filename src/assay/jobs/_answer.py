@@ -60,7 +60,7 @@ def answer(
     store: File = Path(".assay"),
     force: bool = False,
 ) -> Answered:
-    """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
+    """Generate a model's answers to an evaluation set, with losses and scores where there are references.
 
     Example: `assay answer tuned/model eval.jsonl answers.jsonl`
 
@@ -72,21 +72,21 @@ def answer(
     model
         `pocket`, a folder, a Hugging Face id, or a model of a study (study:arm/rung).
     place
-        The evaluation set.
+        Evaluation set: a file, a folder, or hf:owner/name.
     out
-        File of answers, losses and scores: .jsonl, .json, .csv or .parquet.
+        File for answers, losses and scores: .jsonl, .json, .csv or .parquet.
     max_new_tokens
-        Answers are cut here.
+        Maximum length of an answer, in tokens.
     temperature
-        0 is greedy.
+        Sampling temperature; 0 is greedy decoding.
     seed
-        Fixes sampling.
+        Random seed for sampling.
     vllm
-        The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
+        Python interpreter of an environment with vLLM, to generate with it (or ASSAY_VLLM_PYTHON).
     store
-        Where finished answers are kept: what is there is not answered again.
+        Folder of the store; finished answers there are reused.
     force
-        Replace a file that Assay has not written, or that was changed since.
+        Overwrite a file that Assay did not write, or that was changed since.
     """
     out = Path(out)
     target = data.output(out, inputs=[place], force=force)

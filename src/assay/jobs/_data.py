@@ -51,7 +51,7 @@ def rejected_rows(read: Path, out: data.Output) -> dict[str, int]:
 
 
 def show(place: Data, *, base: str = "pocket", row: int = 0, max_tokens: int = 1024) -> ShownSample:
-    """Show one sample as the model sees it: tokens, and which of them the loss counts.
+    """Show one sample as the model sees it: its tokens, and which of them count in the loss.
 
     Example: `assay data show alpaca.jsonl --row 7 --base bigscience/bloomz-560m`
 
@@ -64,11 +64,11 @@ def show(place: Data, *, base: str = "pocket", row: int = 0, max_tokens: int = 1
     place
         A file, folder or id of samples; in Python also samples.
     base
-        The model whose tokenizer and chat template are used.
+        Model whose tokenizer and chat template are used: `pocket`, a folder, or a Hugging Face id.
     row
-        Which usable row, from 0.
+        Index of the usable row, from 0.
     max_tokens
-        Longer samples are cut here.
+        Truncate longer samples to this many tokens.
     """
     pool = Pool(place)
     found = next(islice(pool, row, None), None) if row >= 0 else None

@@ -65,7 +65,7 @@ class Explanation(Shown):
         scores = core.Table(
             (
                 Column(say("rule.col.indicator"), "@"), Column(say("col.value"), ".4g"),
-                Column(say("explain.percentile"), "percent"), Column(say("explain.why_not")),
+                Column(say("explain.percentile"), "percent"), Column(say("explain.why_not"), "@reason"),
             ),
             tuple((row.name, row.value, row.percentile, row.why) for row in self.scores),
         )  # fmt: skip
@@ -90,7 +90,7 @@ def explain(
     selected: Sequence[str] = (),
     models: indicators.Models = _LEXICAL,
 ) -> Explanation:
-    """Explain one sample: its scores and their percentiles, its neighbours, why it was kept or dropped.
+    """Explain one sample: its scores and percentiles, its neighbours, and why it was kept or removed.
 
     Example: `assay explain 3f1a2b pool.jsonl --scores scores.parquet --removed clean.jsonl.removed.jsonl`
 
@@ -102,15 +102,15 @@ def explain(
     Parameters
     ----------
     sample
-        Its id (or the first six digits or more), or file:line.
+        Sample id (or its first six digits or more), or file:line.
     samples
         The pool.
     scores
-        A table of `assay score`.
+        Table from `assay score`.
     removed
-        The receipts of `assay clean`.
+        Removal records from `assay clean`.
     selected
-        Files of `assay select`.
+        Files from `assay select`.
     models
         See below; the embedder finds the neighbours.
 

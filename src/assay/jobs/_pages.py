@@ -226,11 +226,13 @@ def select_page(
     columns: Mapping[str, Values],
     chosen: NDArray[np.int64],
     changes: tuple[PoolChange, ...],
-    pool: Iterable[Sample],
+    shown: Mapping[int, Sample],
 ) -> core.Page:
-    """Return what a selection shifted, its distributions against the pool's, its first and last samples."""
+    """Return what a selection shifted, its distributions against the pool's, its first and last samples.
+
+    ``shown`` holds the samples of the rows ``chosen``.
+    """
     first, last = chosen[:_ENDS].tolist(), chosen[-_ENDS:].tolist()
-    shown = {row: sample for row, sample in enumerate(pool) if row in {*first, *last}}
     sections: list[core.Block] = []
     size = 0
     for name, values in columns.items():

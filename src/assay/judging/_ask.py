@@ -42,22 +42,22 @@ class JudgeConfig(ChatConfig):
     Parameters
     ----------
     temperature
-        Of the judge's replies.
+        Sampling temperature of the judge.
     top_p
-        Draw from the likeliest tokens that make up this share.
+        Nucleus sampling: cumulative probability of the tokens to sample from.
     max_tokens
-        Longest reply.
+        Maximum length of a reply, in tokens.
     repeats
         Replies per answer; their mean is the score (BELLE: 3).
     mode
-        json: structured output; text: for servers without it, any form of score is read; logprobs: the
-        expected score from the probabilities of the scale's numbers, in one reply.
+        json: structured output; text: for servers without it; logprobs: the expected score from the token
+        probabilities of the scale, in one reply.
     language
-        Language of the rubrics; auto takes the item's own.
+        Language of the rubrics; auto follows the item.
     rubrics
-        A TOML file with rubrics of your own, by type.
+        TOML file with your own rubrics, by type.
     exact
-        Score items that have a checker by it.
+        Score items that have an exact checker with it instead of the judge.
     """
 
     temperature: float = 1.0

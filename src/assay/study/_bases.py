@@ -73,7 +73,7 @@ def _arm(first: Ladder, base: str, arm: str) -> ArmConfig:
     if arm not in first.arms:
         raise AssayError(
             "the study has no such arm", place=f"base.{base}.arms", value=arm,
-            expected=", ".join(first.arms), hint=", ".join(first.notes) or None,
+            expected=", ".join(first.arms), hint=", ".join(map(view.said, first.notes)) or None,
         )  # fmt: skip
     return first.arms[arm]
 

@@ -100,7 +100,7 @@ class MixTrained(Shown):
     runs: int
     types: int
     hours: float
-    notes: tuple[str, ...] = ()
+    notes: tuple[core.Say, ...] = ()
     language: str = "en"
 
     def as_page(self) -> core.Page:
@@ -283,7 +283,9 @@ class StudyMixtures:
         path = write_runs(self.folder / _RUNS, drawn.design.names, drawn.counts, _labels(runs), points)
         data.write_json(self.folder / "runs.json", {"identity": self._identity()})
         hours = sum(report["seconds"] for one in measured for report in one.reports) / 3600
-        notes = dict.fromkeys(note for one in measured for note in one.notes)
+        notes: list[core.Say] = []
+        for note in (note for one in measured for note in one.notes):
+            notes += [note] if note not in notes else []
         types = len({p.type for p in points[0]})
         return MixTrained(str(path), len(runs), types, hours, tuple(notes), self.config.language)
 

@@ -52,7 +52,7 @@ class NextData(Shown):
         said = [say(f"mix.next.{self.metric}", gain=found.gain, interval=(found.low, found.high),
                     pays=found.pays)]  # fmt: skip
         said += [
-            say("mix.next.plain", way=way, per=100 * p.per_cost, own=100 * found.per_cost, unit=self.unit)
+            say(f"mix.next.plain.{self.metric}", way=way, gain=p.gain, cost=p.cost, unit=self.unit)
             for way, p in self.plain.items()
         ]
         return page(

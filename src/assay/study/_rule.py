@@ -20,6 +20,7 @@ from assay.core import (
     RuleSlope,
     Say,
     Shown,
+    Text,
     digest,
     page,
     say,
@@ -116,7 +117,7 @@ class RuleReport(Shown):
     """Squares of indicators, tested by subsets at twice the tilt; the rule has those that show."""
     length: regression.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
-    warnings: tuple[str, ...]
+    warnings: tuple[Text, ...]
     page: str
     fitted: RulePage
     language: str = "en"
@@ -183,7 +184,7 @@ def _identity(config: StudyConfig) -> str:
 
 
 def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
-    """Choose the subsets that a quality rule is fitted on, and show what they can see; nothing is trained.
+    """Choose the subsets to fit a rule on, and show which slopes they detect; trains nothing.
 
     Example: `assay rule design study.yaml`, where the study file says
 
@@ -192,9 +193,9 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config, wanted, folder = _prepare(config, set)
     ladder, store = prepared(config)
@@ -273,18 +274,18 @@ def _lengths(ladder: Ladder, store: Store) -> Array:
 
 
 def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
-    """Train the subsets that a rule is fitted on; what is in the store is not trained again.
+    """Train on the subsets that a rule is fitted on; finished runs are reused.
 
-    The first subset is trained with three seeds, for the noise.
+    The first subset is trained with three seeds to measure noise.
 
     Example: `assay rule run study.yaml`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
@@ -323,16 +324,16 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
 
 
 def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
-    """Fit the rule on the trained subsets: coefficients, how they hold, and what speaks against the rule.
+    """Fit the rule to the measured losses: coefficients, goodness of fit, and caveats.
 
     Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
@@ -359,7 +360,7 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "bends": [dataclasses.asdict(bend) for bend in fits.bends],
         "losses": by_row,
-        "warnings": [view.said(warning) for warning in warnings],
+        "warnings": to_json(warnings),
         "check": None,
     }
     path = folder / "rule.json"
@@ -375,7 +376,7 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     shown = view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     return RuleReport(
         str(path), len(target), noise, fits.ridge, fits.published, fits.stepwise, fits.slopes, straight,
-        fits.bends, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
+        fits.bends, length, tuple(warnings), str(shown),
         fitted, config.language,
     )  # fmt: skip
 
@@ -438,19 +439,19 @@ def _warnings(
 
 
 def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
-    """Try the rule against random on the study's own set, which served neither to fit nor to search.
+    """Test the rule against random samples on the study's own set, not used for fitting.
 
-    Top, top of each length, and bottom, at equal size with at least three seeds; the verdict goes into the
-    rule.
+    Compares top, top of each length, and bottom at equal size with at least three seeds; the verdict is
+    stored in the rule.
 
     Example: `assay rule check study.yaml`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config = load(config, set)
     wanted, folder = settings(config), _folder(config)
@@ -483,6 +484,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     text["check"] = {
         "kind": verdict.key.removeprefix("rule."),
         "verdict": view.said(verdict),
+        "said": to_json(verdict),
         "comparisons": compared,
     }
     data.write_json(path, text)

@@ -37,11 +37,16 @@ def environment() -> Environment:
     )
 
 
-def part(name: str) -> str:
+def part(name: str, folder: str = "templates") -> str:
     """Return a package file without what an inline element cannot hold."""
     from importlib.resources import files
 
-    return (files("assay.view") / "templates" / name).read_text(encoding="utf-8")
+    return (files("assay.view") / folder / name).read_text(encoding="utf-8")
+
+
+def style(*more: str) -> str:
+    """Return the style sheet of pages, in the colours that servers use too, and those named behind it."""
+    return "".join([part("palette.css", "static"), *map(part, ("report.css", *more))])
 
 
 def policy(css: str, js: str) -> str:
@@ -57,7 +62,7 @@ def policy(css: str, js: str) -> str:
 def page_html(page: core.Page, language: str = "en") -> str:
     """Return a page as one HTML file that needs nothing else; all text from data is escaped."""
     w = words(page.language or language)
-    css, js = part("report.css"), part("report.js")
+    css, js = style(), part("report.js")
     made = environment().get_template("blocks.html.jinja")
     shown = made.render(
         page=page, w=w, main=join(_sections(page.blocks, w)), css=Svg(css), js=Svg(js), policy=policy(css, js)

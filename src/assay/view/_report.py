@@ -10,7 +10,7 @@ from assay.view import _format
 from assay.view._charts import bar, cost_bars, traces, whisker
 from assay.view._export import export_blocks
 from assay.view._findings import findings
-from assay.view._html import block_html, environment, part, policy
+from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import Index, evaluation_only, index, pairs
 from assay.view._panel import Domain, Panel, domain, draw, symbols
 from assay.view._says import answer_text, next_text, reason_text, study_notes
@@ -36,7 +36,7 @@ def render_html(result: StudyResult) -> str:
     and script, by their digests.
     """
     view = _View(result)
-    css, js = part("report.css"), part("report.js")
+    css, js = style(), part("report.js")
     template = environment().get_template("report.html.jinja")
     return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=policy(css, js)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from assay.core import Answer, DataSummary, NextRuns, StudyResult, Text, Verdict, higher_is_better
+from assay.core import Answer, DataSummary, NextRuns, Say, StudyResult, Text, Verdict, higher_is_better, say
 from assay.view._format import (
     chance,
     clean,
@@ -115,9 +115,8 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
 
 def study_notes(result: StudyResult, w: Words) -> list[str]:
     """Return what has to be known of this study: its judge, what length took away, what its steps noted."""
-    read = read_notes("pool", result.pool, w.language)
-    read += read_notes("evaluation", result.evaluation, w.language)
-    judge, own = result.judge, [*count_notes(result.counts, w.language), *read, *result.notes]
+    read = [*read_notes("pool", result.pool), *read_notes("evaluation", result.evaluation)]
+    judge, own = result.judge, [w.text(note) for note in (*count_notes(result.counts), *read, *result.notes)]
     if judge is None:
         return own
     share = percent(judge.unparsed, judge.replies - judge.failed)
@@ -125,21 +124,20 @@ def study_notes(result: StudyResult, w: Words) -> list[str]:
     return [*alarm, w("judge.units", version=judge.version), *own]
 
 
-def read_notes(what: Literal["pool", "evaluation"], summary: DataSummary, language: str) -> list[str]:
+def read_notes(what: Literal["pool", "evaluation"], summary: DataSummary) -> list[Say]:
     """Return which fields of the files were not read, and what readers noted of their rows."""
-    w = words(language)
-    where = w(f"read.{what}")
-    counts = ", ".join(f"{clean(name)} ({n:,})" for name, n in summary.unused.items())
-    unused = [w("read.unused", what=where, counts=counts)] if counts else []
-    return [*unused, *(w("read.note", what=where, note=clean(k), n=n) for k, n in summary.noted.items())]
+    where = say(f"read.{what}")
+    counts = {clean(name): n for name, n in summary.unused.items()}
+    unused = [say("read.unused", what=where, counts=counts)] if counts else []
+    return [*unused, *(say("read.note", what=where, note=clean(k), n=n) for k, n in summary.noted.items())]
 
 
-def count_notes(counts: Mapping[str, int], language: str) -> list[str]:
+def count_notes(counts: Mapping[str, int]) -> list[Say]:
     """Return how many samples and items were cut or left out for their length, where any were."""
     wholes = {"cut": "samples", "unlearnable": "samples", "items_too_long": "items", "items_cut": "items"}
     limits = {"samples": "recipe.max_tokens", "items": "measure.max_tokens"}
     return [
-        words(language)(f"count.{name}", n=counts[name], of=counts[whole], limit=limits[whole])
+        say(f"count.{name}", n=counts[name], of=counts[whole], limit=limits[whole])
         for name, whole in wholes.items()
         if counts.get(name)
     ]

@@ -159,7 +159,8 @@ def _ladders(found: Index, metric: str) -> Iterator[tuple[core.Cell, ...]]:
 def _arms(result: StudyResult, found: Index, w: Words) -> Iterator[core.Block]:
     yield core.Heading(say("arms.heading"))
     yield core.Table(
-        columns("arm", "rule", "rungs", "seeds", "selecting", "note"), tuple(map(_arm, result.arms))
+        columns("arm", "rule", "rungs", "seeds", "selecting", "note", rule="@pick"),
+        tuple(map(_arm, result.arms)),
     )
     if not result.comparisons:
         yield core.Paragraph(say("arms.none"))
@@ -218,7 +219,8 @@ def _sources(key: str, found: DataSummary) -> Iterator[core.Block]:
         (s.place, s.detected, s.rows, s.kept, s.rejected, s.duplicates, short_key(s.digest))
         for s in found.sources
     )
-    yield core.Table(columns("source", "format", "rows", "kept", "rejected", "duplicates", "digest"), rows)
+    names = ("source", "format", "rows", "kept", "rejected", "duplicates", "digest")
+    yield core.Table(columns(*names, format="@reason"), rows)
 
 
 def _runs(result: StudyResult) -> Iterator[core.Block]:

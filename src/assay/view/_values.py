@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay import core
-from assay.core import BasesResult, CurvePower, CurveResult, ExportPage, Reading, StudyResult, Text, say
+from assay.core import BasesResult, CurvePower, CurveResult, ExportPage, Reading, Say, StudyResult, Text, say
 from assay.view._bases import bases_summary
 from assay.view._export import export_page
 from assay.view._findings import findings
@@ -128,7 +128,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | bool | int | float | Path)
+    return value is None or isinstance(value, str | bool | int | float | Path | Say)
 
 
 def _is_interval(value: object) -> bool:
@@ -146,7 +146,9 @@ def _cell(value: Any) -> core.Cell:
     return _shown(value) if isinstance(value, str | Path) else value
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> Text:
+    if isinstance(value, Say):
+        return value
     if isinstance(value, str):
         return short_key(value) if _DIGEST.fullmatch(value) else value
     return "" if value is None else str(value)

@@ -23,7 +23,10 @@ from assay.core import (
     RungAnswer,
     RunRow,
     Sample,
+    Say,
     StudyResult,
+    say,
+    stored_text,
 )
 from assay.plan import StepContext
 from assay.study.steps._judge import metrics_of
@@ -84,7 +87,7 @@ def assemble(context: StepContext) -> StudyResult:
         answers=tuple(_sheets(runs, items)),
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
-        notes=(*config["notes"], *(note for run in runs for note in run.notes)),
+        notes=(*map(stored_text, config["notes"]), *(note for run in runs for note in run.notes)),
         counts=_counts(context, runs[0]),
     )
 
@@ -120,11 +123,12 @@ class MeasuredRun:
         self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Say]:
         """What training did otherwise than the recipe says; a shared trunk is the first rung's to tell."""
         own = self.reports[-1:] if self.shared else self.reports[-2:]
-        name = f"{self.arm} {self.n_train} seed {self.seed}"
-        return [f"{name}: {note}" for report in own for note in report["notes"]]
+        run = {"arm": self.arm, "n": self.n_train, "seed": self.seed}
+        notes = [stored_text(note) for report in own for note in report["notes"]]
+        return [say("note.run", **run, note=note) for note in notes]
 
     def points(self, items: Sequence[Sample]) -> list[Point]:
         """Return one point per type and metric."""
