@@ -9,6 +9,7 @@ from assay.mixtures._fit import (
     MixEffects,
     MixRuns,
     centre_of,
+    change,
     doublings,
     fit_effects,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Z",
     "allocate",
     "centre_of",
+    "change",
     "doublings",
     "fit_effects",
     "mix_design",

@@ -46,7 +46,8 @@ class Effect:
 
     In score, or in log loss (0.01 is 1 % of the loss).  ``gain`` with ``low`` and ``high`` (90 %) is drawn
     towards the other effects of its kind; ``raw`` with ``error`` is least squares.  ``p`` is two-sided,
-    ``q`` corrected for all pairs of its kind; ``shown`` where q is at most 0.1.
+    ``q`` corrected for all pairs of its kind; ``shown`` where q is at most 0.1
+    and the interval leaves out zero.
     """
 
     part: str
@@ -154,6 +155,11 @@ def _fitted(runs: MixRuns, offset: float) -> tuple[_Table, list[tuple[int, float
     kept = every.copy()
     kept[[row for row, _ in failed]] = False
     return _Table(runs, offset, kept), failed
+
+
+def change(gain: float, *, loss: bool) -> float:
+    """Return a gain as people read it: of a log loss, by which share the loss is lower."""
+    return -math.expm1(-gain) if loss else gain
 
 
 def doublings(counts: Array, offset: float, centre: Array) -> Array:
@@ -278,17 +284,9 @@ class _Table:
         flat = [a.ravel() for a in (raw, errors, own, p, q)]
         drawn = shrink(flat[0], flat[1], np.full(raw.size, self.freedom), flat[2])
         pairs = [(part, kind) for part in names for kind in types]
-        columns = (
-            flat[2],
-            drawn.mean,
-            drawn.low,
-            drawn.high,
-            flat[0],
-            flat[1],
-            flat[3],
-            flat[4],
-            flat[4] <= _FALSE,
-        )
+        # What is said beside its interval must not be denied by it.
+        shown = (flat[4] <= _FALSE) & ((drawn.low > 0) | (drawn.high < 0))
+        columns = (flat[2], drawn.mean, drawn.low, drawn.high, flat[0], flat[1], flat[3], flat[4], shown)
         rows = zip(pairs, *(column.tolist() for column in columns), strict=True)
         return tuple(Effect(*pair, *row) for pair, *row in rows)
 

@@ -19,7 +19,7 @@ from assay.core import (
     Table,
     say,
 )
-from assay.mixtures._fit import Effect, MixEffects
+from assay.mixtures._fit import Effect, MixEffects, change
 
 _SHADES, _ROWS = 3, 24
 
@@ -65,8 +65,11 @@ class MixPage:
         fit = self.fit
         return say(
             f"mix.lead.{self.metric}", runs=fit.runs, parts=len(fit.names), types=len(fit.types),
-            found=fit.found,
+            found=self._change(fit.found),
         )  # fmt: skip
+
+    def _change(self, gain: float) -> float:
+        return change(gain, loss=self.fit.loss)
 
     def _sentences(self, across: list[Effect]) -> Iterator[Say]:
         """Yield harm first, the largest first; where there is none of a kind, from where it would be seen."""
@@ -75,12 +78,12 @@ class MixPage:
         for found, none in ((harm, "mix.none.harm"), (gain, "mix.none.help")):
             yield from (self._sentence(e) for e in found)
             if not found:
-                yield say(f"{none}.{self.metric}", found=self.fit.found)
+                yield say(f"{none}.{self.metric}", found=self._change(self.fit.found))
 
     def _own(self) -> Iterator[Say]:
         """Yield how far each type's own data move it, where there are such."""
         own = [e for e in self.fit.effects if e.own]
-        shown = [e.gain for e in own if e.shown and e.raw > 0]
+        shown = [self._change(e.gain) for e in own if e.shown and e.raw > 0]
         if own and not shown:
             yield say("mix.own.none", of=len(own))
         elif own:
@@ -91,12 +94,16 @@ class MixPage:
     def _sentence(self, effect: Effect) -> Say:
         """Return the effect in the metric's own direction; its size is above zero."""
         up = effect.raw > 0
-        low, high = (effect.low, effect.high) if up else (-effect.high, -effect.low)
+        size, interval = self._sizes(up, effect.gain, effect.low, effect.high)
         word = "raises" if up != self.fit.loss else "lowers"
-        size = effect.gain if up else -effect.gain
         return say(
-            f"mix.{word}.{self.metric}", part=effect.part, type=effect.type, size=size, interval=(low, high)
+            f"mix.{word}.{self.metric}", part=effect.part, type=effect.type, size=size, interval=interval
         )
+
+    def _sizes(self, up: bool, *values: float) -> tuple[float, tuple[float, float]]:
+        """Return a mean and its interval as sizes, above zero where the sign is that of ``up``."""
+        mean, low, high = (self._change(value) for value in values)
+        return (mean, (low, high)) if up else (-mean, (-high, -low))
 
     def _warnings(self) -> Iterator[Say]:
         yield from (say("mix.failed", run=run.label, off=abs(run.off)) for run in self.fit.failed)
@@ -117,7 +124,7 @@ class MixPage:
 
     def _shade(self, effect: Effect, most: float) -> Shade:
         level = round(_SHADES * min(abs(effect.gain) / most, 1.0))
-        return Shade(effect.gain, level if effect.gain > 0 else -level, effect.shown)
+        return Shade(self._change(effect.gain), level if effect.gain > 0 else -level, effect.shown)
 
     def _bends(self) -> Iterator[Block]:
         fit = self.fit
@@ -126,25 +133,26 @@ class MixPage:
             return
         shown = [c for c in fit.curvature if c.shown]
         for one in shown:
-            yield Paragraph(
-                say(f"mix.bend.{'less' if one.bend < 0 else 'more'}", type=one.type, size=abs(one.bend),
-                    interval=_sizes(one.bend, one.low, one.high))
-            )  # fmt: skip
+            size, interval = self._sizes(one.bend > 0, one.bend, one.low, one.high)
+            key = f"mix.bend.{'less' if one.bend < 0 else 'more'}.{self.metric}"
+            yield Paragraph(say(key, type=one.type, size=size, interval=interval))
         if not shown:
             widest = max((c.high - c.low) / 2 for c in fit.curvature)
-            yield Paragraph(say("mix.bend.none", reach=widest))
+            yield Paragraph(say(f"mix.bend.none.{self.metric}", reach=self._change(widest)))
 
     def _pairs(self) -> Table:
         form = "+.2%" if self.fit.loss else "+.4f"
         heads = (
             Column(say("mix.col.more"), "@type"), Column(say("mix.col.judged"), "@type"),
-            Column(say("mix.col.effect"), form), Column("90 %", form), Column(say("mix.col.raw"), form),
-            Column(say("mix.col.error"), form.replace("+", "")), Column("p", ".4f"), Column("q", ".3f"),
+            Column(say("mix.col.effect"), form), Column("90 %", form), Column(say("mix.col.raw"), "+.4f"),
+            Column(say("mix.col.error"), ".4f"), Column("p", ".4f"), Column("q", ".3f"),
         )  # fmt: skip
         order = sorted(self.fit.effects, key=lambda e: (e.own, e.p))[:_ROWS]
-        rows = tuple((e.part, e.type, e.gain, (e.low, e.high), e.raw, e.error, e.p, e.q) for e in order)
+        rows = tuple(
+            (
+                e.part, e.type, self._change(e.gain), (self._change(e.low), self._change(e.high)), e.raw,
+                e.error, e.p, e.q,
+            )
+            for e in order
+        )  # fmt: skip
         return Table(heads, rows)
-
-
-def _sizes(mean: float, low: float, high: float) -> tuple[float, float]:
-    return (low, high) if mean > 0 else (-high, -low)

@@ -57,10 +57,18 @@ class MixAllocation(Shown):
     def _said(self, row: mixtures.Against) -> core.Say:
         if row.word == "beyond":
             return say("mix.against.beyond", name=row.name)
+        gain, low, high = (
+            None if value is None else mixtures.change(value, loss=self.metric == "loss")
+            for value in (row.gain, row.low, row.high)
+        )
         return say(
-            f"mix.against.{self.metric}", name=row.name, word=row.word, gain=row.gain,
-            interval=(row.low, row.high), p=row.p,
-        )  # fmt: skip
+            f"mix.against.{self.metric}",
+            name=row.name,
+            word=row.word,
+            gain=gain,
+            interval=(low, high),
+            p=row.p,
+        )
 
 
 def allocate(

@@ -49,10 +49,17 @@ class NextData(Shown):
             core.Column(say("mix.col.effect"), "+.4f"),
         )  # fmt: skip
         rows = tuple((row.name, row.way, row.samples, row.cost, row.gain) for row in found.rows)
-        said = [say(f"mix.next.{self.metric}", gain=found.gain, interval=(found.low, found.high),
+        said = [say(f"mix.next.{self.metric}", gain=self._change(found.gain),
+                    interval=(self._change(found.low), self._change(found.high)),
                     pays=found.pays)]  # fmt: skip
         said += [
-            say(f"mix.next.plain.{self.metric}", way=way, gain=p.gain, cost=p.cost, unit=self.unit)
+            say(
+                f"mix.next.plain.{self.metric}",
+                way=way,
+                gain=self._change(p.gain),
+                cost=p.cost,
+                unit=self.unit,
+            )
             for way, p in self.plain.items()
         ]
         return page(
@@ -62,6 +69,9 @@ class NextData(Shown):
             core.next_command(self.command) if self.command and found.advice == "get" else None,
             language=self.language,
         )  # fmt: skip
+
+    def _change(self, gain: float) -> float:
+        return mixtures.change(gain, loss=self.metric == "loss")
 
     def _headline(self) -> core.Say:
         found = self.purchase
