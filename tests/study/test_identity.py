@@ -18,7 +18,9 @@ from assay import study
 from assay.core import AssayError, StudyResult
 from assay.model import POCKET, Launch, Recipe, preset, resolve_base
 from assay.plan import Estimate, Step, Store
-from assay.study import MeasureConfig
+from assay.study import MeasureConfig, read_config
+from assay.study._graph import input_steps
+from assay.study._measured import prepared
 from assay.study.steps import Base, Runtime, answer_step, order_step, tokens_step, train_step
 from assay.view import words
 from packages import install
@@ -174,6 +176,39 @@ def test_studies_of_one_name_are_kept_apart_in_a_store(tmp_path: Path) -> None:
     assert set(roots) == {"same", "same bbbbbbbb"} and roots["same"] != roots["same bbbbbbbb"]
 
 
+def test_a_map_is_identity_and_is_read_by(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    own = [{"q": row["instruction"], "a": {"text": row["output"]}, "type": "code"} for row in rows_of(40, 0)]
+    jsonl(tmp_path / "pool.jsonl", own)
+    config = read_config(
+        study_file(pool=str(tmp_path / "pool.jsonl"), map={"pool": "prompt=q,answer=a.text"})
+    )
+    other = dataclasses.replace(config, map=study.MapConfig())
+    (_, pool), (_, plain) = input_steps(config), input_steps(other)
+    assert pool.config["map"] == {"prompt": "q", "answer": "a.text"} and "map" not in plain.config
+    assert pool.key != plain.key
+    ladder, _ = prepared(
+        dataclasses.replace(config, where=study.WhereConfig("inline", str(tmp_path / "store")))
+    )
+    assert ladder.summary.samples > 30
+    for wrong, said in (({"pool": "prompt"}, "has no `=`"), ({"evaluation": "prompt=q"}, "no fields to map")):
+        with pytest.raises(AssayError, match=said) as caught:
+            read_config(study_file(map=wrong))
+        assert caught.value.place == f"map.{next(iter(wrong))}"
+
+
+def test_a_hub_id_stands_for_its_content(tmp_path: Path) -> None:
+    """A local folder goes through the same loader as an id; its hash changes with what it holds."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    jsonl(folder / "a.jsonl", [{"instruction": "a", "output": "b"}])
+    first = study.place_digest(f"hf:{folder}")
+    assert first == study.place_digest(f"hf:{folder}") and first.startswith(f"hf:{folder}@")
+    jsonl(folder / "a.jsonl", [{"instruction": "a", "output": "other"}])
+    assert study.place_digest(f"hf:{folder}") != first
+    with pytest.raises(AssayError, match="could not be opened"):
+        study.place_digest(f"hf:{tmp_path}/absent")
+
+
 def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Path], tmp_path: Path) -> None:
     items = rows_of(4, 1, "eval")
     items.append({"instruction": "word " * 200, "output": "late"})
@@ -204,5 +239,5 @@ def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path]
     jsonl(tmp_path / "pool.jsonl", rows)
     recipe = {"preset": "pocket", "batch_size": 8, "max_tokens": 32}
     path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
-    with pytest.raises(AssayError, match="no token is left to learn"):
+    with pytest.raises(AssayError, match="no trainable token is left"):
         study.run(path)

@@ -15,7 +15,14 @@ from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
-from assay.core._failures import as_assay_error, expected_failures, read_json
+from assay.core._failures import (
+    MOST_BYTES,
+    as_assay_error,
+    expected_failures,
+    read_json,
+    read_json_lines,
+    read_text,
+)
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -83,7 +90,7 @@ from assay.core._points import (
 )
 from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
-from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
+from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
 from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
 from assay.core._undefined import Undefined
 from assay.core._whole import partial_of, replacing
@@ -92,8 +99,8 @@ __all__ = [
     "BASE_ARM",
     "DIRECTIONS",
     "METRICS",
+    "MOST_BYTES",
     "OVERALL",
-    "ROLES",
     "TASK_TYPES",
     "Answer",
     "AnswerSheet",
@@ -191,6 +198,8 @@ __all__ = [
     "page",
     "partial_of",
     "read_json",
+    "read_json_lines",
+    "read_text",
     "replacing",
     "say",
     "stop_message",

@@ -21,6 +21,7 @@ from assay.data._read import (
     Rejected,
     as_places,
     find_files,
+    hub_revision,
     read,
     read_rows,
     reader_identity,
@@ -29,7 +30,7 @@ from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
 from assay.data._turns import MAX_CHARACTERS
 from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
-from assay.data._write import FORMATS, Conversion, Format, convert, write, write_rejected, write_rows
+from assay.data._write import FORMATS, Conversion, Format, convert, to_row, write, write_rejected, write_rows
 
 if TYPE_CHECKING:
     show: Callable[..., Any]
@@ -60,6 +61,7 @@ __all__ = [
     "convert",
     "find_files",
     "hashed",
+    "hub_revision",
     "inspect",
     "kernel",
     "language_of",
@@ -78,6 +80,7 @@ __all__ = [
     "shingle_sets",
     "show",
     "testbed",
+    "to_row",
     "words",
     "write",
     "write_dataset",

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import DIRECTIONS, AssayError, Point, Say, Text, say, task_type
+from assay.core import (
+    DIRECTIONS,
+    MOST_BYTES,
+    AssayError,
+    Point,
+    Say,
+    Text,
+    say,
+    task_type,
+)
+from assay.data._columns import columnar
+from assay.data._files import Broken, sniff
 
 _SIZES = ("n_train", "n", "size", "samples", "n_samples", "train_size", "num_train", "examples", "n_examples")
 _STEPS, _BATCHES = ("step", "steps", "global_step"), ("batch", "batch_size", "global_batch_size")
@@ -109,12 +120,41 @@ def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
             "no such table", value=str(table), expected="an existing .csv, .tsv or .parquet file"
         )
     if table.suffix == ".parquet":
-        import polars  # slow to import
-
-        frame = polars.read_parquet(table)
-        texts = ([_text(value) for value in row] for row in frame.iter_rows())
-        return _named(str(table), 2, frame.columns, texts)
+        found = list(_columns(table))
+        names = list(found[0]) if found else []
+        return _named(str(table), 2, names, ([_text(value) for value in row.values()] for row in found))
     return _named(str(table), 2, *_separated(table))
+
+
+def _columns(table: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a Parquet file, read where a corrupt one does no harm."""
+    for number, row in columnar(table, "parquet"):
+        if isinstance(row, Broken):
+            raise AssayError(
+                row.reason, place=f"{table}:{number}", hint="write the table again, or give it as .csv"
+            )
+        yield row
+
+
+def _decoded(table: Path) -> str:
+    """Return the text of a table; spreadsheets write UTF-16 and GB18030 too."""
+    kind = sniff(table)
+    if not kind.encoding or kind.compression != "none":
+        found = kind.container if kind.compression == "none" else kind.compression
+        raise AssayError("not a table of text", place=str(table), value=found, expected="CSV or TSV")
+    if table.stat().st_size > MOST_BYTES:
+        raise AssayError(
+            "the file is too large for a table of points", place=str(table), expected=f"{MOST_BYTES:,} bytes"
+        )
+    try:
+        return table.read_bytes().decode(kind.encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise AssayError(
+            f"the table does not decode as {kind.encoding_words}",
+            place=f"{table}: byte {error.start + 1}",
+            expected="one encoding in the whole file",
+            hint="save it as UTF-8",
+        ) from None
 
 
 def _text(value: Any) -> str:
@@ -123,8 +163,8 @@ def _text(value: Any) -> str:
 
 def _separated(table: Path) -> tuple[list[str], Iterator[list[str]]]:
     """Return the header and the rows of a file of text, each as long as the header."""
-    text = table.read_text(encoding="utf-8-sig")
-    first = text.split("\n", 1)[0]
+    text = _decoded(table)
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
     semicolons = first.count(";") > first.count(",")
     separator = "\t" if table.suffix == ".tsv" or "\t" in first else (";" if semicolons else ",")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -197,7 +237,7 @@ def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterat
         name = (row.get("metric") or metric or "").lower()
         if not name:
             raise AssayError(
-                "it is not known what was measured",
+                "the metric is not named",
                 place=place,
                 expected="a column metric (accuracy, loss ...), or the metric's name with the command",
             )
@@ -212,7 +252,8 @@ def _size_of(column: str) -> int | None:
     if found is None:
         return None
     number = float(re.sub(r"[,_ ]", "", found[1]))
-    return round(number * {"k": 1e3, "m": 1e6}.get((found[2] or "").lower(), 1))
+    size = number * {"k": 1e3, "m": 1e6}.get((found[2] or "").lower(), 1)
+    return round(size) if math.isfinite(size) else None
 
 
 def _number(text: str, place: str) -> tuple[float, bool]:
@@ -273,7 +314,7 @@ def _is_percent(name: str, cells: Sequence[_Cell]) -> bool:
 
 def _mixed(name: str, cell: _Cell) -> AssayError:
     return AssayError(
-        "percent and shares stand in one column",
+        "percent and shares are mixed in one column",
         place=f"{cell.place}, {name}",
         value=cell.value,
         expected="all values in (1, 100], or all in [0, 1]",
@@ -294,7 +335,7 @@ def _ours(name: str, lower_is_better: bool | None) -> str:
     higher = DIRECTIONS.get(name) if lower_is_better is None else not lower_is_better
     if higher is None:
         raise AssayError(
-            "it is not known whether this metric should rise or fall",
+            "the direction of this metric is unknown",
             value=name,
             expected="one of " + ", ".join(DIRECTIONS),
             hint="say so: --lower-is-better or --higher-is-better",
@@ -323,7 +364,7 @@ def _points(kind: str, arm: str, metric: str, cells: Sequence[_Cell]) -> Iterato
             seed=seed,
             metric=metric,
             value=cell.value,
-            n_eval=None if n_eval is None else round(n_eval),
+            n_eval=None if n_eval is None else _whole(n_eval, f"{cell.place}, n_eval"),
             arm=arm,
             **numbers,  # type: ignore[arg-type]
         )
@@ -333,7 +374,14 @@ def _seed(cell: _Cell, column: str | None, seen: Counter[int]) -> int:
     if column is None:
         seen[cell.n] += 1
         return seen[cell.n] - 1
-    return round(_number(cell.row[column] or "0", f"{cell.place}, {column}")[0])
+    place = f"{cell.place}, {column}"
+    return _whole(_number(cell.row[column] or "0", place)[0], place)
+
+
+def _whole(number: float, place: str) -> int:
+    if not math.isfinite(number):
+        raise AssayError("not a number", place=place, value=number, expected="a whole number")
+    return round(number)
 
 
 def _optional(cell: _Cell, column: str) -> float | None:
@@ -353,7 +401,7 @@ def _refuse_pasted(cells: Sequence[_Cell], seed_column: str | None) -> None:
         found = f"each of {len(values)} values {min(values.values())} times" if pasted else None
     if found is not None:
         raise AssayError(
-            "the same run stands in the table twice",
+            "the table contains the same run twice",
             place=cells[0].place,
             value=found,
             expected="one row per size and seed",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, Sample, Say, Text, digest, say, stored_text
+from assay.core import (
+    AssayError,
+    Sample,
+    Say,
+    Text,
+    digest,
+    read_json,
+    say,
+    stored_text,
+)
 from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._provenance import ModelId, Outside, Range
 
@@ -102,7 +110,7 @@ def read_rule(path: Path) -> Rule:
     A check that it did not pass is among its warnings.
     """
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = read_json(path)
         rule = Rule(
             **{key: data[key] for key in _KEYS if key in data},
             models={name: _model(one) for name, one in data.get("models", {}).items()},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging
-from assay.core import AssayError, File, Shown, digest
+from assay.core import AssayError, File, Shown, digest, read_json
 from assay.jobs._data import rejected_rows
 from assay.jobs._train import run_here
 from assay.plan import Estimate, Step, Store
@@ -110,7 +109,7 @@ def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Run
     """Return what runs a model: a quantized one as it is stored, a GGUF file by llama.cpp."""
     folder = found.folder
     if folder.is_dir():
-        config = json.loads((found.base or folder).joinpath("config.json").read_text(encoding="utf-8"))
+        config = read_json((found.base or folder) / "config.json")
         return (
             runtime_of("auto", gguf=False)
             if "quantization_config" in config
@@ -149,7 +148,7 @@ def _written(
             }
 
     data.write_rows(rows(), out)
-    summary, counts = read_summary(store, evaluation), json.loads((measured / COUNTS).read_text("utf-8"))
+    summary, counts = read_summary(store, evaluation), read_json(measured / COUNTS)
     counts |= {"rejected": sum(rejected_rows(read, rejected).values())}
     counts |= {"duplicates": sum(r.duplicates for r in summary.sources)}
     means = {s.type: {"score": s.mean, "se": s.se, "n": s.n} for s in judging.summarise(verdicts)}

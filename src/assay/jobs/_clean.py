@@ -14,7 +14,16 @@ from typing import Any, Literal
 import numpy as np
 
 from assay import core, data, indicators, selection
-from assay.core import File, Items, Page, Sample, Shown, Text, page
+from assay.core import (
+    File,
+    Items,
+    Page,
+    Sample,
+    Shown,
+    Text,
+    page,
+    read_json_lines,
+)
 from assay.data import Rejected
 from assay.indicators import Models
 from assay.jobs._pages import Gallery, clean_blocks, clean_page
@@ -72,8 +81,7 @@ class Cleaned(Shown):
     @cached_property
     def removed(self) -> tuple[Removal, ...]:
         """A reason for every row that is not there, in the order of the rules."""
-        with Path(self.receipts or "").open(encoding="utf-8") as lines:
-            return tuple(_removal(json.loads(line)) for line in lines)
+        return tuple(_removal(row) for _, row in read_json_lines(Path(self.receipts or "")))
 
     def __repr__(self) -> str:
         return f"<Cleaned: {self.kept:,} of {self.rows:,} rows kept>"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
 from assay import data, model
-from assay.core import AssayError, Marked, Page, Paragraph, Shown, page, say
+from assay.core import AssayError, Marked, Page, Paragraph, Shown, page, read_json_lines, say
 from assay.jobs._pool import Data, Pool
 from assay.study.steps import REJECTED
 
@@ -42,7 +41,7 @@ class ShownSample(Shown):
 
 def rejected_rows(read: Path, out: data.Output) -> dict[str, int]:
     """Write the rows that a reading step rejected to ``out``, none to no file; count them by reason."""
-    rows = [json.loads(line) for line in (read / REJECTED).read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in read_json_lines(read / REJECTED)]
     if rows:
         data.write_rows(rows, out)
     else:

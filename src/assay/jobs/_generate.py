@@ -210,10 +210,13 @@ def _run_name(out: Path) -> str:
 def _pools_identity(source: Dataset | tuple[str, ...]) -> str:
     if isinstance(source, Dataset):
         return digest([sample.id for sample in source])
-    return digest([
-        place if place.startswith("hf:") else [file_digest(path) for path in data.find_files(place)]
-        for place in source
-    ])  # fmt: skip
+    return digest([_content(place) for place in source])
+
+
+def _content(place: str) -> list[str]:
+    if place.startswith("hf:"):
+        return [place, data.hub_revision(place)]
+    return [file_digest(path) for path in data.find_files(place)]
 
 
 def _seeds(

@@ -203,7 +203,7 @@ def _size(n: int | None, top: int | None, rule: str, most: int) -> int:
     """Return how many to select; ``top`` says it for the rule of that name."""
     if (n is None) == (top is None) or (top is not None and rule != "top"):
         raise AssayError(
-            "how many samples to select is not said, or twice", place="--n, --top", value=(n, top, rule),
+            "give the number of samples once", place="--n, --top", value=(n, top, rule),
             expected="--n, or --top for the rule top",
         )  # fmt: skip
     size = n if top is None else top

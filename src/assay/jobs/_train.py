@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from assay.core import (
     digest,
     files,
     page,
+    read_json,
     say,
     stored_text,
 )
@@ -175,7 +175,7 @@ def _trained(
     *,
     reused: bool,
 ) -> Trained:
-    report = json.loads((out / REPORT).read_text(encoding="utf-8"))
+    report = read_json(out / REPORT)
     report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(map(stored_text, report["notes"]))}
     return Trained(
         str(out / MODEL), key, reused, read.samples, sum(row.duplicates for row in read.sources), rejected,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,9 @@ from assay.core import (
     Shown,
     StudyResult,
     canonical_json,
+    digest,
     page,
+    read_json,
     say,
 )
 from assay.model import POCKET, base_digest, base_name
@@ -204,7 +205,9 @@ def export(
     steps |= {kind: _made(kind, origin, settings, steps[""]) for kind in dict.fromkeys(settings.to)}
     measured = {kind: _measured(kind, step, origin, settings) for kind, step in steps.items()}
     wanted = [*steps.values(), *(step for pair in measured.values() for step in pair if step is not None)]
-    origin.store.register(f"export {origin.label.replace('/', '-')}", wanted)
+    # A study of the same name elsewhere has exports of its own.
+    of = digest(str((origin.place.study or origin.place.folder).resolve()))
+    origin.store.register(f"export {origin.label.replace('/', '-')}", wanted, of)
     with planning.parse_pool(pool) as workers:
         planning.run(wanted, origin.store, workers)
     page = _page(origin, settings, steps, measured)
@@ -325,7 +328,7 @@ class _Measured:
 
         folder = store.path(answers.key)
         self.table = polars.read_parquet(folder / ITEMS).to_dict(as_series=False)
-        self.speed: dict[str, Any] = json.loads((folder / SPEED).read_text(encoding="utf-8"))
+        self.speed: dict[str, Any] = read_json(folder / SPEED)
         self.judgements = [] if judged is None else judgements_of(store.path(judged.key))
 
 
@@ -368,7 +371,7 @@ def _calibrated(store: Store, steps: Mapping[str, Step]) -> int:
     made = [
         store.path(step.key) / "quantized.json" for kind, step in steps.items() if kind.startswith("gptq")
     ]
-    return max((int(json.loads(path.read_text("utf-8"))["samples"]) for path in made), default=0)
+    return max((int(read_json(path)["samples"]) for path in made), default=0)
 
 
 def _file(
@@ -390,7 +393,7 @@ def _file(
         speed = after.speed["tokens_per_second"]
     gguf = sorted(folder.glob(f"{MODEL}/*.gguf"))
     path = f"{kind}/{gguf[0].name}" if gguf else kind
-    notes = json.loads((folder / "gguf.json").read_text("utf-8"))["notes"] if gguf else ()
+    notes = read_json(folder / "gguf.json")["notes"] if gguf else ()
     backend = "llama.cpp" if gguf else "transformers"
     weights = _weights(folder / MODEL)
     said = tuple(map(core.stored_text, notes))

@@ -3,6 +3,7 @@
 from assay.study._config import (
     ArmConfig,
     LadderConfig,
+    MapConfig,
     MeasureConfig,
     QuestionConfig,
     StudyConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "ArmConfig",
     "Kept",
     "LadderConfig",
+    "MapConfig",
     "MeasureConfig",
     "ModelPlace",
     "NextData",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,15 @@ from typing import Any
 
 from assay import indicators, model, selection
 from assay._version import __version__
-from assay.core import BASE_ARM, AssayError, DataSummary, Text, say, to_json
+from assay.core import (
+    BASE_ARM,
+    AssayError,
+    DataSummary,
+    Text,
+    read_json,
+    say,
+    to_json,
+)
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study.steps import (
@@ -88,7 +95,7 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}
     pool = read_step(
         "pool", config.pool, folder=folder, key="pool", inputs=inputs, settings={"decontaminate": rules},
-        where=where, base=base_folder(config), template=config.recipe.template,
+        where=where, base=base_folder(config), template=config.recipe.template, fields=config.map.pool,
     )  # fmt: skip
     return evaluation, pool
 
@@ -102,7 +109,7 @@ def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) 
     """Return the step that reads an evaluation set of the study."""
     return read_step(
         "evaluation", source, folder=Path(config.folder), key="evaluation", base=base_folder(config),
-        template=config.recipe.template,
+        template=config.recipe.template, fields=config.map.evaluation,
     )  # fmt: skip
 
 
@@ -178,7 +185,7 @@ class Ladder:
 
     def _sizes(self) -> Sizes:
         weights = sum(p.stat().st_size for p in self.base.folder.glob("*.safetensors"))
-        kind = json.loads((self.base.folder / "config.json").read_text()).get("dtype", "float32")
+        kind = read_json(self.base.folder / "config.json").get("dtype", "float32")
         per = 4 if kind == "float32" else 2
         characters = self.summary.length_quantiles["p50"] * 1.5 + 60
         items = self.config.evaluation

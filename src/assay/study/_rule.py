@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from assay.core import (
     Text,
     digest,
     page,
+    read_json,
     say,
     to_json,
     trial_table,
@@ -186,6 +186,8 @@ def _identity(config: StudyConfig) -> str:
 def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     """Choose the subsets to fit a rule on, and show which slopes they detect; trains nothing.
 
+    The subsets (ids, means of the indicators) are written into `runs/NAME/rule`.
+
     Example: `assay rule design study.yaml`, where the study file says
 
         rule: {indicators: [len_out, knn, ifd], evaluation: fit.jsonl, n: 1000, runs: 32}
@@ -196,6 +198,11 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or the pool holds too few samples for its subsets.
     """
     config, wanted, folder = _prepare(config, set)
     ladder, store = prepared(config)
@@ -258,7 +265,7 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
     import polars
 
     steps = [ladder.scores(name) for name in names]
-    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators")
+    finished(ladder, list(steps), store, f"{ladder.config.name}-indicators")
     columns = []
     for name, step in zip(names, steps, strict=True):
         frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
@@ -269,14 +276,15 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
 
 def _lengths(ladder: Ladder, store: Store) -> Array:
     step = ladder.tokens()
-    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens")
+    finished(ladder, [step], store, f"{ladder.config.name}-tokens")
     return model.TokenTable(store.path(step.key)).lengths.astype(float)
 
 
 def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
     """Train on the subsets that a rule is fitted on; finished runs are reused.
 
-    The first subset is trained with three seeds to measure noise.
+    The first subset is trained with three seeds to measure noise: the standard deviation of log loss
+    (nats per token) between seeds. Losses are written to `runs/NAME/rule/losses.json`.
 
     Example: `assay rule run study.yaml`
 
@@ -286,6 +294,11 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule; a run that fails is named, and those before it are kept.
     """
     config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
@@ -313,7 +326,7 @@ def _noise(repeated: list[float]) -> float | None:
 
 def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
     path = _folder(config) / _LOSSES
-    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    written = read_json(path) if path.exists() else {}
     if written.get("identity") != _identity(config):
         raise AssayError(
             "the runs of the subsets are of other settings" if written else "the subsets are not trained",
@@ -326,6 +339,9 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
 def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     """Fit the rule to the measured losses: coefficients, goodness of fit, and caveats.
 
+    Ridge regression of log loss on the subsets' means, least squares as published beside it (INSTRUCTMINING,
+    arXiv:2307.06290). The rule is `runs/NAME/rule/rule.json`, its page `rule.html`.
+
     Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
 
     Parameters
@@ -334,10 +350,15 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the subsets are not trained, or with other settings than the file's.
     """
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
-    facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "design.json")
     order = [_ROW.format(number) for number in range(len(facts["means"]))]
     subsets = Subsets.of(facts, np.array([np.mean(by_row[row]) for row in order]))
     fits, names = fit_subsets(subsets), subsets.names
@@ -442,7 +463,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     """Test the rule against random samples on the study's own set, not used for fitting.
 
     Compares top, top of each length, and bottom at equal size with at least three seeds; the verdict is
-    stored in the rule.
+    stored in the rule, which is fitted first where it was not.
 
     Example: `assay rule check study.yaml`
 
@@ -452,6 +473,11 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or its subsets are not trained.
     """
     config = load(config, set)
     wanted, folder = settings(config), _folder(config)
@@ -479,7 +505,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
-    text = json.loads(path.read_text(encoding="utf-8"))
+    text = read_json(path)
     compared = [dataclasses.asdict(c) for c in rows]
     text["check"] = {
         "kind": verdict.key.removeprefix("rule."),
@@ -488,7 +514,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
         "comparisons": compared,
     }
     data.write_json(path, text)
-    fitted = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
+    fitted = view.restore(RulePage, read_json(folder / _PAGE))
     fitted = replace(fitted, verdict=verdict, trial=rows)
     view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     said = view.said(verdict, config.language)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from assay.core import AssayError, BasesResult, StudyResult, replacing
+from assay.core import AssayError, BasesResult, StudyResult, read_json, replacing
 
 T = TypeVar("T")
 
@@ -40,15 +40,8 @@ def load_result(path: Path) -> StudyResult:
 
 def load_study(path: Path) -> StudyResult | BasesResult:
     """Read a result.json again, of one base or of several."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AssayError(
-            f"the result cannot be read ({type(error).__name__})",
-            place=str(path),
-            expected=f"a {RESULT} that a study wrote",
-        ) from None
-    if isinstance(data, dict) and "bases" in data:
+    data = read_json(path, hint="run the study again: what is in the store is not done twice")
+    if "bases" in data:
         return restore(BasesResult, data, place=str(path))
     return restore(StudyResult, data, place=str(path))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import BasesResult, ExportPage, Point, StudyResult, canonical_json, replacing
+from assay.core import BasesResult, ExportPage, Point, StudyResult, canonical_json, read_json, replacing
 from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._files import HTML, RESULT, load_result, replace_file, restore
 from assay.view._format import clean
@@ -92,9 +91,7 @@ EXPORTS, EXPORT_VALUES = "exports", "export.json"
 def show_exports(folder: Path) -> None:
     """Write the report of a study again, with the exports that lie in its folder."""
     result = folder / "result.json"
-    found = [
-        json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"{EXPORTS}/*/{EXPORT_VALUES}"))
-    ]
+    found = [read_json(p) for p in sorted(folder.glob(f"{EXPORTS}/*/{EXPORT_VALUES}"))]
     if found and result.is_file():
         pages = tuple(restore(ExportPage, page) for page in found)
         write_report(replace(load_result(result), exports=pages), folder)

@@ -5,7 +5,6 @@ Tensor names and keys are those of the ``gguf`` package; quantization is llama.c
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,12 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from assay.core import AssayError, Say, say
+from assay.core import (
+    AssayError,
+    Say,
+    read_json,
+    say,
+)
 from assay.data import replacing
 from assay.model.base import load_tokenizer
 from assay.model.export._gguf_vocabulary import gguf_vocabulary, probes, write_vocabulary
@@ -337,7 +341,7 @@ def _reader(weights: Any, source: str, config: Any) -> Callable[[], torch.Tensor
 def _shards(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        files = sorted(set(read_json(index)["weight_map"].values()))
         # A name from the index never leads out of the folder.
         paths = [folder / Path(name).name for name in files]
         missing = [path.name for path in paths if not path.exists()]

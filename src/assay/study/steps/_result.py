@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from assay.core import (
     Sample,
     Say,
     StudyResult,
+    read_json,
     say,
     stored_text,
 )
@@ -114,13 +114,13 @@ class MeasuredRun:
             polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
         )
         self.judge = (
-            json.loads((found["judge"] / "judge.json").read_text("utf-8"))
+            read_json(found["judge"] / "judge.json")
             if "judge" in found and (found["judge"] / "judge.json").exists()
             else None
         )
         self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
-        self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
+        self.reports = [read_json(found[p] / "train.json") for p in parts if p in found]
 
     @property
     def notes(self) -> list[Say]:
@@ -272,7 +272,7 @@ def _ratio(clusters: Collection[list[tuple[float, float]]]) -> tuple[float, floa
 
 
 def _seconds(folder: Path) -> float:
-    return float(json.loads((folder / "manifest.json").read_text())["seconds"])
+    return float(read_json(folder / "manifest.json")["seconds"])
 
 
 def _flat(value: Any) -> str | int | float | bool | None:
