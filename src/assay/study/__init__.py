@@ -26,6 +26,8 @@ from assay.study._find import (
     study_name,
 )
 from assay.study._kept import Kept, kept
+from assay.study._next import NextData
+from assay.study._next import next_data as next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
@@ -39,6 +41,7 @@ __all__ = [
     "MapConfig",
     "MeasureConfig",
     "ModelPlace",
+    "NextData",
     "QuestionConfig",
     "RuleCheck",
     "RuleDesign",
@@ -59,6 +62,7 @@ __all__ = [
     "kept",
     "load",
     "machine_for",
+    "next",
     "parse_config",
     "place_digest",
     "plan",
