@@ -77,8 +77,11 @@ class Control:
     samples: int
     """Samples kept out of every training."""
     matched: int
-    """Those that are like the evaluation set, by language and type, from which a cause is read; 0 where they
-    are fewer than 20: then it is read from all, and the data are blamed only once a check excluded the recipe."""
+    """Those that are like the evaluation set, by language and type: what a cause is read from.
+
+    0 where they are fewer than 20: then it is read from all, and the data are blamed only once a check has
+    excluded the recipe.
+    """
     by_type: dict[str, int] = field(default_factory=dict)
     means: tuple[ControlMean, ...] = ()
 

@@ -6,10 +6,11 @@ A curve is a posterior over families, never one power law; a verdict is given at
 
 from assay.curves._balance import balance_points
 from assay.curves._cause import Paired, below_base, cause, clustered_se, reference, shift
-from assay.curves._compare import benjamini_hochberg, compare_arms, holm, recommend
+from assay.curves._compare import benjamini_hochberg, compare_arms, holm, inverse_trigamma, recommend
 from assay.curves._curve import DECIDED
 from assay.curves._descent import double_descent
 from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
+from assay.curves._forget import rises
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
@@ -42,6 +43,7 @@ __all__ = [
     "free_form",
     "held_out",
     "holm",
+    "inverse_trigamma",
     "moves",
     "optima",
     "own_share",
@@ -49,6 +51,7 @@ __all__ = [
     "recommend",
     "reference",
     "regret",
+    "rises",
     "shift",
     "upgrades",
     "verdicts_between",
