@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import recipe, study
-from assay.core import AssayError, Cause, DataSummary, RecipeCheck, Shift, StudyResult
+from assay.core import AssayError, Cause, Control, DataSummary, RecipeCheck, Shift, StudyResult
 from assay.plan import Step, Store
 from assay.study._bases import study_ladders
 from assay.study._check import SHARE, planned
@@ -22,6 +22,7 @@ from assay.study._control import control_size
 from assay.study._graph import Ladder, input_steps
 from assay.study._run import read_summary
 from assay.study.steps._control import shares
+from assay.study.steps._result import _excluded
 from assay.view import headline, value_markdown
 
 Ran: TypeAlias = tuple[Path, StudyResult]
@@ -205,3 +206,18 @@ def test_the_first_sentence_names_the_cause(
     assert language != "en" or english in said
     assert "0.200" in said or word == "open"
     assert word == "data" or "hurts" not in said
+
+
+@pytest.mark.parametrize(
+    ("matched", "helps", "outside", "word"),
+    [
+        (40, None, False, "data"), (40, 0.99, True, "open"), (0, None, False, "open"), (0, 0.99, True, "recipe"),
+        (0, 0.2, True, "data"),
+    ],
+)  # fmt: skip
+def test_the_data_are_blamed_only_where_the_recipe_is_excluded(
+    check: RecipeCheck, matched: int, helps: float | None, outside: bool, word: str
+) -> None:
+    ran = None if helps is None else replace(check, helps=helps, outside=outside)
+    found = _excluded(named("data", "falling", 0.2), Control(60, matched), ran)
+    assert found.word == word
