@@ -17,7 +17,8 @@ from assay.view._words import _forgetting, _imports, _mix, _notes, _pages, _repo
 LANGUAGES = ("en", "zh")
 
 TEXTS: Mapping[str, tuple[str, str]] = {
-from assay.view._words import _forgetting, _imports, _mix, _notes, _pages, _report, _sites, _values
+    **_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS, **_notes.TEXTS,
+    **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS,
 }  # fmt: skip
 """Each text by its key in all languages, so that none lacks one."""
 
