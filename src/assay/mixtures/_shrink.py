@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
-from scipy.special import gammaincinv
+from scipy.special import gammaincinv, ndtr
 
 Array = NDArray[np.float64]
 
