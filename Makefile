@@ -32,7 +32,7 @@ test-long: setup
 test-gguf: setup
 	@$(BIN)/python -c "import llama_cpp" 2>/dev/null || $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check --constraint constraints.txt --editable ".[gguf]"
-	$(BIN)/python -m pytest tests/gguf tests/study/test_exports_of_studies.py
+	$(BIN)/python -m pytest -m '' tests/gguf tests/study/test_exports_of_studies.py
 
 check: setup
 	$(BIN)/ruff check .

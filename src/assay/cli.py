@@ -27,7 +27,7 @@ EXITS = """Exit codes: 0 success; 1 an error, with how to fix it; 2 unknown or i
 """
 _GLOBAL = ("--json", "--quiet")
 _KEPT = {
-    True: "what was finished is kept; the same command goes on from there",
+    True: "finished work is kept; run the same command to continue",
     False: "files appear whole or not at all; run the same command again",
 }
 

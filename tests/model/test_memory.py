@@ -76,7 +76,7 @@ def test_memory_that_runs_out_halves_the_micro_batches(tokenizer: Any, long: Pat
     )  # fmt: skip
     lines = found.stdout.splitlines()
     refused, squeezed = (json.loads(line) for line in lines if line.startswith("{"))
-    assert refused["problem"] == "a single sample does not fit into memory"
+    assert refused["problem"] == "a single sample does not fit in memory"
     assert "gradient_checkpointing" in refused["hint"]
     assert squeezed["micro_tokens"] < 65536 / 2
     assert squeezed["notes"][0]["key"] == "note.memory.step"

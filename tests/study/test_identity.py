@@ -190,7 +190,10 @@ def test_a_map_is_identity_and_is_read_by(study_file: Callable[..., Path], tmp_p
         dataclasses.replace(config, where=study.WhereConfig("inline", str(tmp_path / "store")))
     )
     assert ladder.summary.samples > 30
-    for wrong, said in (({"pool": "prompt"}, "has no `=`|is no pair"), ({"evaluation": "prompt=q"}, "no fields to map")):
+    for wrong, said in (
+        ({"pool": "prompt"}, "has no `=`|is no pair"),
+        ({"evaluation": "prompt=q"}, "no fields to map"),
+    ):
         with pytest.raises(AssayError, match=said) as caught:
             read_config(study_file(pool=str(tmp_path / "pool.jsonl"), map=wrong))
         assert caught.value.place == f"map.{next(iter(wrong))}"
@@ -239,5 +242,5 @@ def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path]
     jsonl(tmp_path / "pool.jsonl", rows)
     recipe = {"preset": "pocket", "batch_size": 8, "max_tokens": 32}
     path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
-    with pytest.raises(AssayError, match="no token is left to learn"):
+    with pytest.raises(AssayError, match="no trainable token is left"):
         study.run(path)

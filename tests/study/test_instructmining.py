@@ -174,6 +174,7 @@ def critics(folder: Path) -> tuple[str, str]:
     return str(folder / "reward"), str(folder / "dialog")
 
 
+@pytest.mark.long
 @needs_layouts
 def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything as the recipe has it but for sizes, base and critics."""

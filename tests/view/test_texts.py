@@ -133,7 +133,7 @@ def test_the_summary_names_the_report(result: StudyResult, tmp_path: Path) -> No
 def test_next_runs_and_reasons_are_worded(result: StudyResult, chinese: StudyResult) -> None:
     assert "3 more seeds at 30,000 (72 % chance to settle it)" in render_html(result)
     assert "3 seeds at 60,000" in render_html(result)
-    assert "在 30,000 条再加 3 个种子（得出结论的概率 72 %）" in render_html(chinese)
+    assert "在 30,000 条处再加 3 个种子（得出结论的概率 72 %）" in render_html(chinese)
 
 
 def test_curves_of_a_table_are_printed_with_verdicts(result: StudyResult) -> None:

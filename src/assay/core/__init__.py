@@ -23,6 +23,7 @@ from assay.core._failures import (
     read_json_lines,
     read_text,
 )
+from assay.core._forgetting import Rise
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -41,6 +42,7 @@ from assay.core._page import (
     Paragraph,
     Say,
     Scatter,
+    Shade,
     Shown,
     Smoothed,
     Table,
@@ -71,6 +73,7 @@ from assay.core._points import (
     DoubleDescent,
     Excluded,
     FailedRun,
+    Forgetting,
     Gain,
     HeldOut,
     JudgeSummary,
@@ -89,7 +92,7 @@ from assay.core._points import (
 )
 from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
-from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
+from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
 from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
 from assay.core._undefined import Undefined
 from assay.core._whole import partial_of, replacing
@@ -100,7 +103,6 @@ __all__ = [
     "METRICS",
     "MOST_BYTES",
     "OVERALL",
-    "ROLES",
     "TASK_TYPES",
     "Answer",
     "AnswerSheet",
@@ -135,6 +137,7 @@ __all__ = [
     "FailedRun",
     "File",
     "Fold",
+    "Forgetting",
     "Gain",
     "Heading",
     "HeldOut",
@@ -158,6 +161,7 @@ __all__ = [
     "Point",
     "Reading",
     "Refusal",
+    "Rise",
     "Role",
     "RulePage",
     "RuleSlope",
@@ -167,6 +171,7 @@ __all__ = [
     "Say",
     "Scatter",
     "SelectionRule",
+    "Shade",
     "Shown",
     "Smoothed",
     "SourceRow",

@@ -178,7 +178,7 @@ def read_json(path: Path, kind: type = dict, *, hint: str | None = None) -> Any:
         ) from None
     if not isinstance(value, kind):
         raise AssayError(
-            "not what belongs into this file",
+            "unexpected content in this file",
             place=str(path),
             value=type(value).__name__,
             expected="an object" if kind is dict else "a list" if kind is list else kind.__name__,

@@ -8,13 +8,12 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import orjson
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
-ROLES: tuple[str, ...] = get_args(Role)
 
 SelectionRule: TypeAlias = Literal[
     "top", "bottom", "random", "balanced", "quota", "clusters", "deita", "k_center", "facility", "qdit",

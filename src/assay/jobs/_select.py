@@ -88,7 +88,11 @@ class Selection(Shown):
 
     def as_page(self) -> Page:
         """Return how much was selected, the shares and lengths that moved most, and the files."""
-        columns = (Column(say("file.out"), "@"), Column(say("col.rule"), "@"), Column(say("col.rows"), ","))
+        columns = (
+            Column(say("file.out"), "@"),
+            Column(say("col.rule"), "@pick"),
+            Column(say("col.rows"), ","),
+        )
         listed = tuple((file.path, file.rule, file.rows) for file in self.files)
         places = core.files(page=self.page) if self.page else None
         unscored = Paragraph(say("select.unscored", n=self.without_score)) if self.without_score else None
@@ -203,7 +207,7 @@ def _size(n: int | None, top: int | None, rule: str, most: int) -> int:
     """Return how many to select; ``top`` says it for the rule of that name."""
     if (n is None) == (top is None) or (top is not None and rule != "top"):
         raise AssayError(
-            "how many samples to select is not said, or twice", place="--n, --top", value=(n, top, rule),
+            "give the number of samples once", place="--n, --top", value=(n, top, rule),
             expected="--n, or --top for the rule top",
         )  # fmt: skip
     size = n if top is None else top

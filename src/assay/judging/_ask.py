@@ -72,7 +72,10 @@ class JudgeConfig(ChatConfig):
     def __post_init__(self) -> None:
         """Raise :class:`AssayError` for values that cannot be."""
         if self.repeats < 1:
-            raise AssayError("no reply asked for", place="judge.repeats", value=self.repeats, expected="≥ 1")
+            raise AssayError(
+                "the number of replies must be at least 1",
+                place="judge.repeats", value=self.repeats, expected="≥ 1",
+            )  # fmt: skip
         if self.mode not in ("json", "text", "logprobs"):
             raise AssayError(
                 "no such mode", place="judge.mode", value=self.mode, expected="json, text or logprobs"

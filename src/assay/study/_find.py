@@ -121,7 +121,7 @@ def write_models(
 def read_models(folder: Path) -> StudyModels:
     """Return the models of the study whose report is in ``folder``."""
     path = folder / MODELS
-    hint = "run the study again: what is in the store is not done twice"
+    hint = "run the study again: finished steps are reused"
     found: dict[str, Any] = read_json(path, hint=hint)
     try:
         models = tuple(_row(row) for row in found["models"])

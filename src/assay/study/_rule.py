@@ -186,6 +186,8 @@ def _identity(config: StudyConfig) -> str:
 def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     """Choose the subsets to fit a rule on, and show which slopes they detect; trains nothing.
 
+    The subsets (ids, means of the indicators) are written into `runs/NAME/rule`.
+
     Example: `assay rule design study.yaml`, where the study file says
 
         rule: {indicators: [len_out, knn, ifd], evaluation: fit.jsonl, n: 1000, runs: 32}
@@ -196,6 +198,11 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or the pool holds too few samples for its subsets.
     """
     config, wanted, folder = _prepare(config, set)
     ladder, store = prepared(config)
@@ -276,7 +283,8 @@ def _lengths(ladder: Ladder, store: Store) -> Array:
 def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
     """Train on the subsets that a rule is fitted on; finished runs are reused.
 
-    The first subset is trained with three seeds to measure noise.
+    The first subset is trained with three seeds to measure noise: the standard deviation of log loss
+    (nats per token) between seeds. Losses are written to `runs/NAME/rule/losses.json`.
 
     Example: `assay rule run study.yaml`
 
@@ -286,6 +294,11 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule; a run that fails is named, and those before it are kept.
     """
     config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
@@ -326,6 +339,9 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
 def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     """Fit the rule to the measured losses: coefficients, goodness of fit, and caveats.
 
+    Ridge regression of log loss on the subsets' means, least squares as published beside it (INSTRUCTMINING,
+    arXiv:2307.06290). The rule is `runs/NAME/rule/rule.json`, its page `rule.html`.
+
     Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
 
     Parameters
@@ -334,6 +350,11 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the subsets are not trained, or with other settings than the file's.
     """
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
@@ -442,7 +463,7 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     """Test the rule against random samples on the study's own set, not used for fitting.
 
     Compares top, top of each length, and bottom at equal size with at least three seeds; the verdict is
-    stored in the rule.
+    stored in the rule, which is fitted first where it was not.
 
     Example: `assay rule check study.yaml`
 
@@ -452,6 +473,11 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or its subsets are not trained.
     """
     config = load(config, set)
     wanted, folder = settings(config), _folder(config)

@@ -175,7 +175,7 @@ def _run(python: str, scratch: Path, total: int, advance: Callable[[float, float
         )  # fmt: skip
     raise AssayError(
         f"vLLM ended with status {process.returncode}: {said[-1]}", place=str(log),
-        hint="run it again: it goes on after the last answer",
+        hint="run it again: it continues after the last answer",
     )  # fmt: skip
 
 

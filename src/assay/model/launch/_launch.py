@@ -119,7 +119,7 @@ def smaller(segment: Segment, longest: int, rank: int) -> tuple[Segment, Text]:
     before = segment.recipe.micro_tokens
     if before <= longest:
         raise AssayError(
-            "a single sample does not fit into memory",
+            "a single sample does not fit in memory",
             place=f"process {rank}",
             value=f"{longest} tokens",
             expected="more memory, or less to hold",
@@ -186,5 +186,5 @@ def failure(
         problem,
         place=str(folder / "log.txt"),
         hint="where the machine's memory ran out, fewer processes or where.launch.offload: false; run again: "
-        "it goes on from the last state that was saved",
+        "it resumes from the last checkpoint",
     )

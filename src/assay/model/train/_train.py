@@ -78,7 +78,7 @@ class _Run:
         batches = self._micro_batches(rows)
         if len(batches) == len(rows):
             raise AssayError(
-                "a single sample does not fit into memory",
+                "a single sample does not fit in memory",
                 place=f"step {step}, device {self.engine.device}",
                 value=f"{int(self.table.lengths[rows].max())} tokens",
                 expected="more memory, or less to hold",
@@ -202,7 +202,7 @@ def train_full(
         if not out_of_memory(error):
             raise
         raise AssayError(
-            "model and optimizer do not fit into memory",
+            "model and optimizer do not fit in memory",
             place=f"device {device}",
             expected="more memory, or less to hold",
             hint=_LESS_TO_HOLD,

@@ -52,7 +52,7 @@ def sample_counts(tokens: Path) -> dict[str, int]:
 def nothing_to_learn(rows: int, max_tokens: int) -> AssayError:
     """Return the error for samples that leave no token to learn."""
     return AssayError(
-        "no token is left to learn",
+        "no trainable token is left",
         place="recipe.max_tokens",
         value=f"{max_tokens}, which the prompts of all {rows:,} samples fill",
         expected="samples whose answers begin within recipe.max_tokens",
