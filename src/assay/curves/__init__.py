@@ -5,7 +5,7 @@ A curve is a posterior over families, never one power law; a verdict is given at
 """
 
 from assay.curves._balance import balance_points
-from assay.curves._compare import benjamini_hochberg, compare_arms, holm, recommend
+from assay.curves._compare import benjamini_hochberg, compare_arms, holm, inverse_trigamma, recommend
 from assay.curves._curve import DECIDED
 from assay.curves._descent import double_descent
 from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
@@ -34,6 +34,7 @@ __all__ = [
     "free_form",
     "held_out",
     "holm",
+    "inverse_trigamma",
     "own_share",
     "read_curves",
     "recommend",

@@ -113,12 +113,12 @@ def moderated_cells(group: Sequence[Ladder]) -> Cells | None:
     between = float(centred.var(ddof=1) - polygamma(1, half).mean())
     if between <= 0:
         return Cells(own, pooled, math.inf)
-    weight = 2 * _inverse_trigamma(between)
+    weight = 2 * inverse_trigamma(between)
     common = float(np.exp(centred.mean() + digamma(weight / 2) - math.log(weight / 2)))
     return Cells(own, common, weight)
 
 
-def _inverse_trigamma(value: float) -> float:
+def inverse_trigamma(value: float) -> float:
     """Return x with trigamma(x) = value, by bisection of its logarithm: trigamma falls."""
     low, high = 1e-3, 1e6
     for _ in range(80):
