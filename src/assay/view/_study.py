@@ -74,7 +74,7 @@ def _cost_line(result: StudyResult) -> core.Paragraph:
 
 
 def _types(found: Index, w: Words) -> core.Table:
-    arm, metric = found.arms[0], found.headline
+    arm, metric = found.answered[0], found.headline
     curve = core.Column(say("summary.curve", metric=w.metric(metric)), "@")
     rows: list[tuple[core.Cell, ...]] = []
     for name in found.types:
@@ -108,7 +108,7 @@ def report(result: StudyResult) -> core.Page:
         core.Paragraph(details),
     ]
     blocks.append(_cost_line(result))
-    for arm in found.arms:
+    for arm in found.answered:
         blocks += _verdicts(found, arm, w)
     blocks += [
         *_measured(found, w),
