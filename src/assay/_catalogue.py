@@ -59,13 +59,14 @@ CATALOGUE: Mapping[str, Entry] = {
     "study run": Entry("study", "assay.study._run:run", "Run a study from data to report.", True),
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
-    "study next": Entry("study", "assay.study._next:next_data", "Choose the next data to get for a budget."),
+    "study next": Entry("study", "assay.study._next:next", "Choose the next data to get for a budget."),
     "estimate": Entry(
         "study", "assay.jobs._estimate:estimate", "Estimate memory and time of a training run."
     ),
     "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model.", True),
     "answer": Entry("study", "assay.jobs._answer:answer", "Generate and score a model's answers.", True),
     "curve": Entry("study", "assay.jobs._curve:curve", "Fit learning curves to a table of results."),
+    "import": Entry("study", "assay.jobs._import:import_runs", "Import runs of other tools."),
     "curve power": Entry("study", "assay.curves._power:curve_power", "Plan sizes, seeds and items."),
     "judge": Entry("judge", "assay.jobs._judging:judge", "Score answers with a judge model.", True),
     "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Estimate the cost of judging."),
@@ -104,6 +105,7 @@ OTHERS: Mapping[str, str] = {
     "ChatConfig": "assay.llm:ChatConfig",
     "Cleaned": "assay.jobs._clean:Cleaned",
     "Dataset": "assay.jobs._pool:Dataset",
+    "Imported": "assay.jobs._import:Imported",
     "FilterRules": "assay.generation:FilterRules",
     "JudgeConfig": "assay.judging:JudgeConfig",
     "Launch": "assay.model:Launch",
@@ -121,8 +123,14 @@ OTHERS: Mapping[str, str] = {
 """What is no command: values, sets of options, and what only Python needs."""
 
 
+KEYWORDS: Mapping[str, str] = {"import": "import_runs"}
+"""Commands whose name Python keeps for itself, and what they are called there."""
+
+
 def python_name(command: str) -> str:
     """Return what a command is called in Python: ``study.run``, ``judge_calibrate``, ``score``."""
+    if command in KEYWORDS:
+        return KEYWORDS[command]
     group = command.split()[0]
     return command.replace(" ", "." if group in GROUPS else "_")
 

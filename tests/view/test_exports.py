@@ -175,7 +175,7 @@ def test_cards_in_chinese_and_from_hostile_data(chinese: StudyResult, nasty: Stu
         assert "base_model" not in front_matter(text), "no name of the Hub, no link"
         assert "<script" not in text and r"{{7\*7}}" in text
     card = ExportCard("owner/base", None, None, None, "0.1.0", page, chinese, chinese.runs[0])
-    assert "## 许可" in model_card(card, page.files[2]) and "gptq4 在数学上损失" in model_card(
+    assert "## 许可" in model_card(card, page.files[2]) and "gptq4 在数学上得分下降" in model_card(
         card, page.files[2]
     )
     for study in (chinese, nasty):

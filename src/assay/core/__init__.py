@@ -23,6 +23,7 @@ from assay.core._failures import (
     read_json_lines,
     read_text,
 )
+from assay.core._forgetting import Rise
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -72,6 +73,7 @@ from assay.core._points import (
     DoubleDescent,
     Excluded,
     FailedRun,
+    Forgetting,
     Gain,
     HeldOut,
     JudgeSummary,
@@ -135,6 +137,7 @@ __all__ = [
     "FailedRun",
     "File",
     "Fold",
+    "Forgetting",
     "Gain",
     "Heading",
     "HeldOut",
@@ -158,6 +161,7 @@ __all__ = [
     "Point",
     "Reading",
     "Refusal",
+    "Rise",
     "Role",
     "RulePage",
     "RuleSlope",

@@ -92,7 +92,7 @@ def curve(
         )
         reading = replace(reading, curves=Curves(asked_of))
     if plot is not None:
-        view.write_plot(reading.curves, points, Path(plot))
+        view.write_plot(reading.curves, points, Path(plot), view.reader_language())
     return reading
 
 

@@ -97,7 +97,7 @@ def _indicator(shown: _Shown) -> Iterator[core.Block]:
         yield core.Paragraph(say(key, n=shown.undefined, why=shown.why))
     yield core.Paragraph(say(f"pool.direction.{shown.direction}"), "quiet")
     if shown.source:
-        yield core.Paragraph(shown.source, "quiet")
+        yield core.Paragraph(say("pool.from", source=shown.source), "quiet")
     defined = shown.values[np.isfinite(shown.values)]
     if not len(defined):
         return

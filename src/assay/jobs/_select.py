@@ -88,7 +88,11 @@ class Selection(Shown):
 
     def as_page(self) -> Page:
         """Return how much was selected, the shares and lengths that moved most, and the files."""
-        columns = (Column(say("file.out"), "@"), Column(say("col.rule"), "@"), Column(say("col.rows"), ","))
+        columns = (
+            Column(say("file.out"), "@"),
+            Column(say("col.rule"), "@pick"),
+            Column(say("col.rows"), ","),
+        )
         listed = tuple((file.path, file.rule, file.rows) for file in self.files)
         places = core.files(page=self.page) if self.page else None
         unscored = Paragraph(say("select.unscored", n=self.without_score)) if self.without_score else None

@@ -15,6 +15,7 @@ from assay.study._config import (
 )
 from assay.study._estimate import estimate_here, machine_for
 from assay.study._find import (
+    MODELS,
     ModelPlace,
     StudyModel,
     StudyModels,
@@ -25,14 +26,14 @@ from assay.study._find import (
     study_name,
 )
 from assay.study._kept import Kept, kept
-from assay.study._next import NextData
-from assay.study._next import next_data as next  # noqa: A004 - `assay study next`
+from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
-from assay.study._run import StudyPlan, demo, load, plan, report, run
+from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
 from assay.study.steps import expand, place_digest
 
 __all__ = [
+    "MODELS",
     "ArmConfig",
     "Kept",
     "LadderConfig",
@@ -66,6 +67,7 @@ __all__ = [
     "plan",
     "read_config",
     "read_models",
+    "read_summary",
     "recipe_of",
     "report",
     "run",

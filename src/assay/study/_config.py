@@ -157,6 +157,8 @@ class MeasureConfig:
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 1024
+    text: bool | tuple[str, ...] = True
+    """Plain text on which what is forgotten is measured: the built-in ones, files, or none."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> MeasureConfig:
@@ -184,6 +186,8 @@ class QuestionConfig:
     satisfied_at: float | None = None
     smallest_gain: float = 0.01
     smallest_relative_gain: float = 0.005
+    largest_loss: float | None = None
+    """The largest rise of the loss on plain text that is acceptable, in nats per token."""
     price_per_thousand: float | None = None
     """What 1,000 samples cost in money, for the gain per unit of money."""
 
