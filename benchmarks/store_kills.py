@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.data import testbed
 from assay.plan import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -160,18 +161,7 @@ def prepare(folder: Path) -> Path:
     (folder / "rule.yaml").write_text(RULE)
     sets = (("eval", 60, 1), ("items", 10, 3), ("trial", 10, 4), ("probe", 10, 5))
     for name, n, seed in (("pool", 3000, 0), ("small", 200, 2), *sets):
-        make = [
-            sys.executable,
-            "-m",
-            "assay",
-            "data",
-            "testbed",
-            str(n),
-            f"{name}.jsonl",
-            "--seed",
-            str(seed),
-        ]
-        subprocess.run(make, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        testbed(n, folder / f"{name}.jsonl", seed=seed)
     items = (folder / "eval.jsonl").read_text().splitlines()
     for name, words in (("given", ("GOOD", "FAIR", "BAD")), ("other", ("BAD", "GOOD"))):
         rows = [json.dumps({"answer": f"{words[k % len(words)]} {k}"}) for k in range(len(items))]

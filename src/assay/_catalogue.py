@@ -50,17 +50,23 @@ CATALOGUE: Mapping[str, Entry] = {
     "rule run": Entry("select", "assay.study._rule:run", "Train on the subsets.", True),
     "rule fit": Entry("select", "assay.study._rule:fit", "Fit the rule to the measured losses.", True),
     "rule check": Entry("select", "assay.study._rule:check", "Test the rule against random samples.", True),
+    "mix design": Entry("select", "assay.study._mix:design", "Choose mixtures that separate the types."),
+    "mix run": Entry("select", "assay.study._mix:run", "Train on the mixtures.", True),
+    "mix fit": Entry("select", "assay.study._mix:fit", "Show which type helps or hurts which."),
+    "mix allocate": Entry("select", "assay.study._mix_allocate:allocate", "Divide a total among the types."),
     "search": Entry("select", "assay.study._search:search", "Find the best size of a selection.", True),
     "demo": Entry("study", "assay.study._run:demo", "Run a small study in about two minutes, offline.", True),
     "study run": Entry("study", "assay.study._run:run", "Run a study from data to report.", True),
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
+    "study next": Entry("study", "assay.study._next:next", "Choose the next data to get for a budget."),
     "estimate": Entry(
         "study", "assay.jobs._estimate:estimate", "Estimate memory and time of a training run."
     ),
     "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model.", True),
     "answer": Entry("study", "assay.jobs._answer:answer", "Generate and score a model's answers.", True),
     "curve": Entry("study", "assay.jobs._curve:curve", "Fit learning curves to a table of results."),
+    "import": Entry("study", "assay.jobs._import:import_runs", "Import runs of other tools."),
     "curve power": Entry("study", "assay.curves._power:curve_power", "Plan sizes, seeds and items."),
     "judge": Entry("judge", "assay.jobs._judging:judge", "Score answers with a judge model.", True),
     "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Estimate the cost of judging."),
@@ -83,6 +89,7 @@ GROUPS: Mapping[str, str] = {
     "data": "Inspect, convert and generate data sets.",
     "doctor": "Verify stored results.",
     "evalset": "Build an evaluation set: split, classify, sample.",
+    "mix": "Find out which type of data helps or hurts which.",
     "rule": "Fit and test a quality rule on your own fine-tuning runs.",
     "study": "Plan, run and report studies.",
     "vocabulary": "Add tokens to a base model.",
@@ -98,6 +105,7 @@ OTHERS: Mapping[str, str] = {
     "ChatConfig": "assay.llm:ChatConfig",
     "Cleaned": "assay.jobs._clean:Cleaned",
     "Dataset": "assay.jobs._pool:Dataset",
+    "Imported": "assay.jobs._import:Imported",
     "FilterRules": "assay.generation:FilterRules",
     "JudgeConfig": "assay.judging:JudgeConfig",
     "Launch": "assay.model:Launch",
@@ -115,8 +123,14 @@ OTHERS: Mapping[str, str] = {
 """What is no command: values, sets of options, and what only Python needs."""
 
 
+KEYWORDS: Mapping[str, str] = {"import": "import_runs"}
+"""Commands whose name Python keeps for itself, and what they are called there."""
+
+
 def python_name(command: str) -> str:
     """Return what a command is called in Python: ``study.run``, ``judge_calibrate``, ``score``."""
+    if command in KEYWORDS:
+        return KEYWORDS[command]
     group = command.split()[0]
     return command.replace(" ", "." if group in GROUPS else "_")
 

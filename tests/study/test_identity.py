@@ -190,9 +190,12 @@ def test_a_map_is_identity_and_is_read_by(study_file: Callable[..., Path], tmp_p
         dataclasses.replace(config, where=study.WhereConfig("inline", str(tmp_path / "store")))
     )
     assert ladder.summary.samples > 30
-    for wrong, said in (({"pool": "prompt"}, "has no `=`"), ({"evaluation": "prompt=q"}, "no fields to map")):
+    for wrong, said in (
+        ({"pool": "prompt"}, "has no `=`|is no pair"),
+        ({"evaluation": "prompt=q"}, "no fields to map"),
+    ):
         with pytest.raises(AssayError, match=said) as caught:
-            read_config(study_file(map=wrong))
+            read_config(study_file(pool=str(tmp_path / "pool.jsonl"), map=wrong))
         assert caught.value.place == f"map.{next(iter(wrong))}"
 
 

@@ -23,6 +23,7 @@ from assay.core._failures import (
     read_json_lines,
     read_text,
 )
+from assay.core._forgetting import Rise
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -41,6 +42,7 @@ from assay.core._page import (
     Paragraph,
     Say,
     Scatter,
+    Shade,
     Shown,
     Smoothed,
     Table,
@@ -71,6 +73,7 @@ from assay.core._points import (
     DoubleDescent,
     Excluded,
     FailedRun,
+    Forgetting,
     Gain,
     HeldOut,
     JudgeSummary,
@@ -134,6 +137,7 @@ __all__ = [
     "FailedRun",
     "File",
     "Fold",
+    "Forgetting",
     "Gain",
     "Heading",
     "HeldOut",
@@ -157,6 +161,7 @@ __all__ = [
     "Point",
     "Reading",
     "Refusal",
+    "Rise",
     "Role",
     "RulePage",
     "RuleSlope",
@@ -166,6 +171,7 @@ __all__ = [
     "Say",
     "Scatter",
     "SelectionRule",
+    "Shade",
     "Shown",
     "Smoothed",
     "SourceRow",

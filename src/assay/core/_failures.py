@@ -106,6 +106,7 @@ def expected_failures(place: str | None = None) -> Iterator[None]:
         raise known from error
 
 
+_MOST_LINE = 64 << 20
 MOST_BYTES = 256 << 20
 """Files that are read whole (studies, rules, rubrics, tables of points) are refused beyond this."""
 
@@ -134,10 +135,14 @@ def read_json_lines(path: Path, *, hint: str | None = None) -> Iterator[tuple[st
     Lines end at line feeds alone: Unicode's other line ends are part of the texts.  Raises
     :class:`AssayError` with the line that is no object.
     """
-    with expected_failures(str(path)), path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
+    with expected_failures(str(path)), path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_MOST_LINE), b""), start=1):
+            place = f"{path}:{number}"
+            if len(line) == _MOST_LINE:
+                raise AssayError(
+                    "the line is too long", place=place, expected=f"less than {_MOST_LINE:,} bytes"
+                )
             if line.strip():
-                place = f"{path}:{number}"
                 yield place, _object(line.removeprefix(codecs.BOM_UTF8), place, hint)
 
 

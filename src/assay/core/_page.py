@@ -61,12 +61,22 @@ class Judged:
     word: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A figure of a heat map: ``level`` from -3 (worst) to 3 (best) colours it, ``marked`` sets it off."""
+
+    value: float | None
+    level: int
+    marked: bool = False
+
+
 Cell: TypeAlias = (
     str
     | int
     | float
     | Say
     | Judged
+    | Shade
     | tuple[float | None, float | None]
     | Sequence[str | Say]
     | Mapping[str, int]

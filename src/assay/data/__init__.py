@@ -12,7 +12,15 @@ from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
 from assay.data._output import Output, output
 from assay.data._plugins import READERS, Reader, Row
-from assay.data._points import PointTable, read_points
+from assay.data._points import (
+    Cell,
+    PointTable,
+    cell_number,
+    has_size,
+    read_cells,
+    read_points,
+    read_rows_of_text,
+)
 from assay.data._read import (
     Detection,
     Map,
@@ -40,6 +48,7 @@ __all__ = [
     "MAX_CHARACTERS",
     "READERS",
     "SCHEMAS",
+    "Cell",
     "Conversion",
     "Dataset",
     "Detection",
@@ -58,8 +67,10 @@ __all__ = [
     "Schema",
     "Written",
     "as_places",
+    "cell_number",
     "convert",
     "find_files",
+    "has_size",
     "hashed",
     "hub_revision",
     "inspect",
@@ -70,8 +81,10 @@ __all__ = [
     "parse_map",
     "placeholder",
     "read",
+    "read_cells",
     "read_points",
     "read_rows",
+    "read_rows_of_text",
     "read_texts",
     "reader_identity",
     "replacing",

@@ -58,7 +58,7 @@ class _Given:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class Cell:
     """One measured value with all that its row says."""
 
     place: str
@@ -87,22 +87,48 @@ def read_points(
     a note says so.  Empty cells are missing points.  Raises :class:`AssayError` with the place for what is no
     number, a metric of unknown direction, percent mixed with shares, and rows that were pasted twice.
     """
-    given = _given(table)
-    cells, header = list(_cells(given, metric)), given.header
-    if not cells:
-        raise AssayError("the table holds no values", place=given.place)
-    cells, notes = _unpercented(cells)
+    cells, notes = read_cells(table, metric)
+    header = list(cells[0].row)
     names = sorted({cell.metric for cell in cells})
     ours = {name: _ours(name, lower_is_better) for name in names}
     crowded = {kind for kind, count in Counter(ours.values()).items() if count > 1}
     varying = [c for c in _GROUPS if len({cell.row.get(c, "") for cell in cells}) > 1]
     types = varying or [c for c in ("type", "task", "category") if c in header][:1]
-    groups: dict[tuple[str, str, str], list[_Cell]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         kind = _type(cell, types, cell.metric if ours[cell.metric] in crowded else "")
         groups[kind, cell.row.get("arm") or "random", ours[cell.metric]].append(cell)
     points = [point for key, own in groups.items() for point in _points(*key, own)]
     return PointTable(tuple(points), (*notes, *(_renamed(n, ours[n]) for n in names if n not in _OURS)))
+
+
+def read_cells(
+    table: Path | Iterable[Mapping[str, Any]], metric: str | None = None
+) -> tuple[list[Cell], list[Say]]:
+    """Return every value of a table with all that its row says, percent as shares, and notes on that.
+
+    The table is as :func:`read_points` takes it, and so are the errors.
+    """
+    given = _given(table)
+    cells = list(_cells(given, metric))
+    if not cells:
+        raise AssayError("the table holds no values", place=given.place)
+    return _unpercented(cells)
+
+
+def read_rows_of_text(table: Path | Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the rows of a .csv, .tsv or .parquet file, or of rows, as text; names in small letters."""
+    return _given(table).rows
+
+
+def has_size(row: Mapping[str, str]) -> bool:
+    """Say whether a row names its size, so that its steps are those of a run and no part of the size."""
+    return any(column in row for column in _SIZES)
+
+
+def cell_number(cell: Cell, column: str) -> float | None:
+    """Return a number of a cell's row, or None where it says none."""
+    return _optional(cell, column)
 
 
 def _renamed(name: str, ours: str) -> Say:
@@ -200,7 +226,7 @@ def _point_comma(text: str) -> str:
     return re.sub(r"^(-?\d+),(\d+)(\s*%?)$", r"\1.\2\3", text)
 
 
-def _cells(given: _Given, metric: str | None) -> Iterator[_Cell]:
+def _cells(given: _Given, metric: str | None) -> Iterator[Cell]:
     header = given.header
     wide = {column: n for column in header if (n := _size_of(column)) is not None}
     metrics = [c for c in header if c in DIRECTIONS]
@@ -218,7 +244,7 @@ def _cells(given: _Given, metric: str | None) -> Iterator[_Cell]:
             for name, text in pairs:
                 if text:
                     value, percent = _number(text, f"{place}, {name}")
-                    yield _Cell(place, _size(row, place), name, value, percent, row)
+                    yield Cell(place, _size(row, place), name, value, percent, row)
     else:
         raise AssayError(
             "columns are missing",
@@ -231,7 +257,7 @@ def _cells(given: _Given, metric: str | None) -> Iterator[_Cell]:
         )
 
 
-def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterator[_Cell]:
+def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterator[Cell]:
     for line, row in enumerate(given.rows, start=given.first):
         place = f"{given.place}:{line}"
         name = (row.get("metric") or metric or "").lower()
@@ -244,7 +270,7 @@ def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterat
         for column, n in sizes.items():
             if row[column]:
                 value, percent = _number(row[column], f"{place}, {column}")
-                yield _Cell(place, n, name, value, percent, row)
+                yield Cell(place, n, name, value, percent, row)
 
 
 def _size_of(column: str) -> int | None:
@@ -281,9 +307,9 @@ def _size(row: Mapping[str, str], place: str) -> int:
     return round(n)
 
 
-def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[Say]]:
+def _unpercented(cells: Sequence[Cell]) -> tuple[list[Cell], list[Say]]:
     """Return the cells with percent as shares, and a note for each metric that was."""
-    by_metric: dict[str, list[_Cell]] = defaultdict(list)
+    by_metric: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         by_metric[cell.metric].append(cell)
     found, notes = [], []
@@ -294,7 +320,7 @@ def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[Say]]:
     return found, notes
 
 
-def _is_percent(name: str, cells: Sequence[_Cell]) -> bool:
+def _is_percent(name: str, cells: Sequence[Cell]) -> bool:
     if any(cell.percent for cell in cells):
         bare = next((cell for cell in cells if not cell.percent), None)
         if bare is not None:
@@ -312,7 +338,7 @@ def _is_percent(name: str, cells: Sequence[_Cell]) -> bool:
     return True
 
 
-def _mixed(name: str, cell: _Cell) -> AssayError:
+def _mixed(name: str, cell: Cell) -> AssayError:
     return AssayError(
         "percent and shares are mixed in one column",
         place=f"{cell.place}, {name}",
@@ -322,11 +348,11 @@ def _mixed(name: str, cell: _Cell) -> AssayError:
     )
 
 
-def _shared(cell: _Cell) -> _Cell:
+def _shared(cell: Cell) -> Cell:
     row = {**cell.row}
     if row.get("se"):
         row["se"] = str(_number(row["se"], f"{cell.place}, se")[0] / 100)
-    return _Cell(cell.place, cell.n, cell.metric, cell.value / 100, True, row)
+    return Cell(cell.place, cell.n, cell.metric, cell.value / 100, True, row)
 
 
 def _ours(name: str, lower_is_better: bool | None) -> str:
@@ -343,14 +369,14 @@ def _ours(name: str, lower_is_better: bool | None) -> str:
     return "score" if higher else "loss"
 
 
-def _type(cell: _Cell, columns: Iterable[str], metric: str) -> str:
+def _type(cell: Cell, columns: Iterable[str], metric: str) -> str:
     parts = [cell.row[c] for c in columns if cell.row.get(c)] + ([metric] if metric else [])
     if not parts:
         return "overall"
     return task_type(parts[0]) if len(parts) == 1 else " / ".join(parts)
 
 
-def _points(kind: str, arm: str, metric: str, cells: Sequence[_Cell]) -> Iterator[Point]:
+def _points(kind: str, arm: str, metric: str, cells: Sequence[Cell]) -> Iterator[Point]:
     seed_column = next((c for c in _SEEDS if any(cell.row.get(c) for cell in cells)), None)
     _refuse_pasted(cells, seed_column)
     seen: Counter[int] = Counter()
@@ -370,7 +396,7 @@ def _points(kind: str, arm: str, metric: str, cells: Sequence[_Cell]) -> Iterato
         )
 
 
-def _seed(cell: _Cell, column: str | None, seen: Counter[int]) -> int:
+def _seed(cell: Cell, column: str | None, seen: Counter[int]) -> int:
     if column is None:
         seen[cell.n] += 1
         return seen[cell.n] - 1
@@ -384,12 +410,12 @@ def _whole(number: float, place: str) -> int:
     return round(number)
 
 
-def _optional(cell: _Cell, column: str) -> float | None:
+def _optional(cell: Cell, column: str) -> float | None:
     text: Any = cell.row.get(column)
     return _number(text, f"{cell.place}, {column}")[0] if text else None
 
 
-def _refuse_pasted(cells: Sequence[_Cell], seed_column: str | None) -> None:
+def _refuse_pasted(cells: Sequence[Cell], seed_column: str | None) -> None:
     """Refuse rows that stand twice: a size and seed, or, without seeds, every value of a size."""
     if seed_column is not None:
         keys = Counter((cell.n, _seed(cell, seed_column, Counter())) for cell in cells)

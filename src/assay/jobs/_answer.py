@@ -14,9 +14,7 @@ from assay.core import AssayError, File, Shown, digest, read_json
 from assay.jobs._data import rejected_rows
 from assay.jobs._train import run_here
 from assay.plan import Estimate, Step, Store
-from assay.study._config import MeasureConfig
-from assay.study._find import ModelPlace, find_model
-from assay.study._run import read_summary
+from assay.study import MeasureConfig, ModelPlace, find_model, read_summary
 from assay.study.steps import (
     COUNTS,
     ITEMS,

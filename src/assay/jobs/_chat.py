@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from assay import serving, view
 from assay.core import AssayError, File
 from assay.model import POCKET
-from assay.study._find import (
+from assay.study import (
     MODELS,
     ModelPlace,
     StudyModels,

@@ -28,9 +28,7 @@ from assay.core import (
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
-from assay.study._config import recipe_of
-from assay.study._estimate import estimate_here
-from assay.study._run import read_summary
+from assay.study import estimate_here, read_summary, recipe_of
 from assay.study.steps import (
     REPORT,
     Base,

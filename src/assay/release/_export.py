@@ -31,9 +31,7 @@ from assay.model import POCKET, base_digest, base_name
 from assay.plan import Estimate, Step, Store
 from assay.release._proof import loss_drops, losses, same_answers, score_drops
 from assay.release._steps import MODEL
-from assay.study._config import MeasureConfig, read_config
-from assay.study._find import ModelPlace, StudyModel, find_model, read_models
-from assay.study._kept import kept
+from assay.study import MeasureConfig, ModelPlace, StudyModel, find_model, kept, read_config, read_models
 from assay.study.steps import (
     ITEMS,
     SPEED,

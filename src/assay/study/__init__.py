@@ -15,6 +15,7 @@ from assay.study._config import (
 )
 from assay.study._estimate import estimate_here, machine_for
 from assay.study._find import (
+    MODELS,
     ModelPlace,
     StudyModel,
     StudyModels,
@@ -25,18 +26,21 @@ from assay.study._find import (
     study_name,
 )
 from assay.study._kept import Kept, kept
+from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
-from assay.study._run import StudyPlan, demo, load, plan, report, run
+from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
 from assay.study.steps import expand, place_digest
 
 __all__ = [
+    "MODELS",
     "ArmConfig",
     "Kept",
     "LadderConfig",
     "MapConfig",
     "MeasureConfig",
     "ModelPlace",
+    "NextData",
     "QuestionConfig",
     "RuleCheck",
     "RuleDesign",
@@ -57,11 +61,13 @@ __all__ = [
     "kept",
     "load",
     "machine_for",
+    "next",
     "parse_config",
     "place_digest",
     "plan",
     "read_config",
     "read_models",
+    "read_summary",
     "recipe_of",
     "report",
     "run",

@@ -76,6 +76,28 @@ class RuleConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MixConfig:
+    """Mixtures that tell which part of the pool helps or hurts which type of the evaluation set.
+
+    ``by``: what the parts are; ``parts``: those that are varied (default: all; the others stay as they are).
+    The base mixture has ``n`` samples, in the pool's own shares or ``equal`` ones; each part is multiplied or
+    divided by ``step``.  ``way``: ``folded`` (Plackett-Burman with its mirror image), ``hadamard`` (half of
+    it), ``single`` (one part at a time) or ``dirichlet`` (random shares); ``centres`` runs of the base.
+    ``sd``: what is expected of a run's log loss or score, for the power that is shown first.
+    """
+
+    n: int = 1000
+    by: Literal["type", "source", "language"] = "type"
+    base: Literal["proportional", "equal"] = "proportional"
+    parts: tuple[str, ...] = ()
+    way: Literal["folded", "hadamard", "single", "dirichlet"] = "folded"
+    centres: int = 2
+    step: float = 2.0
+    sd: float = 0.008
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SearchConfig:
     """A search for the best size of an arm, between ``low`` and ``high`` samples, within a budget.
 
@@ -135,6 +157,8 @@ class MeasureConfig:
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 1024
+    text: bool | tuple[str, ...] = True
+    """Plain text on which what is forgotten is measured: the built-in ones, files, or none."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> MeasureConfig:
@@ -162,6 +186,8 @@ class QuestionConfig:
     satisfied_at: float | None = None
     smallest_gain: float = 0.01
     smallest_relative_gain: float = 0.005
+    largest_loss: float | None = None
+    """The largest rise of the loss on plain text that is acceptable, in nats per token."""
     price_per_thousand: float | None = None
     """What 1,000 samples cost in money, for the gain per unit of money."""
 
@@ -225,6 +251,7 @@ class StudyConfig:
     """A chat model that scores every model's answers; its budget is a hard cap on the whole study."""
     rule: RuleConfig | None = None
     search: SearchConfig | None = None
+    mix: MixConfig | None = None
     where: WhereConfig = field(default_factory=WhereConfig)
     baselines: bool = True
     """Add balanced random and full data beside every selection."""
@@ -527,7 +554,7 @@ def _check(config: StudyConfig) -> None:
         raise AssayError("the judge has no answers", place="measure.answers", expected="true beside a judge")
 
 
-_TAKEN = (BASE_ARM, "random", "balanced", "judgements", "exports", "rule", "search")
+_TAKEN = (BASE_ARM, "random", "balanced", "judgements", "exports", "rule", "search", "mix")
 """Names that bases cannot have: of arms that are always there, and of folders beside a report."""
 
 

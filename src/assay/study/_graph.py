@@ -34,6 +34,8 @@ from assay.study.steps import (
     place_digest,
     read_step,
     runtime,
+    text_places,
+    text_step,
     tokens_step,
     train_step,
 )
@@ -57,11 +59,14 @@ class RunSteps:
     """True where an earlier rung of the same arm and seed already counts this trunk's last part."""
     metrics: Step | None = None
     """What plug-ins measure of the answers."""
+    text: Step | None = None
+    """The loss on plain text."""
 
     @property
     def parts(self) -> dict[str, Step]:
         """The steps that a result reads, by name."""
         own = {"answer": self.answer, "judge": self.judged, "metrics": self.metrics, "branch": self.branch}
+        own["text"] = self.text
         trunk = {f"trunk{i}": step for i, step in enumerate(self.trunk)}
         return {name: step for name, step in {**own, **trunk}.items() if step is not None}
 
@@ -372,7 +377,18 @@ class Ladder:
         metrics = None
         if measure.metrics and measure.answers:
             metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
-        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics)
+        text = self._text(branch, label)
+        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text)
+
+    def _text(self, branch: Step | None, label: str) -> Step | None:
+        measure, recipe = self.config.measure, self.config.recipe
+        places = text_places(measure, Path(self.config.folder))
+        if not places:
+            return None
+        return text_step(
+            places, branch or self.base, measure, self.runtime, base=None if branch is None else self.base,
+            threads=recipe.threads, template=recipe.template, label=label, estimate=Estimate(seconds=1),
+        )  # fmt: skip
 
     def _judged(self, answers: Step, label: str) -> Step:
         measure, items = self.config.measure, self.sizes.items
@@ -412,5 +428,5 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "notes": to_json(ladder.notes),
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 7, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 8, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip

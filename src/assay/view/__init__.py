@@ -27,7 +27,7 @@ from assay.view._values import (
     value_markdown,
 )
 from assay.view._words import CATALOGUES, LANGUAGES, Words, words
-from assay.view._write import EXPORT_VALUES, EXPORTS, points_frame, show_exports, write_report
+from assay.view._write import EXPORT_VALUES, EXPORTS, points_frame, show_exports, write_points, write_report
 
 __all__ = [
     "CATALOGUES",
@@ -70,5 +70,6 @@ __all__ = [
     "words",
     "write_page",
     "write_plot",
+    "write_points",
     "write_report",
 ]

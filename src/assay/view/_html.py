@@ -165,6 +165,9 @@ def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Svg:
         return element("td", element("span", text, class_=f"chip w-{cell.split()[0]}"))
     if isinstance(cell, core.Judged):
         return element("td", element("span", text, class_=f"chip w-{cell.word.split()[0]}"), class_="nowrap")
+    if isinstance(cell, core.Shade):
+        shade = f"num nowrap heat h{'m' if cell.level < 0 else 'p'}{abs(cell.level)}"
+        return element("td", element("strong", text) if cell.marked else text, class_=shade)
     if numeric(column):
         return element("td", text, class_="num nowrap")
     return element("td", element("bdi", text), class_="wrap" if column.form == "" else "nowrap")

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from assay.core import Answer, DataSummary, NextRuns, Say, StudyResult, Text, Verdict, higher_is_better, say
+from assay.core import (
+    BASE_ARM,
+    OVERALL,
+    Answer,
+    DataSummary,
+    Forgetting,
+    NextRuns,
+    Say,
+    StudyResult,
+    Text,
+    Verdict,
+    higher_is_better,
+    say,
+)
 from assay.view._format import (
     chance,
     clean,
@@ -33,6 +46,8 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
     if answer.choice != "only":
         key = {"undecided": "choice"}.get(answer.choice, answer.choice)
         parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    if result.forgetting is not None:
+        parts += forgetting_text(result, answer, result.forgetting, w)
     for key, types in (
         ("rising", answer.rising),
         ("plateau", answer.plateau),
@@ -41,7 +56,46 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
     ):
         if types:
             parts.append(w(f"says.{key}", types=_listed(types, w)))
-    return _overall(answer, w), w("says.space").join(parts)
+    return _too_dear(answer, result, w) or _overall(answer, w), w("says.space").join(parts)
+
+
+def forgetting_text(result: StudyResult, answer: Answer, found: Forgetting, w: Words) -> list[str]:
+    """Return what the recommended data gained and cost since before training, and how far one may go."""
+    parts = []
+    rises = [
+        w("says.rise", text=w.name("text", r.text), rise=signed(r.rise), interval=interval(r.low, r.high))
+        for r in found.at(answer.arm, answer.n)
+    ]
+    gain = _since_base(result, answer)
+    if rises and gain is not None:
+        metric, listed = w.metric(answer.metric), w("says.list").join(rises)
+        parts.append(w("says.price", n=integer(answer.n), metric=metric, gain=signed(gain), rises=listed))
+    allowed = found.allowed(answer.arm)
+    if found.largest_loss is not None and allowed is not None:
+        key = "says.within" if allowed else "says.within.none"
+        parts.append(w(key, n=integer(allowed), largest=number(found.largest_loss)))
+    return parts
+
+
+def _since_base(result: StudyResult, answer: Answer) -> float | None:
+    """Return how far the answer's metric moved from the untrained model, in its own direction."""
+    own = [p for p in result.points if p.metric == answer.metric]
+    kind = OVERALL if any(p.type == OVERALL for p in own) else own[0].type
+    means = []
+    for arm, n in ((BASE_ARM, 0), (answer.arm, answer.n)):
+        values = [p.value for p in own if (p.type, p.arm, p.n_train) == (kind, arm, n)]
+        if not values:
+            return None
+        means.append(sum(values) / len(values))
+    return means[1] - means[0]
+
+
+def _too_dear(answer: Answer, result: StudyResult, w: Words) -> str | None:
+    """Return the headline where what is enough forgets more than is allowed."""
+    allowed = None if result.forgetting is None else result.forgetting.allowed(answer.arm)
+    if allowed is None or allowed >= answer.n or answer.overall is None or answer.overall.word != "plateau":
+        return None
+    return w("says.too_dear", n=integer(answer.n), allowed=integer(allowed))
 
 
 def headline(result: StudyResult, language: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,13 @@ def points_frame(result: StudyResult | BasesResult) -> polars.DataFrame:
         return polars.concat(
             frame.insert_column(0, polars.lit(clean(name)).alias("base")) for name, frame in frames
         )
+    return frame_of(result.points)
+
+
+def frame_of(points: Iterable[Point]) -> polars.DataFrame:
+    """Return points, one a row; a missing cell is null, never 0."""
+    import polars
+
     schema = {
         "type": polars.String,
         "arm": polars.String,
@@ -40,14 +48,26 @@ def points_frame(result: StudyResult | BasesResult) -> polars.DataFrame:
         "se": polars.Float64,
         "n_eval": polars.Int64,
         "run": polars.String,
+        "own_share": polars.Float64,
     }
-    rows = {name: [_cell(point, name) for point in result.points] for name in schema}
+    own = list(points)
+    rows = {name: [_cell(point, name) for point in own] for name in schema}
     return polars.DataFrame(rows, schema=schema)
 
 
 def _cell(point: Point, name: str) -> Any:
     value = getattr(point, name)
     return clean(value) if isinstance(value, str) else value
+
+
+def write_points(points: Iterable[Point], out: Path) -> Path:
+    """Write points to a .csv or .parquet file that :func:`assay.curve` reads, and return it."""
+    frame = frame_of(points)
+    if out.suffix == ".parquet":
+        with replacing(out) as partial:
+            frame.write_parquet(partial, compression="zstd", statistics=False)
+        return out
+    return replace_file(out, _harmless(frame).write_csv().encode())
 
 
 def write_report(result: StudyResult | BasesResult, folder: Path) -> list[Path]:

@@ -29,9 +29,11 @@ from assay.core import (
     stored_text,
 )
 from assay.plan import StepContext
+from assay.study.steps._forgetting import forgetting, limited
 from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
 from assay.study.steps._read import summary_of
+from assay.study.steps._text import TEXT
 from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
@@ -56,6 +58,7 @@ def assemble(context: StepContext) -> StudyResult:
     question = config["question"]
     rows = tuple(run.row(config["recipe"]) for run in runs if run.arm != BASE_ARM)
     pool = summary_of(context.inputs["pool"])
+    forgotten = forgetting(runs, question)
     reading = curves.read_curves(
         points,
         satisfied_at=question["satisfied_at"],
@@ -71,12 +74,12 @@ def assemble(context: StepContext) -> StudyResult:
         language=config["language"],
         base=config["base"],
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
-        question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
+        question={k: question[k] for k in ("satisfied_at", "smallest_gain", "largest_loss")},
         pool=pool,
         evaluation=summary_of(context.inputs["evaluation"]),
         arms=_arms(context),
         points=points,
-        curves=reading.curves,
+        curves=limited(reading.curves, forgotten),
         comparisons=reading.comparisons,
         worth=reading.worth,
         descents=reading.descents,
@@ -89,6 +92,7 @@ def assemble(context: StepContext) -> StudyResult:
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(*map(stored_text, config["notes"]), *(note for run in runs for note in run.notes)),
         counts=_counts(context, runs[0]),
+        forgetting=forgotten,
     )
 
 
@@ -118,6 +122,7 @@ class MeasuredRun:
             if "judge" in found and (found["judge"] / "judge.json").exists()
             else None
         )
+        self.text = polars.read_parquet(found["text"] / TEXT) if "text" in found else None
         self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [read_json(found[p] / "train.json") for p in parts if p in found]

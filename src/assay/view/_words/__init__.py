@@ -10,14 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, Judged, Say, Text
+from assay.core import AssayError, Judged, Say, Shade, Text
 from assay.view import _format
-from assay.view._words import _notes, _pages, _report, _sites, _values
+from assay.view._words import _forgetting, _imports, _mix, _notes, _pages, _report, _sites, _values
 
 LANGUAGES = ("en", "zh")
 
 TEXTS: Mapping[str, tuple[str, str]] = {
     **_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS, **_notes.TEXTS,
+    **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS,
 }  # fmt: skip
 """Each text by its key in all languages, so that none lacks one."""
 
@@ -69,6 +70,8 @@ class Words:
                 return self.text(value)
             case Judged():
                 return self.text(value.text)
+            case Shade():
+                return self.show(value.value, form)
             case str() if form.startswith("@"):
                 return self.name(form[1:], value)
             case str() | Path():
