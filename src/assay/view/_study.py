@@ -8,6 +8,7 @@ from typing import Any
 
 from assay import core
 from assay.core import OVERALL, ArmRow, CurveResult, DataSummary, ExportPage, StudyResult, say
+from assay.view._control import check_blocks, check_head, control_blocks
 from assay.view._export import export_blocks
 from assay.view._files import HTML
 from assay.view._findings import findings, forgetting_blocks
@@ -43,6 +44,7 @@ def summary(result: StudyResult, folder: Path | None = None) -> core.Page:
     blocks: list[core.Block] = [
         core.Paragraph(headline, "strong"),
         *([core.Paragraph(details)] if details else []),
+        *([] if result.recipe_check is None else [core.Paragraph(check_head(result.recipe_check))]),
     ]
     if found.arms and found.types:
         blocks += [_types(found, w), core.Paragraph(say("summary.scale"), "quiet")]
@@ -111,6 +113,8 @@ def report(result: StudyResult) -> core.Page:
     for arm in found.answered:
         blocks += _verdicts(found, arm, w)
     blocks += [
+        *check_blocks(result),
+        *control_blocks(result),
         *_measured(found, w),
         *findings(result, found.headline),
         *forgetting_blocks(result),
