@@ -40,6 +40,7 @@ _APART = 4.0
 _NEGLIGIBLE = 0.004
 _WITHIN = 0.5
 _FEW = 4
+_REWEIGHED, _ALIKE = 2, 0.1
 _SCATTER = 0.4
 
 Run = tuple[int, int]
@@ -117,9 +118,33 @@ class Curve:
         self.correlation, self.common_items = correlation, common_items
         self.d = np.log2(ladder.n / ladder.n[0])
         self.links = links(ladder.metric, ladder.value, ladder.n_eval, float(self.d[-1]))
-        # Run-level sd of one run in the metric's units, per unit of it on the curved link.
-        self.root = run_root(ladder, self.links[0], ladder.value)
+        self.at = ladder.value
+        self.at = self._settled()
         self.parts = self._weighed(list(self._parts()))
+
+    @property
+    def root(self) -> Array:
+        """Return the run-level sd [K] of one run in the metric's units, per unit of it on the curved link."""
+        return run_root(self.ladder, self.links[0], self.at)
+
+    def _settled(self) -> Array:
+        """Return the values [K] at which noise is taken: what the curve says of each rung.
+
+        A score is the less noisy the nearer it is to its bounds, but on the logit the noisier.  At the measured
+        value, three runs at 1.00 would weigh next to nothing beside noisy ones at 0.5, and pull the curve
+        far below them.  As in iteratively reweighted least squares the value is the fitted one, approached by
+        halves: fit and noise pull each other in turns.
+        """
+        link, at = self.links[0], self.at
+        if link.kind != "logit":
+            return at
+        for _ in range(_REWEIGHED):
+            before = self._roots(link)
+            fitted = self._part(link, (), 0.0).posterior.fitted()
+            self.at = link.back(0.5 * (link.forth(self.at) + fitted))
+            if np.abs(np.log(self._roots(link) / before)).max() < _ALIKE:
+                break
+        return self.at
 
     def _parts(self) -> Iterator[_Part]:
         weights = (1 - self.prior.straight, self.prior.straight) if len(self.links) > 1 else (1.0,)
@@ -163,7 +188,7 @@ class Curve:
 
     def _roots(self, link: Link) -> Array:
         """Return the run-level sd of one run on a link [K], per unit of it on the curved link."""
-        return self.root * link.derivative(self.ladder.value)
+        return self.root * link.derivative(self.at)
 
     def _part(self, link: Link, failed: tuple[Run, ...], log_weight: float) -> _Part:
         data, constant = self._data(link, failed)
@@ -199,14 +224,14 @@ class Curve:
         ran = np.isfinite(values)
         seeds = ran.sum(axis=0)
         means = np.nanmean(values, axis=0)
-        slope = link.derivative(means)
-        roots = self.root * slope
-        deviations = np.where(ran, (values - means) / self.root, 0.0)
+        root, roots = self.root, self._roots(link)
+        deviations = np.where(ran, (values - means) / root, 0.0)
         freedom = int((seeds - 1).sum())
-        constant += float((seeds * np.log(slope)).sum())
-        left = (seeds - 1) * (np.log(roots) + 0.5 * math.log(2 * math.pi)) + 0.5 * np.log(seeds)
+        constant += float(np.log(link.derivative(means)).sum())
+        left = (seeds - 1) * (np.log(root) + 0.5 * math.log(2 * math.pi)) + 0.5 * np.log(seeds)
         constant -= float(left[seeds > 1].sum())
         runs = run_covariance(ladder, self.correlation, roots) * (ladder.seeds / seeds)
+        slope = self._item_slope(link)
         items = item_covariance(ladder, self.place(ladder.n), common=False) * np.outer(slope, slope)
         data = Data(
             self.d,
@@ -217,6 +242,10 @@ class Curve:
             freedom,
         )
         return data, constant
+
+    def _item_slope(self, link: Link) -> Array:
+        """Return the item-level error on a link [K], per unit of it as measured."""
+        return self._roots(link) / run_root(self.ladder, self.links[0], self.ladder.value)
 
     @cached_property
     def failed(self) -> tuple[FailedRun, ...]:
@@ -236,7 +265,8 @@ class Curve:
     def run_sd(self) -> float:
         """Return the posterior mean of the run-level sd in the metric's units, at factor 1."""
         mean = sum(weight * part.posterior.noise_sd for weight, part in self.parts)
-        return mean * float(self.root[-1] / np.sqrt(self.ladder.factor[-1]))
+        root = run_root(self.ladder, self.links[0], self.ladder.value)
+        return mean * float(root[-1] / np.sqrt(self.ladder.factor[-1]))
 
     @cached_property
     def families(self) -> Mapping[str, float]:
@@ -264,7 +294,7 @@ class Curve:
         link, ladder = self.links[0], self.ladder
         # How hard the items are is one number for all sizes; near a ceiling they hardly tell, so the size at
         # which they tell most speaks for all.
-        told = (ladder.item_se * link.derivative(ladder.value))[ladder.item_se > 0]
+        told = (ladder.item_se * self._item_slope(link))[ladder.item_se > 0]
         shift = math.sqrt(1 - ladder.own_share) * float(told.min()) * _common(len(values), 0)
         return link.back(link.forth(values) + shift[:, None])
 

@@ -141,6 +141,17 @@ class Posterior:
         """Return the posterior mean of the run-level standard deviation on the link."""
         return float(self.weights.sum(axis=(1, 2)) @ np.repeat(self.noise.sd, len(self.prior.cells)))
 
+    def fitted(self) -> Array:
+        """Return the posterior mean of the curve at the rungs [K], on the link."""
+        z, by = self.data.z, self.weights.sum(axis=(1, 2))
+        risen = (self.weights * self.gain_mean).sum(axis=2) @ self.rise
+        missed = by[:, None] * z - risen
+        level = (self.ones * missed).sum(axis=1) / self.total
+        solved = np.einsum("hkl,hl->hk", self.inverse, missed - level[:, None])
+        sd = np.repeat(self.noise.sd, len(self.prior.cells))
+        fitted: Array = z - self.data.runs @ (sd**2 @ solved) - self.data.fixed @ solved.sum(axis=0)
+        return fitted
+
     def by_component(self) -> Array:
         """Return the posterior weight [components] of each component."""
         found: Array = self.weights.sum(axis=(0, 2))
