@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from assay.core import Answer, DataSummary, NextRuns, StudyResult, Text, Verdict, higher_is_better
+from assay.core import (
+    Answer,
+    CurveResult,
+    DataSummary,
+    NextRuns,
+    StudyResult,
+    Text,
+    Verdict,
+    higher_is_better,
+    say,
+)
 from assay.view._format import (
     chance,
     clean,
@@ -94,15 +104,26 @@ def _listed(types: Sequence[str], w: Words) -> str:
     return w("says.list").join(w.type(name) for name in types)
 
 
-def reason_text(verdict: Verdict, w: Words) -> str:
-    """Return the three probabilities behind a verdict."""
-    return w(
+def reason_text(curve: CurveResult, verdict: Verdict, w: Words) -> str:
+    """Return the three probabilities behind a verdict, and what the next run should measure."""
+    parts = w(
         "reason",
         delta=number(verdict.threshold),
         rising=probability(verdict.p_rising),
         plateau=probability(verdict.p_plateau),
         falling=probability(verdict.p_falling),
     )
+    return w("reason.more").join([parts, *(w.text(part) for part in foreseen(curve))])
+
+
+def foreseen(curve: CurveResult) -> Iterator[Text]:
+    """Yield what one run of twice the largest size should measure, and whether a family fits exactly."""
+    run = curve.next_run
+    if run is not None:
+        limits = f"[{number(run.low)}, {number(run.high)}]"
+        yield say("reason.run", n=integer(run.n_train), value=number(run.value), interval=limits)
+    if curve.family_holds is not None:
+        yield say("reason.family", p=probability(curve.family_holds))
 
 
 def next_text(runs: NextRuns, largest: float, w: Words) -> str:
@@ -110,7 +131,8 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     what, one = "seeds" if runs.n_train <= largest else "rung", ".one" if runs.seeds == 1 else ""
     text = w(f"next.{what}{one}", seeds=runs.seeds, n=integer(runs.n_train), chance=chance(runs.chance))
     cost = integer(runs.passes) if runs.hours is None else duration(3600 * runs.hours, w)
-    return w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+    text = w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+    return text if runs.needs is None else w(f"next.{runs.needs[0]}", runs=text, count=integer(runs.needs[1]))
 
 
 def study_notes(result: StudyResult, w: Words) -> list[str]:
