@@ -20,8 +20,9 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	@$(BIN)/assay demo
 
+# Each file of tests goes whole to one of two processes.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What takes minutes or a download: the wheel alone in an environment of its own.
 test-long: setup
@@ -31,7 +32,7 @@ test-long: setup
 test-gguf: setup
 	@$(BIN)/python -c "import llama_cpp" 2>/dev/null || $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check --constraint constraints.txt --editable ".[gguf]"
-	$(BIN)/python -m pytest tests/gguf tests/study/test_exports_of_studies.py
+	$(BIN)/python -m pytest -m '' tests/gguf tests/study/test_exports_of_studies.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,13 +1,16 @@
 """Kill commands at random moments, again and again, and compare what comes out with uninterrupted runs.
 
-    python benchmarks/store_kills.py --kills 200 [--verbs study,clean,judge]
+    python benchmarks/store_kills.py --kills 1500 --log kills.jsonl [--verbs study,clean,judge]
 
 Each round runs one command as a process that is sent SIGKILL at a random moment and started again until it
-ends; then the next command's round begins, until all kills are used.  The signals reach the parent alone:
-its workers have to notice by themselves.  Checked after every kill: no process of the group lives after 5 s,
-and a file under its final name is absent or the whole one.  After every round: the files equal those of the
-uninterrupted run, byte for byte (of a study the points), every object of a store matches its manifest, and,
-where a chat model is asked, each call was paid once but for those in flight when the kill came.
+ends; then a round of the command that was killed least begins, until all kills are used.  The signals reach
+the parent alone: its workers have to notice by themselves.  Checked after every kill: no process of the group
+lives after 5 s, and a file under its final name is absent or the whole one.  After every round: the files
+equal those of the uninterrupted run, byte for byte (of a study the points, of a search all but the hours),
+every object of a store matches its manifest, and, where a chat model is asked, each call was paid once but
+for those in flight when the kill came.  Of an annotation every label that was acknowledged is there.
+
+With ``--log`` each round is written down, and the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -23,23 +27,40 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from assay.data import testbed
 from assay.plan import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = """name: kills
 base: pocket
-pool: {testbed: {samples: 300, types: [classification, code, math]}}
-evaluation: {testbed: {samples: 24, seed: 1, types: [classification, code, math]}}
-ladder: {rungs: [32, 64, 128, 256], seeds: 2}
+pool: {testbed: {samples: 150, types: [classification, code]}}
+evaluation: {testbed: {samples: 16, seed: 1, types: [classification, code]}}
+ladder: {rungs: [32, 64, 128], seeds: 2}
 recipe: {preset: pocket, batch_size: 16}
 measure: {max_new_tokens: 6}
 where: {pool: "processes:2", store: store, out: report}
 """
+RULE = """name: mine
+base: pocket
+pool: small.jsonl
+evaluation: trial.jsonl
+ladder: {rungs: [32], seeds: 1}
+recipe: {preset: pocket, batch_size: 16}
+measure: {answers: false}
+models: {embedder: lexical}
+arms: {long: {rule: top, by: len_in}}
+rule: {indicators: [len_in, knn], evaluation: items.jsonl, n: 32, runs: 4, doubled: 1}
+search: {arm: long, evaluation: probe.jsonl, low: 8, high: 64, runs: 3}
+where: {pool: inline, store: store, out: report}
+"""
+TIMED = ("hours", "seconds", "time")
+"""Fields of JSON files that a clock decides."""
 IN_FLIGHT = 64
 """At most so many calls are under way when a kill comes."""
 
@@ -54,18 +75,12 @@ class Verb:
     store: str | None = None
     paid: bool = False
     slow: bool = False
+    script: str = "judge"
+    """Which scripted chat model is asked."""
 
 
-JUDGE = (
-    "--model",
-    "openai-api/scripted/judge",
-    "--base-url",
-    "{server}",
-    "--mode",
-    "text",
-    "--calls",
-    "calls",
-)
+CHAT = ("--model", "openai-api/scripted/judge", "--base-url", "{server}", "--calls", "calls")
+JUDGE = (*CHAT, "--mode", "text")
 POOL = ("--pool", "processes:2")
 VERBS = (
     Verb("study", ("study", "run", "study.yaml"), ("report/points.csv",), "store", slow=True),
@@ -120,6 +135,22 @@ VERBS = (
         ("p.jsonl",),
         paid=True,
     ),
+    Verb(
+        "generate",
+        ("generate", "--out", "g.jsonl", "--n", "60", "--seed", "3", *CHAT),
+        ("g.jsonl",),
+        paid=True,
+        script="writer",
+    ),
+    Verb(
+        "export",
+        ("export", "pocket", "--out", "x", "--to", "merged", "--to", "gguf-q8_0", "--pool", "processes:1"),
+        ("x/merged/model.safetensors", "x/gguf-q8_0/pocket-q8_0.gguf"),
+        slow=True,
+    ),
+    Verb("rule", ("rule", "run", "rule.yaml"), ("report/rule/losses.json",), "store", slow=True),
+    Verb("search", ("search", "rule.yaml"), ("report/search/ladder.json",), "store", slow=True),
+    Verb("annotate", ("annotate", "eval.jsonl", "--out", "labels.jsonl"), ("labels.jsonl",)),
 )
 
 
@@ -127,19 +158,10 @@ def prepare(folder: Path) -> Path:
     """Write the inputs of all commands: a study, a pool, an evaluation set, answers."""
     folder.mkdir(parents=True)
     (folder / "study.yaml").write_text(STUDY)
-    for name, n, seed in (("pool", 3000, 0), ("small", 200, 2), ("eval", 60, 1)):
-        make = [
-            sys.executable,
-            "-m",
-            "assay",
-            "data",
-            "testbed",
-            str(n),
-            f"{name}.jsonl",
-            "--seed",
-            str(seed),
-        ]
-        subprocess.run(make, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    (folder / "rule.yaml").write_text(RULE)
+    sets = (("eval", 60, 1), ("items", 10, 3), ("trial", 10, 4), ("probe", 10, 5))
+    for name, n, seed in (("pool", 3000, 0), ("small", 200, 2), *sets):
+        testbed(n, folder / f"{name}.jsonl", seed=seed)
     items = (folder / "eval.jsonl").read_text().splitlines()
     for name, words in (("given", ("GOOD", "FAIR", "BAD")), ("other", ("BAD", "GOOD"))):
         rows = [json.dumps({"answer": f"{words[k % len(words)]} {k}"}) for k in range(len(items))]
@@ -182,21 +204,40 @@ def orphans(group: int, seconds: float = 5.0) -> int:
     return len(left)
 
 
-def contents(verb: Verb, folder: Path) -> list[bytes | None]:
-    """Return the bytes of a command's files, None for those that are not there."""
-    return [(folder / name).read_bytes() if (folder / name).exists() else None for name in verb.outputs]
+def contents(verb: Verb, folder: Path) -> list[object]:
+    """Return what a command's files hold, None for those that are not there."""
+    return [_content(folder / name) for name in verb.outputs]
+
+
+def _content(path: Path) -> object:
+    if not path.exists():
+        return None
+    if path.suffix == ".json":
+        return _untimed(json.loads(path.read_text(encoding="utf-8")))
+    if path.name == "labels.jsonl":
+        return [_untimed(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return path.read_bytes()
+
+
+def _untimed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _untimed(held) for key, held in value.items() if key not in TIMED}
+    return [_untimed(held) for held in value] if isinstance(value, list) else value
 
 
 def round_of_kills(
     verb: Verb,
     folder: Path,
-    whole: list[bytes | None],
+    whole: list[object],
     left: int,
     span: float,
     rng: random.Random,
     server: str,
 ) -> Iterator[str]:
     """Run one command to its end under fire; yield what each kill brought to light ("" for nothing)."""
+    if verb.name == "annotate":
+        yield from annotated(folder, left, span, rng)
+        return
     for _ in range(left):
         process = start(verb, folder, server)
         try:
@@ -216,16 +257,78 @@ def round_of_kills(
         yield "the last run failed"
 
 
+def annotated(folder: Path, left: int, span: float, rng: random.Random) -> Iterator[str]:
+    """Label all items over HTTP while the server is killed; yield what each kill brought to light."""
+    quiet, done = subprocess.DEVNULL, 0
+    count = len((folder / "eval.jsonl").read_text(encoding="utf-8").splitlines())
+    command = [sys.executable, "-m", "assay", "annotate", "eval.jsonl", "--out", "labels.jsonl"]
+    while True:
+        said = (folder / "said.txt").open("w+")
+        process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=quiet, stderr=said)
+        link = _link(process, folder / "said.txt")
+        until = time.monotonic() + (rng.uniform(0.05, max(0.5, span)) if left else 3600)
+        done = label(link, done, count, until)
+        if done == count and (not left or time.monotonic() < until):
+            process.send_signal(signal.SIGINT)
+            code = process.wait()
+            if code not in (0, 130):
+                yield f"status {code}"
+            return
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        left -= 1
+        lost = orphans(process.pid)
+        yield f"{lost} orphans" if lost else ""
+
+
+def _link(process: subprocess.Popen[bytes], said: Path) -> str:
+    while (
+        not (found := re.findall(r"http://\S+/login\S+", said.read_text()))
+        or "Ctrl-C" not in said.read_text()
+    ):
+        if process.poll() is not None:
+            raise SystemExit(f"the annotation server did not start: {said.read_text()}")
+        time.sleep(0.02)
+    return str(found[0])
+
+
+def label(link: str, done: int, count: int, until: float) -> int:
+    """Label items until a moment; return how many labels were acknowledged in all."""
+    import httpx
+
+    base, _, token = link.partition("/login?token=")
+    with httpx.Client(base_url=base, headers={"origin": base}, timeout=60) as http:
+        http.post("/login", data={"token": token, "name": "Ann"})
+        while done < count and time.monotonic() < until:
+            page = http.get(f"/items/{done + 1}").raise_for_status().text
+            hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+            form = {**hidden, "answer": f"answer {done + 1}", "score": "0.5", "do": "save"}
+            done += http.post(f"/items/{done + 1}", data=form).status_code == 303
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A scripted chat model: its address, and what it was asked so far."""
+
+    url: str
+    asked: Callable[[], list[str]]
+
+
 @contextmanager
-def scripted() -> Iterator[tuple[str, Callable[[], list[str]]]]:
-    """Serve the scripted judge of the tests; give its address and what it was asked so far."""
-    sys.path[:0] = [str(ROOT / "tests" / "llm"), str(ROOT / "tests" / "judge")]
+def scripted() -> Iterator[Mapping[str, Server]]:
+    """Serve the scripted chat models of the tests."""
+    tests = ROOT / "tests"
+    sys.path[:0] = [str(tests / "llm"), str(tests / "judging")]
     from chat_server import serving
 
-    with serving(
-        script="scripted_judge:answer", script_path=str(ROOT / "tests" / "judge"), latency=0.05
-    ) as running:
-        yield running.url, lambda: [row["key"] for row in running.log() if row["kind"] == "well"]
+    judge = serving(script="scripted_judge:answer", script_path=str(tests / "judging"), latency=0.05)
+    writer = serving(script="task_writer:answer", script_path=str(tests / "generation"), latency=0.05)
+    with judge as first, writer as second:
+        yield {
+            name: Server(one.url, lambda one=one: [r["key"] for r in one.log() if r["kind"] == "well"])  # type: ignore[misc]
+            for name, one in (("judge", first), ("writer", second))
+        }
 
 
 def paid_twice(asked: Sequence[str], kills: int) -> int:
@@ -238,10 +341,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=200, help="in all, those in the log included")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbs", help="names of commands, with commas between; all by default")
     parser.add_argument("--quick", action="store_true", help="3 kills per command, without those that train")
+    parser.add_argument("--log", type=Path, help="where rounds are written down, and gone on from")
+    parser.add_argument("--most", type=int, default=8, help="kills per round")
     options = parser.parse_args()
     names = (
         options.verbs.split(",")
@@ -252,64 +357,81 @@ def main() -> None:
     wanted = 3 * len(verbs) if options.quick else options.kills
     root = Path(tempfile.mkdtemp(prefix="assay-kills-"))
     try:
-        with scripted() as (server, asked):
-            trials(verbs, wanted, root, random.Random(options.seed), server, asked)
+        with scripted() as servers:
+            Trials(verbs, root, servers, options.log).run(wanted, options.most, options.seed)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def trials(
-    verbs: Sequence[Verb],
-    wanted: int,
-    root: Path,
-    rng: random.Random,
-    server: str,
-    asked: Callable[[], list[str]],
-) -> None:
-    """Kill each command in turn until all kills are used; exit with 1 at the first thing that is wrong."""
-    inputs, began = prepare(root / "inputs"), time.monotonic()
-    alone: dict[str, float] = {}
-    whole: dict[str, list[bytes | None]] = {}
-    # A round that no kill met counts as one, so that a command that is too quick ends the loop too.
-    kills: Counter[str] = Counter()
-    fired: Counter[str] = Counter()
-    rounds = 0
-    print("| command | alone | kills | orphans, half files, other results, corrupt objects, paid twice |")
-    print("|---|---|---|---|")
-    while kills.total() < wanted:
-        verb = verbs[rounds % len(verbs)]
-        if verb.name not in whole:
-            folder, at = shutil.copytree(inputs, root / f"whole-{verb.name}"), time.monotonic()
-            if start(verb, folder, server).wait():
-                raise SystemExit(f"{verb.name}: the uninterrupted command failed")
-            alone[verb.name], whole[verb.name] = time.monotonic() - at, contents(verb, folder)
-        folder = shutil.copytree(inputs, root / f"round{rounds}")
-        before, most = (
-            len(asked()),
-            max(1, (wanted - kills.total()) // max(1, len(verbs) - rounds % len(verbs))),
-        )
-        found = list(
-            round_of_kills(verb, folder, whole[verb.name], most, alone[verb.name] * 0.9, rng, server)
-        )
+class Trials:
+    """Commands under fire: the least killed comes next."""
+
+    def __init__(
+        self, verbs: Sequence[Verb], root: Path, servers: Mapping[str, Server], log: Path | None
+    ) -> None:
+        """Count what the log has."""
+        self.verbs, self.root, self.servers, self.log = verbs, root, servers, log
+        self.kills: Counter[str] = Counter({verb.name: 0 for verb in verbs})
+        self.alone: dict[str, float] = {}
+        self.whole: dict[str, list[object]] = {}
+        for line in log.read_text().splitlines() if log and log.exists() else ():
+            row = json.loads(line)
+            if row["verb"] in self.kills:
+                self.kills[row["verb"]] += row["kills"]
+
+    def run(self, wanted: int, most: int, seed: int) -> None:
+        """Kill until all kills are used; exit with 1 at the first thing that is wrong."""
+        inputs, began = prepare(self.root / "inputs"), time.monotonic()
+        rng = random.Random(f"{seed} {self.kills.total()}")
+        print("| command | alone | kills | orphans, half files, other results, corrupt objects, paid twice |")
+        print("|---|---|---|---|", flush=True)
+        # A round that no kill met counts as one here, so that a command that is too quick ends the loop too.
+        turns = Counter(self.kills)
+        while turns.total() < wanted:
+            verb = min(self.verbs, key=lambda verb: turns[verb.name])
+            found = self.round(verb, inputs, min(most, wanted - turns.total()), rng)
+            turns[verb.name] += found or 1
+        spent = time.monotonic() - began
+        print(f"\n{self.kills.total()} kills, {dict(self.kills)}, {spent:.0f} s now: all identical")
+
+    def _alone(self, verb: Verb, inputs: Path) -> None:
+        folder, at = shutil.copytree(inputs, self.root / f"whole-{verb.name}"), time.monotonic()
+        if verb.name == "annotate":
+            found = list(annotated(folder, 0, 0.0, random.Random(0)))
+        else:
+            found = ["failed"] if start(verb, folder, self.servers[verb.script].url).wait() else []
+        if found or None in contents(verb, folder):
+            raise SystemExit(f"{verb.name}: the uninterrupted command failed ({found}, {folder})")
+        self.alone[verb.name], self.whole[verb.name] = time.monotonic() - at, contents(verb, folder)
+
+    def round(self, verb: Verb, inputs: Path, most: int, rng: random.Random) -> int:
+        """Run a command to its end under fire and return how often it was killed."""
+        if verb.name not in self.whole:
+            self._alone(verb, inputs)
+        server = self.servers[verb.script]
+        folder, before = shutil.copytree(inputs, self.root / "round"), len(server.asked())
+        whole, span = self.whole[verb.name], self.alone[verb.name] * 0.9
+        found = list(round_of_kills(verb, folder, whole, most, span, rng, server.url))
         wrong = [text for text in found if text]
-        if contents(verb, folder) != whole[verb.name]:
+        if contents(verb, folder) != whole:
             wrong.append("another result")
         if verb.store and Store(folder / verb.store, create=False).verify():
             wrong.append("corrupt objects")
-        if verb.paid and (again := paid_twice(asked()[before:], len(found))):
+        if verb.paid and (again := paid_twice(server.asked()[before:], len(found))):
             wrong.append(f"{again} calls paid twice")
-        kills[verb.name] += len(found) or 1
-        fired[verb.name] += len(found)
-        rounds += 1
-        print(
-            f"| {verb.name} | {alone[verb.name]:.1f} s | {len(found)} | {'; '.join(wrong) or 'none'} |",
-            flush=True,
-        )
+        self._write(verb, len(found), wrong)
         if wrong:
-            raise SystemExit(1)
+            raise SystemExit(f"{verb.name}: {wrong}")
         shutil.rmtree(folder)
-    spent = time.monotonic() - began
-    print(f"\n{fired.total()} kills of {len(fired)} commands, {spent:.0f} s: all identical")
+        return len(found)
+
+    def _write(self, verb: Verb, kills: int, wrong: Sequence[str]) -> None:
+        self.kills[verb.name] += kills
+        said = "; ".join(wrong) or "none"
+        print(f"| {verb.name} | {self.alone[verb.name]:.1f} s | {kills} | {said} |", flush=True)
+        if self.log:
+            with self.log.open("a") as log:
+                log.write(json.dumps({"verb": verb.name, "kills": kills, "wrong": list(wrong)}) + "\n")
 
 
 if __name__ == "__main__":

@@ -36,12 +36,24 @@ HEAVY = (
     "cyclopts",
     "yaml",
 )
+SLOW = (
+    "torch",
+    "transformers",
+    "scipy.stats",
+    "numba",
+    "pandas",
+    "fastapi",
+    "sqlalchemy",
+    "openai",
+    "altair",
+)
 WORDS = "red green old new small great cold warm dry wet".split()
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 UNRUN = {
     # Only a chat model, a person or minutes of training would answer.
     "generate", "judge", "judge estimate", "judge pairs", "annotate", "annotate status", "annotate export",
     "chat", "serve", "demo", "rule design", "rule run", "rule fit", "rule check", "search",
+    "mix design", "mix run", "mix allocate", "study next",
 }  # fmt: skip
 
 
@@ -64,6 +76,16 @@ def test_import_assay_imports_nothing_heavy() -> None:
     )
     assert len(found) == 1, found
     assert int(found[0]) - int(small[0]) < 10, "the catalogue and nothing else"
+
+
+def test_loading_every_command_brings_no_torch() -> None:
+    """What a command only may need comes when it needs it: torch takes seconds, scipy's statistics one."""
+    script = (
+        "import sys\nfrom assay._catalogue import CATALOGUE\n[e.load() for e in CATALOGUE.values()]\n"
+        f"print(*sorted({{*{SLOW!r}}} & {{*sys.modules}}))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert found.split() == []
 
 
 def test_every_name_of_the_catalogue_is_there() -> None:

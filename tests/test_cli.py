@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,41 @@ from assay._catalogue import CATALOGUE
 from assay.core import TASK_TYPES
 
 
-def assay(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def process(*arguments: str, cwd: Path) -> Done:
+    """Run a command as a process of its own."""
+    done = subprocess.run(
         [sys.executable, "-m", "assay", *arguments], capture_output=True, text=True, cwd=cwd, check=False
     )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def assay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """``assay(*arguments)``: the command in this process, in ``tmp_path``; starting one takes a second."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Done:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        said = capfd.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+Assay = Callable[..., Done]
 
 
 @pytest.mark.parametrize("name", list(CATALOGUE))
@@ -63,10 +96,8 @@ def test_help_imports_nothing_heavy() -> None:
         (["status", "--store", "absent"], "absent"),
     ],
 )
-def test_errors_fit_one_screen_and_name_the_value(
-    tmp_path: Path, arguments: list[str], expected: str
-) -> None:
-    done = assay(*arguments, cwd=tmp_path)
+def test_errors_fit_one_screen_and_name_the_value(assay: Assay, arguments: list[str], expected: str) -> None:
+    done = assay(*arguments)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ")
@@ -76,7 +107,7 @@ def test_errors_fit_one_screen_and_name_the_value(
 
 def test_a_wrong_command_or_option_says_what_there_is(tmp_path: Path) -> None:
     for arguments in (["studdy"], ["status", "--stor", "x"], ["data", "testbed", "many", "x"]):
-        done = assay(*arguments, cwd=tmp_path)
+        done = process(*arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert "Traceback" not in done.stdout + done.stderr
 
@@ -115,37 +146,37 @@ def test_what_resumes_says_so(
     with pytest.raises(SystemExit) as ended:
         cli.main(command.split())
     assert ended.value.code == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "run the same command to continue" in capsys.readouterr().err
 
 
 def test_errors_as_json_have_their_parts(tmp_path: Path) -> None:
-    done = assay("curve", "absent.csv", "--json", cwd=tmp_path)
+    done = process("curve", "absent.csv", "--json", cwd=tmp_path)
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["value"] == "absent.csv"
 
 
-def test_a_table_from_another_tool_gives_verdicts(tmp_path: Path) -> None:
+def test_a_table_from_another_tool_gives_verdicts(assay: Assay, tmp_path: Path) -> None:
     lines = ["Type,n_train,seed,score"]
     lines += [
         f"closed\xa0qa,{1000 * 2**k},{s},{0.3 + 0.08 * k + 0.004 * s}" for k in range(5) for s in range(3)
     ]
     (tmp_path / "scores.csv").write_text("\n".join(lines), encoding="utf-8")
-    done = assay("curve", "scores.csv", "--json", cwd=tmp_path)
+    done = assay("curve", "scores.csv", "--json")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)["curves"]
     assert found["type"] == "closed_qa"
     assert found["verdict"]["word"] == "rising"
-    shown = assay("curve", "scores.csv", cwd=tmp_path)
+    shown = assay("curve", "scores.csv")
     assert "closed QA" in shown.stdout
     assert "rising" in shown.stdout
 
 
-def test_a_table_is_plotted_in_every_form(tmp_path: Path) -> None:
+def test_a_table_is_plotted_in_every_form(assay: Assay, tmp_path: Path) -> None:
     lines = ["n_train,seed,score,n_eval", "0,0,0.1,50", "1000,7,nan,50"]
     lines += [f"{1000 * 2**k},{s},{0.3 + 0.08 * k + 0.004 * s},50" for k in range(5) for s in range(3)]
     (tmp_path / "scores.csv").write_text("\n".join(lines), encoding="utf-8")
     for name in ("plot.html", "plot.svg", "plot.png", "plot.json"):
-        done = assay("curve", "scores.csv", "--plot", name, cwd=tmp_path)
+        done = assay("curve", "scores.csv", "--plot", name)
         assert done.returncode == 0, done.stderr
     assert "points left out: 1 (no training samples)" in done.stdout
     page = (tmp_path / "plot.html").read_text()
@@ -153,23 +184,23 @@ def test_a_table_is_plotted_in_every_form(tmp_path: Path) -> None:
     svg = (tmp_path / "plot.svg").read_text()
     assert svg.startswith("<svg") and "training samples" in svg and "points left out" in svg
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
-    wrong = assay("curve", "scores.csv", "--plot", "plot.bmp", cwd=tmp_path)
+    wrong = assay("curve", "scores.csv", "--plot", "plot.bmp")
     assert wrong.returncode == 1 and ".svg" in wrong.stderr
-    none = assay("curve", "scores.csv", "--reach", "9", cwd=tmp_path)
+    none = assay("curve", "scores.csv", "--reach", "9")
     assert none.returncode == 1 and "2 to 4" in none.stderr
 
 
-def test_power_is_told_before_any_run(tmp_path: Path) -> None:
-    done = assay("curve", "power", "1000", "2000", "4000", "8000", "--n-eval", "400", "--json", cwd=tmp_path)
+def test_power_is_told_before_any_run(assay: Assay) -> None:
+    done = assay("curve", "power", "1000", "2000", "4000", "8000", "--n-eval", "400", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert 0 < found["detectable"] < found["detectable_holm"] < 0.2
     assert 0 <= found["p_rising"] <= 1
 
 
-def test_the_papers_own_table_supports_what_it_can(shared: Path, tmp_path: Path) -> None:
+def test_the_papers_own_table_supports_what_it_can(assay: Assay, shared: Path) -> None:
     table = shared / "data/belle/paper_figure1_scores.csv"
-    done = assay("curve", str(table), "--smallest-gain", "0.02", "--json", cwd=tmp_path)
+    done = assay("curve", str(table), "--smallest-gain", "0.02", "--json")
     curves = {c["type"]: c for c in json.loads(done.stdout)["curves"]}
     assert len(curves) == 13
     assert curves["brainstorming"]["verdict"]["word"] == "plateau"
@@ -187,16 +218,16 @@ def test_the_papers_own_table_supports_what_it_can(shared: Path, tmp_path: Path)
         ("n_train,score\n,0.5\n", "n_train"),
     ],
 )
-def test_bad_tables_are_refused_with_the_row(tmp_path: Path, text: str, expected: str) -> None:
+def test_bad_tables_are_refused_with_the_row(assay: Assay, tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "t.csv").write_text(text)
-    done = assay("curve", "t.csv", cwd=tmp_path)
+    done = assay("curve", "t.csv")
     assert done.returncode == 1
     assert expected in done.stderr
 
 
-def test_the_testbed_can_be_written_inspected_converted_and_shown(tmp_path: Path) -> None:
+def test_the_testbed_can_be_written_inspected_converted_and_shown(assay: Assay, tmp_path: Path) -> None:
     def run(*arguments: str) -> Any:
-        done = assay(*arguments, "--json", cwd=tmp_path)
+        done = assay(*arguments, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -214,23 +245,21 @@ def test_the_testbed_can_be_written_inspected_converted_and_shown(tmp_path: Path
     learned = "".join(text for text, counted in shown["runs"] if counted)
     assert learned
     assert "<|assistant|>" not in learned
-    text = assay("data", "show", "pool.jsonl", "--row", "3", cwd=tmp_path).stdout
+    text = assay("data", "show", "pool.jsonl", "--row", "3").stdout
     assert "of them in the loss" in text
 
 
-def test_training_and_answering_once(tmp_path: Path) -> None:
+def test_training_and_answering_once(assay: Assay, tmp_path: Path) -> None:
     for n, name, split in ((64, "pool.jsonl", "train"), (24, "items.jsonl", "eval")):
-        assert assay("data", "testbed", str(n), name, "--split", split, cwd=tmp_path).returncode == 0
-    trained = assay("train", "pool.jsonl", "model", "--json", cwd=tmp_path)
+        assert assay("data", "testbed", str(n), name, "--split", split).returncode == 0
+    trained = assay("train", "pool.jsonl", "model", "--json")
     assert trained.returncode == 0, trained.stderr
     assert json.loads(trained.stdout)["samples"] == 64
-    again = assay("train", "pool.jsonl", "model", "--json", cwd=tmp_path)
+    again = assay("train", "pool.jsonl", "model", "--json")
     assert json.loads(again.stdout)["reused"]
     losses = []
     for model in ("pocket", "model/model"):
-        done = assay(
-            "answer", model, "items.jsonl", "a.jsonl", "--max-new-tokens", "8", "--json", cwd=tmp_path
-        )
+        done = assay("answer", model, "items.jsonl", "a.jsonl", "--max-new-tokens", "8", "--json")
         assert done.returncode == 0, done.stderr
         losses.append(json.loads(done.stdout)["loss"])
     assert losses[1] < losses[0]
@@ -255,17 +284,15 @@ def _pool(folder: Path) -> Path:
     return file
 
 
-def test_a_pool_is_scored_cleaned_and_selected_from(tmp_path: Path) -> None:
+def test_a_pool_is_scored_cleaned_and_selected_from(assay: Assay, tmp_path: Path) -> None:
     _pool(tmp_path)
-    done = assay("score", "pool.jsonl", "--out", "s.parquet", "--json", cwd=tmp_path)
+    done = assay("score", "pool.jsonl", "--out", "s.parquet", "--json")
     assert done.returncode == 0, done.stderr
     scored = json.loads(done.stdout)
     assert scored["samples"] == 62 and {i["name"] for i in scored["indicators"]} >= {"mtld", "refusal"}
-    assert "mtld" in assay("score", "pool.jsonl", "--out", "s.parquet", cwd=tmp_path).stdout
+    assert "mtld" in assay("score", "pool.jsonl", "--out", "s.parquet").stdout
 
-    done = assay(
-        "clean", "pool.jsonl", "--out", "kept.jsonl", "--to", "50", "--by", "len_out", "--json", cwd=tmp_path
-    )
+    done = assay("clean", "pool.jsonl", "--out", "kept.jsonl", "--to", "50", "--by", "len_out", "--json")
     assert done.returncode == 0, done.stderr
     cleaned = json.loads(done.stdout)
     receipts = [json.loads(line) for line in (tmp_path / "kept.jsonl.removed.jsonl").read_text().splitlines()]
@@ -275,9 +302,7 @@ def test_a_pool_is_scored_cleaned_and_selected_from(tmp_path: Path) -> None:
     kept = [json.loads(line) for line in (tmp_path / "kept.jsonl").read_text().splitlines()]
     assert min(len(row["messages"][-1]["content"]) for row in kept) > 30, "the best by length stay"
 
-    done = assay(
-        "select", "kept.jsonl", "--out", "best.jsonl", "--n", "10", "--by", "len_out", "--json", cwd=tmp_path
-    )
+    done = assay("select", "kept.jsonl", "--out", "best.jsonl", "--n", "10", "--by", "len_out", "--json")
     assert done.returncode == 0, done.stderr
     assert [f["rule"] for f in json.loads(done.stdout)["files"]] == ["top", "random", "longest"]
     best = [json.loads(line) for line in (tmp_path / "best.jsonl").read_text().splitlines()]
@@ -297,7 +322,9 @@ def test_a_pool_is_scored_cleaned_and_selected_from(tmp_path: Path) -> None:
         (("clean", "absent.jsonl", "--out", "k.jsonl"), "absent.jsonl"),
     ],
 )
-def test_jobs_on_pools_say_what_is_wrong(arguments: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+def test_jobs_on_pools_say_what_is_wrong(
+    assay: Assay, tmp_path: Path, arguments: tuple[str, ...], expected: str
+) -> None:
     _pool(tmp_path)
-    done = assay(*arguments, cwd=tmp_path)
+    done = assay(*arguments)
     assert done.returncode == 1 and expected in done.stderr

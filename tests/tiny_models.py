@@ -155,6 +155,48 @@ def build(family: str, folder: Path, hidden: int = 64) -> Path:
     return folder
 
 
+_EXPERTS = {"num_experts_per_tok": 2, "num_local_experts": 4}
+OTHERS: dict[str, dict[str, Any]] = {
+    "Qwen3": {"head_dim": 16},
+    "Qwen3Moe": {"head_dim": 16, "moe_intermediate_size": 32, **_EXPERTS},
+    "Mixtral": _EXPERTS,
+    "Gemma3Text": {"head_dim": 16, "sliding_window": 32},
+    "Phi": {},
+    "Phi3": {"pad_token_id": 0},
+    "Granite": {"logits_scaling": 4.0},
+    "Olmo2": {},
+    "GptOss": {"head_dim": 16, "sliding_window": 32, "layer_types": ["sliding_attention", "full_attention"],
+               **_EXPERTS},
+    "GPT2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 512},
+}  # fmt: skip
+"""Other architectures, of which only the network is their own: the tokenizer is ``qwen``'s."""
+
+
+def build_other(architecture: str, tokenizer: Path, folder: Path) -> Path:
+    """Write a checkpoint of one of :data:`OTHERS` with the tokenizer of another folder."""
+    import shutil
+
+    import torch
+    import transformers
+
+    shape = {"num_key_value_heads": 2, **_shape("qwen", 64)} if architecture != "GPT2" else {}
+    marks = json.loads((tokenizer / "generation_config.json").read_text())
+    rows = json.loads((tokenizer / "config.json").read_text())["vocab_size"]
+    config = getattr(transformers, f"{architecture}Config")(
+        **{"tie_word_embeddings": False, **shape, "vocab_size": rows, "bos_token_id": None,
+           "eos_token_id": marks["eos_token_id"], "initializer_range": 0.1, **OTHERS[architecture]}
+    )  # fmt: skip
+    names = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        getattr(transformers, names.get(architecture, f"{architecture}ForCausalLM"))(config).save_pretrained(
+            folder
+        )
+    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+        shutil.copy(tokenizer / name, folder / name)
+    return folder
+
+
 @cache
 def _texts() -> tuple[str, ...]:
     samples = [planted.sample for planted in generate(2400, seed=7)]

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from assay.jobs._estimate import estimate as estimate
     from assay.jobs._explain import explain as explain
     from assay.jobs._generate import generate as generate
+    from assay.jobs._import import Imported as Imported
+    from assay.jobs._import import import_runs as import_runs
     from assay.jobs._judging import judge as judge
     from assay.jobs._judging import judge_calibrate as judge_calibrate
     from assay.jobs._judging import judge_compare as judge_compare

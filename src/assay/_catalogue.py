@@ -31,56 +31,67 @@ class Entry:
 
 
 CATALOGUE: Mapping[str, Entry] = {
-    "data inspect": Entry("data", "assay.data._inspect:inspect", "Count a data set; say why rows are none."),
-    "data convert": Entry("data", "assay.data._write:convert", "Convert data sets to one format."),
+    "data inspect": Entry("data", "assay.data._inspect:inspect", "Count a data set, with rejected rows."),
+    "data convert": Entry("data", "assay.data._write:convert", "Convert data sets to another format."),
     "data show": Entry("data", "assay.jobs._data:show", "Show one sample as the model sees it."),
-    "data testbed": Entry("data", "assay.data._testbed:testbed", "Write samples whose answers are known."),
+    "data testbed": Entry("data", "assay.data._testbed:testbed", "Generate synthetic samples."),
     "generate": Entry("data", "assay.jobs._generate:generate", "Generate samples by self-instruct.", True),
     "evalset split": Entry("data", "assay.jobs._evalset:split", "Split evaluation items off a pool."),
-    "evalset classify": Entry("data", "assay.jobs._typing:classify", "Give items one of the twelve types."),
-    "evalset sample": Entry("data", "assay.jobs._evalset:sample", "Sample as many items as an effect needs."),
-    "annotate": Entry("data", "assay.jobs._annotate:annotate", "Let people correct and score items.", True),
-    "annotate status": Entry("data", "assay.jobs._annotate:annotate_status", "Say how far people are."),
-    "annotate export": Entry("data", "assay.jobs._annotate:annotate_export", "Write corrected items."),
+    "evalset classify": Entry("data", "assay.jobs._typing:classify", "Classify items into the twelve types."),
+    "evalset sample": Entry("data", "assay.jobs._evalset:sample", "Sample enough items per type."),
+    "annotate": Entry("data", "assay.jobs._annotate:annotate", "Annotate items in the browser.", True),
+    "annotate status": Entry("data", "assay.jobs._annotate:annotate_status", "Show annotation progress."),
+    "annotate export": Entry("data", "assay.jobs._annotate:annotate_export", "Export corrected items."),
     "score": Entry("select", "assay.jobs._score:score", "Measure quality indicators of every sample."),
     "clean": Entry("select", "assay.jobs._clean:clean", "Remove duplicates, broken rows and leaks."),
-    "select": Entry("select", "assay.jobs._select:select", "Select samples, with baselines beside them."),
+    "select": Entry("select", "assay.jobs._select:select", "Select samples, with baselines."),
     "explain": Entry("select", "assay.jobs._explain:explain", "Explain why a sample was kept or dropped."),
-    "rule design": Entry("select", "assay.study._rule:design", "Choose the subsets to fit a rule on.", True),
-    "rule run": Entry("select", "assay.study._rule:run", "Train the subsets.", True),
-    "rule fit": Entry("select", "assay.study._rule:fit", "Fit the rule on the trained subsets.", True),
-    "rule check": Entry("select", "assay.study._rule:check", "Try the rule against random.", True),
-    "search": Entry("select", "assay.study._search:search", "Search the best size of a selection.", True),
-    "demo": Entry("study", "assay.study._run:demo", "Run a small real study, without network or keys.", True),
-    "study run": Entry("study", "assay.study._run:run", "Run a study, from data to report.", True),
-    "study plan": Entry("study", "assay.study._run:plan", "Show what a study would do and take."),
-    "study report": Entry("study", "assay.study._run:report", "Write a study's report again."),
-    "estimate": Entry("study", "assay.jobs._estimate:estimate", "Say what a training takes before it runs."),
-    "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model once.", True),
-    "answer": Entry("study", "assay.jobs._answer:answer", "Let a model answer an evaluation set.", True),
-    "curve": Entry("study", "assay.jobs._curve:curve", "Read learning curves from any table."),
-    "curve power": Entry("study", "assay.curves._power:curve_power", "Say what a ladder can show."),
-    "judge": Entry("judge", "assay.jobs._judging:judge", "Let a chat model score answers.", True),
-    "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Say what judging costs at most."),
-    "judge calibrate": Entry("judge", "assay.jobs._judging:judge_calibrate", "Hold a judge against people."),
-    "judge compare": Entry("judge", "assay.jobs._judging:judge_compare", "Compare two models by type."),
-    "judge pairs": Entry("judge", "assay.jobs._judging:judge_pairs", "Ask which of two is better.", True),
-    "export": Entry("release", "assay.release._export:export", "Write a model in other formats.", True),
-    "chat": Entry("release", "assay.jobs._chat:chat", "Talk to a model in the terminal."),
-    "serve": Entry("release", "assay.jobs._chat:serve", "Serve models by OpenAI's protocol."),
+    "rule design": Entry("select", "assay.study._rule:design", "Choose the training subsets.", True),
+    "rule run": Entry("select", "assay.study._rule:run", "Train on the subsets.", True),
+    "rule fit": Entry("select", "assay.study._rule:fit", "Fit the rule to the measured losses.", True),
+    "rule check": Entry("select", "assay.study._rule:check", "Test the rule against random samples.", True),
+    "mix design": Entry("select", "assay.study._mix:design", "Choose mixtures that separate the types."),
+    "mix run": Entry("select", "assay.study._mix:run", "Train on the mixtures.", True),
+    "mix fit": Entry("select", "assay.study._mix:fit", "Show which type helps or hurts which."),
+    "mix allocate": Entry("select", "assay.study._mix_allocate:allocate", "Divide a total among the types."),
+    "search": Entry("select", "assay.study._search:search", "Find the best size of a selection.", True),
+    "demo": Entry("study", "assay.study._run:demo", "Run a small study in about two minutes, offline.", True),
+    "study run": Entry("study", "assay.study._run:run", "Run a study from data to report.", True),
+    "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
+    "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
+    "study next": Entry("study", "assay.study._next:next_data", "Choose the next data to get for a budget."),
+    "estimate": Entry(
+        "study", "assay.jobs._estimate:estimate", "Estimate memory and time of a training run."
+    ),
+    "train": Entry("study", "assay.jobs._train:train", "Fine-tune a base model.", True),
+    "answer": Entry("study", "assay.jobs._answer:answer", "Generate and score a model's answers.", True),
+    "curve": Entry("study", "assay.jobs._curve:curve", "Fit learning curves to a table of results."),
+    "import": Entry("study", "assay.jobs._import:import_runs", "Import runs of other tools."),
+    "curve power": Entry("study", "assay.curves._power:curve_power", "Plan sizes, seeds and items."),
+    "judge": Entry("judge", "assay.jobs._judging:judge", "Score answers with a judge model.", True),
+    "judge estimate": Entry("judge", "assay.jobs._judging:judge_estimate", "Estimate the cost of judging."),
+    "judge calibrate": Entry(
+        "judge", "assay.jobs._judging:judge_calibrate", "Calibrate a judge against people."
+    ),
+    "judge compare": Entry("judge", "assay.jobs._judging:judge_compare", "Compare two models type by type."),
+    "judge pairs": Entry("judge", "assay.jobs._judging:judge_pairs", "Compare answers in pairs.", True),
+    "export": Entry("release", "assay.release._export:export", "Export a model to other formats.", True),
+    "chat": Entry("release", "assay.jobs._chat:chat", "Chat with a model in the terminal."),
+    "serve": Entry("release", "assay.jobs._chat:serve", "Serve models over the OpenAI API."),
     "vocabulary extend": Entry("other", "assay.jobs._vocabulary:extend", "Add tokens to a base model."),
-    "status": Entry("other", "assay.jobs._store:status", "Show the studies of a store."),
-    "gc": Entry("other", "assay.jobs._store:gc", "Delete what no study needs."),
-    "doctor store": Entry("other", "assay.jobs._store:store", "Check every object of a store."),
+    "status": Entry("other", "assay.jobs._store:status", "List studies and disk usage."),
+    "gc": Entry("other", "assay.jobs._store:gc", "Delete objects no study needs."),
+    "doctor store": Entry("other", "assay.jobs._store:store", "Verify every object in the store."),
 }
 """Command to function, in the order of work."""
 
 GROUPS: Mapping[str, str] = {
-    "data": "Inspect, convert and look into data sets.",
-    "doctor": "Check what is stored.",
-    "evalset": "Build an evaluation set: split it off a pool, tell types, choose a size.",
-    "rule": "Fit a quality rule on your own fine-tuning runs, and try it.",
-    "study": "Run, plan and report studies.",
+    "data": "Inspect, convert and generate data sets.",
+    "doctor": "Verify stored results.",
+    "evalset": "Build an evaluation set: split, classify, sample.",
+    "mix": "Find out which type of data helps or hurts which.",
+    "rule": "Fit and test a quality rule on your own fine-tuning runs.",
+    "study": "Plan, run and report studies.",
     "vocabulary": "Add tokens to a base model.",
 }
 """Groups that are no command themselves: packages and modules of :mod:`assay`."""
@@ -94,6 +105,7 @@ OTHERS: Mapping[str, str] = {
     "ChatConfig": "assay.llm:ChatConfig",
     "Cleaned": "assay.jobs._clean:Cleaned",
     "Dataset": "assay.jobs._pool:Dataset",
+    "Imported": "assay.jobs._import:Imported",
     "FilterRules": "assay.generation:FilterRules",
     "JudgeConfig": "assay.judging:JudgeConfig",
     "Launch": "assay.model:Launch",
@@ -111,8 +123,14 @@ OTHERS: Mapping[str, str] = {
 """What is no command: values, sets of options, and what only Python needs."""
 
 
+KEYWORDS: Mapping[str, str] = {"import": "import_runs"}
+"""Commands whose name Python keeps for itself, and what they are called there."""
+
+
 def python_name(command: str) -> str:
     """Return what a command is called in Python: ``study.run``, ``judge_calibrate``, ``score``."""
+    if command in KEYWORDS:
+        return KEYWORDS[command]
     group = command.split()[0]
     return command.replace(" ", "." if group in GROUPS else "_")
 

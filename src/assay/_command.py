@@ -52,7 +52,7 @@ class Options:
         needed = [f.name for f in dataclasses.fields(self.kind) if f.default is dataclasses.MISSING]
         missing = [f"--{name.replace('_', '-')}" for name in needed if given.get(name) is None]
         if missing:
-            raise AssayError("options without what they are of", place=", ".join(missing), expected="a value")
+            raise AssayError("these options need another one", place=", ".join(missing), expected="a value")
         return self.kind(**given)
 
 

@@ -17,17 +17,17 @@ from assay.core import AssayError, as_assay_error, stop_message, stop_status, st
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-HELP = """How much instruction data does a model need, which of it, and what would the next thousand buy?
+HELP = """Find out how much instruction data a model needs, which samples to choose, and what more would gain.
 
 Start with `assay demo`. Every command takes `--json` (print the result as JSON on standard output) and
 `--quiet` (show no progress).
 """
-EXITS = """Exit codes: 0 done; 1 an error that you can fix, which says how; 2 a command or option that does
-not exist or fit; 130, 143 or 129 stopped by Ctrl-C, SIGTERM or SIGHUP, after a line that says what is kept.
+EXITS = """Exit codes: 0 success; 1 an error, with how to fix it; 2 unknown or invalid command or option;
+130, 143 or 129 stopped by Ctrl-C, SIGTERM or SIGHUP (finished work is kept).
 """
 _GLOBAL = ("--json", "--quiet")
 _KEPT = {
-    True: "what was finished is kept; the same command goes on from there",
+    True: "finished work is kept; run the same command to continue",
     False: "files appear whole or not at all; run the same command again",
 }
 
@@ -127,9 +127,9 @@ def show(result: Any, *, as_json: bool) -> None:
     if as_json:
         import json
 
-        from assay.core import to_json
+        from assay.view import plain_json
 
-        print(json.dumps(to_json(result), ensure_ascii=False, indent=1))
+        print(json.dumps(plain_json(result), ensure_ascii=False, indent=1))
         return
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Check what is stored."""
+"""Verify stored results."""
 
 from assay.jobs._store import store
 

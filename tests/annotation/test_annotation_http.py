@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from annotating import EVIL, Person, Server, rows, write_rows
 
 from assay.annotation import Store
 from assay.annotation._pages import clean, typed
 from assay.data import read
 from assay.web import allowed_hosts, preferred
-from conftest import EVIL, Person, Server, rows, write_rows
 
 
 def items_file(tmp_path: Path, n: int) -> Path:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from annotating import EVIL, Server, rows, write_rows
 
 from assay.annotation import HumanLabel, Store
 from assay.data import read
-from conftest import EVIL, Server, rows, write_rows
 
 LONG = "这是一个很长的答案，word after word。" * 2_200  # 50,000 characters, 120 kB
 
@@ -62,7 +62,7 @@ class Visit:
         self.page.wait_for_selector(f'{self.root} #main[data-position="{position}"]', timeout=timeout)
 
     def begin(self) -> None:
-        """Enter on the overview's first link, which a browser focuses some frames after the page has loaded."""
+        """Enter on the overview's first link, which a browser focuses some frames after load."""
         self.page.wait_for_selector("a.main:focus")
         self.keys("Enter")
 

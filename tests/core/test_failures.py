@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.core import AssayError, as_assay_error, expected_failures, read_json
+from assay.core import AssayError, as_assay_error, expected_failures, read_json, read_json_lines
 
 EXPECTED = [
     OSError(errno.ENOSPC, "No space left on device", "/full/file"),
@@ -65,6 +65,36 @@ def test_a_broken_file_of_ours_is_an_error_with_its_place(tmp_path: Path, conten
     with pytest.raises(AssayError) as caught:
         read_json(path, kind)
     assert str(path) in (caught.value.place or "") and caught.value.hint
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+    """A text may hold the other line ends of Unicode, and JSON may write them as they are."""
+    path = tmp_path / "receipts.jsonl"
+    rows = [{"text": "a\u2028b\u2029c\x85d\x0be\x1cf"}, {"text": "\ufeff"}]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n\n" for row in rows), "utf-8")
+    assert [row for _, row in read_json_lines(path)] == rows
+    with path.open("ab") as file:
+        file.write(b'{"cut": ')
+    with pytest.raises(AssayError, match="not JSON") as caught:
+        list(read_json_lines(path, hint="again"))
+    assert caught.value.place == f"{path}:5" and caught.value.hint == "again"
+
+
+def test_a_file_too_large_to_be_ours_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(AssayError, match="too large") as caught:
+        read_json(path)
+    assert caught.value.place == str(path)
+
+
+def test_an_error_writes_any_value() -> None:
+    laughs: list[object] = ["ha"] * 9
+    for _ in range(12):
+        laughs = [laughs] * 9
+    for value in (laughs, 16**5000, {"a": laughs}):
+        assert len(str(AssayError("wrong", value=value))) < 1_000
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

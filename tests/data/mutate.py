@@ -6,7 +6,8 @@
 Each input is a file of a known kind, spoilt in one to five places, or a hostile text made for one weakness.
 The laws: no exception but :class:`AssayError`; an answer within five seconds; every row of the input is kept or
 rejected, counted by a reading that shares no code with the package (lines of JSON lines, `json.loads` of a list,
-`csv` in its strict mode, the row count in Parquet's and Arrow's own words).
+`csv` in its strict mode, the row count in Parquet's and Arrow's own words).  Small files (points, studies,
+rules, rubrics, results) are read whole or refused.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mutate_small
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -124,6 +126,11 @@ def kinds() -> list[Kind]:
     return files
 
 
+def small() -> list[Kind]:
+    """Return one of every kind of small file."""
+    return [Kind(name, content) for name, (content, _) in mutate_small.READERS.items()]
+
+
 SPLICES = [
     *(b"\0", b"\n", b'"', b"[", b"{", b"}", b"]", b"\\", b"\xff", b"\r\n", b"\r", b"NaN", b"1e999", b",,,,", b"PAR1"),
     *(b"9" * 5000, b"[" * 3000, b'{"a":' * 2000, b"\\ud800", b'"instruction": null,', b"}{", b"},{", b"][", b"-0"),
@@ -200,7 +207,7 @@ def hostile(rng: random.Random) -> Kind:
 def inputs(count: int, seed: int) -> Iterator[Kind]:
     """Yield mutated files, the same for the same seed."""
     rng = random.Random(seed)
-    originals = kinds()
+    originals = kinds() + small()
     for index in range(count):
         original = originals[index % len(originals)]
         if rng.random() < 0.08:
@@ -246,7 +253,7 @@ def _table_rows(text: str, *, tabs: bool) -> int | None:
     first = next((line for line in text.split("\n") if line.strip()), "")
     sign = "\t" if tabs else max(",;\t|", key=lambda s: (first.count(s), -",;\t|".index(s)))
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True))
-    return sum(any(field.strip() for field in row) for row in rows) - 1 if rows else None
+    return sum(any(field.strip() for field in row) for row in rows) - 1 if first else None
 
 
 @dataclass(frozen=True)
@@ -261,10 +268,15 @@ def examine(kind: Kind, path: Path) -> Fault | None:
     """Read an input and return the law that it breaks, or None."""
     path.write_bytes(kind.content)
     began = time.process_time(), time.perf_counter()
+    found: list[Sample | Rejected] = []
+    counted: int | None = None
     try:
-        reading = read(path)
-        found = list(reading)
-        counted = _own_count(kind, reading)
+        if kind.name in mutate_small.READERS:
+            mutate_small.READERS[kind.name][1](path)
+        else:
+            reading = read(path)
+            found = list(reading)
+            counted = _own_count(kind, reading)
     except AssayError as error:
         return None if str(error).strip() else Fault("an error says something", repr(error))
     except Exception:

@@ -132,9 +132,9 @@ def test_conversion_says_what_is_lost_and_names_what_occurs(tmp_path: Path) -> N
     assert info["m"]["formatting"] == "openai" and info["m"]["columns"]["tools"] == "tools" and "a" in info
     assert len(tools.configs) == 2
     shared = convert([str(talk)], tmp_path / "s.json", format="sharegpt")
-    assert "function_call" in shared.notes[0] and len(shared.configs) == 1
+    assert "function_call" in str(shared.notes[0]) and len(shared.configs) == 1
     packed = convert([str(plain)], tmp_path / "p.jsonl.gz", format="alpaca")
-    assert "gzip" in packed.notes[0] and packed.configs == ()
+    assert "gzip" in str(packed.notes[0]) and packed.configs == ()
     with pytest.raises(AssayError, match="Alpaca cannot hold"):
         convert([str(talk)], tmp_path / "t.jsonl", format="alpaca")
 
@@ -149,7 +149,7 @@ def test_entries_have_the_columns_of_the_file(tmp_path: Path) -> None:
     found = convert([str(source)], tmp_path / "h.jsonl", format="alpaca")
     columns = json.loads((tmp_path / "dataset_info.json").read_text())["h"]["columns"]
     assert set(columns) == {"prompt", "query", "response", "system", "history"}
-    assert "history" in found.notes[0]
+    assert "history" in str(found.notes[0])
     present = {key for line in (tmp_path / "h.jsonl").read_text().splitlines() for key in json.loads(line)}
     assert set(columns.values()) <= present
 

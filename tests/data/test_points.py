@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.core import AssayError, Point
@@ -43,7 +43,7 @@ def test_wide_tables_have_sizes_as_columns(tmp_path: Path) -> None:
         ("rte", 4000, 0.7),
     ]
     assert triples(found) == expected and {p.metric for p in found.points} == {"score"}
-    assert "accuracy is read as a score" in found.notes[0]
+    assert "“accuracy” is read as a score" in str(found.notes[0])
 
 
 def test_a_wide_table_needs_to_say_what_was_measured(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_wide_table_needs_to_say_what_was_measured(tmp_path: Path) -> None:
 def test_semicolons_decimal_commas_and_percent(tmp_path: Path) -> None:
     found = read(tmp_path, "n_train;accuracy;se\n1000;57,5;1,5\n2000;61;1,4\n")
     assert [(p.value, p.se) for p in found.points] == [(0.575, 0.015), (0.61, pytest.approx(0.014))]
-    assert found.notes[0] == "accuracy is in percent, and was divided by 100"
+    assert str(found.notes[0]) == "“accuracy” is in percent and was divided by 100"
     assert [p.value for p in read(tmp_path, "n_train,f1\n1000,0.5%\n2000,0.7%\n").points] == pytest.approx(
         [0.005, 0.007]
     )
@@ -147,6 +147,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         unique_by=lambda row: row[:2],
     )
 )
+@settings(max_examples=40, deadline=None)
 def test_csv_tsv_and_parquet_say_the_same(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, float]]
 ) -> None:
@@ -158,3 +159,30 @@ def test_csv_tsv_and_parquet_say_the_same(
     found = [read_points(folder / f"a.{suffix}") for suffix in ("csv", "tsv", "parquet")]
     assert found[0] == found[1] == found[2]
     assert [(p.n_train, p.seed, p.value) for p in found[0].points] == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"n_train,score\n100,0.5\n200,0.\xff6\n", "does not decode"),
+        ("a.parquet", b"PAR1 but nothing of the kind", "cannot be read"),
+        ("a.csv", b"PK\x03\x04 a workbook", "Excel"),
+        ("a.csv", b"n_train,score\n" + b"9" * 400 + b",0.5\n", "missing or negative"),
+        ("a.csv", b"n_train,score,n_eval\n100,0.5,inf\n", "not a number"),
+        ("a.csv", b"n_train,score,seed\n100,0.5,nan\n", "not a number"),
+    ],
+)
+def test_a_broken_table_is_an_error_with_its_place(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AssayError, match=said) as caught:
+        read_points(tmp_path / name)
+    assert name in (caught.value.place or "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "gb18030", "utf-8-sig"])
+def test_tables_as_spreadsheets_save_them(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes("type\tn_train\tscore\r\n数学\t100\t0.5\r\n代码\t100\t0.25\r\n".encode(encoding))
+    assert sorted(point.value for point in read_points(path).points) == [0.25, 0.5]

@@ -275,12 +275,53 @@ def test_overlong_lines_are_skipped_and_endless_ones_end_the_reading(
     from assay.data import _json
 
     monkeypatch.setattr(_json, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(_json, "_MAX_BLANK", 100)
     good = json.dumps(ALPACA[0]) + "\n"
     path = tmp_path / "x.jsonl"
+    path.write_text(good + "\n" * 99 + good + "\n" * 102 + good)
+    assert [isinstance(row, Sample) for row in rows(path)] == [True, True, False]
     path.write_text(good + "0" * 1_000 + "\n" + good + "0" * 50_000 + "\n" + good)
     found = rows(path)
     assert [isinstance(row, Sample) for row in found] == [True, False, True, False]
     assert isinstance(found[3], Rejected) and "left unread from here" in found[3].reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_loses_its_overlong_line_only(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.data import _json
+
+    monkeypatch.setattr(_json, "MAX_LINE_BYTES", 100)
+    path = tmp_path / "x.csv"
+    path.write_text("instruction,output\na,b\na," + "x" * 950 + "\nc,d\n", encoding=encoding)
+    kept, lost, after = rows(path)
+    assert isinstance(kept, Sample) and isinstance(after, Sample)
+    assert isinstance(lost, Rejected) and (lost.line, "more than 100 bytes" in lost.reason) == (3, True)
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2", "zst"])
+def test_a_file_that_grows_without_measure_is_left_unread_from_there_on(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.data import _compressed
+
+    monkeypatch.setattr(_compressed, "MOST_UNASKED", 1 << 20)
+    monkeypatch.setattr(_compressed, "_CHECKED_EVERY", 1 << 10)
+    pack = {
+        "gz": gzip.compress,
+        "xz": lzma.compress,
+        "bz2": bz2.compress,
+        "zst": zstandard.compress,
+    }[kind]
+    row = json.dumps(ALPACA[0]).encode() + b"\n"
+    path = tmp_path / f"x.jsonl.{kind}"
+    path.write_bytes(pack(row * 3 + b"0" * (64 << 20) + b"\n" + row))
+    found = rows(path)
+    assert [isinstance(one, Sample) for one in found] == [True] * 3 + [False]
+    assert isinstance(found[3], Rejected) and "decompression bomb" in found[3].reason
+    path.write_bytes(pack(row * 3 + b"0" * 900_000 + b"\n" + row))
+    assert len(rows(path)) == 5, "little files may have grown by any factor"
 
 
 def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:

@@ -54,3 +54,11 @@ def test_text_that_does_not_decode_is_an_error_with_its_line(tmp_path: Path) -> 
 def test_a_place_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(AssayError, match="nothing to read"):
         list(read_texts(tmp_path / "none.txt"))
+
+
+def test_a_text_that_breaks_off_is_an_error_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\n" * 40_000)[:-200])
+    with pytest.raises(AssayError, match="breaks off") as caught:
+        list(read_texts(path))
+    assert (caught.value.place or "").startswith(str(path))

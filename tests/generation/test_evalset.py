@@ -321,3 +321,18 @@ def test_the_functions_are_commands(pool: str, tmp_path: Path, capsys: pytest.Ca
         assert json.loads(json.dumps(to_json(result)))
         print_value(result, Console(width=140))
         assert words in capsys.readouterr().out
+
+
+def test_an_item_keeps_its_tools_and_weights(tmp_path: Path) -> None:
+    called = {"id": "c", "type": "function", "function": {"name": "w", "arguments": {}}}
+    messages = [
+        {"role": "user", "content": "warm?"},
+        {"role": "assistant", "content": "I look.", "tool_calls": [called], "weight": 0},
+        {"role": "tool", "content": "19", "tool_call_id": "c", "name": "w"},
+        {"role": "assistant", "content": "19."},
+    ]
+    row = {"messages": messages, "tools": [{"type": "function", "function": {"name": "w"}}], "type": "math"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    (before,) = samples_of(tmp_path / "in.jsonl")
+    (after,) = samples_of(write(tmp_path / "out.jsonl", [before]))
+    assert after.messages == before.messages and after.tools is not None and after.id == before.id

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +23,8 @@ import assay
 from assay import generation
 from assay.core import AssayError, Sample
 from assay.data import language_of, read, synthetic, write
-from assay.generation import FilterRules, GenerateConfig, GenerateReport
-from assay.jobs._generate import GenerateFiles, generate_file, quotas_of
-from assay.llm import Budget, Chat, ChatConfig, Sampling
+from assay.generation import FilterRules, GenerateReport
+from assay.llm import Budget, Chat, ChatConfig
 from assay.view import print_value
 
 HERE = Path(__file__).parent
@@ -48,17 +47,19 @@ def server() -> Iterator[Running]:
         yield running
 
 
-def config(n: int, language: str, **given: Any) -> GenerateConfig:
-    given = {"filters": LOOSE, "window": 6, "per_request": 6} | given
-    return GenerateConfig(n, language, **given)
-
-
 def run(
-    folder: Path, server: Running, made: GenerateConfig, files: GenerateFiles | None = None, **chat: Any
+    folder: Path,
+    server: Running,
+    n: int | None,
+    language: str,
+    *,
+    chat: Mapping[str, Any] | None = None,
+    **given: Any,
 ) -> GenerateReport:
     folder.mkdir(parents=True, exist_ok=True)
-    door = ChatConfig(MODEL, server.url, calls=folder / "calls", **chat)
-    return generate_file(folder / "new.jsonl", made, door, files)
+    door = ChatConfig(MODEL, server.url, calls=folder / "calls", **(chat or {}))
+    given = {"filters": LOOSE, "window": 6, "per_request": 6} | given
+    return assay.generate(out=folder / "new.jsonl", n=n, language=language, writer=door, **given)
 
 
 def receipts(report: GenerateReport) -> list[dict[str, Any]]:
@@ -80,7 +81,7 @@ def planted(text: object) -> str | None:
 def test_what_is_planted_is_taken_and_the_rest_is_accounted_for(
     tmp_path: Path, server: Running, language: str
 ) -> None:
-    report = run(tmp_path, server, config(50, language))
+    report = run(tmp_path, server, 50, language)
     samples = rows(report)
     assert report.stopped == "enough" and report.kept == len(samples) == 50
     assert not any(planted(s.answer) for s in samples)
@@ -108,7 +109,7 @@ def list_asked(folder: Path) -> list[generation.Asked]:
 
 
 def test_partners_and_scores_of_what_is_alike(tmp_path: Path, server: Running) -> None:
-    report = run(tmp_path, server, config(40, "zh"))
+    report = run(tmp_path, server, 40, "zh")
     kept = rows(report)
     from rapidfuzz.distance import LCSseq
 
@@ -125,8 +126,7 @@ def test_partners_and_scores_of_what_is_alike(tmp_path: Path, server: Running) -
 
 
 def test_cut_replies_lose_their_last_block_with_a_receipt(tmp_path: Path, server: Running) -> None:
-    made = config(24, "en", sampling=Sampling(max_tokens=230))
-    report = run(tmp_path, server, made)
+    report = run(tmp_path, server, 24, "en", chat={"max_tokens": 230})
     cut = [one for one in list_asked(tmp_path) if one.ended == "length"]
     assert cut and report.rejected["cut"] >= 1
     assert {row["request"] for row in receipts(report) if row["rule"] == "cut"} <= {one.number for one in cut}
@@ -136,11 +136,10 @@ def test_cut_replies_lose_their_last_block_with_a_receipt(tmp_path: Path, server
 def test_the_result_is_the_same_at_any_concurrency_and_with_any_faults(
     tmp_path: Path, server: Running
 ) -> None:
-    made = config(40, "zh", per_request=3)
-    first = run(tmp_path / "a", server, made, connections=1)
+    first = run(tmp_path / "a", server, 40, "zh", per_request=3, chat={"connections": 1})
     faults = {"error": 0.1, "reset": 0.1, "truncated": 0.1, "slow": 0.2}
     with writer(faults=faults, seed=4, slow_seconds=0.3) as shaky:
-        second = run(tmp_path / "b", shaky, made, connections=8)
+        second = run(tmp_path / "b", shaky, 40, "zh", per_request=3, chat={"connections": 8})
         assert {"error", "reset", "truncated"} & set(shaky.kinds())
     assert Path(first.out).read_bytes() == Path(second.out).read_bytes()
     assert Path(first.receipts).read_bytes() == Path(second.receipts).read_bytes()
@@ -150,10 +149,10 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
-from test_generate import config, run
+from test_generate import run
 from chat_server import Running
 server = Running(None, int(sys.argv[2]), Path("none"))
-run(Path(sys.argv[1]), server, config(30, sys.argv[3], evolve=1))
+run(Path(sys.argv[1]), server, 30, sys.argv[3], evolve=1)
 """
 
 
@@ -161,7 +160,7 @@ run(Path(sys.argv[1]), server, config(30, sys.argv[3], evolve=1))
 @pytest.mark.long
 def test_killed_it_goes_on_and_pays_for_nothing_twice(tmp_path: Path, language: str) -> None:
     with writer() as calm:
-        whole = run(tmp_path / "whole", calm, config(30, language, evolve=1))
+        whole = run(tmp_path / "whole", calm, 30, language, evolve=1)
     with writer(latency=0.05) as server:
         command = [
             sys.executable,
@@ -185,7 +184,7 @@ def test_killed_it_goes_on_and_pays_for_nothing_twice(tmp_path: Path, language: 
             lost = server.answered_well().total() - stored(tmp_path / "cut" / "calls")
         with journal.open("ab") as torn:
             torn.write(b'{"entry": {"request": 1')
-        again = run(tmp_path / "cut", server, config(30, language, evolve=1))
+        again = run(tmp_path / "cut", server, 30, language, evolve=1)
         assert server.answered_well().total() == stored(tmp_path / "cut" / "calls") + lost
     assert Path(again.out).read_bytes() == Path(whole.out).read_bytes()
     assert Path(again.receipts).read_bytes() == Path(whole.receipts).read_bytes()
@@ -203,46 +202,41 @@ def rounds_in(journal: Path) -> int:
 
 def test_run_again_it_asks_nothing(tmp_path: Path) -> None:
     with writer() as server:
-        first = run(tmp_path, server, config(12, "en"))
+        first = run(tmp_path, server, 12, "en")
         asked = len(server.log())
-        again = run(tmp_path, server, config(12, "en"))
+        again = run(tmp_path, server, 12, "en")
         assert len(server.log()) == asked and again == first
-        more = run(tmp_path, server, config(30, "en"))
+        more = run(tmp_path, server, 30, "en")
         assert more.kept == 30 and max(server.answered_well().values()) == 1
         early = Path(first.out).read_text("utf-8")
         assert len(early.splitlines()) == 30
 
 
 def test_the_budget_is_never_passed_and_more_of_it_goes_further(tmp_path: Path) -> None:
-    cap = 12_000
+    cap, longest = 12_000, {"max_tokens": 1000}
     with writer() as server:
-        first = run(
-            tmp_path, server, config(60, "zh", sampling=Sampling(max_tokens=1000)), budget=f"{cap} tokens"
-        )
+        first = run(tmp_path, server, 60, "zh", chat={**longest, "budget": f"{cap} tokens"})
         assert first.stopped == "budget" and 0 < first.kept < 60
         assert server.tokens() <= cap
         assert any(row["rule"] == "failed" and "budget" in row["detail"] for row in receipts(first))
         spent = server.tokens()
-        same = run(
-            tmp_path, server, config(60, "zh", sampling=Sampling(max_tokens=1000)), budget=f"{cap} tokens"
-        )
+        same = run(tmp_path, server, 60, "zh", chat={**longest, "budget": f"{cap} tokens"})
         assert server.tokens() <= cap and same.kept >= first.kept
-        whole = run(tmp_path, server, config(60, "zh", sampling=Sampling(max_tokens=1000)))
+        whole = run(tmp_path, server, 60, "zh", chat=longest)
         assert whole.stopped == "enough" and whole.kept == 60
         assert max(server.answered_well().values()) == 1 and server.tokens() > spent
-        fresh = run(tmp_path / "fresh", server, config(60, "zh", sampling=Sampling(max_tokens=1000)))
+        fresh = run(tmp_path / "fresh", server, 60, "zh", chat=longest)
     assert Path(fresh.out).read_bytes() == Path(whole.out).read_bytes()
 
 
 def test_quotas_are_met_and_asked_for(tmp_path: Path, server: Running) -> None:
-    quotas = quotas_of(["数学=5", "translation=7"], None, None)
-    report = run(tmp_path, server, config(0, "zh", quotas=quotas))
+    report = run(tmp_path, server, None, "zh", types=["数学=5", "translation=7"])
     assert report.types == {"translation": 7, "math": 5} and report.wanted == 12
     assert set(Counter(s.type for s in rows(report))) == {"math", "translation"}
 
 
 def test_evolution_adds_and_what_adds_nothing_goes(tmp_path: Path, server: Running) -> None:
-    report = run(tmp_path, server, config(40, "en", evolve=1, window=12))
+    report = run(tmp_path, server, 40, "en", evolve=1, window=12)
     entries = [e for done in generation.read_rounds(tmp_path / "new.jsonl.work") for e in done.entries]
     held = [e for e in entries if e.held]
     evolved = [e for e in entries if e.kept and e.parent is not None]
@@ -261,50 +255,48 @@ def test_evolution_adds_and_what_adds_nothing_goes(tmp_path: Path, server: Runni
 
 
 def test_all_answers_can_be_asked_for_apart(tmp_path: Path, server: Running) -> None:
-    report = run(tmp_path, server, config(10, "zh", answers="all"))
+    report = run(tmp_path, server, 10, "zh", answers="all")
     assert all((s.answer or "").startswith("答案是第") for s in rows(report))
     assert report.kept == 10
 
 
 def test_pools_and_evaluation_sets_are_not_repeated(tmp_path: Path, server: Running) -> None:
-    first = run(tmp_path / "a", server, config(20, "en"))
+    first = run(tmp_path / "a", server, 20, "en")
     items = [p.sample for p in synthetic.generate(3, seed=1, languages=["en"])]
     write(items, tmp_path / "eval.jsonl", "samples")
     (tmp_path / "bad.jsonl").write_text('{"instruction": "", "output": "x"}\n', "utf-8")
-    files = GenerateFiles(
-        pools=[first.out], evaluation=[str(tmp_path / "eval.jsonl"), str(tmp_path / "bad.jsonl")]
-    )
-    second = run(tmp_path / "b", server, config(20, "en"), files)
+    evaluation = [str(tmp_path / "eval.jsonl"), str(tmp_path / "bad.jsonl")]
+    second = run(tmp_path / "b", server, 20, "en", against=[first.out], evaluation=evaluation)
     assert not {s.id for s in rows(first)} & {s.id for s in rows(second)}
     gone = [row for row in receipts(second) if re.match(r"new\.jsonl:", row["partner"] or "")]
     assert any(row["rule"] in ("exact", "novelty", "near") for row in gone)
-    assert any("bad.jsonl" in note for note in second.notes)
+    assert any("bad.jsonl" in str(note) for note in second.notes)
 
 
 def test_another_generation_in_the_folder_is_refused(tmp_path: Path, server: Running) -> None:
-    run(tmp_path, server, config(6, "en"))
+    run(tmp_path, server, 6, "en")
     with pytest.raises(AssayError, match="another generation"):
-        run(tmp_path, server, config(6, "zh"))
+        run(tmp_path, server, 6, "zh")
     with pytest.raises(AssayError, match="another generation"):
-        run(tmp_path, server, config(6, "en", seed=1))
+        run(tmp_path, server, 6, "en", seed=1)
 
 
 def test_a_server_that_fails_stops_it_and_a_better_one_goes_on(tmp_path: Path) -> None:
     with writer(faults={"error": 1.0}) as broken:
-        report = run(tmp_path, broken, config(8, "en"), attempts=1)
+        report = run(tmp_path, broken, 8, "en", chat={"attempts": 1})
     assert report.stopped == "failed" and report.kept == 0 and report.diversity is None
     assert {row["rule"] for row in receipts(report)} == {"failed"}
     with writer() as sound:
-        assert run(tmp_path, sound, config(8, "en"), attempts=1).kept == 8
+        assert run(tmp_path, sound, 8, "en", chat={"attempts": 1}).kept == 8
 
 
 def test_a_writer_without_ideas_stops_it(tmp_path: Path, server: Running) -> None:
     seeds = tmp_path / "seeds.jsonl"
     # German is asked for, English comes.
     seeds.write_text('{"instruction": "Nenne drei Flüsse.", "output": "Elbe", "language": "de"}\n', "utf-8")
-    report = run(tmp_path, server, config(8, "de", patience=2, window=2), GenerateFiles([str(seeds)]))
+    report = run(tmp_path, server, 40, "de", window=1, seeds=[str(seeds)])
     # A few words may be of any language.
-    assert report.stopped == "dry" and report.kept <= 2
+    assert report.stopped == "dry" and report.kept <= 8, report.kept
     assert report.rejected["language"] > 10 and report.kept_per_task < 0.1
 
 
@@ -343,7 +335,7 @@ def test_seeds_that_cannot_be_localised_are_said(tmp_path: Path, server: Running
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text('{"instruction": "Name three rivers of Europe.", "output": "Elbe"}\n' * 3, "utf-8")
     with pytest.raises(AssayError, match="no seed task could be localized"):
-        run(tmp_path, server, config(6, "fr"), GenerateFiles([str(seeds)]))
+        run(tmp_path, server, 6, "fr", seeds=[str(seeds)])
 
 
 def test_interrupted_it_writes_what_it_has(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_pocket_answers_as_in_transformers(tmp_path: Path) -> None:
     assert {item.language for item in items} == {"en", "zh"}
     made = write_gguf(folder, tmp_path / "pocket.gguf")
     assert made.agreement is not None and 0.99 <= made.agreement < 1
-    assert any(f"encodes {made.agreement:.1%} of the prompts" in note for note in made.notes)
+    assert any(note.key == "note.gguf.tokenizer" for note in made.notes)
     tokenizer, decoding = load_tokenizer(folder), Decoding(max_new_tokens=24)
     with GgufModel(made.path, tokenizer) as model:
         found = model.answer(items, decoding)
@@ -190,7 +190,7 @@ def test_quantized_files(tiny: Tiny, tmp_path: Path, items: list[Sample]) -> Non
 
 def test_rows_that_q4_k_does_not_fit_are_told(tmp_path: Path) -> None:
     made = write_gguf(resolve_base("pocket"), tmp_path / "pocket.gguf", "q4_k")
-    assert any("rows of a multiple of 256: 0 matrices have such" in note for note in made.notes)
+    assert any("a multiple of 256: this holds for 0 matrices" in str(note) for note in made.notes)
     assert "q4_k" not in made.tensors and sum(made.tensors.values()) == 38
 
 

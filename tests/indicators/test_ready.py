@@ -79,7 +79,7 @@ def test_other_models_than_a_rules_own_are_refused_unless_one_insists(tmp_path: 
     with pytest.raises(AssayError, match=r"(?s)template.*plain.*other-models"):
         ready([path], Models(template="plain"))
     (forced,) = ready([path], Models(template="plain", other_models=True))
-    assert len(forced.notes()) == 1 and "applied with template plain" in forced.notes()[0]
+    assert len(forced.notes()) == 1 and "applied with template plain" in str(forced.notes()[0])
     own["base"]["digest"] = "0" * 64
     rule_of(tmp_path / "mine.json", {"ppl": 1.0}, models=own)
     with pytest.raises(AssayError, match="fitted with other models"):
@@ -109,8 +109,9 @@ def test_samples_outside_the_fit_are_counted_and_stay_with_the_table(tmp_path: P
     path = rule_of(tmp_path / "mine.json", {"len_out": 1.0}, ranges=ranges, warnings=warned, check=check)
     found = score(short, tmp_path / "a.parquet", [str(path)])
     notes = found.indicators[0].notes
-    assert notes[0] == f"mine: {warned[0]}" and notes[1] == "mine: its check: Random is as good"
-    assert "2 of 3 samples lie outside" in notes[2] and "len_out 2" in notes[2] and len(notes) == 3
+    said = list(map(str, notes))
+    assert said[:2] == [f"Rule mine: {warned[0]}", "Rule mine: in its check, Random is as good"]
+    assert "2 of 3 samples lie outside" in said[2] and "Length of the answer 2" in said[2] and len(said) == 3
     assert notes_of(tmp_path / "a.parquet", "mine") == notes
     passed = {**check, "kind": "verdict.beats", "verdict": "It beats random by +0.1"}
     rule_of(path, {"len_out": 1.0}, check=passed)

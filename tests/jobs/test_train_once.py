@@ -111,7 +111,7 @@ def test_every_row_is_trained_on_or_named(tmp_path: Path) -> None:
 def test_a_training_that_learns_nothing_is_an_error(tmp_path: Path) -> None:
     long = [{"instruction": f"{i} " + "word " * 200, "input": "", "output": "late"} for i in range(4)]
     data = write(tmp_path / "pool.jsonl", long)
-    with pytest.raises(AssayError, match="no token is left to learn") as caught:
+    with pytest.raises(AssayError, match="no trainable token is left") as caught:
         train(data, tmp_path / "out", tmp_path / "store", "max_tokens=64")
     assert caught.value.place == "recipe.max_tokens" and not (tmp_path / "out" / "model").exists()
 

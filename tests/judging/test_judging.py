@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from assay import JudgeConfig, judge, judge_calibrate, judge_compare, judge_estimate, judge_pairs
-from assay.core import AssayError, to_json
-from assay.jobs._judging_files import JudgementFile, read_answers, read_judgements, read_labels
+from assay import JudgeConfig, data, judge, judge_calibrate, judge_compare, judge_estimate, judge_pairs
+from assay.core import AssayError, Sample, to_json
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +40,10 @@ def items(tmp_path: Path) -> str:
     return str(write(tmp_path / "items.jsonl", rows))
 
 
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def answers(path: Path, words: list[str | None]) -> Path:
     return write(path, [{"answer": word} for word in words])
 
@@ -61,7 +64,7 @@ def test_a_file_of_answers_is_judged_and_resumed(
     assert (by_type["brainstorming"].n, by_type["brainstorming"].missing) == (18, 2)
     low, high = by_type["overall"].low, by_type["overall"].high
     assert low is not None and high is not None and low < (by_type["overall"].mean or 0) < high
-    assert found.unparsed == 2 and found.alarm and "%" in found.alarm
+    assert found.unparsed == 2 and found.alarm and "%" in str(found.alarm)
     assert found.replies == 78 and found.money == 0.0
     assert found.log and Path(found.log).suffix == ".eval"
     rows = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
@@ -96,13 +99,12 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
     overall = {row.type: row for row in compared.types}["overall"]
     assert overall.difference == 0.5 and overall.p_adjusted == 0.0 and overall.n == 40
     assert compared.units == "judge" and compared.people == ()
-    file = read_judgements(tmp_path / "good.jsonl")
-    judged = file.rows
-    assert set(file.lengths.values()) == {4}
+    judged = rows(tmp_path / "good.jsonl")
+    assert {row["characters"] for row in judged} == {4}
     labels = write(
         tmp_path / "people.jsonl",
-        [{"item": j.item, "score": (j.score or 0) - 0.25, "annotator": "x"} for j in judged]
-        + [{"item": judged[0].item, "score": None, "annotator": "y"}],
+        [{"item": row["item"], "score": row["score"] - 0.25, "annotator": "x"} for row in judged]
+        + [{"item": judged[0]["item"], "score": None, "annotator": "y"}],
     )
     held = judge_calibrate(tmp_path / "good.jsonl", labels=labels)
     assert held.units == "judge" and held.unscored == 1
@@ -111,10 +113,10 @@ def test_a_judge_is_held_against_people_and_models_against_each_other(
     assert whole.agreement.spearman and whole.agreement.spearman.value == pytest.approx(1)
     both = judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels, labels_b=labels)
     assert [(row.labels, row.wanted) for row in both.people] == [(20, 30), (20, 30), (40, 10)]
-    other = write(tmp_path / "other.jsonl", [{"item": judged[0].item, "score": 1, "judged": "not this"}])
+    other = write(tmp_path / "other.jsonl", [{"item": judged[0]["item"], "score": 1, "judged": "not this"}])
     with pytest.raises(AssayError, match="different answers"):
         judge_calibrate(tmp_path / "good.jsonl", labels=other)
-    same = write(tmp_path / "same.jsonl", [{"item": judged[0].item, "score": 1, "judged": " GOOD\n"}])
+    same = write(tmp_path / "same.jsonl", [{"item": judged[0]["item"], "score": 1, "judged": " GOOD\n"}])
     assert judge_calibrate(tmp_path / "good.jsonl", labels=same).types[0].labels == 1
     with pytest.raises(AssayError, match="both or none"):
         judge_compare(tmp_path / "good.jsonl", tmp_path / "poor.jsonl", labels_a=labels)
@@ -162,14 +164,13 @@ def test_finalists_meet_in_both_orders(items: str, options: JudgeConfig, tmp_pat
     assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 39
 
 
-def test_answers_find_their_items(items: str, tmp_path: Path) -> None:
-    from assay import data
-    from assay.core import Sample
-
-    samples = [row for row in data.read(items) if isinstance(row, Sample)]
-    keyed = [{"item": s.id, "answer": f"to {i}"} for i, s in enumerate(samples)][::-1]
-    found = read_answers(write(tmp_path / "k.jsonl", keyed[:-1]), samples)
-    assert found[0] is None and found[1:] == [f"to {i}" for i in range(1, 40)]
+def test_answers_find_their_items(items: str, options: JudgeConfig, tmp_path: Path) -> None:
+    named = [row.id for row in data.read(items) if isinstance(row, Sample)]
+    keyed = [{"item": name, "answer": WORDS[i % 2]} for i, name in enumerate(named)][::-1]
+    given = write(tmp_path / "k.jsonl", keyed[:-1])
+    judge([items], answers=given, out=tmp_path / "j.jsonl", by=replace(options, repeats=1))
+    found = {row["item"]: row["score"] for row in rows(tmp_path / "j.jsonl")}
+    assert [found[name] for name in named] == [None, *([0.5, 1.0] * 20)[:39]]
 
 
 @pytest.mark.parametrize(
@@ -183,14 +184,11 @@ def test_answers_find_their_items(items: str, tmp_path: Path) -> None:
     ],
 )
 def test_answers_that_do_not_fit_are_named(
-    items: str, tmp_path: Path, rows: list[dict[str, Any]], message: str
+    items: str, options: JudgeConfig, tmp_path: Path, rows: list[dict[str, Any]], message: str
 ) -> None:
-    from assay import data
-    from assay.core import Sample
-
-    samples = [row for row in data.read(items) if isinstance(row, Sample)]
+    given = write(tmp_path / "bad.jsonl", rows)
     with pytest.raises(AssayError, match=message) as caught:
-        read_answers(write(tmp_path / "bad.jsonl", rows), samples)
+        judge_estimate([items], answers=given, by=options)
     assert "bad.jsonl" in str(caught.value)
 
 
@@ -207,16 +205,15 @@ def test_answers_that_do_not_fit_are_named(
 def test_bad_labels_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "people.jsonl"
     path.write_text('{"item": "b", "score": 1}\n' + text, encoding="utf-8")
+    judged = {"item": "b", "type": "math", "method": "judge", "score": 1.0}
     with pytest.raises(AssayError, match=message) as caught:
-        read_labels(path, JudgementFile("j", (), {}, {}))
+        judge_calibrate(write(tmp_path / "j.jsonl", [judged]), labels=path)
     assert "people.jsonl:2" in str(caught.value)
 
 
 def test_belles_public_set_is_read_with_its_types(shared: Path) -> None:
     from collections import Counter
 
-    from assay import data
-    from assay.core import Sample
     from assay.judging import JudgeConfig, requests, rubric_for
 
     samples = [row for row in data.read(str(shared / "data/belle/eval_set.jsonl")) if isinstance(row, Sample)]

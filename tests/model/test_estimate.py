@@ -68,8 +68,41 @@ REAL: dict[str, tuple[dict[str, Any], int | None]] = {
     "Gemma-3-1B": ({"model_type": "gemma3_text", "hidden_size": 1152, "num_hidden_layers": 26,
                     "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256,
                     "intermediate_size": 6912, "vocab_size": 262144}, 999_885_952),
+    "Mixtral-8x7B": ({**llama(4096, 32, 32, 14336, num_key_value_heads=8), "model_type": "mixtral",
+                      "num_local_experts": 8, "num_experts_per_tok": 2}, 46_702_792_704),
+    "Qwen3-30B-A3B": ({**llama(2048, 48, 32, 6144, 151936, num_key_value_heads=4, head_dim=128),
+                       "model_type": "qwen3_moe", "moe_intermediate_size": 768, "num_experts": 128,
+                       "num_experts_per_tok": 8}, 30_532_122_624),
+    "gpt-oss-20b": ({**llama(2880, 24, 64, 2880, 201088, num_key_value_heads=8, head_dim=64),
+                     "model_type": "gpt_oss", "num_local_experts": 32, "num_experts_per_tok": 4},
+                    20_914_757_184),
+    "Phi-2": ({**llama(2560, 32, 32, 10240, 51200), "model_type": "phi"}, 2_779_683_840),
+    "Phi-3-mini": ({**llama(3072, 32, 32, 8192, 32064), "model_type": "phi3", "pad_token_id": 0},
+                   3_821_079_552),
+    "Phi-4": ({**llama(5120, 40, 40, 17920, 100352, num_key_value_heads=10), "model_type": "phi3",
+               "pad_token_id": 0}, 14_659_507_200),
+    "OLMo-2-7B": ({**llama(4096, 32, 32, 11008, 100352), "model_type": "olmo2"}, 7_298_617_344),
+    "GPT-2": ({"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12},
+              124_439_808),
+    "GPT-2 XL": ({"model_type": "gpt2", "vocab_size": 50257, "n_embd": 1600, "n_layer": 48, "n_head": 25},
+                 1_557_611_200),
     "with biases": (llama(64, 2, 4, 96, 500, attention_bias=True, mlp_bias=True), None),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "active"), [("Mixtral-8x7B", 12.9), ("Qwen3-30B-A3B", 3.3), ("gpt-oss-20b", 3.6)]
+)
+def test_a_token_passes_the_experts_that_are_chosen(name: str, active: float, tmp_path: Path) -> None:
+    """As the models' own pages count active weights, in billions; gpt-oss's leaves the embedding out."""
+    shape = read_shape(folder(tmp_path, REAL[name][0]))
+    counted = shape.multiplied + (0 if name == "gpt-oss-20b" else shape.table)
+    assert counted / 1e9 == pytest.approx(active, abs=0.06)
+
+
+def test_blocks_of_two_kinds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AssayError, match="only some blocks have experts"):
+        read_shape(folder(tmp_path, {**REAL["Qwen3-30B-A3B"][0], "mlp_only_layers": [0]}))
 
 
 def folder(tmp_path: Path, config: dict[str, Any]) -> Path:
@@ -81,12 +114,13 @@ def folder(tmp_path: Path, config: dict[str, Any]) -> Path:
 def test_weights_are_counted_exactly(name: str, tmp_path: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
 
     config, published = REAL[name]
     shape = read_shape(folder(tmp_path, config))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tmp_path))
-    linears = [m for m in model.modules() if type(m) is torch.nn.Linear]
+    linears = [m for m in model.modules() if type(m) in (torch.nn.Linear, Conv1D)]
     assert shape.parameters == sum(p.numel() for p in model.parameters())
     assert published is None or shape.parameters == published
     blocks = sum(p.numel() for m in linears if m is not model.get_output_embeddings() for p in m.parameters())
@@ -121,6 +155,10 @@ def test_an_unknown_family_is_named(tmp_path: Path) -> None:
         ("Mistral-7B", Recipe(dtype="bf16", gradient_checkpointing=True)),
         ("Qwen2-7B", Recipe(dtype="bf16", adapter="dora")),
         ("Gemma-2-2B", Recipe(dtype="bf16")),
+        ("Phi-3-mini", Recipe(dtype="bf16")),
+        ("GPT-2-XL", Recipe()),
+        ("Qwen3-30B-A3B", Recipe(dtype="bf16", adapter="lora")),
+        ("gpt-oss-20b", Recipe(dtype="bf16", adapter="lora")),
     ],
     ids=lambda value: value if isinstance(value, str) else value.adapter,
 )

@@ -34,6 +34,7 @@ def exported(runs: Path) -> Exported:
     return assay.export("small:random/128/seed1", to=TO, runs=runs, **SETTINGS)
 
 
+@pytest.mark.long
 def test_every_format_reloads_and_answers(exported: Exported, small_study: tuple[Path, StudyResult]) -> None:
     folder = Path(exported.folder)
     items = [row for row in study.read_models(folder.parent.parent).models if row.n_train == 128]
@@ -54,6 +55,7 @@ def rows_as_items() -> list:  # type: ignore[type-arg]
     return [planted.sample for planted in synthetic.generate(4, seed=5, split="eval")]
 
 
+@pytest.mark.long
 def test_before_export_is_what_the_study_measured(
     exported: Exported, small_study: tuple[Path, StudyResult]
 ) -> None:
@@ -78,6 +80,7 @@ def test_before_export_is_what_the_study_measured(
     assert abs(losses["merged"]) < 0.02 and abs(losses["gptq8"]) < 0.05 and abs(losses["gptq4"]) < 0.5
 
 
+@pytest.mark.long
 def test_nothing_is_done_twice_and_the_report_shows_it(exported: Exported, runs: Path) -> None:
     folder = Path(exported.folder)
     assert folder == runs / "small" / "exports" / "random-128-seed1"
@@ -96,12 +99,14 @@ def test_a_model_without_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    jsonl(tmp_path / "items.jsonl", rows_of(6, 1, "eval"))
-    made = assay.export("pocket", Path("out"), evaluation=["items.jsonl"], max_new_tokens=4, pool="inline")
-    assert [file.format for file in made.proof.files] == ["merged"] and made.proof.items == 6
+    jsonl(tmp_path / "items.jsonl", rows_of(4, 1, "eval"))
+    made = assay.export(
+        "pocket", Path("out"), evaluation=["items.jsonl"], max_new_tokens=4, dtype="fp32", pool="inline"
+    )
+    assert [file.format for file in made.proof.files] == ["merged"] and made.proof.items == 4
     assert (tmp_path / "out" / "merged" / "model.safetensors").exists()
     assert not (tmp_path / "out" / "data_card.md").exists(), "nothing is known of the data"
-    bare = assay.export("pocket", Path("bare"), pool="inline")
+    bare = assay.export("pocket", Path("bare"), dtype="fp32", pool="inline")
     assert bare.proof.items == 0 and bare.proof.files[0].drops == ()
     with pytest.raises(AssayError, match="no samples to calibrate"):
         assay.export("pocket", Path("q"), to=["gptq4"], pool="inline")
@@ -116,6 +121,7 @@ def test_a_model_without_a_study(
         assay.export("pocket", Path("bare"), push="me/model", pool="inline")
 
 
+@pytest.mark.long
 def test_gguf_is_measured_by_llama_cpp(exported: Exported, runs: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     to: Any = ("gguf-f16", "gguf-q8_0")

@@ -18,8 +18,11 @@ from assay import study
 from assay.core import AssayError, StudyResult
 from assay.model import POCKET, Launch, Recipe, preset, resolve_base
 from assay.plan import Estimate, Step, Store
-from assay.study import MeasureConfig
+from assay.study import MeasureConfig, read_config
+from assay.study._graph import input_steps
+from assay.study._measured import prepared
 from assay.study.steps import Base, Runtime, answer_step, order_step, tokens_step, train_step
+from assay.view import words
 from packages import install
 
 BASE = Base(resolve_base("pocket"), "0" * 64)
@@ -132,7 +135,7 @@ def test_another_study_of_the_same_name_is_refused(
         with pytest.raises(AssayError, match=f"differs in: {part}") as caught:
             study.run(other)
         assert caught.value.place == str(report) and "where.replace" in str(caught.value.hint)
-        assert any("another study" in note for note in study.plan(other).notes)
+        assert any("another study" in str(note) for note in study.plan(other).notes)
     assert {p: p.read_bytes() for p in report.rglob("*") if p.is_file()} == before
     assert result.name == json.loads((report / "study.json").read_text())["name"]
 
@@ -155,7 +158,7 @@ def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
     assert (tmp_path / "report.1" / "result.json").read_bytes() == written, "nothing is lost"
     assert (tmp_path / "report" / "result.json").read_bytes() != written
     assert study.plan(other).plan.total.to_do == 0
-    assert not any("another study" in note for note in study.plan(other).notes)
+    assert not any("another study" in str(note) for note in study.plan(other).notes)
 
 
 def test_a_report_beside_its_store_is_not_moved_away(study_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -171,6 +174,42 @@ def test_studies_of_one_name_are_kept_apart_in_a_store(tmp_path: Path) -> None:
         store.register("same", [Step("x", 1, "", {"owner": owner})], owner)
     roots = store.roots()
     assert set(roots) == {"same", "same bbbbbbbb"} and roots["same"] != roots["same bbbbbbbb"]
+
+
+def test_a_map_is_identity_and_is_read_by(study_file: Callable[..., Path], tmp_path: Path) -> None:
+    own = [{"q": row["instruction"], "a": {"text": row["output"]}, "type": "code"} for row in rows_of(40, 0)]
+    jsonl(tmp_path / "pool.jsonl", own)
+    config = read_config(
+        study_file(pool=str(tmp_path / "pool.jsonl"), map={"pool": "prompt=q,answer=a.text"})
+    )
+    other = dataclasses.replace(config, map=study.MapConfig())
+    (_, pool), (_, plain) = input_steps(config), input_steps(other)
+    assert pool.config["map"] == {"prompt": "q", "answer": "a.text"} and "map" not in plain.config
+    assert pool.key != plain.key
+    ladder, _ = prepared(
+        dataclasses.replace(config, where=study.WhereConfig("inline", str(tmp_path / "store")))
+    )
+    assert ladder.summary.samples > 30
+    for wrong, said in (
+        ({"pool": "prompt"}, "has no `=`|is no pair"),
+        ({"evaluation": "prompt=q"}, "no fields to map"),
+    ):
+        with pytest.raises(AssayError, match=said) as caught:
+            read_config(study_file(pool=str(tmp_path / "pool.jsonl"), map=wrong))
+        assert caught.value.place == f"map.{next(iter(wrong))}"
+
+
+def test_a_hub_id_stands_for_its_content(tmp_path: Path) -> None:
+    """A local folder goes through the same loader as an id; its hash changes with what it holds."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    jsonl(folder / "a.jsonl", [{"instruction": "a", "output": "b"}])
+    first = study.place_digest(f"hf:{folder}")
+    assert first == study.place_digest(f"hf:{folder}") and first.startswith(f"hf:{folder}@")
+    jsonl(folder / "a.jsonl", [{"instruction": "a", "output": "other"}])
+    assert study.place_digest(f"hf:{folder}") != first
+    with pytest.raises(AssayError, match="could not be opened"):
+        study.place_digest(f"hf:{tmp_path}/absent")
 
 
 def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -191,7 +230,7 @@ def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Pa
     assert result.counts == {
         "samples": n, "cut": 2, "unlearnable": 1, "items": 6, "items_too_long": 1, "items_cut": 1,
     }  # fmt: skip
-    notes = study.plan(path).notes
+    notes = [words("zh").text(note) for note in study.plan(path).notes]
     assert "6 道评测题中有 1 道没有损失：提示词已占满 measure.max_tokens。" in notes
     assert f"数据池 {n} 条样本中有 2 条超过 recipe.max_tokens，已被截断。" in notes
     page = (tmp_path / "report" / "report.html").read_text()
@@ -203,5 +242,5 @@ def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path]
     jsonl(tmp_path / "pool.jsonl", rows)
     recipe = {"preset": "pocket", "batch_size": 8, "max_tokens": 32}
     path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
-    with pytest.raises(AssayError, match="no token is left to learn"):
+    with pytest.raises(AssayError, match="no trainable token is left"):
         study.run(path)

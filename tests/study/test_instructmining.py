@@ -174,6 +174,7 @@ def critics(folder: Path) -> tuple[str, str]:
     return str(folder / "reward"), str(folder / "dialog")
 
 
+@pytest.mark.long
 @needs_layouts
 def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything as the recipe has it but for sizes, base and critics."""
@@ -199,9 +200,10 @@ def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch
         "search.low": 8,
         "search.high": 32,
         "recipe.epochs": 1,
+        "where.pool": "inline",
     }
     config = study.load(RECIPE, [f"{key}={json.dumps(value)}" for key, value in changed.items()])
     plan = study.plan(config)
-    assert any("instructmining-v2: applied with reward" in note for note in plan.notes)
+    assert any("Rule instructmining-v2: applied with reward" in str(note) for note in plan.notes)
     made = assay.rule.design(config)
     assert made.way == "mixtures" and made.runs == 14 and len(made.power) == 9

@@ -63,7 +63,7 @@ def test_receipts_add_up_and_the_page_shows_them(pool: str, tmp_path: Path) -> N
     assert sum(found.removed_by.values()) == len(receipts)
     assert {"exact", "surplus"} <= set(found.removed_by)
     page = (tmp_path / "c.html").read_text()
-    assert "完全重复" in page and "移除了什么" in page
+    assert "完全重复" in page and "移除的数据" in page
     assert not list(tmp_path.glob(".*.partial"))
     again = assay.clean([pool], out=tmp_path / "d.jsonl", novelty=0.9, to=150, by="mtld", pool="inline")
     assert (tmp_path / "d.jsonl").read_bytes() == (tmp_path / "c.jsonl").read_bytes()

@@ -62,10 +62,10 @@ def test_a_refused_row_is_named_and_the_study_goes_on(strict: Path, tmp_path: Pa
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(config))
     assert study.plan(path).pool_samples == 40, "already the plan knows"
-    assert "Pool: fields not read, and in how many rows: mood (1)" in study.plan(path).notes
+    assert "Pool: fields not used, with the number of rows: mood 1" in map(str, study.plan(path).notes)
     result = study.run(path)
     assert isinstance(result, StudyResult)
-    assert result.pool.unused == {"mood": 1} and "mood (1)" in (tmp_path / "out" / "report.md").read_text()
+    assert result.pool.unused == {"mood": 1} and "mood 1" in (tmp_path / "out" / "report.md").read_text()
     (pool,), (evaluation,) = result.pool.sources, result.evaluation.sources
     assert (pool.rows, pool.kept, pool.rejected) == (42, 40, 2)
     assert (evaluation.rows, evaluation.kept, evaluation.rejected) == (4, 3, 1)

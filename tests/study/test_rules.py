@@ -74,8 +74,8 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert picked.files[0].rows == 20
     passed = written["check"]["kind"] == "verdict.beats"
-    assert any(tried.verdict in note for note in picked.notes) != passed
-    assert {f"mine: {text}" for text in fitted.warnings} <= set(picked.notes)
+    assert any(tried.verdict in str(note) for note in picked.notes) != passed
+    assert {f"Rule mine: {text}" for text in fitted.warnings} <= set(map(str, picked.notes))
     with pytest.raises(AssayError, match="fitted with other models"):
         assay.select(["pool.jsonl"], out=tmp_path / "no.jsonl", n=20, by=tried.path,
                      models=assay.Models(embedder="lexical", neighbour=3))  # fmt: skip
@@ -83,10 +83,12 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
         ["pool.jsonl"], out=tmp_path / "forced.jsonl", n=20, by=tried.path,
         models=assay.Models(embedder="lexical", neighbour=3, other_models=True),
     )  # fmt: skip
-    assert "mine: applied with neighbour 3, fitted with 6" in forced.notes
+    assert "Rule mine: applied with neighbour 3, fitted with 6" in map(str, forced.notes)
     arm = ["arms.best.rule=top", f"arms.best.by={tried.path}", "ladder.rungs=[16]"]
     plan = study.plan(study.load(rule_file, arm))
-    assert {f"mine: {text}" for text in fitted.warnings} <= set(plan.notes), "an arm says it too"
+    assert {f"Rule mine: {text}" for text in fitted.warnings} <= set(map(str, plan.notes)), (
+        "an arm says it too"
+    )
     with pytest.raises(AssayError, match="fitted with other models"):
         study.plan(study.load(rule_file, [*arm, "models.neighbour=3"]))
 

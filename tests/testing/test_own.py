@@ -13,6 +13,7 @@ from assay.curves import FREE_FORMS
 from assay.data import READERS
 from assay.indicators import INDICATORS
 from assay.judging import CHECKER, METRICS
+from assay.results import OWN
 from assay.selection import SELECTIONS
 from assay.testing import (
     CurveFormSuite,
@@ -20,6 +21,7 @@ from assay.testing import (
     JudgeSuite,
     PoolSuite,
     ReaderSuite,
+    ResultReaderSuite,
     SelectionSuite,
     TrainerSuite,
 )
@@ -67,11 +69,20 @@ REFUSED = {"oasst-message", "mt-bench-answer"}
 """Layouts that are known to say why none of their rows is a sample; tests/data has them."""
 
 
+OF_PACKAGES = (
+    "test_its_identity_changes_with_its_package",
+    "test_its_version_is_a_whole_number",
+    "test_other_files_are_left_to_others",
+)
+"""Laws of what somebody's package brings: of ours they would ask nothing."""
+
+
 def suites(base: type, names: Any, **more: Mapping[str, Any]) -> None:
     """Define a test class for each name, with what is particular to it."""
     for name in names:
         title = f"Test{base.__name__.removesuffix('Suite')}_{name.replace('-', '_')}"
-        globals()[title] = type(title, (base,), {"name": name, **more.get(name, {})})
+        own = {law: None for law in OF_PACKAGES if hasattr(base, law)}
+        globals()[title] = type(title, (base,), {"name": name, **own, **more.get(name, {})})
 
 
 def test_every_format_of_ours_has_an_example() -> None:
@@ -117,3 +128,36 @@ suites(PoolSuite, ["inline", "processes"], inline={"workers": False}, processes=
 @pytest.mark.parametrize("name", sorted(CRITICS))
 def test_indicators_that_are_left_out_need_a_critic(name: str) -> None:
     assert {"reward", "dialog"} & set(INDICATORS[name].needs)
+
+
+PEERS = Path(__file__).parent.parent / "results" / "peers"
+RESULTS_OF: Mapping[str, str] = {
+    "lm_eval": "lm_eval/runs__trl-64-s0/results_*.json",
+    "inspect": "inspect/*.eval",
+    "trainer": "trl/trl-64-s0/trainer_state.json",
+    "mlflow": "mlflow/mlflow.db",
+    "trackio": "trackio/p.db",
+    "tensorboard": "tensorboard/trl-64-s0/*",
+}
+"""A file of each tool among those that the tools themselves wrote."""
+
+
+class ResultsSuite(ResultReaderSuite):
+    """Readers of results, on files that their tools wrote."""
+
+    def examples(self, folder: Path) -> Mapping[Path, int]:
+        if self.name == "table":
+            place = folder / "t.csv"
+            place.write_text("run,n_train,score\na,100,0.5\nb,200,0.6\n")
+            return {place: 2}
+        if self.name == "wandb":
+            place = folder / "wandb-summary.json"
+            place.write_text('{"eval/loss": 1.5}')
+            return {place: 1}
+        source = sorted(PEERS.glob(RESULTS_OF[self.name]))[0]
+        place = folder / source.name
+        place.write_bytes(source.read_bytes())
+        return {place: {"mlflow": 20, "trackio": 10}.get(self.name, 1)}
+
+
+suites(ResultsSuite, [reader.name for reader in OWN])

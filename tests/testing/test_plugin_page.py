@@ -17,9 +17,10 @@ from assay.indicators import PLUGINS as INDICATORS
 from assay.judging import PLUGINS as JUDGES
 from assay.model import TRAINERS
 from assay.plan import POOLS
+from assay.results import RESULTS
 from assay.selection import PLUGINS as SELECTIONS
 
-GROUPS = (READERS, INDICATORS, SELECTIONS, JUDGES, METRICS, TRAINERS, FORMS, POOLS)
+GROUPS = (READERS, INDICATORS, SELECTIONS, JUDGES, METRICS, TRAINERS, FORMS, POOLS, RESULTS)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,7 +49,7 @@ def test_its_plugins_pass_the_suites(
         command, cwd=tmp_path, env=environment(my_plugins), capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
-    assert run.stdout.count("PASSED") >= 8 * 4
+    assert run.stdout.count("PASSED") >= 9 * 4
 
 
 def test_its_names_work_in_python(

@@ -79,16 +79,16 @@ def test_a_cost_is_said_in_words() -> None:
     assert sentence(gptq4, gptq4.drops[0], w) == "gptq4 costs 0.012 ± 0.004 in math"
     assert sentence(page.files[1], page.files[1].drops[2], w) == "gptq8 gains 0.0020 ± 0.0040 overall"
     assert sentence(gptq4, gptq4.drops[3], w) == "gptq4 adds 0.0012 ± 0.0004 to the loss in math"
-    assert sentence(gptq4, gptq4.drops[0], words("zh")) == "gptq4 在数学上损失 0.012 ± 0.004 分"
+    assert sentence(gptq4, gptq4.drops[0], words("zh")) == "gptq4 在数学上得分下降 0.012 ± 0.004"
     assert cost_text(dataclasses.replace(gptq4.drops[0], low=None, high=None)) == "0.012"
     assert (
         cost_text(None) == "–"
         and cost_text(drop("math", "loss", -0.00001, 0.001, "as good")) == "0.0000 ± 0.0010"
     )
     same = drop("math", "score", 0.0, 0.0, "as good")
-    assert sentence(gptq4, same, w) == "gptq4 leaves every score as it was in math"
+    assert sentence(gptq4, same, w) == "gptq4 does not change any score in math"
     assert headline(page, w).startswith(
-        "gguf-q4_k is the smallest file shown to cost nothing that matters: 21 %"
+        "gguf-q4_k is the smallest file with no relevant loss of quality: 21 %"
     )
     nothing = dataclasses.replace(page, files=(dataclasses.replace(gptq4, drops=()),))
     assert headline(nothing, w) == "Exported, not measured"
@@ -175,7 +175,7 @@ def test_cards_in_chinese_and_from_hostile_data(chinese: StudyResult, nasty: Stu
         assert "base_model" not in front_matter(text), "no name of the Hub, no link"
         assert "<script" not in text and r"{{7\*7}}" in text
     card = ExportCard("owner/base", None, None, None, "0.1.0", page, chinese, chinese.runs[0])
-    assert "## 许可" in model_card(card, page.files[2]) and "gptq4 在数学上损失" in model_card(
+    assert "## 许可" in model_card(card, page.files[2]) and "gptq4 在数学上得分下降" in model_card(
         card, page.files[2]
     )
     for study in (chinese, nasty):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars
 import pytest
 
-from assay.view._files import _harmless
+from assay.view._write import _harmless
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def test_the_summary_names_the_report(result: StudyResult, tmp_path: Path) -> No
 def test_next_runs_and_reasons_are_worded(result: StudyResult, chinese: StudyResult) -> None:
     assert "3 more seeds at 30,000 (72 % chance to settle it)" in render_html(result)
     assert "3 seeds at 60,000" in render_html(result)
-    assert "在 30,000 条再加 3 个种子（得出结论的概率 72 %）" in render_html(chinese)
+    assert "在 30,000 条处再加 3 个种子（得出结论的概率 72 %）" in render_html(chinese)
 
 
 def test_curves_of_a_table_are_printed_with_verdicts(result: StudyResult) -> None:
@@ -199,3 +200,24 @@ def test_records_without_a_page_show_their_fields_in_words(monkeypatch: pytest.M
     assert "12345" in english and "unparsed" in english
     monkeypatch.setenv("ASSAY_LANGUAGE", "zh")
     assert "无法解析" in printed(found) and "–" in printed(found)
+
+
+def test_records_in_the_rows_of_a_table_are_tables_of_their_own() -> None:
+    @dataclass
+    class Inner:
+        kappa: float
+        pearson: float | None
+
+    @dataclass
+    class Row:
+        type: str
+        n: int
+        agreement: Inner | None
+        lists: tuple[Inner, ...] = ()
+        counts: Mapping[str, int] = field(default_factory=dict)
+
+    shown = printed(
+        [Row("math", 3, Inner(0.125, None), (Inner(0.375, 1),) * 2), Row("code", 4, None, (), {"x": 77})]
+    )
+    for value in ("0.125", "0.375", "77", "math", "agreement", "lists"):
+        assert value in shown, f"{value} is not in\n{shown}"

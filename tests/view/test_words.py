@@ -22,9 +22,13 @@ CATALOGUE = SOURCES / "view/_words"
 
 BANNED = {
     "zh": (
-        "基础模型 token 梯级 一级 增益 判断 实验 评测项 题目 双下降 提名 预见 相遇 凭据 试验台 定论"
+        "基础模型 token 梯级 一级 增益 判断 实验 评测项 题目 双下降 提名 预见 相遇 凭据 试验台 定论 "
+        "奈特 较量 放得下"
     ).split(),
-    "en": ["mend", "told apart", "buy +", "settles it", "left-out", "foreseen", "speaks against"],
+    "en": (
+        "mend,thereof,whereof,foretold,deed,is said,told apart,buy +,settles it,left-out,foreseen,"
+        "speaks against"
+    ).split(","),
 }
 ALLOWED = {"无法判断"}
 

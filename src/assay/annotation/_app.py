@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from secrets import compare_digest
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
@@ -21,16 +21,6 @@ from assay.core import AssayError
 from assay.view import Words
 
 _STATIC = ("annotate.css", "annotate.js", "htmx.min.js", "LICENSES")
-_THEMES = ("auto", "dark", "light")
-
-
-async def _posted(request: Request) -> dict[str, str]:
-    """Return the text fields of a form."""
-    form = await request.form(max_files=0, max_fields=30, max_part_size=web.MAX_BYTES)
-    return {name: value for name, value in form.items() if isinstance(value, str)}
-
-
-Posted = Annotated[dict[str, str], Depends(_posted)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,10 @@ def build_app(store: Store, tokens: Tokens, hosts: frozenset[str], *, scale: Sca
     site = Site(store, Pages(store, scale), tokens, cookie, language)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(web.Guard, hosts=hosts)
-    web.static(app, dict.fromkeys(_STATIC, "assay.annotation") | {"base.css": "assay.web"})
+    web.static(
+        app,
+        dict.fromkeys(_STATIC, "assay.annotation"),
+    )
     _doors(app, site)
     _overview(app, site)
     _work(app, site)
@@ -92,7 +85,7 @@ def _doors(app: FastAPI, site: Site) -> None:
         return _login_page(site, request, token)
 
     @app.post("/login")
-    def log_in(request: Request, posted: Posted) -> Response:
+    def log_in(request: Request, posted: web.Posted) -> Response:
         token = posted.get("token", "").strip()
         seat = site.tokens.seat(token)
         if seat is None:
@@ -112,18 +105,16 @@ def _doors(app: FastAPI, site: Site) -> None:
         return response
 
     @app.post("/logout")
-    def log_out(request: Request, posted: Posted) -> Response:
+    def log_out(request: Request, posted: web.Posted) -> Response:
         site.store.log_out(site.must(request, posted))
         response = RedirectResponse("/login", 303)
         response.delete_cookie(site.cookie, httponly=True, samesite="strict")
         return response
 
     @app.post("/choose")
-    def choose(request: Request, posted: Posted) -> Response:
+    def choose(request: Request, posted: web.Posted) -> Response:
         login = site.must(request, posted)
-        language, theme = posted.get("language"), posted.get("theme")
-        if language not in (None, *web.LANGUAGES) or theme not in (None, *_THEMES):
-            raise HTTPException(422)
+        language, theme = web.chosen_look(posted)
         site.store.choose(login, language=language, theme=theme)
         return RedirectResponse(web.local(posted.get("back", "/")), 303)
 
@@ -207,7 +198,7 @@ def _work(app: FastAPI, site: Site) -> None:
         return HTMLResponse(site.pages.item(login, site.words(request, login), site.find(position)))
 
     @app.post("/items/{position}/draft")
-    def keep_draft(request: Request, position: int, posted: Posted) -> Response:
+    def keep_draft(request: Request, position: int, posted: web.Posted) -> Response:
         turn = _turn(site, request, position, posted)
         kept = turn.keep()
         refused = isinstance(kept, Conflict)
@@ -220,7 +211,7 @@ def _work(app: FastAPI, site: Site) -> None:
         return HTMLResponse(page, 409 if refused else 200)
 
     @app.post("/items/{position}")
-    def work(request: Request, position: int, posted: Posted) -> Response:
+    def work(request: Request, position: int, posted: web.Posted) -> Response:
         turn = _turn(site, request, position, posted)
         do, _, version = posted.get("do", "").partition(":")
         if do not in _DEEDS or (version and not version.isdecimal()):

@@ -15,7 +15,15 @@ from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
-from assay.core._failures import as_assay_error, expected_failures, read_json
+from assay.core._failures import (
+    MOST_BYTES,
+    as_assay_error,
+    expected_failures,
+    read_json,
+    read_json_lines,
+    read_text,
+)
+from assay.core._forgetting import Rise
 from assay.core._metrics import DIRECTIONS, METRICS, ItemMetric, Metric, higher_is_better, metric_value
 from assay.core._page import (
     Beside,
@@ -34,6 +42,7 @@ from assay.core._page import (
     Paragraph,
     Say,
     Scatter,
+    Shade,
     Shown,
     Smoothed,
     Table,
@@ -42,6 +51,7 @@ from assay.core._page import (
     next_command,
     page,
     say,
+    stored_text,
 )
 from assay.core._plugins import Plugin, Plugins
 from assay.core._points import (
@@ -63,6 +73,7 @@ from assay.core._points import (
     DoubleDescent,
     Excluded,
     FailedRun,
+    Forgetting,
     Gain,
     HeldOut,
     JudgeSummary,
@@ -81,7 +92,7 @@ from assay.core._points import (
 )
 from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
-from assay.core._samples import ROLES, TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
+from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
 from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
 from assay.core._undefined import Undefined
 from assay.core._whole import partial_of, replacing
@@ -90,8 +101,8 @@ __all__ = [
     "BASE_ARM",
     "DIRECTIONS",
     "METRICS",
+    "MOST_BYTES",
     "OVERALL",
-    "ROLES",
     "TASK_TYPES",
     "Answer",
     "AnswerSheet",
@@ -126,6 +137,7 @@ __all__ = [
     "FailedRun",
     "File",
     "Fold",
+    "Forgetting",
     "Gain",
     "Heading",
     "HeldOut",
@@ -149,6 +161,7 @@ __all__ = [
     "Point",
     "Reading",
     "Refusal",
+    "Rise",
     "Role",
     "RulePage",
     "RuleSlope",
@@ -158,6 +171,7 @@ __all__ = [
     "Say",
     "Scatter",
     "SelectionRule",
+    "Shade",
     "Shown",
     "Smoothed",
     "SourceRow",
@@ -188,11 +202,14 @@ __all__ = [
     "page",
     "partial_of",
     "read_json",
+    "read_json_lines",
+    "read_text",
     "replacing",
     "say",
     "stop_message",
     "stop_status",
     "stoppable",
+    "stored_text",
     "task_type",
     "tie_to_parent",
     "to_json",

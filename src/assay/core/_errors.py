@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import reprlib
+
 _SHOWN = 200
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 5, 400, 400
+_BRIEF.maxdict = _BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxset = 30
+
+
+def _repr(value: object) -> str:
+    """Return how a value is written; cut where it is large, as an alias in YAML can make it."""
+    try:
+        return repr(value) if isinstance(value, str | int | float) else _BRIEF.repr(value)
+    except ValueError:  # whole numbers of more than 4,300 digits
+        return f"({type(value).__name__})"
 
 
 class AssayError(Exception):
@@ -33,7 +48,7 @@ class AssayError(Exception):
         """Return the whole message, a part a line."""
         lines = [self.problem if self.place is None else f"{self.place}: {self.problem}"]
         if self.value is not None:
-            shown = repr(self.value)
+            shown = _repr(self.value)
             lines.append(f"  got:      {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}")
         if self.expected is not None:
             lines.append(f"  expected: {self.expected}")
@@ -50,7 +65,7 @@ class AssayError(Exception):
 
 
 def _plain(value: object) -> object:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+    return value if isinstance(value, str | int | float | bool | None) else _repr(value)
 
 
 def _rebuild(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from assay.core._page import Shown
+from assay.core._page import Shown, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ExportedFile:
     tokens_per_second: float | None
     same_answers: float | None
     drops: tuple[ExportDrop, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

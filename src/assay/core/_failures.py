@@ -6,6 +6,7 @@ small files use :func:`read_json`.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -105,19 +106,79 @@ def expected_failures(place: str | None = None) -> Iterator[None]:
         raise known from error
 
 
+_MOST_LINE = 64 << 20
+MOST_BYTES = 256 << 20
+"""Files that are read whole (studies, rules, rubrics, tables of points) are refused beyond this."""
+
+
+def read_text(path: Path, *, hint: str | None = None) -> str:
+    """Return the text (UTF-8) of a file that is read whole.
+
+    Raises :class:`AssayError` with the place where it cannot be read or has more than :data:`MOST_BYTES`.
+    """
+    with expected_failures(str(path)):
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise AssayError(
+                "the file is too large to be what is read here",
+                place=str(path),
+                value=f"{size:,} bytes",
+                expected=f"at most {MOST_BYTES:,}",
+                hint=hint or "check the path",
+            )
+        return path.read_text(encoding="utf-8-sig")
+
+
+def read_json_lines(path: Path, *, hint: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (``file:line``, object) for each line of JSON of our own that is not blank.
+
+    Lines end at line feeds alone: Unicode's other line ends are part of the texts.  Raises
+    :class:`AssayError` with the line that is no object.
+    """
+    with expected_failures(str(path)), path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_MOST_LINE), b""), start=1):
+            place = f"{path}:{number}"
+            if len(line) == _MOST_LINE:
+                raise AssayError(
+                    "the line is too long", place=place, expected=f"less than {_MOST_LINE:,} bytes"
+                )
+            if line.strip():
+                yield place, _object(line.removeprefix(codecs.BOM_UTF8), place, hint)
+
+
+def _object(line: bytes, place: str, hint: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise AssayError(
+            f"not JSON ({said})", place=place, value=_shown(line), expected="an object", hint=hint
+        ) from None
+    if not isinstance(value, dict):
+        raise AssayError("not an object", place=place, value=_shown(line), expected="an object", hint=hint)
+    return value
+
+
+def _shown(line: bytes) -> str:
+    return line[:120].decode("utf-8", "replace")
+
+
 def read_json(path: Path, kind: type = dict, *, hint: str | None = None) -> Any:
     """Return the value of a JSON file (UTF-8) of our own.
 
     Raises :class:`AssayError` with the place where the file cannot be read, is cut, or holds no ``kind``.
     """
-    with expected_failures(str(path)):
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except RecursionError:
-            value = None
+    text = read_text(path, hint=hint)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise AssayError(
+            f"not JSON ({said})", place=str(path), expected="a JSON file", hint=hint or _CUT
+        ) from None
     if not isinstance(value, kind):
         raise AssayError(
-            "not what belongs into this file",
+            "unexpected content in this file",
             place=str(path),
             value=type(value).__name__,
             expected="an object" if kind is dict else "a list" if kind is list else kind.__name__,

@@ -78,7 +78,7 @@ def higher_is_better(metric: str) -> bool:
     found = DIRECTIONS.get(metric.strip().lower())
     if found is None:
         raise AssayError(
-            "it is not known whether this metric should rise or fall",
+            "the direction of this metric is unknown",
             place="metric",
             value=metric,
             expected="one of " + ", ".join([*DIRECTIONS, *METRICS]),

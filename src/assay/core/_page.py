@@ -19,6 +19,24 @@ class Say:
     key: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Restore the texts among the values, which JSON has as mappings."""
+        object.__setattr__(self, "values", {name: _restored(value) for name, value in self.values.items()})
+
+    def __hash__(self) -> int:
+        """Return a hash that equal texts share; values may be lists."""
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        """Return it in words, of ``ASSAY_LANGUAGE``; looked up by name, as notebooks do (see ``Shown``)."""
+        view = import_module("assay.view")
+        text: str = view.said(self, view.reader_language())
+        return text
+
+
+def _restored(value: Any) -> Any:
+    return Say(**value) if isinstance(value, Mapping) and value.keys() == {"key", "values"} else value
+
 
 def say(key: str, /, **values: Any) -> Say:
     """Return a text of the catalogue with ``values`` filled in."""
@@ -29,6 +47,12 @@ Text: TypeAlias = str | Say
 """A plain string comes from data and is shown as it is."""
 
 
+def stored_text(stored: Any) -> Text:
+    """Return a text from its JSON: a key with values, or the plain string of an older file."""
+    found = _restored(stored)
+    return found if isinstance(found, Say) else str(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A text with the word of the verdict on it, by which it is coloured."""
@@ -37,12 +61,22 @@ class Judged:
     word: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A figure of a heat map: ``level`` from -3 (worst) to 3 (best) colours it, ``marked`` sets it off."""
+
+    value: float | None
+    level: int
+    marked: bool = False
+
+
 Cell: TypeAlias = (
     str
     | int
     | float
     | Say
     | Judged
+    | Shade
     | tuple[float | None, float | None]
     | Sequence[str | Say]
     | Mapping[str, int]

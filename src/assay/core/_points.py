@@ -8,8 +8,9 @@ from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 
 from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
+from assay.core._forgetting import Rise
 from assay.core._metrics import Metric
-from assay.core._page import Shown
+from assay.core._page import Shown, Text
 
 Refusal: TypeAlias = Literal["few_rungs", "constant"]
 CurveNote: TypeAlias = Literal["all_zero", "all_equal", "ceiling", "floor"]
@@ -391,7 +392,7 @@ class Reading(Shown):
     balances: tuple[BalancePoint, ...]
     comparisons: tuple[ArmComparison, ...]
     held_out: tuple[HeldOut, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What was decided in reading the table: percent, directions of metrics."""
 
     def __repr__(self) -> str:
@@ -540,6 +541,39 @@ class JudgeSummary:
     """More than 1 % of the replies could not be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """The loss on plain texts of all models, which never enters overall.
+
+    ``points`` are of metric ``loss``, a type a text, the untrained model among them; ``curves`` those of
+    each arm; ``rises`` stand by text, arm and size.
+    """
+
+    points: tuple[Point, ...]
+    curves: tuple[CurveResult, ...]
+    rises: tuple[Rise, ...]
+    largest_loss: float | None = None
+
+    def at(self, arm: str, n_train: int) -> tuple[Rise, ...]:
+        """Return the rises of one arm at one size, a text each."""
+        return tuple(r for r in self.rises if (r.arm, r.n_train) == (arm, n_train))
+
+    def allowed(self, arm: str) -> int | None:
+        """Return the largest size up to which no text's loss rose by more than is allowed, with p of 0.9.
+
+        0 where the smallest size rose by more already; None where nothing was asked.
+        """
+        if self.largest_loss is None:
+            return None
+        sizes = sorted({r.n_train for r in self.rises if r.arm == arm})
+        reached = 0
+        for n in sizes:
+            if any(r.p_within is None or r.p_within < 0.9 for r in self.at(arm, n)):
+                break
+            reached = n
+        return reached
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class StudyResult(Shown):
     """Everything a report shows; it computes nothing of its own."""
@@ -563,7 +597,7 @@ class StudyResult(Shown):
     answers: tuple[AnswerSheet, ...]
     answer: Answer | None
     """The recommendation; None where no curve could be fitted."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Text, ...] = field(default=())
     worth: tuple[Worth, ...] = field(default=())
     descents: tuple[DoubleDescent, ...] = field(default=())
     balances: tuple[BalancePoint, ...] = field(default=())
@@ -574,6 +608,17 @@ class StudyResult(Shown):
     counts: Mapping[str, int] = field(default_factory=dict)
     """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
     learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference."""
+    forgetting: Forgetting | None = None
+    """What training costs elsewhere: the loss on plain text; None where it was not measured."""
+    imported: tuple[str, ...] = ()
+    """The tools whose runs these are, where they are not the study's own: then nothing is known of the pool,
+    the evaluation set, the runs' cost and their answers; these fields are empty and no report shows them."""
+
+    @property
+    def models(self) -> int:
+        """How many models were trained and measured."""
+        points = {(p.arm, p.n_train, p.seed) for p in self.points if p.arm != BASE_ARM}
+        return len(points) if self.imported else len(self.runs)
 
     def __repr__(self) -> str:
-        return f"<StudyResult {self.name}: {len(self.runs)} models, {len(self.curves)} curves>"
+        return f"<StudyResult {self.name}: {self.models} models, {len(self.curves)} curves>"

@@ -8,11 +8,12 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
+
+import orjson
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
-ROLES: tuple[str, ...] = get_args(Role)
 
 SelectionRule: TypeAlias = Literal[
     "top", "bottom", "random", "balanced", "quota", "clusters", "deita", "k_center", "facility", "qdit",
@@ -147,8 +148,12 @@ class Sample:
         """Digest of the conversation (32 hex digits): the same text has the same id in every file."""
         turns = [[m.role, m.content, *([e] if (e := m.extras) else ())] for m in self.messages]
         # The canonical JSON of plain texts, without the walk over unknown types.
-        text = json.dumps(turns, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        try:
+            text = orjson.dumps(turns)
+        except orjson.JSONEncodeError:  # half of a surrogate pair
+            plain = json.dumps(turns, ensure_ascii=False, separators=(",", ":"))
+            text = plain.encode("utf-8", "surrogatepass")
+        return hashlib.sha256(text).hexdigest()[:32]
 
     @property
     def tools(self) -> str | None:

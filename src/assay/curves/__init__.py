@@ -5,10 +5,11 @@ A curve is a posterior over families, never one power law; a verdict is given at
 """
 
 from assay.curves._balance import balance_points
-from assay.curves._compare import benjamini_hochberg, compare_arms, holm, recommend
+from assay.curves._compare import benjamini_hochberg, compare_arms, holm, inverse_trigamma, recommend
 from assay.curves._curve import DECIDED
 from assay.curves._descent import double_descent
 from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
+from assay.curves._forget import rises
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
@@ -33,9 +34,11 @@ __all__ = [
     "free_form",
     "held_out",
     "holm",
+    "inverse_trigamma",
     "own_share",
     "read_curves",
     "recommend",
+    "rises",
     "upgrades",
     "verdicts_between",
 ]

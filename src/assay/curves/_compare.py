@@ -113,12 +113,12 @@ def moderated_cells(group: Sequence[Ladder]) -> Cells | None:
     between = float(centred.var(ddof=1) - polygamma(1, half).mean())
     if between <= 0:
         return Cells(own, pooled, math.inf)
-    weight = 2 * _inverse_trigamma(between)
+    weight = 2 * inverse_trigamma(between)
     common = float(np.exp(centred.mean() + digamma(weight / 2) - math.log(weight / 2)))
     return Cells(own, common, weight)
 
 
-def _inverse_trigamma(value: float) -> float:
+def inverse_trigamma(value: float) -> float:
     """Return x with trigamma(x) = value, by bisection of its logarithm: trigamma falls."""
     low, high = 1e-3, 1e6
     for _ in range(80):
@@ -213,10 +213,12 @@ def benjamini_hochberg(p: Sequence[float]) -> Array:
     return corrected
 
 
-def recommend(curves: Sequence[CurveResult], comparisons: Sequence[ArmComparison]) -> Answer | None:
+def recommend(
+    curves: Sequence[CurveResult], comparisons: Sequence[ArmComparison], *, baseline: str = RANDOM
+) -> Answer | None:
     """Say which arm to use and sort its types by verdict; None where no curve was fitted.
 
-    An arm is preferred to random only where it is better overall at the largest size both have.
+    An arm is preferred to the baseline only where it is better overall at the largest size both have.
     """
     metric = next((m for m in _METRICS if measured(curves, m)), None)
     if metric is None:
@@ -224,29 +226,30 @@ def recommend(curves: Sequence[CurveResult], comparisons: Sequence[ArmComparison
     fitted = measured(curves, metric)
     arms = list(dict.fromkeys(c.arm for c in fitted))
     headline = OVERALL if any(c.type == OVERALL for c in fitted) else fitted[0].type
-    arm, choice = _choice(arms, [c for c in comparisons if c.metric == metric and c.type == headline])
-    own = [c for c in fitted if c.arm == arm]
+    own = [c for c in comparisons if c.metric == metric and c.type == headline]
+    arm, choice = _choice(arms, own, baseline)
+    chosen = [c for c in fitted if c.arm == arm]
     by_word: dict[str, list[str]] = defaultdict(list)
-    for curve in own:
-        if curve.type != OVERALL and len(own) > 1 and curve.verdict is not None:
+    for curve in chosen:
+        if curve.type != OVERALL and len(chosen) > 1 and curve.verdict is not None:
             by_word[curve.verdict.word].append(curve.type)
-    whole = own[0] if len(own) == 1 else next((c for c in own if c.type == OVERALL), None)
+    whole = chosen[0] if len(chosen) == 1 else next((c for c in chosen if c.type == OVERALL), None)
     return Answer(
         metric=metric,
         arm=arm,
         choice=choice,  # type: ignore[arg-type]
-        n=round(max(c.band.extrapolated_from for c in own if c.band is not None)),
+        n=round(max(c.band.extrapolated_from for c in chosen if c.band is not None)),
         overall=None if whole is None else whole.verdict,
         **{word: tuple(types) for word, types in by_word.items()},
     )
 
 
-def _choice(arms: Sequence[str], overall: Sequence[ArmComparison]) -> tuple[str, str]:
-    if RANDOM not in arms or len(arms) == 1:
+def _choice(arms: Sequence[str], overall: Sequence[ArmComparison], baseline: str) -> tuple[str, str]:
+    if baseline not in arms or len(arms) == 1:
         return arms[0], "only"
     largest = {c.a: c for c in sorted(overall, key=lambda c: c.n_train)}
     better = [c for c in largest.values() if c.word == "better" and c.a in arms]
     if better:
         return max(better, key=lambda c: c.difference).a, "better"
     words = {c.word for c in largest.values()}
-    return RANDOM, "undecided" if not words or "undecided" in words else "as good"
+    return baseline, "undecided" if not words or "undecided" in words else "as good"

@@ -59,7 +59,7 @@ def fit_curves(
     """
     if not TRUSTED <= reach <= FURTHEST:
         raise AssayError(
-            "no prediction reaches that far",
+            "extrapolation beyond the supported range",
             value=reach,
             expected="2 to 4 times the largest rung, of which all above 2 is speculative",
             hint="run a larger rung",

@@ -29,23 +29,22 @@ def curve_power(
     smallest_gain: float = 0.01,
     types: int = 12,
 ) -> CurvePower:
-    """Say before any run what a ladder can show: detectable effects, items and seeds wanted.
+    """Plan a ladder before any run: detectable effects, items and seeds needed.
 
     Example: `assay curve power 1000 2000 4000 8000 --seeds 3 --n-eval 200 --wanted 0.02`
 
         >>> 0 < assay.curve_power([1000, 2000, 4000]).detectable < 0.2
         True
 
-    Comparisons are paired by item: two models share the part of the item-level error that is alike. The
-    chance of a verdict comes from simulated studies of a log-linear truth that rises by `wanted` per
-    doubling, and of a flat one.
+    Comparisons are paired by item, so that error shared by two models cancels. Verdict probabilities come
+    from simulated studies: a log-linear truth that rises by `wanted` per doubling, and a flat one.
 
     Parameters
     ----------
     rungs
-        Sizes of the ladder.
+        Training sizes of the ladder.
     seeds
-        Seeds at each size.
+        Seeds per size.
     n_eval
         Evaluation items per type.
     run_sd
@@ -53,11 +52,11 @@ def curve_power(
     item_sd
         Standard deviation of the scores of a type's items; 0.5 for right or wrong at one half.
     wanted
-        The effect to be seen, in score.
+        Effect to detect, in score.
     smallest_gain
-        The smallest gain from a doubling that matters, for the chances of a verdict.
+        Smallest gain in score per doubling that matters, for the verdict probabilities.
     types
-        How many types share the headline.
+        Number of types averaged into the overall score.
     """
     own = 2 * OWN_SHARE["score"] * item_sd**2
     run_variance = 2 * run_sd**2 / seeds

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from assay.core import CurveResult, Curves, Point, Reading, Worth
 from assay.curves._balance import balance_points
-from assay.curves._compare import compare_arms
+from assay.curves._compare import RANDOM, compare_arms
 from assay.curves._descent import double_descent
 from assay.curves._fit import TRUSTED, fit_curves
 from assay.curves._free import FreeForm
@@ -26,11 +26,13 @@ def read_curves(
     hours: float | None = None,
     pools: Mapping[str, int] | None = None,
     asked: int | None = None,
+    baseline: str = RANDOM,
 ) -> Reading:
     """Fit curves, compare arms, look for double descent and balance points.
 
     ``price`` is what 1,000 samples cost in money, ``hours`` what one training pass with 1,000 more takes;
-    ``pools`` the number of samples that each arm chooses from.  The others as in :func:`fit_curves`.
+    ``pools`` the number of samples that each arm chooses from, ``baseline`` the arm that others are compared
+    with.  The others as in :func:`fit_curves`.
     """
     rows = list(points)
     absolute, relative = smallest_gain, smallest_relative_gain
@@ -49,9 +51,13 @@ def read_curves(
         worth=tuple(worth(curves, price=price, hours=hours)),
         descents=tuple(double_descent(rows, smallest_gain=absolute, smallest_relative_gain=relative)),
         balances=tuple(
-            balance_points(rows, smallest_gain=absolute, smallest_relative_gain=relative, pools=pools)
+            balance_points(
+                rows, baseline=baseline, smallest_gain=absolute, smallest_relative_gain=relative, pools=pools
+            )
         ),
-        comparisons=tuple(compare_arms(rows, smallest_gain=absolute, smallest_relative_gain=relative)),
+        comparisons=tuple(
+            compare_arms(rows, smallest_gain=absolute, smallest_relative_gain=relative, baseline=baseline)
+        ),
         held_out=tuple(held_out(rows)),
     )
 

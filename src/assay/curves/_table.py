@@ -83,7 +83,7 @@ def _excluded(point: Point) -> Excluded | None:
 
 def _twice(point: Point) -> AssayError:
     return AssayError(
-        "the same run stands in the table twice",
+        "the table contains the same run twice",
         place=f"{point.type}, {point.arm}, {point.metric}",
         value=f"n_train {point.n_train}, seed {point.seed}",
         expected="one row per size and seed",

@@ -12,7 +12,15 @@ from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
 from assay.data._output import Output, output
 from assay.data._plugins import READERS, Reader, Row
-from assay.data._points import PointTable, read_points
+from assay.data._points import (
+    Cell,
+    PointTable,
+    cell_number,
+    has_size,
+    read_cells,
+    read_points,
+    read_rows_of_text,
+)
 from assay.data._read import (
     Detection,
     Map,
@@ -21,6 +29,7 @@ from assay.data._read import (
     Rejected,
     as_places,
     find_files,
+    hub_revision,
     read,
     read_rows,
     reader_identity,
@@ -29,7 +38,7 @@ from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
 from assay.data._turns import MAX_CHARACTERS
 from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
-from assay.data._write import FORMATS, Conversion, Format, convert, write, write_rejected, write_rows
+from assay.data._write import FORMATS, Conversion, Format, convert, to_row, write, write_rejected, write_rows
 
 if TYPE_CHECKING:
     show: Callable[..., Any]
@@ -39,6 +48,7 @@ __all__ = [
     "MAX_CHARACTERS",
     "READERS",
     "SCHEMAS",
+    "Cell",
     "Conversion",
     "Dataset",
     "Detection",
@@ -57,9 +67,12 @@ __all__ = [
     "Schema",
     "Written",
     "as_places",
+    "cell_number",
     "convert",
     "find_files",
+    "has_size",
     "hashed",
+    "hub_revision",
     "inspect",
     "kernel",
     "language_of",
@@ -68,8 +81,10 @@ __all__ = [
     "parse_map",
     "placeholder",
     "read",
+    "read_cells",
     "read_points",
     "read_rows",
+    "read_rows_of_text",
     "read_texts",
     "reader_identity",
     "replacing",
@@ -78,6 +93,7 @@ __all__ = [
     "shingle_sets",
     "show",
     "testbed",
+    "to_row",
     "words",
     "write",
     "write_dataset",

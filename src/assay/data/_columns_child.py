@@ -21,6 +21,8 @@ _IDLE_SECONDS = 5
 _CPU_SECONDS = 4
 _BATCH = 1024
 _MEMORY = 8 << 30
+# As of compressed files of text.
+_MAX_GROWTH, _MOST_UNASKED = 200, 64 << 20
 
 
 def _patience() -> None:
@@ -115,13 +117,26 @@ def _sound(batch: Any) -> Iterator[tuple[bytes, bytes]]:
         yield from _sound(batch.slice(half))
 
 
+def _grown(stored: int, given: int) -> str:
+    return (
+        f"{stored:,} bytes grew to more than {given:,}, {_MAX_GROWTH} times as many: a decompression "
+        "bomb, or one text again and again; to read it all the same, write it as JSON lines first"
+    )
+
+
 def _answers(path: str, container: str) -> Iterator[tuple[bytes, bytes]]:
     """Yield the pieces of a file; nothing is raised."""
+    stored, given = os.path.getsize(path), 0  # noqa: PTH202 - no pathlib, to start fast
     try:
         _bounded(path)
         for batch in _batches(path, container):
             for start in range(0, batch.num_rows, _BATCH):
-                yield from _sound(batch.slice(start, _BATCH))
+                for kind, content in _sound(batch.slice(start, _BATCH)):
+                    given += len(content)
+                    yield kind, content
+                if given > max(_MOST_UNASKED, _MAX_GROWTH * stored):
+                    yield b"E", _grown(stored, given).encode()
+                    return
         yield b"D", b""
     except MemoryError:
         yield b"E", b"it asks for more memory than a file of its size can need"

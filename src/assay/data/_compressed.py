@@ -16,6 +16,11 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"(\xb5/\xfd": "zstd", b"B
 _OUTPUT = 1 << 20
 # A block of 4 KiB grows to 128 MiB at most, whatever a hostile file says.
 _ZSTD_INPUT, _INPUT = 1 << 12, 1 << 17
+MAX_GROWTH = 200
+"""Text shrinks to a tenth, rarely to a fiftieth: a file that grows more was made to fill a disk or a day."""
+MOST_UNASKED = 64 << 20
+"""Smaller contents may have grown by any factor."""
+_CHECKED_EVERY = 1 << 22
 
 
 class _Frames(io.RawIOBase):
@@ -71,6 +76,38 @@ class _Frames(io.RawIOBase):
         return found
 
 
+class _Measured(io.RawIOBase):
+    """A decompressed stream that ends with an error where it grows beyond :data:`MAX_GROWTH`."""
+
+    def __init__(self, stream: Any, stored: IO[bytes]) -> None:
+        self._stream, self._stored = stream, stored
+        self._given, self._next = 0, _CHECKED_EVERY
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = int(self._stream.readinto(buffer))
+        self._given += count
+        if self._given > self._next:
+            self._next = self._given + _CHECKED_EVERY
+            self._check()
+        return count
+
+    def _check(self) -> None:
+        read = max(1, self._stored.tell())
+        if self._given > max(MOST_UNASKED, MAX_GROWTH * read):
+            raise OSError(
+                f"{read:,} bytes grew to more than {self._given:,}, {MAX_GROWTH} times as many: a "
+                "decompression bomb, or one text again and again; to read it all the same, "
+                "decompress it first"
+            )
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
 def _zstd() -> Any:
     import zstandard
 
@@ -82,20 +119,21 @@ def open_bytes(path: Path, watch: Callable[[int], None] | None = None) -> tuple[
 
     ``watch`` is told the number of stored bytes read so far.
     """
-    raw: IO[bytes] = path.open("rb")
+    raw = stored = path.open("rb")
     if watch is not None:
         raw = io.BufferedReader(_Watched(raw, watch), 1 << 17)
     head = raw.peek(8)[:8] if hasattr(raw, "peek") else b""
     kind = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
-    opened: Any = raw
+    if kind == "none":
+        return raw, kind
     if kind == "gzip":
-        opened = gzip.GzipFile(fileobj=raw)
-    elif kind != "none":
+        opened: Any = gzip.GzipFile(fileobj=raw)
+    else:
         makers: dict[str, Callable[[], Any]] = {
             "xz": lzma.LZMADecompressor, "bzip2": bz2.BZ2Decompressor, "zstd": _zstd,
         }  # fmt: skip
-        opened = io.BufferedReader(_Frames(raw, makers[kind], bounded=kind != "zstd"), 1 << 17)
-    return opened, kind
+        opened = _Frames(raw, makers[kind], bounded=kind != "zstd")
+    return io.BufferedReader(_Measured(opened, stored), 1 << 17), kind
 
 
 class _Watched(io.RawIOBase):

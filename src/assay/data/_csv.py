@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from assay.data._json import ENCODINGS, text_of
+from assay.data._json import ENCODINGS, bounded_lines, text_of
 from assay.data._raw import MARKED, MAX_LINE_BYTES, Broken, RawRow, encodable, excerpt
 
 _MAX_CELL = 4 << 20
@@ -60,6 +60,17 @@ def _header(lines: _Lines, delimiter: str) -> tuple[list[str], Broken | None]:
     return [name.strip().lower() for name in fields], None
 
 
+class _Long(str):
+    """Stands for a line that was too long to be kept: its beginning, and why it is no row."""
+
+    broken: Broken
+
+    def __new__(cls, broken: Broken) -> _Long:
+        made = super().__new__(cls, (broken.excerpt or "?") + "\n")
+        made.broken = broken
+        return made
+
+
 class _Lines:
     """Physical lines with their numbers, of which some may be put back."""
 
@@ -72,11 +83,13 @@ class _Lines:
     def _decoded(stream: IO[bytes], encoding: str) -> Iterator[str]:
         if encoding in ENCODINGS and encoding != "gb18030":
             wide = io.TextIOWrapper(stream, encoding, errors=MARKED, newline="")
-            while line := wide.readline(MAX_LINE_BYTES):
-                yield line
+            yield from (_Long(x) if isinstance(x, Broken) else x for x in bounded_lines(wide))
             return
         first = True
-        while raw := stream.readline(MAX_LINE_BYTES):
+        for raw in bounded_lines(stream):
+            if isinstance(raw, Broken):
+                yield _Long(raw)
+                continue
             try:
                 text = text_of(raw, encoding)
             except UnicodeDecodeError:
@@ -117,13 +130,15 @@ def _parse(taken: list[str], lines: _Lines, delimiter: str) -> tuple[list[str], 
 
     Returns its fields, and what is wrong with it or "".
     """
+    if isinstance(taken[0], _Long):
+        return [], taken[0].broken.reason
     if '"' not in taken[0]:
         return taken[0].rstrip("\r\n").split(delimiter), ""
 
     def feed() -> Iterator[str]:
         yield taken[0]
         size = 0
-        while size < _MAX_CELL and lines.more():
+        while size < _MAX_CELL and lines.more() and not isinstance(lines.first(), _Long):
             taken.append(lines.take())
             size += len(taken[-1])
             yield taken[-1]
@@ -189,6 +204,8 @@ class _Records:
 
     def _sound(self, line: str) -> bool:
         """Say whether a line is a record by itself."""
+        if isinstance(line, _Long):
+            return False
         try:
             return len(next(csv.reader([line], delimiter=self._delimiter, strict=True), ())) == self._columns
         except csv.Error:

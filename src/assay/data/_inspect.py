@@ -122,9 +122,11 @@ def _lengths(kind: str, lengths: LengthCounts) -> Table:
 
 
 def _rejected(found: Inspection) -> tuple[Table, Table]:
-    reasons = (Column(say("inspect.reason")), Column(say("inspect.rows"), ","))
-    heads = (Column(say("inspect.place")), Column(say("inspect.line"), ","), Column(say("inspect.why")),
-             Column(say("inspect.excerpt")))  # fmt: skip
+    reasons = (Column(say("inspect.reason"), "@reason"), Column(say("inspect.rows"), ","))
+    heads = (
+        Column(say("inspect.place")), Column(say("inspect.line"), ","), Column(say("inspect.why"), "@reason"),
+        Column(say("inspect.excerpt")),
+    )  # fmt: skip
     rows = tuple((row.place, row.line, row.reason, row.excerpt or "") for row in found.rejected_first)
     return Table(reasons, tuple(found.rejected_by_reason.items())), Table(heads, rows)
 
@@ -219,7 +221,7 @@ def _reason(reason: str) -> str:
 def inspect(
     places: Places, *, rejected: File | None = None, map: Map = None, force: bool = False
 ) -> Inspection:
-    """Count a data set by type, language and length; show duplicates and each rejected row's reason.
+    """Count a data set by type, language and length, with duplicates and the reason for each rejected row.
 
     Example: `assay data inspect alpaca.json "shards/*.jsonl.zst" --rejected rejected.jsonl`
 
@@ -231,11 +233,11 @@ def inspect(
     places
         Files, folders of shards, globs, or `hf:owner/name`.
     rejected
-        Write all rejected rows, with place and reason, to this JSONL file.
+        Write rejected rows, with line and reason, to this JSONL file.
     map
-        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+        Field names for a layout that Assay does not know: `prompt=question,answer=response`.
     force
-        Write over a file that is there.
+        Overwrite an existing file.
     """
     with ExitStack() as stack:
         report, inputs = None, as_places(places)

@@ -7,13 +7,14 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, AnyStr
 
 import orjson
 
 from assay.data._raw import MARKED, MAX_DEPTH, MAX_LINE_BYTES, Broken, NoNumber, Number, RawRow, excerpt
 
 _MAX_OVERLONG = 16
+_MAX_BLANK = 1 << 20
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 SPACED_COLON = re.compile(r'"[ \t\r\n]+:')
 _SPACED_COLON_BYTES = re.compile(rb'"[ \t\r\n]+:')
@@ -72,14 +73,9 @@ def jsonl(stream: IO[bytes], encoding: str) -> Iterator[RawRow]:
     """Yield one value per line that is not blank."""
     if encoding.startswith(("utf-16", "utf-32")):
         stream = _Recoded(stream, encoding)  # type: ignore[assignment]
-    number = 0
-    while line := stream.readline(MAX_LINE_BYTES):
-        number += 1
-        if len(line) >= MAX_LINE_BYTES and not line.endswith(b"\n"):
-            reason, ended = _overlong(stream, len(line))
-            yield number, Broken(reason, excerpt(line))
-            if not ended:
-                return
+    for number, line in enumerate(bounded_lines(stream), start=1):
+        if isinstance(line, Broken):
+            yield number, line
             continue
         if number == 1:
             line = line.removeprefix(codecs.BOM_UTF8)
@@ -87,12 +83,36 @@ def jsonl(stream: IO[bytes], encoding: str) -> Iterator[RawRow]:
             yield number, json_line(line, encoding)
 
 
-def _overlong(stream: IO[bytes], length: int) -> tuple[str, bool]:
+def bounded_lines(stream: IO[AnyStr]) -> Iterator[AnyStr | Broken]:
+    """Yield the lines of a stream, one that is too long as :class:`Broken`.
+
+    The last is one without an end, and one of more than a million blank lines without another between them.
+    """
+    blank = 0
+    while line := stream.readline(MAX_LINE_BYTES):
+        blank = blank + 1 if len(line) < 3 and not line.strip() else 0
+        if blank > _MAX_BLANK:
+            yield Broken(f"more than {_MAX_BLANK:,} blank lines; the file is left unread from here on")
+            return
+        if len(line) < MAX_LINE_BYTES or _ends(line):
+            yield line
+            continue
+        reason, ended = _overlong(stream, len(line))
+        yield Broken(reason, excerpt(line))
+        if not ended:
+            return
+
+
+def _ends(line: bytes | str) -> bool:
+    return line.endswith(b"\n") if isinstance(line, bytes) else line.endswith(("\n", "\r"))
+
+
+def _overlong(stream: IO[AnyStr], length: int) -> tuple[str, bool]:
     """Skip the rest of a line; return the reason and whether the line has an end that is worth reading to."""
     for _ in range(_MAX_OVERLONG):
         more = stream.readline(MAX_LINE_BYTES)
         length += len(more)
-        if not more or more.endswith(b"\n"):
+        if not more or _ends(more):
             return f"the line has more than {MAX_LINE_BYTES:,} bytes", True
     return f"the line has more than {length:,} bytes; the file is left unread from here on", False
 

@@ -218,6 +218,8 @@ class _Window:
             near_end = at > len(self.buffer) - 64 or open_ended
             if near_end and not self._long() and self._read_more():
                 continue
+            if self._long():
+                problem = f"the value has more than {MAX_LINE_BYTES:,} characters, or does not end"
             broken = Broken(problem, self.excerpt())
             self.behind = self._skip_balanced()
             return line, broken
@@ -292,7 +294,7 @@ class _Window:
         """
         start = self.place + 1
         while True:
-            found = _NEXT.search(self.buffer, start)
+            found = _NEXT.search(self.buffer, start) if "{" in self.buffer else None
             if found:
                 self.skip(found.end() - self.place)
                 key = str(json.loads(found[1], strict=False)) if found[1] else None

@@ -8,19 +8,23 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 _HAN_RANGE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _SINGLE_RANGE = "\u3040-\u30ff\u0e00-\u0e7f"
 _SCRIPTS = {
-    "zh": re.compile(f"[{_HAN_RANGE}]"),
-    "ja": re.compile("[\u3040-\u30ff]"),
-    "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
-    "ru": re.compile("[\u0400-\u04ff]"),
-    "ar": re.compile("[\u0600-\u06ff]"),
-    "hi": re.compile("[\u0900-\u097f]"),
-    "th": re.compile("[\u0e00-\u0e7f]"),
-    "el": re.compile("[\u0370-\u03ff]"),
-    "he": re.compile("[\u0590-\u05ff]"),
+    "zh": ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3134F)),
+    "ja": ((0x3040, 0x30FF),),
+    "ko": ((0xAC00, 0xD7AF), (0x1100, 0x11FF)),
+    "ru": ((0x0400, 0x04FF),),
+    "ar": ((0x0600, 0x06FF),),
+    "hi": ((0x0900, 0x097F),),
+    "th": ((0x0E00, 0x0E7F),),
+    "el": ((0x0370, 0x03FF),),
+    "he": ((0x0590, 0x05FF),),
+    "latin": ((ord("a"), ord("z")), (0x00DF, 0x024F)),
 }
+_LAST = 0x31350
 _LATIN = re.compile("[a-z\u00df-\u024f]+")
 _SAMPLE = 600
 _FUNCTION_WORDS = {
@@ -34,13 +38,27 @@ _FUNCTION_WORDS = {
     "it": frozenset("il lo la gli le di e è un una in per che non con del della come si".split()),
     "pt": frozenset("o a os as de e é um uma em para que não com do da como por se".split()),
 }
+# The languages that share a word, as one string: its hash is kept, a tuple's is not.
 _TAGS = {
-    word: tuple(tag for tag, words in _FUNCTION_WORDS.items() if word in words)
+    word: " ".join(tag for tag, words in _FUNCTION_WORDS.items() if word in words)
     for word in frozenset().union(*_FUNCTION_WORDS.values())
 }
+_ASCII_TAGS = {word.encode(): tags for word, tags in _TAGS.items() if word.isascii()}
+_ASCII_WORDS = bytes(code if chr(code).islower() and code < 128 else 32 for code in range(256))
 _LETTER = rf"(?![{_HAN_RANGE}{_SINGLE_RANGE}])[^\W_]"
 _RUN = re.compile(rf"[{_HAN_RANGE}]+|[{_SINGLE_RANGE}]|(?:{_LETTER})+(?:['\u2019](?:{_LETTER})+)*")
-_HAN = _SCRIPTS["zh"]
+_ASCII_RUN = re.compile(r"[^\W_]+(?:'[^\W_]+)*", re.ASCII)
+_HAN = re.compile(f"[{_HAN_RANGE}]")
+
+
+@cache
+def _scripts() -> Any:
+    """Return the place in ``_SCRIPTS``, from 1, of each code point up to ``_LAST``; 0 is none of them."""
+    table = np.zeros(_LAST + 1, np.uint8)
+    for place, ranges in enumerate(_SCRIPTS.values(), 1):
+        for first, last in ranges:
+            table[first : last + 1] = place
+    return table
 
 
 def language_of(text: str) -> str | None:
@@ -50,29 +68,37 @@ def language_of(text: str) -> str | None:
     function words do.  A text of digits and signs, or a few words with none of them, gives None.
     """
     sample = text[:_SAMPLE].lower()
-    latin = _LATIN.findall(sample)
-    if not sample.isascii():
-        script = _script_of(sample, sum(map(len, latin)))
-        if script is not None:
-            return script
-    hits: dict[str, int] = {}
-    for word, count in Counter(latin).items():
-        for tag in _TAGS.get(word, ()):
-            hits[tag] = hits.get(tag, 0) + count
-    winner = max(_FUNCTION_WORDS, key=lambda tag: hits.get(tag, 0))
-    return winner if hits.get(winner, 0) >= max(1, len(latin) // 20) else None
+    if sample.isascii():
+        words = sample.encode().translate(_ASCII_WORDS).split()
+        return _by_words(len(words), Counter(map(_ASCII_TAGS.get, words)))
+    script = _script_of(sample)
+    if script is not None:
+        return script
+    found = _LATIN.findall(sample)
+    return _by_words(len(found), Counter(map(_TAGS.get, found)))
 
 
-def _script_of(sample: str, letters: int) -> str | None:
-    """Return the language that the script decides, or None where Latin ``letters`` outweigh it."""
-    counts = {tag: len(_SCRIPTS[tag].findall(sample)) for tag in ("zh", "ja")}
-    others = len(sample) - len(sample.encode("ascii", "ignore")) - sum(counts.values())
-    if counts["zh"] < others:  # else no other script can have more
-        counts |= {tag: len(_SCRIPTS[tag].findall(sample)) for tag in _SCRIPTS if tag not in counts}
+def _by_words(words: int, counts: Counter[str | None]) -> str | None:
+    """Return the language that has the commonest function words; ``counts`` is by the tags of a word."""
+    hits = dict.fromkeys(_FUNCTION_WORDS, 0)
+    for tags, count in counts.items():
+        if tags is not None:
+            for tag in tags.split():
+                hits[tag] += count
+    winner = max(hits, key=hits.__getitem__)
+    return winner if hits[winner] >= max(1, words // 20) else None
+
+
+def _script_of(sample: str) -> str | None:
+    """Return the language that the script decides, or None where Latin letters outweigh it."""
+    codes = np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), "<u4")
+    found = np.bincount(_scripts()[np.minimum(codes, _LAST)], minlength=len(_SCRIPTS) + 1).tolist()
+    counts = dict(zip(_SCRIPTS, found[1:], strict=True))
+    letters = counts.pop("latin")
     if counts["ja"] and counts["ja"] * 10 >= counts["zh"]:
         counts["ja"] += counts["zh"]
         counts["zh"] = 0
-    best = max(counts, key=lambda tag: counts[tag])
+    best = max(counts, key=counts.__getitem__)
     # A Han character says about as much as two Latin letters.
     weight = 2 if best in ("zh", "ja", "ko") else 1
     return best if counts[best] * weight >= max(letters, 1) else None
@@ -95,9 +121,10 @@ def words(text: str) -> list[str]:
     Han runs are segmented by jieba; kana and Thai give single characters; other scripts split at what is
     neither letter nor digit.  Case is kept.
     """
+    if text.isascii():
+        return _ASCII_RUN.findall(text)
     found: list[str] = []
-    for match in _RUN.finditer(text):
-        run = match.group()
+    for run in _RUN.findall(text):
         if _HAN.match(run):
             found += _jieba().lcut(run)
         else:

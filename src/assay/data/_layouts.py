@@ -93,7 +93,11 @@ def placeholder(text: str, *, answer: bool = False) -> bool:
 
 
 def _first(row: Row, *names: str) -> Any:
-    return next((row[name] for name in names if row.get(name) is not None), None)
+    for name in names:
+        value = row.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 def _asked(instruction: str, extra: str) -> tuple[list[Message], tuple[str, ...]]:

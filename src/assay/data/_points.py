@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import DIRECTIONS, AssayError, Point, task_type
+from assay.core import (
+    DIRECTIONS,
+    MOST_BYTES,
+    AssayError,
+    Point,
+    Say,
+    Text,
+    say,
+    task_type,
+)
+from assay.data._columns import columnar
+from assay.data._files import Broken, sniff
 
 _SIZES = ("n_train", "n", "size", "samples", "n_samples", "train_size", "num_train", "examples", "n_examples")
 _STEPS, _BATCHES = ("step", "steps", "global_step"), ("batch", "batch_size", "global_batch_size")
@@ -33,7 +44,7 @@ class PointTable:
     """The points of a table, and what was decided in reading it that its writer should know."""
 
     points: tuple[Point, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class _Given:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class Cell:
     """One measured value with all that its row says."""
 
     place: str
@@ -76,17 +87,14 @@ def read_points(
     a note says so.  Empty cells are missing points.  Raises :class:`AssayError` with the place for what is no
     number, a metric of unknown direction, percent mixed with shares, and rows that were pasted twice.
     """
-    given = _given(table)
-    cells, header = list(_cells(given, metric)), given.header
-    if not cells:
-        raise AssayError("the table holds no values", place=given.place)
-    cells, notes = _unpercented(cells)
+    cells, notes = read_cells(table, metric)
+    header = list(cells[0].row)
     names = sorted({cell.metric for cell in cells})
     ours = {name: _ours(name, lower_is_better) for name in names}
     crowded = {kind for kind, count in Counter(ours.values()).items() if count > 1}
     varying = [c for c in _GROUPS if len({cell.row.get(c, "") for cell in cells}) > 1]
     types = varying or [c for c in ("type", "task", "category") if c in header][:1]
-    groups: dict[tuple[str, str, str], list[_Cell]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
     for cell in cells:
         kind = _type(cell, types, cell.metric if ours[cell.metric] in crowded else "")
         groups[kind, cell.row.get("arm") or "random", ours[cell.metric]].append(cell)
@@ -94,8 +102,37 @@ def read_points(
     return PointTable(tuple(points), (*notes, *(_renamed(n, ours[n]) for n in names if n not in _OURS)))
 
 
-def _renamed(name: str, ours: str) -> str:
-    return f"{name} is read as a {ours}: {'higher' if ours == 'score' else 'lower'} is better"
+def read_cells(
+    table: Path | Iterable[Mapping[str, Any]], metric: str | None = None
+) -> tuple[list[Cell], list[Say]]:
+    """Return every value of a table with all that its row says, percent as shares, and notes on that.
+
+    The table is as :func:`read_points` takes it, and so are the errors.
+    """
+    given = _given(table)
+    cells = list(_cells(given, metric))
+    if not cells:
+        raise AssayError("the table holds no values", place=given.place)
+    return _unpercented(cells)
+
+
+def read_rows_of_text(table: Path | Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the rows of a .csv, .tsv or .parquet file, or of rows, as text; names in small letters."""
+    return _given(table).rows
+
+
+def has_size(row: Mapping[str, str]) -> bool:
+    """Say whether a row names its size, so that its steps are those of a run and no part of the size."""
+    return any(column in row for column in _SIZES)
+
+
+def cell_number(cell: Cell, column: str) -> float | None:
+    """Return a number of a cell's row, or None where it says none."""
+    return _optional(cell, column)
+
+
+def _renamed(name: str, ours: str) -> Say:
+    return say(f"note.table.{'score' if ours == 'score' else 'loss'}", name=name)
 
 
 def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
@@ -109,12 +146,41 @@ def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
             "no such table", value=str(table), expected="an existing .csv, .tsv or .parquet file"
         )
     if table.suffix == ".parquet":
-        import polars  # slow to import
-
-        frame = polars.read_parquet(table)
-        texts = ([_text(value) for value in row] for row in frame.iter_rows())
-        return _named(str(table), 2, frame.columns, texts)
+        found = list(_columns(table))
+        names = list(found[0]) if found else []
+        return _named(str(table), 2, names, ([_text(value) for value in row.values()] for row in found))
     return _named(str(table), 2, *_separated(table))
+
+
+def _columns(table: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a Parquet file, read where a corrupt one does no harm."""
+    for number, row in columnar(table, "parquet"):
+        if isinstance(row, Broken):
+            raise AssayError(
+                row.reason, place=f"{table}:{number}", hint="write the table again, or give it as .csv"
+            )
+        yield row
+
+
+def _decoded(table: Path) -> str:
+    """Return the text of a table; spreadsheets write UTF-16 and GB18030 too."""
+    kind = sniff(table)
+    if not kind.encoding or kind.compression != "none":
+        found = kind.container if kind.compression == "none" else kind.compression
+        raise AssayError("not a table of text", place=str(table), value=found, expected="CSV or TSV")
+    if table.stat().st_size > MOST_BYTES:
+        raise AssayError(
+            "the file is too large for a table of points", place=str(table), expected=f"{MOST_BYTES:,} bytes"
+        )
+    try:
+        return table.read_bytes().decode(kind.encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise AssayError(
+            f"the table does not decode as {kind.encoding_words}",
+            place=f"{table}: byte {error.start + 1}",
+            expected="one encoding in the whole file",
+            hint="save it as UTF-8",
+        ) from None
 
 
 def _text(value: Any) -> str:
@@ -123,8 +189,8 @@ def _text(value: Any) -> str:
 
 def _separated(table: Path) -> tuple[list[str], Iterator[list[str]]]:
     """Return the header and the rows of a file of text, each as long as the header."""
-    text = table.read_text(encoding="utf-8-sig")
-    first = text.split("\n", 1)[0]
+    text = _decoded(table)
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
     semicolons = first.count(";") > first.count(",")
     separator = "\t" if table.suffix == ".tsv" or "\t" in first else (";" if semicolons else ",")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -160,7 +226,7 @@ def _point_comma(text: str) -> str:
     return re.sub(r"^(-?\d+),(\d+)(\s*%?)$", r"\1.\2\3", text)
 
 
-def _cells(given: _Given, metric: str | None) -> Iterator[_Cell]:
+def _cells(given: _Given, metric: str | None) -> Iterator[Cell]:
     header = given.header
     wide = {column: n for column in header if (n := _size_of(column)) is not None}
     metrics = [c for c in header if c in DIRECTIONS]
@@ -178,7 +244,7 @@ def _cells(given: _Given, metric: str | None) -> Iterator[_Cell]:
             for name, text in pairs:
                 if text:
                     value, percent = _number(text, f"{place}, {name}")
-                    yield _Cell(place, _size(row, place), name, value, percent, row)
+                    yield Cell(place, _size(row, place), name, value, percent, row)
     else:
         raise AssayError(
             "columns are missing",
@@ -191,20 +257,20 @@ def _cells(given: _Given, metric: str | None) -> Iterator[_Cell]:
         )
 
 
-def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterator[_Cell]:
+def _wide(given: _Given, sizes: Mapping[str, int], metric: str | None) -> Iterator[Cell]:
     for line, row in enumerate(given.rows, start=given.first):
         place = f"{given.place}:{line}"
         name = (row.get("metric") or metric or "").lower()
         if not name:
             raise AssayError(
-                "it is not known what was measured",
+                "the metric is not named",
                 place=place,
                 expected="a column metric (accuracy, loss ...), or the metric's name with the command",
             )
         for column, n in sizes.items():
             if row[column]:
                 value, percent = _number(row[column], f"{place}, {column}")
-                yield _Cell(place, n, name, value, percent, row)
+                yield Cell(place, n, name, value, percent, row)
 
 
 def _size_of(column: str) -> int | None:
@@ -212,7 +278,8 @@ def _size_of(column: str) -> int | None:
     if found is None:
         return None
     number = float(re.sub(r"[,_ ]", "", found[1]))
-    return round(number * {"k": 1e3, "m": 1e6}.get((found[2] or "").lower(), 1))
+    size = number * {"k": 1e3, "m": 1e6}.get((found[2] or "").lower(), 1)
+    return round(size) if math.isfinite(size) else None
 
 
 def _number(text: str, place: str) -> tuple[float, bool]:
@@ -240,20 +307,20 @@ def _size(row: Mapping[str, str], place: str) -> int:
     return round(n)
 
 
-def _unpercented(cells: Sequence[_Cell]) -> tuple[list[_Cell], list[str]]:
+def _unpercented(cells: Sequence[Cell]) -> tuple[list[Cell], list[Say]]:
     """Return the cells with percent as shares, and a note for each metric that was."""
-    by_metric: dict[str, list[_Cell]] = defaultdict(list)
+    by_metric: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         by_metric[cell.metric].append(cell)
     found, notes = [], []
     for name, own in by_metric.items():
         percent = _is_percent(name, own)
         found += [_shared(cell) if percent else cell for cell in own]
-        notes += [f"{name} is in percent, and was divided by 100"] if percent else []
+        notes += [say("note.table.percent", name=name)] if percent else []
     return found, notes
 
 
-def _is_percent(name: str, cells: Sequence[_Cell]) -> bool:
+def _is_percent(name: str, cells: Sequence[Cell]) -> bool:
     if any(cell.percent for cell in cells):
         bare = next((cell for cell in cells if not cell.percent), None)
         if bare is not None:
@@ -271,9 +338,9 @@ def _is_percent(name: str, cells: Sequence[_Cell]) -> bool:
     return True
 
 
-def _mixed(name: str, cell: _Cell) -> AssayError:
+def _mixed(name: str, cell: Cell) -> AssayError:
     return AssayError(
-        "percent and shares stand in one column",
+        "percent and shares are mixed in one column",
         place=f"{cell.place}, {name}",
         value=cell.value,
         expected="all values in (1, 100], or all in [0, 1]",
@@ -281,11 +348,11 @@ def _mixed(name: str, cell: _Cell) -> AssayError:
     )
 
 
-def _shared(cell: _Cell) -> _Cell:
+def _shared(cell: Cell) -> Cell:
     row = {**cell.row}
     if row.get("se"):
         row["se"] = str(_number(row["se"], f"{cell.place}, se")[0] / 100)
-    return _Cell(cell.place, cell.n, cell.metric, cell.value / 100, True, row)
+    return Cell(cell.place, cell.n, cell.metric, cell.value / 100, True, row)
 
 
 def _ours(name: str, lower_is_better: bool | None) -> str:
@@ -294,7 +361,7 @@ def _ours(name: str, lower_is_better: bool | None) -> str:
     higher = DIRECTIONS.get(name) if lower_is_better is None else not lower_is_better
     if higher is None:
         raise AssayError(
-            "it is not known whether this metric should rise or fall",
+            "the direction of this metric is unknown",
             value=name,
             expected="one of " + ", ".join(DIRECTIONS),
             hint="say so: --lower-is-better or --higher-is-better",
@@ -302,14 +369,14 @@ def _ours(name: str, lower_is_better: bool | None) -> str:
     return "score" if higher else "loss"
 
 
-def _type(cell: _Cell, columns: Iterable[str], metric: str) -> str:
+def _type(cell: Cell, columns: Iterable[str], metric: str) -> str:
     parts = [cell.row[c] for c in columns if cell.row.get(c)] + ([metric] if metric else [])
     if not parts:
         return "overall"
     return task_type(parts[0]) if len(parts) == 1 else " / ".join(parts)
 
 
-def _points(kind: str, arm: str, metric: str, cells: Sequence[_Cell]) -> Iterator[Point]:
+def _points(kind: str, arm: str, metric: str, cells: Sequence[Cell]) -> Iterator[Point]:
     seed_column = next((c for c in _SEEDS if any(cell.row.get(c) for cell in cells)), None)
     _refuse_pasted(cells, seed_column)
     seen: Counter[int] = Counter()
@@ -323,25 +390,32 @@ def _points(kind: str, arm: str, metric: str, cells: Sequence[_Cell]) -> Iterato
             seed=seed,
             metric=metric,
             value=cell.value,
-            n_eval=None if n_eval is None else round(n_eval),
+            n_eval=None if n_eval is None else _whole(n_eval, f"{cell.place}, n_eval"),
             arm=arm,
             **numbers,  # type: ignore[arg-type]
         )
 
 
-def _seed(cell: _Cell, column: str | None, seen: Counter[int]) -> int:
+def _seed(cell: Cell, column: str | None, seen: Counter[int]) -> int:
     if column is None:
         seen[cell.n] += 1
         return seen[cell.n] - 1
-    return round(_number(cell.row[column] or "0", f"{cell.place}, {column}")[0])
+    place = f"{cell.place}, {column}"
+    return _whole(_number(cell.row[column] or "0", place)[0], place)
 
 
-def _optional(cell: _Cell, column: str) -> float | None:
+def _whole(number: float, place: str) -> int:
+    if not math.isfinite(number):
+        raise AssayError("not a number", place=place, value=number, expected="a whole number")
+    return round(number)
+
+
+def _optional(cell: Cell, column: str) -> float | None:
     text: Any = cell.row.get(column)
     return _number(text, f"{cell.place}, {column}")[0] if text else None
 
 
-def _refuse_pasted(cells: Sequence[_Cell], seed_column: str | None) -> None:
+def _refuse_pasted(cells: Sequence[Cell], seed_column: str | None) -> None:
     """Refuse rows that stand twice: a size and seed, or, without seeds, every value of a size."""
     if seed_column is not None:
         keys = Counter((cell.n, _seed(cell, seed_column, Counter())) for cell in cells)
@@ -353,7 +427,7 @@ def _refuse_pasted(cells: Sequence[_Cell], seed_column: str | None) -> None:
         found = f"each of {len(values)} values {min(values.values())} times" if pasted else None
     if found is not None:
         raise AssayError(
-            "the same run stands in the table twice",
+            "the table contains the same run twice",
             place=cells[0].place,
             value=found,
             expected="one row per size and seed",

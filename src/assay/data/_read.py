@@ -309,6 +309,35 @@ def find_files(place: str) -> list[Path]:
     return found
 
 
+def hub_revision(place: str) -> str:
+    """Return which content ``hf:owner/name[:split]`` stands for now: the commit on the Hub or in the cache.
+
+    Raises :class:`AssayError` where the data set cannot be reached.
+    """
+    name = place.removeprefix("hf:").partition(":")[0]
+    return str(_from_hub(place, lambda datasets: datasets.load_dataset_builder(name).hash))
+
+
+def _from_hub(place: str, found: Callable[[Any], Any]) -> Any:
+    """Return what the `datasets` package finds."""
+    try:
+        import datasets
+    except ImportError:
+        raise AssayError(
+            "reading from the hub needs the `datasets` package",
+            place=place,
+            hint="pip install 'instruct-assay[train]'",
+        ) from None
+    try:
+        return found(datasets)
+    except Exception as error:
+        raise AssayError(
+            f"the data set could not be opened ({type(error).__name__})",
+            place=place,
+            expected="hf:owner/name or hf:owner/name:split, reachable or in the cache",
+        ) from None
+
+
 class _HubReading(Reading):
     """Rows of a Hugging Face data set, streamed."""
 
@@ -321,22 +350,10 @@ class _HubReading(Reading):
 
     @cached_property
     def _rows(self) -> Any:
-        try:
-            import datasets
-        except ImportError:
-            raise AssayError(
-                "reading from the hub needs the `datasets` package",
-                place=self.place,
-                hint="pip install 'instruct-assay[train]'",
-            ) from None
-        try:
-            return datasets.load_dataset(self._id, split=self._split, streaming=True)
-        except Exception as error:
-            raise AssayError(
-                f"the data set could not be opened ({type(error).__name__})",
-                place=self.place,
-                expected="hf:owner/name or hf:owner/name:split, reachable or in the cache",
-            ) from None
+        return _from_hub(
+            self.place,
+            lambda datasets: datasets.load_dataset(self._id, split=self._split, streaming=True),
+        )
 
     @cached_property
     def detection(self) -> Detection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ def to_sample(
     A row that does not show the file's main ``schema`` is read by the one it shows.  ``fields`` is the map
     that made ``schema``, where a user gave one.
     """
-    if not isinstance(row, Mapping):
+    if type(row) is not dict and not isinstance(row, Mapping):
         raise Reject(f"the row is a {type(row).__name__}, not an object")
     chosen = schema if schema is not None and schema.fits(row) else _other_schema(row, schema)
     parsed = chosen.parse(row)
@@ -102,28 +102,35 @@ def _label(labels: Row, *names: str) -> str | None:
     return None
 
 
-def _check(messages: Iterable[Message], is_item: bool) -> None:
-    turns = list(messages)
-    asked = [m.content for m in turns if m.role == "user"]
+def _check(turns: Sequence[Message], is_item: bool) -> None:
+    asked = said = learns = False
+    for turn in turns:
+        if turn.role == "user":
+            asked = True
+            said = said or bool(turn.content and not turn.content.isspace())
+        elif turn.role == "assistant":
+            learns = learns or turn.learned
     if not asked:
         raise Reject("no user turn")
-    if not any(text and not text.isspace() for text in asked):
+    if not said:
         raise Reject("the instruction is empty")
     last = turns[-1]
-    if last.role == "assistant" and not last.content.strip() and not last.tool_calls:
+    if last.role != "assistant":
+        if not is_item:
+            raise Reject("the last turn is not the assistant's")
+    elif not last.tool_calls and (not last.content or last.content.isspace()):
         raise Reject("the answer is empty")
-    if last.role != "assistant" and not is_item:
-        raise Reject("the last turn is not the assistant's")
-    if last.role == "assistant" and not (last.learned or any(_learns(m) for m in turns)):
+    elif not learns:
         raise Reject("every answer has weight 0: there is nothing to learn")
-    if not encodable("".join([m.said for m in turns])) or not all(map(_encodable, turns)):
+    if not all(map(_encodable, turns)):
         raise Reject("the text holds half of a surrogate pair")
 
 
-def _learns(message: Message) -> bool:
-    return message.role == "assistant" and message.learned
-
-
-def _encodable(message: Message) -> bool:
-    """Say whether UTF-8 can hold what a turn has beside its text."""
-    return all(encodable(v) for v in (message.tool_call_id, message.name, message.tools) if v is not None)
+def _encodable(turn: Message) -> bool:
+    """Say whether UTF-8 can hold a turn."""
+    if not encodable(turn.content):
+        return False
+    if turn.tool_calls is turn.tool_call_id is turn.name is turn.tools is None:
+        return True
+    beside = (turn.tool_calls, turn.tool_call_id, turn.name, turn.tools)
+    return all(encodable(value) for value in beside if value is not None)

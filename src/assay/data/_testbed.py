@@ -31,7 +31,7 @@ def testbed(
     split: Literal["train", "eval"] = "train",
     defects: float = 0.0,
 ) -> Written:
-    """Write samples of the testbed; planted defects and their places go beside them.
+    """Generate synthetic samples with known answers; planted defects are listed in a second file.
 
     Example: `assay data testbed 10000 testbed.jsonl --defects 0.2`
 
@@ -41,15 +41,15 @@ def testbed(
     Parameters
     ----------
     n
-        How many samples.
+        Number of samples.
     out
-        The file to write (Assay's own JSONL, with type, language and checker).
+        File to write (JSONL with type, language and checker).
     seed
-        The same seed gives the same samples.
+        Random seed; the same seed gives the same samples.
     split
-        Training or evaluation prompts; they do not overlap.
+        Draw training or evaluation prompts, which do not overlap.
     defects
-        Share of samples with a planted defect, all kinds alike.
+        Share of samples with a planted defect, all kinds equally often.
     """
     if not 0 <= defects <= 1:
         raise AssayError("not a share", place="--defects", value=defects, expected="a number from 0 to 1")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from assay.core import AssayError, Sample
+from assay.data._compressed import STREAM_ERRORS
 from assay.data._files import Mark, open_bytes, raw_rows, sniff
-from assay.data._raw import MARKED, encodable, excerpt, printable
+from assay.data._json import bounded_lines
+from assay.data._raw import MARKED, Broken, encodable, excerpt, printable
 from assay.data._read import Watch, find_files, read
 
 
@@ -51,9 +54,24 @@ def _of_file(path: Path, watch: Watch) -> Iterator[str]:
             yield row["text"]
 
 
-def _lines(lines: Iterable[str], path: Path) -> Iterator[str]:
+def _numbered(lines: IO[str], path: Path) -> Iterator[tuple[int, str | Broken]]:
+    number = 0
+    try:
+        for number, line in enumerate(bounded_lines(lines), start=1):
+            yield number, line
+    except STREAM_ERRORS as error:
+        raise AssayError(
+            f"the file breaks off: {error or type(error).__name__}",
+            place=f"{printable(str(path))}:{number + 1}",
+            hint="unpack it by itself, or restore it from a copy",
+        ) from None
+
+
+def _lines(lines: IO[str], path: Path) -> Iterator[str]:
     """Yield the lines that hold something; raise :class:`AssayError` for one that does not decode."""
-    for number, line in enumerate(lines, start=1):
+    for number, line in _numbered(lines, path):
+        if isinstance(line, Broken):
+            raise AssayError(line.reason, place=f"{printable(str(path))}:{number}", value=line.excerpt)
         text = line.rstrip("\n").removeprefix("\ufeff")
         if not encodable(text):
             raise AssayError(

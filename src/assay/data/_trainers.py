@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from assay.core import AssayError
+from assay.core import AssayError, Say, say
 from assay.data._output import Output
 from assay.data._whole import replacing_text
 
@@ -21,18 +21,19 @@ _TAGS = {
 
 def write_training_configs(
     out: Output, format: str, columns: Mapping[str, int]
-) -> tuple[list[Path], list[str]]:
+) -> tuple[list[Path], list[Say]]:
     """Write entries that train on a file: LLaMA-Factory's dataset_info.json and an axolotl dataset.
 
     ``columns`` are the keys that occur in its rows (``turn.`` before those of turns).  Returns the files and
     what a trainer cannot read.  An existing dataset_info.json keeps its other entries.
     """
-    written, notes = [], []
+    written: list[Path] = []
+    notes: list[Say] = []
     stem = out.path.name.split(".")[0] or out.path.name
     if out.compression:
-        return [], [f"LLaMA-Factory and axolotl read no {out.compression} files: no entries are written"]
+        return [], [say("note.convert.suffix", suffix=out.compression)]
     if out.container == "tsv":
-        return [], ["LLaMA-Factory and axolotl read no .tsv files: no entries are written"]
+        return [], [say("note.convert.suffix", suffix=".tsv")]
     info = out.path.parent / "dataset_info.json"
     entries = _entries(info)
     entries[stem] = _llama_factory(out.path.name, format, columns)
@@ -79,16 +80,16 @@ def _llama_factory(name: str, format: str, columns: Mapping[str, int]) -> dict[s
             "tags": dict(_TAGS)}  # fmt: skip
 
 
-def _axolotl(out: Output, format: str, columns: Mapping[str, int]) -> tuple[dict[str, Any], str]:
+def _axolotl(out: Output, format: str, columns: Mapping[str, int]) -> tuple[dict[str, Any], Say | None]:
     """Return axolotl's entry, or why there is none."""
     kind = {"csv": "csv", "parquet": "parquet"}.get(out.container, "json")
     entry: dict[str, Any] = {"path": out.path.name, "ds_type": kind}
     if format == "alpaca":
         if columns.get("history"):
-            return {}, "axolotl's alpaca type reads no `history`: write messages for it"
-        return entry | {"type": _axolotl_alpaca(columns)}, ""
+            return {}, say("note.convert.history")
+        return entry | {"type": _axolotl_alpaca(columns)}, None
     if columns.get("turn.function_call"):
-        return {}, "axolotl reads no `function_call` turns: write messages for it"
+        return {}, say("note.convert.function_call")
     entry["type"] = "chat_template"
     if format == "sharegpt":
         entry |= {
@@ -100,7 +101,7 @@ def _axolotl(out: Output, format: str, columns: Mapping[str, int]) -> tuple[dict
         entry["field_messages"] = "messages"
     if columns.get("tools"):
         entry["field_tools"] = "tools"
-    return entry | ({"message_field_training": "weight"} if columns.get("turn.weight") else {}), ""
+    return entry | ({"message_field_training": "weight"} if columns.get("turn.weight") else {}), None
 
 
 def _axolotl_alpaca(columns: Mapping[str, int]) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Literal, TextIO, TypeAlias, cast
 
-from assay.core import AssayError, File, Message, Sample
+from assay.core import AssayError, File, Message, Sample, Text
 from assay.data._output import Output, output
 from assay.data._read import Map, Places, Rejected, as_places, read
 from assay.data._trainers import write_training_configs
@@ -43,7 +43,7 @@ class Conversion:
     configs: tuple[str, ...]
     lost: Mapping[str, int] = field(default_factory=dict)
     unused: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 def _turn(message: Message) -> dict[str, Any]:
@@ -285,17 +285,17 @@ def convert(
     Parameters
     ----------
     places
-        What to read.
+        Data to read: files, folders of shards, globs, or hf:owner/name.
     out
-        The file to write.
+        File to write.
     format
-        How to write it.
+        Output format.
     rejected
-        Write rejected rows, with place and reason, to this JSONL file.
+        Write rejected rows, with line and reason, to this JSONL file.
     map
-        Which fields hold what, in a layout that Assay does not know: `prompt=question,answer=response`.
+        Field names for a layout that Assay does not know: `prompt=question,answer=response`.
     force
-        Write over a file that is there.
+        Overwrite an existing file.
     """
     if format not in FORMATS:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(FORMATS))

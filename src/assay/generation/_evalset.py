@@ -7,13 +7,14 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import Sample
+from assay.data import to_row
 from assay.judging import items_wanted, visible_effect
 from assay.selection import pick, prompt_of
 
@@ -45,10 +46,9 @@ def stratum_of(sample: Sample) -> Stratum:
 
 def item_row(sample: Sample, **more: Any) -> dict[str, Any]:
     """Return an item as a row that ``assay.data.read`` takes back, answered or not, typed or not."""
-    row: dict[str, Any] = {"messages": [{"role": m.role, "content": m.content} for m in sample.messages]}
-    fields = {name: getattr(sample, name) for name in ("language", "source", "checker", "group")}
+    row = to_row(replace(sample, origin=""), "messages")
     # An empty type says that a row without an answer is an item all the same.
-    return row | {"type": sample.type or ""} | {k: v for k, v in fields.items() if v} | more
+    return row | {"type": sample.type or ""} | more
 
 
 @dataclass(slots=True)

@@ -50,27 +50,28 @@ class FilterRules:
     Parameters
     ----------
     keywords
-        Words that no instruction or input may have, besides the built-in ones.
+        Forbidden words in instructions and inputs, in addition to the built-in ones.
     builtin
-        Drop what asks for pictures, sound, links or files, or names the model.
+        Drop tasks that ask for images, audio, links or files, or that name the model.
     shortest
-        Fewest words (Han: characters) of an instruction (BELLE: more than 3 characters).
+        Minimum length of an instruction, in words (Chinese: characters; BELLE: more than 3).
     longest
-        Most of them, without an input.
+        Maximum length of an instruction without an input.
     longest_with_input
-        Most of them, with an input.
+        Maximum length of an instruction with an input.
     novelty
-        ROUGE-L with an instruction kept before from which on a task goes; above 1: off.
+        Drop tasks whose ROUGE-L with a kept instruction reaches this value; above 1: off.
     bm25
-        Instead of that: the BM25 score with one kept before above which it goes (BELLE: 18).
+        Use BM25 instead: drop tasks that score above this value against a kept instruction (BELLE: 18).
     near
-        Jaccard similarity of 5-token shingles of the whole task from which on it goes; above 1: off.
+        Drop tasks whose Jaccard similarity (5-token shingles) with a kept task reaches this value; above 1:
+        off.
     contained
-        Share of an evaluation prompt's 8-token runs from which on it goes.
+        Drop tasks that contain this share of an evaluation prompt's 8-grams.
     same_language
-        Drop tasks in another language than asked for.
+        Drop tasks in another language than requested.
     refusals
-        Keep answers that refuse.
+        Keep refusals.
     """
 
     keywords: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Cell, Facts, Items, Page, Say, Shown, page, say
+from assay.core import Cell, Facts, Items, Page, Say, Shown, Text, page, say
 from assay.data import hashed, words
 from assay.generation._journal import Asked, Entry, Round
 from assay.generation._tasks import Task
@@ -84,7 +84,7 @@ class GenerateReport(Shown):
     money: float | None
     currency: str
     diversity: Diversity | None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     @property
     def kept_per_request(self) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from assay.core import AssayError, Sample, task_type
+from assay.core import AssayError, Sample, read_json_lines, task_type
 from assay.data import normalise, read
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -87,28 +87,18 @@ def read_seeds(places: Iterable[str]) -> tuple[Task, ...]:
 
 
 def _rows(path: Path) -> list[Task]:
-    tasks = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            tasks.append(_row(line, f"{path.name}:{number}"))
-    return tasks
+    return [_row(row, place) for place, row in read_json_lines(path)]
 
 
-def _row(line: str, place: str) -> Task:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    if isinstance(row, dict) and isinstance(row.get("instances"), list) and row["instances"]:
+def _row(row: dict[str, Any], place: str) -> Task:
+    if isinstance(row.get("instances"), list) and row["instances"] and isinstance(row["instances"][0], dict):
         row = {**row["instances"][0], **{k: v for k, v in row.items() if k != "instances"}}
-    texts = (
-        [row.get(name, "") for name in ("instruction", "input", "output")] if isinstance(row, dict) else []
-    )
-    if not texts or not all(isinstance(text, str) for text in texts) or not texts[0].strip():
+    texts = [row.get(name, "") for name in ("instruction", "input", "output")]
+    if not all(isinstance(text, str) for text in texts) or not texts[0].strip():
         raise AssayError(
             "not a seed task",
             place=place,
-            value=line[:80],
+            value=str(row)[:80],
             expected='{"instruction": …, "input": …, "output": …}, all texts',
         )
     kind, language = row.get("type"), row.get("language")
@@ -118,5 +108,5 @@ def _row(line: str, place: str) -> Task:
         texts[2].strip(),
         type=task_type(kind) if isinstance(kind, str) and kind.strip() else None,
         language=language if isinstance(language, str) else None,
-        name=str(row.get("id") or place),
+        name=str(row.get("id") or Path(place).name),
     )

@@ -89,7 +89,7 @@ def seed_texts() -> Iterator[TypedText]:
     """Yield the seed tasks of the package."""
     for language in LANGUAGES:
         place = files("assay.generation").joinpath("seeds", f"{language}.jsonl")
-        for line in place.read_text("utf-8").splitlines():
+        for line in place.read_text("utf-8").split("\n")[:-1]:
             row = json.loads(line)
             prompt = f"{row['instruction']}\n\n{row['input']}" if row["input"] else row["instruction"]
             yield TypedText(prompt, row["type"], f"seed/{row['id']}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from assay.core import Sample
+from assay.core import Sample, Text
 from assay.core import Undefined as Undefined
 
 if TYPE_CHECKING:
@@ -38,4 +38,4 @@ class Indicator:
     measure: Measure | None = None
     make: Make | None = None
     revision: str = ""
-    notes: Callable[[], tuple[str, ...]] = tuple
+    notes: Callable[[], tuple[Text, ...]] = tuple

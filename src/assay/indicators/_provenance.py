@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay import model
-from assay.core import AssayError, Sample, digest
+from assay.core import AssayError, Sample, Say, digest, say
 from assay.indicators._indicator import Indicator
 from assay.indicators._tools import CRITICS, Tools
 
@@ -95,7 +95,7 @@ def _short(name: str) -> str:
 
 def other_models(
     rule: str, fitted: Mapping[str, ModelId], used: Mapping[str, ModelId], *, forced: bool
-) -> tuple[str, ...]:
+) -> tuple[Say, ...]:
     """Return what is to be said of a rule's application with models that are not its own.
 
     Raises :class:`AssayError` where there are such models and nobody insists (``forced``).
@@ -110,7 +110,8 @@ def other_models(
             hint="give the rule's own models; --other-models applies it all the same, and the result says so",
         )
     return tuple(
-        f"{rule}: applied with {name} {one}, fitted with {fitted[name]}" for name, one in others.items()
+        say("note.rule.model", rule=rule, what=name, used=str(one), fitted=str(fitted[name]))
+        for name, one in others.items()
     )
 
 
@@ -131,12 +132,9 @@ class Outside:
         self.outside += bool(beyond)
         self.by_name.update(beyond)
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Say, ...]:
         """Return how many there were, and of which indicators; nothing where none was."""
         if not self.outside:
             return ()
-        parts = ", ".join(f"{name} {count:,}" for name, count in self.by_name.most_common())
-        return (
-            f"{self.rule}: {self.outside:,} of {self.samples:,} samples lie outside the values that it was "
-            f"fitted on ({parts})",
-        )
+        counts, n = dict(self.by_name.most_common()), self.outside
+        return (say("note.rule.outside", rule=self.rule, n=n, of=self.samples, counts=counts),)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from assay.core import AssayError, Plugins, Sample, digest
+from assay.core import AssayError, Plugins, Sample, Text, digest
 from assay.indicators._cache import Cache, Stored
 from assay.indicators._indicator import Indicator, Measure, Undefined, Value
 from assay.indicators._model import MODEL_INDICATORS
@@ -168,7 +168,7 @@ def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def said_of(name: str, models: Models = DEFAULT) -> tuple[str, ...]:
+def said_of(name: str, models: Models = DEFAULT) -> tuple[Text, ...]:
     """Return what has to be said of a rule before it measures: its warnings, and models not its own.
 
     Nothing for an indicator.  Raises :class:`AssayError` where a rule would be applied with other models than
@@ -178,7 +178,7 @@ def said_of(name: str, models: Models = DEFAULT) -> tuple[str, ...]:
     if isinstance(found, Indicator):
         return ()
     others = _others(found, Tools(models))
-    return (*(f"{found.name}: {text}" for text in found.warnings), *others)
+    return (*found.told(), *others)
 
 
 def used_by(names: Sequence[str], models: Models = DEFAULT) -> dict[str, ModelId]:
@@ -186,7 +186,7 @@ def used_by(names: Sequence[str], models: Models = DEFAULT) -> dict[str, ModelId
     return models_used([_part(name) for name in names], Tools(models))
 
 
-def _others(rule: Rule, tools: Tools) -> tuple[str, ...]:
+def _others(rule: Rule, tools: Tools) -> tuple[Text, ...]:
     if not rule.models:
         return ()
     used = models_used([_part(part) for part in rule.coefficients], tools)

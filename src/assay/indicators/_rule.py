@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, Sample, digest
+from assay.core import (
+    AssayError,
+    Sample,
+    Say,
+    Text,
+    digest,
+    read_json,
+    say,
+    stored_text,
+)
 from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._provenance import ModelId, Outside, Range
 
@@ -44,13 +52,17 @@ class Rule:
     source: str
     models: Mapping[str, ModelId] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Text, ...] = ()
     squares: Mapping[str, Square] = field(default_factory=dict)
 
     def __call__(self, values: Mapping[str, float]) -> float:
         """Return the prediction for given values of the indicators."""
         line = sum(weight * values[name] for name, weight in self.coefficients.items())
         return self.intercept + line + sum(square(values[name]) for name, square in self.squares.items())
+
+    def told(self) -> tuple[Say, ...]:
+        """Return the rule's caveats with its name."""
+        return tuple(say("note.rule", rule=self.name, text=text) for text in self.warnings)
 
     @property
     def revision(self) -> str:
@@ -98,13 +110,13 @@ def read_rule(path: Path) -> Rule:
     A check that it did not pass is among its warnings.
     """
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = read_json(path)
         rule = Rule(
             **{key: data[key] for key in _KEYS if key in data},
             models={name: _model(one) for name, one in data.get("models", {}).items()},
             ranges={name: _range(one) for name, one in data.get("ranges", {}).items()},
             squares={name: Square(**one) for name, one in data.get("squares", {}).items()},
-            warnings=(*data.get("warnings", ()), *_failed(data.get("check"))),
+            warnings=(*map(stored_text, data.get("warnings", ())), *_failed(data.get("check"))),
         )
         fits = rule.direction in (-1, 1) and all(
             isinstance(w, int | float) for w in rule.coefficients.values()
@@ -134,15 +146,17 @@ def _range(written: Mapping[str, Sequence[float]]) -> Range:
     return Range((float(low), float(high)), (float(least), float(most)))
 
 
-def _failed(check: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _failed(check: Mapping[str, Any] | None) -> tuple[Text, ...]:
     """Return the verdict of a check that was not passed; files of 0.1.0 have the words alone."""
     if check is None:
         return ()
     passed = check["kind"] == BEATS if "kind" in check else str(check["verdict"]).startswith("It beats")
-    return () if passed else (f"its check: {check['verdict']}",)
+    return (
+        () if passed else (say("note.rule.check", verdict=stored_text(check.get("said", check["verdict"]))),)
+    )
 
 
-def as_indicator(rule: Rule, parts: Sequence[Indicator], others: Sequence[str] = ()) -> Indicator:
+def as_indicator(rule: Rule, parts: Sequence[Indicator], others: Sequence[Text] = ()) -> Indicator:
     """Return a rule over ready indicators as an indicator of its own; undefined where one of them is.
 
     Its notes are the rule's warnings, what ``others`` says of foreign models, and how many of the samples
@@ -158,11 +172,11 @@ def as_indicator(rule: Rule, parts: Sequence[Indicator], others: Sequence[str] =
             missing = [f"{n}: {v.reason}" for n, v in values.items() if isinstance(v, Undefined)]
             known = {n: v for n, v in values.items() if not isinstance(v, Undefined)}
             outside.see(known)
-            found.append(Undefined(", ".join(missing)) if missing else rule(known))
+            found.append(Undefined("; ".join(missing)) if missing else rule(known))
         return found
 
-    def notes() -> tuple[str, ...]:
-        return (*(f"{rule.name}: {text}" for text in rule.warnings), *others, *outside.notes())
+    def notes() -> tuple[Text, ...]:
+        return (*rule.told(), *others, *outside.notes())
 
     needs = tuple(dict.fromkeys(need for part in parts for need in part.needs))
     return Indicator(

@@ -15,7 +15,21 @@ from typing import Any
 import numpy as np
 
 from assay import core
-from assay.core import Column, Heading, Page, Sample, Shown, Table, page, replacing, say, tie_to_parent
+from assay.core import (
+    Column,
+    Heading,
+    Page,
+    Sample,
+    Shown,
+    Table,
+    Text,
+    page,
+    replacing,
+    say,
+    stored_text,
+    tie_to_parent,
+    to_json,
+)
 from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._ready import PLUGINS, ready, slow_parts
 from assay.indicators._tools import DEFAULT, Models
@@ -43,16 +57,16 @@ class IndicatorSummary:
     p50: float | None
     p95: float | None
     source: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What has to be said of a rule: its warnings, models that are not its own, samples outside its fit."""
 
 
-def notes_of(table: Path, name: str) -> tuple[str, ...]:
+def notes_of(table: Path, name: str) -> tuple[Text, ...]:
     """Return what a table says of an indicator beside its values; nothing where it is older than notes."""
     import pyarrow.parquet as pq
 
     written = (pq.read_metadata(table).metadata or {}).get(NOTES.encode(), b"{}")
-    return tuple(json.loads(written).get(name, ()))
+    return tuple(map(stored_text, json.loads(written).get(name, ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,7 @@ class Scored(Shown):
             Column(say("rule.col.indicator"), "@"),
             Column(say("score.better"), "@score.direction"),
             Column(say("score.defined"), ".1%"), Column("5 %", ".3g"), Column(say("quantile.p50"), ".3g"),
-            Column("95 %", ".3g"), Column(say("explain.why_not")),
+            Column("95 %", ".3g"), Column(say("explain.why_not"), "@reason"),
         )  # fmt: skip
         rows = tuple(
             (
@@ -140,7 +154,7 @@ def score(
             writer.write_table(pa.table(rows, schema=schema))
             total += len(ids)
             heard.reach(total)
-        writer.add_key_value_metadata({NOTES: json.dumps({i.name: i.notes() for i in chosen})})
+        writer.add_key_value_metadata({NOTES: json.dumps({i.name: to_json(i.notes()) for i in chosen})})
     summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
     return Scored(str(out), total, summaries)
 

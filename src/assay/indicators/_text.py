@@ -62,7 +62,7 @@ def _each(measure: Callable[[Sample, str], Value]) -> Callable[[Sequence[Sample]
 @lru_cache(maxsize=4096)
 def _lowered(text: str) -> tuple[str, ...]:
     """Return the words in lower case; kept for the other indicators of the same batch."""
-    return tuple(word.lower() for word in words(text))
+    return tuple(map(str.lower, words(text)))
 
 
 def _length_in(samples: Sequence[Sample]) -> list[Value]:

@@ -41,24 +41,24 @@ class Models:
     embedder
         `minilm` (English), `lexical` (any script, no model), or a sentence-transformers or Model2Vec model.
     reward
-        Reward model: `deberta`, `oasst`, or any sequence classification with one output.
+        Reward model: `deberta`, `oasst`, or any sequence classifier with one output.
     dialog
-        UniEval (`unieval`, or a T5 of that kind), for naturalness, coherence, understandability.
+        UniEval model (`unieval`, or a compatible T5), for naturalness, coherence and understandability.
     target
-        Samples like those the model is to be good at, for rds, less and the target selection: files, or in
-        Python also samples.
+        Samples that represent the tasks the model should be good at, for rds, less and the target
+        selection: files, or in Python also samples.
     reference
-        Samples that knn_reference measures the distance to.
+        Reference samples for knn_reference.
     neighbour
-        Which neighbour knn takes.
+        Rank of the neighbour used by knn.
     max_tokens
-        Samples are cut here for the causal models.
+        Truncate samples to this many tokens for the causal models.
     template
-        How a prompt is written for the base: `auto` (its own way), `plain`, `belle`, `alpaca`, `chatml`.
+        Chat template for the base model: `auto` (the model's own), `plain`, `belle`, `alpaca`, `chatml`.
     cache
-        Folder where values of models are kept, so that nothing is computed twice.
+        Folder that caches model outputs, so that nothing is computed twice.
     other_models
-        Apply a rule with other models than it was fitted with; the result says so.
+        Apply a rule with models other than those it was fitted with; the result says so.
     """
 
     base: str = model.POCKET

@@ -28,36 +28,36 @@ def annotate(
     language: Literal["auto", "en", "zh"] = "auto",
     open_browser: bool = False,
 ) -> AnnotationStatus:
-    """Serve a page to correct golden answers and types and to give scores; Ctrl-C writes the labels.
+    """Annotate items in the browser: correct answers and types, give scores; Ctrl-C writes labels.
 
     Example: `assay annotate eval.jsonl --out labels.jsonl --answers answers.jsonl --annotators 2`
 
-    The links printed hold the tokens to log in. Labels are kept in the database as they are made: the same
-    command goes on where it was. Press ? on the page for its keys.
+    The printed links contain the login tokens. Labels are saved to the database at once; rerun the same
+    command to continue. Press ? on the page for keyboard shortcuts.
 
     Parameters
     ----------
     items
         Evaluation items: files, folders, globs, or `hf:owner/name`.
     out
-        JSONL file of the labels: item, annotator, type, answer, score, note, time, and the answer judged.
+        JSONL file for the labels: item, annotator, type, answer, score, note, time, and the answer judged.
     database
-        A file (SQLite), or a URL such as `postgresql+psycopg://user@host/name` (its password from
-        PGPASSWORD); beside `out` by default.
+        A file (SQLite), or a URL such as `postgresql+psycopg://user@host/name` (password from
+        PGPASSWORD); next to `out` by default.
     answers
-        Answers of a model to show and score, as `assay answer` writes them.
+        Model answers to show and score, as written by `assay answer`.
     annotators
-        How many people; each has a link.
+        Number of annotators; each gets a link.
     per_item
-        How many of them label each item.
+        Number of annotators per item.
     scale
         steps (0, 0.25, 0.5, 0.75, 1) or binary (wrong, right).
     host
-        The address to listen on; any but this machine's own is warned about, for nothing is encrypted.
+        Address to listen on. Traffic is not encrypted, so any address other than localhost gives a warning.
     port
-        0 takes the port of the last time, or a free one.
+        Port; 0 reuses the last one or picks a free one.
     language
-        Language of the pages; auto is that of each browser. It can be changed on the page.
+        Language of the pages; auto follows the browser. It can be changed on the page.
     open_browser
         Open the first annotator's link in a browser.
     """
@@ -78,7 +78,7 @@ def annotate(
 
 
 def annotate_export(database: str, *, out: File, by: str | None = None) -> AnnotationExport:
-    """Write corrected items as samples, with all labels and the disagreements beside them.
+    """Export corrected items as samples, with all labels and disagreements in separate files.
 
     Example: `assay annotate export labels.sqlite --out golden.jsonl`
 
@@ -87,11 +87,11 @@ def annotate_export(database: str, *, out: File, by: str | None = None) -> Annot
     Parameters
     ----------
     database
-        The database of the annotation: a file, or a URL.
+        Annotation database: a file or a URL.
     out
-        The file of samples to write (JSONL).
+        File for the samples (JSONL).
     by
-        Take what this annotator says, instead of the majority.
+        Use this annotator's labels instead of the majority's.
     """
     need_packages("annotation", *_PACKAGES)
     from assay import annotation
@@ -104,14 +104,14 @@ def annotate_export(database: str, *, out: File, by: str | None = None) -> Annot
 
 
 def annotate_status(database: str) -> AnnotationStatus:
-    """Say how far an annotation is, and how well its annotators agree (Krippendorff's alpha).
+    """Show annotation progress and inter-annotator agreement (Krippendorff's alpha).
 
     Example: `assay annotate status labels.sqlite`
 
     Parameters
     ----------
     database
-        The database of the annotation: a file, or a URL.
+        Annotation database: a file or a URL.
     """
     need_packages("annotation", *_PACKAGES)
     from assay import annotation

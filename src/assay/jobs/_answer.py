@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -11,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging
-from assay.core import AssayError, File, Shown, digest
+from assay.core import AssayError, File, Shown, digest, read_json
 from assay.jobs._data import rejected_rows
 from assay.jobs._train import run_here
 from assay.plan import Estimate, Step, Store
-from assay.study._config import MeasureConfig
-from assay.study._find import ModelPlace, find_model
-from assay.study._run import read_summary
+from assay.study import MeasureConfig, ModelPlace, find_model, read_summary
 from assay.study.steps import (
     COUNTS,
     ITEMS,
@@ -60,7 +57,7 @@ def answer(
     store: File = Path(".assay"),
     force: bool = False,
 ) -> Answered:
-    """Let a model answer the prompts of an evaluation set; losses and scores where references allow.
+    """Generate a model's answers to an evaluation set, with losses and scores where there are references.
 
     Example: `assay answer tuned/model eval.jsonl answers.jsonl`
 
@@ -72,21 +69,21 @@ def answer(
     model
         `pocket`, a folder, a Hugging Face id, or a model of a study (study:arm/rung).
     place
-        The evaluation set.
+        Evaluation set: a file, a folder, or hf:owner/name.
     out
-        File of answers, losses and scores: .jsonl, .json, .csv or .parquet.
+        File for answers, losses and scores: .jsonl, .json, .csv or .parquet.
     max_new_tokens
-        Answers are cut here.
+        Maximum length of an answer, in tokens.
     temperature
-        0 is greedy.
+        Sampling temperature; 0 is greedy decoding.
     seed
-        Fixes sampling.
+        Random seed for sampling.
     vllm
-        The python of an environment with vLLM, which then answers (or in ASSAY_VLLM_PYTHON).
+        Python interpreter of an environment with vLLM, to generate with it (or ASSAY_VLLM_PYTHON).
     store
-        Where finished answers are kept: what is there is not answered again.
+        Folder of the store; finished answers there are reused.
     force
-        Replace a file that Assay has not written, or that was changed since.
+        Overwrite a file that Assay did not write, or that was changed since.
     """
     out = Path(out)
     target = data.output(out, inputs=[place], force=force)
@@ -110,7 +107,7 @@ def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Run
     """Return what runs a model: a quantized one as it is stored, a GGUF file by llama.cpp."""
     folder = found.folder
     if folder.is_dir():
-        config = json.loads((found.base or folder).joinpath("config.json").read_text(encoding="utf-8"))
+        config = read_json((found.base or folder) / "config.json")
         return (
             runtime_of("auto", gguf=False)
             if "quantization_config" in config
@@ -149,7 +146,7 @@ def _written(
             }
 
     data.write_rows(rows(), out)
-    summary, counts = read_summary(store, evaluation), json.loads((measured / COUNTS).read_text("utf-8"))
+    summary, counts = read_summary(store, evaluation), read_json(measured / COUNTS)
     counts |= {"rejected": sum(rejected_rows(read, rejected).values())}
     counts |= {"duplicates": sum(r.duplicates for r in summary.sources)}
     means = {s.type: {"score": s.mean, "se": s.se, "n": s.n} for s in judging.summarise(verdicts)}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from assay import serving, view
 from assay.core import AssayError, File
-from assay.model import POCKET, ChatModel, Decoding, open_chat
-from assay.study._find import (
+from assay.model import POCKET
+from assay.study import (
     MODELS,
     ModelPlace,
     StudyModels,
@@ -23,9 +23,14 @@ from assay.study._find import (
     study_name,
 )
 
+if TYPE_CHECKING:
+    from assay.model import ChatModel
+
 
 def open_place(place: ModelPlace, device: str = "auto") -> ChatModel:
     """Load the model of a place for conversation."""
+    from assay.model import open_chat  # brings torch
+
     return open_chat(place.folder, base=place.base, device=device)
 
 
@@ -41,34 +46,36 @@ def chat(
     device: str = "auto",
     runs: File = Path("runs"),
 ) -> None:
-    """Talk to a model in the terminal, or to two side by side. A question can also be piped in.
+    """Chat with a model in the terminal, or with two side by side; prompts can also be piped in.
 
     Example: `assay chat demo:base demo:random/800`, `echo 你好 | assay chat pocket`
 
-    /help lists what can be done besides asking: /retry, /undo, /system, /temperature, /save, /quit.
+    /help lists the chat commands: /retry, /undo, /system, /temperature, /save, /quit.
 
     Parameters
     ----------
     model
         `pocket`, a folder, a Hugging Face id, or a model of a study: `study:arm/rung`, `study:base`.
     other
-        A second model, to be shown beside the first.
+        Second model, shown next to the first.
     system
-        Text that tells the model who it is.
+        System prompt.
     temperature
-        0 takes the likeliest token; higher is more varied.
+        Sampling temperature; 0 is greedy decoding.
     top_p
-        Draw from the likeliest tokens that make up this share.
+        Nucleus sampling: cumulative probability of the tokens to sample from.
     max_new_tokens
-        Answers are cut here.
+        Maximum length of an answer, in tokens.
     seed
-        The same seed and the same questions give the same answers.
+        Random seed for sampling.
     device
         auto, cpu or cuda.
     runs
-        Folder of the studies' reports.
+        Folder of the study reports.
     """
     from rich.console import Console
+
+    from assay.model import Decoding  # brings torch
 
     serving.check_temperature(temperature)
     if not 0 < top_p <= 1:
@@ -155,27 +162,26 @@ def serve(
     runs: File = Path("runs"),
     open_browser: bool = False,
 ) -> None:
-    """Serve models by OpenAI's protocol, and pages of studies, reports and chat; Ctrl-C ends.
+    """Serve models over an OpenAI-compatible API, with web pages for studies, reports and chat; Ctrl-C stops.
 
     Example: `assay serve pocket --port 8100`
 
-    The link and the key that are printed open it; ASSAY_TOKEN sets the key. Models of the studies in `runs`
-    are served too.
+    Open the printed link; ASSAY_TOKEN sets the key. Models of the studies in `runs` are served too.
 
     Parameters
     ----------
     models
         `pocket` (the default), folders, Hugging Face ids, or models of studies (`study:arm/rung`).
     host
-        The address to listen on; any but this machine's own is warned about, for nothing is encrypted.
+        Address to listen on. Traffic is not encrypted, so any address other than localhost gives a warning.
     port
-        0 takes a free one.
+        Port; 0 picks a free one.
     language
-        Language of the pages; auto is that of each browser. It can be changed on the page.
+        Language of the pages; auto follows the browser. It can be changed on the page.
     device
         auto, cpu or cuda.
     runs
-        Folder of the studies' reports.
+        Folder of the study reports.
     open_browser
         Open the page in a browser.
     """

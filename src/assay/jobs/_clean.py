@@ -14,7 +14,16 @@ from typing import Any, Literal
 import numpy as np
 
 from assay import core, data, indicators, selection
-from assay.core import File, Items, Page, Sample, Shown, page
+from assay.core import (
+    File,
+    Items,
+    Page,
+    Sample,
+    Shown,
+    Text,
+    page,
+    read_json_lines,
+)
 from assay.data import Rejected
 from assay.indicators import Models
 from assay.jobs._pages import Gallery, clean_blocks, clean_page
@@ -59,7 +68,7 @@ class Cleaned(Shown):
     alarms: tuple[selection.Alarm, ...]
     conflicts: int
     """Prompts with contradictory answers."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What has to be said of the rule that decides which samples stay."""
     language: str | None = None
     """That of its page; None is the reader's."""
@@ -72,8 +81,7 @@ class Cleaned(Shown):
     @cached_property
     def removed(self) -> tuple[Removal, ...]:
         """A reason for every row that is not there, in the order of the rules."""
-        with Path(self.receipts or "").open(encoding="utf-8") as lines:
-            return tuple(_removal(json.loads(line)) for line in lines)
+        return tuple(_removal(row) for _, row in read_json_lines(Path(self.receipts or "")))
 
     def __repr__(self) -> str:
         return f"<Cleaned: {self.kept:,} of {self.rows:,} rows kept>"
@@ -105,7 +113,7 @@ def clean(
     language: Literal["en", "zh"] = "en",
     models: Models = MODELS,
 ) -> Cleaned:
-    """Clean a pool of broken rows, duplicates and evaluation prompts; a receipt for every removal.
+    """Remove broken rows, duplicates and evaluation prompts from a pool, with a record of every removal.
 
     Example: `assay clean alpaca.json --out clean.jsonl --evaluation eval.jsonl --novelty 0.7`
 
@@ -117,32 +125,33 @@ def clean(
     Parameters
     ----------
     samples
-        What to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples.
+        Data to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples.
     out
-        File of the samples kept (JSONL); receipts go beside it, in OUT.removed.jsonl, and a page.
+        File for the kept samples (JSONL); removal records go to OUT.removed.jsonl, with an HTML page next
+        to it.
     evaluation
-        Evaluation sets whose prompts may not be in the pool.
+        Evaluation sets whose prompts must not be in the pool.
     against
-        Samples that are there already: what is equal or like one of them goes.
+        Existing samples; duplicates and near-duplicates of them are removed.
     near
-        Jaccard similarity of 5-token shingles from which on a sample is a near-duplicate; above 1: off.
+        Jaccard similarity (5-token shingles) at which samples are near-duplicates; above 1: off.
     conflicts
-        What becomes of prompts with contradictory answers: keep (they are reported), drop, or keep the answer
-        of the majority or of the best sample.
+        What to do with prompts that have contradictory answers: keep (and report), drop, or keep the
+        majority's answer or the best sample's.
     novelty
-        ROUGE-L with a kept instruction from which on a sample goes; 0.7 is the rule of self-instruct.
+        Remove samples whose ROUGE-L with a kept instruction reaches this value; self-instruct uses 0.7.
     semantic
-        Cosine of embeddings above which a sample is a semantic duplicate; 0.95 is a careful value for minilm.
+        Cosine similarity above which samples are semantic duplicates; 0.95 is conservative for minilm.
     alike
-        Cosine of its prompt's embedding with an evaluation prompt from which on a sample is contaminated.
+        Cosine similarity with an evaluation prompt at which a sample counts as contaminated.
     to
-        Keep at most so many, the best `by` an indicator, else some at random.
+        Maximum number of samples to keep: the best by `by`, otherwise random ones.
     by
-        An indicator by which the best of a cluster, and of what is left, stays; else the longest answer.
+        Indicator that decides which duplicate is kept; by default the longest answer.
     alarm
-        Share that a source, language or type may lose before it is named.
+        Warn about sources, languages and types that lose more than this share.
     pool
-        inline or processes:N; never changes what is kept.
+        Where work runs: `inline` or `processes:N`; does not affect the result.
     language
         Language of the page.
     models

@@ -30,7 +30,7 @@ def curve(
     asked: int | None = None,
     plot: File | None = None,
 ) -> Reading:
-    """Read curves from any table: verdicts, next runs, best sizes, double descent, balance points.
+    """Fit curves to a table of results: verdicts, next runs, best sizes, double descent.
 
     Example: `assay curve results.csv --satisfied-at 0.8 --plot curves.html`
 
@@ -46,29 +46,29 @@ def curve(
         f1 ... in each row, or sizes as columns; type, model, dataset, seed, arm, n_eval and se if known.
         Percent and semicolons are understood. In Python also points, rows, or a table of polars or pandas.
     satisfied_at
-        The score that satisfies.
+        Target score.
     smallest_gain
-        The smallest gain from a doubling that matters, in score.
+        Smallest gain in score per doubling that matters.
     smallest_relative_gain
-        The same for losses, as a share of the last loss.
+        Smallest gain in loss per doubling that matters, as a share of the last loss.
     reach
-        How far to predict, in largest sizes: 2, at most 4; beyond 2 is speculative.
+        How far to extrapolate, as a multiple of the largest size: at most 4; beyond 2 is speculative.
     form
-        Use one curve form (bnsl, power, or a plugin's) instead of the posterior over families.
+        Use a single curve form (bnsl, power, or a plug-in's) instead of the posterior over families.
     price
-        What 1,000 samples cost, for the gain per unit of money.
+        Price of 1,000 samples, for the gain per unit of money.
     metric
-        What was measured, where a wide table (sizes as columns) does not say.
+        Metric of a wide table (sizes as columns) that does not name it.
     lower_is_better
-        The direction of a metric that is not known by name.
+        Direction of a metric that Assay does not know.
     between
-        Two sizes of the ladder, as `--between 500000 1000000`: the verdict is on that step instead of the
-        next doubling.
+        Two measured sizes, as `--between 500000 1000000`: give the verdict on that step instead of the next
+        doubling.
     asked
-        The size whose doubling an earlier reading was about, so that its question is answered after the runs
-        that it proposed.
+        Size whose doubling an earlier reading asked about, to answer the same question after the proposed
+        runs.
     plot
-        Write a chart here: .html, .svg, .png or .json.
+        File for a chart: .html, .svg, .png or .json.
     """
     given = _read(table, metric, lower_is_better)
     points = list(given.points)
@@ -92,7 +92,7 @@ def curve(
         )
         reading = replace(reading, curves=Curves(asked_of))
     if plot is not None:
-        view.write_plot(reading.curves, points, Path(plot))
+        view.write_plot(reading.curves, points, Path(plot), view.reader_language())
     return reading
 
 

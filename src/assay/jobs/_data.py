@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
 from assay import data, model
-from assay.core import AssayError, Marked, Page, Paragraph, Shown, page, say
+from assay.core import AssayError, Marked, Page, Paragraph, Shown, page, read_json_lines, say
 from assay.jobs._pool import Data, Pool
 from assay.study.steps import REJECTED
 
@@ -42,7 +41,7 @@ class ShownSample(Shown):
 
 def rejected_rows(read: Path, out: data.Output) -> dict[str, int]:
     """Write the rows that a reading step rejected to ``out``, none to no file; count them by reason."""
-    rows = [json.loads(line) for line in (read / REJECTED).read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in read_json_lines(read / REJECTED)]
     if rows:
         data.write_rows(rows, out)
     else:
@@ -51,7 +50,7 @@ def rejected_rows(read: Path, out: data.Output) -> dict[str, int]:
 
 
 def show(place: Data, *, base: str = "pocket", row: int = 0, max_tokens: int = 1024) -> ShownSample:
-    """Show one sample as the model sees it: tokens, and which of them the loss counts.
+    """Show one sample as the model sees it: its tokens, and which of them count in the loss.
 
     Example: `assay data show alpaca.jsonl --row 7 --base bigscience/bloomz-560m`
 
@@ -64,11 +63,11 @@ def show(place: Data, *, base: str = "pocket", row: int = 0, max_tokens: int = 1
     place
         A file, folder or id of samples; in Python also samples.
     base
-        The model whose tokenizer and chat template are used.
+        Model whose tokenizer and chat template are used: `pocket`, a folder, or a Hugging Face id.
     row
-        Which usable row, from 0.
+        Index of the usable row, from 0.
     max_tokens
-        Longer samples are cut here.
+        Truncate longer samples to this many tokens.
     """
     pool = Pool(place)
     found = next(islice(pool, row, None), None) if row >= 0 else None

@@ -24,10 +24,9 @@ def estimate(
     strategy: Literal["fsdp", "zero2", "zero3"] = "fsdp",
     offload: bool = False,
 ) -> model.TrainingEstimate:
-    """Say before a training whether it fits, how long it takes, and the cheapest change with which it fits.
+    """Estimate whether a training run fits in memory, its time, and the cheapest change that fits.
 
-    Only the base's config.json is read; nothing is loaded or run. Time is a range: at 50 to 25 % of the
-    devices' peak.
+    Reads only config.json; nothing is loaded or run. Time is a range, at 50 to 25 % of peak FLOPS.
 
     Example: `assay estimate bigscience/bloom-7b1 --set dtype=bf16 --samples 200000 --devices 8 --memory 80`
 
@@ -40,23 +39,23 @@ def estimate(
     base
         `pocket`, a folder with config.json, or a Hugging Face id.
     recipe
-        A preset: pocket, belle or belle-lora (the default is the one that fits the base).
+        Preset: pocket, belle or belle-lora; the default depends on the base model.
     set
-        A setting of the recipe, `adapter=lora`, `gradient_checkpointing=true`; may be repeated.
+        Override a setting of the recipe, `key=value` (`adapter=lora`); may be repeated.
     samples
-        Training samples; the recipe says how many passes are made.
+        Number of training samples; the recipe sets the number of epochs.
     tokens_per_sample
-        Their mean length.
+        Mean length of a sample, in tokens.
     devices
-        How many GPUs share the training.
+        Number of GPUs.
     gpu
-        A well-known one: t4, v100-16, v100-32, 3090, 4090, a100-40, l40s, a100-80, h100, h200; or cpu.
+        GPU model: t4, v100-16, v100-32, 3090, 4090, a100-40, l40s, a100-80, h100, h200; or cpu.
     memory
-        Of one device, in GiB; without it and --gpu, the smallest well-known machine that fits.
+        Memory per device, in GiB; without it and `--gpu`, the smallest known machine that fits is chosen.
     strategy
-        How devices share it: fsdp, or DeepSpeed's zero2 or zero3.
+        Sharding strategy: fsdp, or DeepSpeed's zero2 or zero3.
     offload
-        Keep what is shared out in the machine's memory.
+        Keep sharded state in host memory.
     """
     launch = model.Launch(devices, strategy, offload)
     shape = model.find_shape(base)

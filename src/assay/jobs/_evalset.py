@@ -97,11 +97,11 @@ def split(
     embedder: str = "lexical",
     seed: int = 0,
 ) -> SplitReport:
-    """Split evaluation items off a pool; the training rest holds none of them, with a receipt for each loss.
+    """Split a pool into evaluation items and training samples that contain none of them.
 
     Example: `assay evalset split pool.jsonl --out eval.jsonl --train rest.jsonl --n 2400`
 
-    Items are drawn by a digest of what they say, so that adding rows to the pool changes few of them.
+    Items are drawn by content hash, so that adding rows to the pool changes few of them.
 
         >>> found = assay.evalset.split("pool.jsonl", out="eval.jsonl", train="rest.jsonl", n=12)
         >>> found.items
@@ -112,26 +112,26 @@ def split(
     samples
         The pool.
     out
-        File of the evaluation items (JSONL).
+        File for the evaluation items (JSONL).
     train
-        File of the training samples (JSONL); receipts go beside it, in TRAIN.removed.jsonl.
+        File for the training samples (JSONL); removal records go to TRAIN.removed.jsonl.
     n
-        How many items.
+        Number of items.
     spread
-        equal: as many of each type; proportional: as the pool has them. Within a type, sources and languages
-        always have their shares.
+        equal: the same number per type; proportional: as in the pool. Within a type, sources and languages
+        keep their shares.
     most
-        Share of a type that may become items.
+        Maximum share of a type that may become items.
     keep
-        Earlier evaluation sets: their items stay items, whatever is added to the pool, and count towards n.
+        Earlier evaluation sets, whose items are kept and count towards n.
     contained
-        Share of an item's runs of 8 tokens in a prompt from which on a sample is removed from training.
+        Remove training samples whose prompt contains this share of an item's 8-grams.
     alike
-        Cosine of its prompt's embedding with an item's from which on a sample is removed; above 1: off.
+        Remove training samples whose prompt embedding reaches this cosine with an item's; above 1: off.
     embedder
         `lexical` (any script, no model), `minilm` (English), or a sentence-transformers or Model2Vec model.
     seed
-        Fixes the draw.
+        Random seed for the draw.
     """
     out, train, near = Path(out), Path(train), None if alike > 1 else alike
     _check_split(n, most, contained, near, out, train)
@@ -375,11 +375,11 @@ def sample(
     most: int | None = None,
     seed: int = 0,
 ) -> SampleReport:
-    """Sample as many items of each type as a wanted effect asks for; where there are fewer, what they show.
+    """Sample enough items per type to detect a given effect; say what too few can detect.
 
     Example: `assay evalset sample typed.jsonl --out eval.jsonl --wanted 0.03`
 
-    Then send them to people: `assay annotate eval.jsonl`.
+    Next step: `assay annotate eval.jsonl`.
 
         >>> assay.data.testbed(60, "typed.jsonl", split="eval").rows
         60
@@ -391,24 +391,24 @@ def sample(
     samples
         Typed items.
     out
-        File of the items taken (JSONL).
+        File for the sampled items (JSONL).
     wanted
-        The difference of mean scores in [0, 1] between two models that is to be seen in each type.
+        Difference in mean score between two models to detect per type, in [0, 1].
     sd
-        Standard deviation of an item's difference of scores between two models: `0.2` for all types,
+        Standard deviation of an item's score difference between two models: `0.2` for all types,
         `math=0.45` for one; by default 0.45 for math, code and cot (right or wrong) and 0.18 for the others.
     judge_sd
-        That of one judgement of one answer, where `sd` does not hold it already.
+        Standard deviation of a single judgement of one answer, if `sd` does not include it.
     repeats
-        Judgements of an answer that are averaged.
+        Number of judgements averaged per answer.
     power
-        Chance that the difference is seen.
+        Probability of detecting the difference.
     holm
-        Take as many as the worst case of Holm's procedure over all types asks for.
+        Size the sample for the worst case of Holm's correction over all types.
     most
-        Take no more of a type.
+        Maximum number of items per type.
     seed
-        Fixes the draw.
+        Random seed for the draw.
     """
     for name, value, low, high in (("--wanted", wanted, 0, 1), ("--power", power, 0.05, 1)):
         if not low < value < high:

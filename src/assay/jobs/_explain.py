@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,7 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from assay import core, indicators, selection
-from assay.core import AssayError, Column, File, Items, Page, Paragraph, Sample, Say, Shown, page, say
+from assay.core import (
+    AssayError,
+    Column,
+    File,
+    Items,
+    Page,
+    Paragraph,
+    Sample,
+    Say,
+    Shown,
+    page,
+    read_json_lines,
+    say,
+)
 from assay.jobs._pool import Data, Pool
 from assay.jobs._score import MODELS, ScoreTable, read_scores
 from assay.jobs._select import Table
@@ -65,7 +77,7 @@ class Explanation(Shown):
         scores = core.Table(
             (
                 Column(say("rule.col.indicator"), "@"), Column(say("col.value"), ".4g"),
-                Column(say("explain.percentile"), "percent"), Column(say("explain.why_not")),
+                Column(say("explain.percentile"), "percent"), Column(say("explain.why_not"), "@reason"),
             ),
             tuple((row.name, row.value, row.percentile, row.why) for row in self.scores),
         )  # fmt: skip
@@ -90,7 +102,7 @@ def explain(
     selected: Sequence[str] = (),
     models: indicators.Models = _LEXICAL,
 ) -> Explanation:
-    """Explain one sample: its scores and their percentiles, its neighbours, why it was kept or dropped.
+    """Explain one sample: its scores and percentiles, its neighbours, and why it was kept or removed.
 
     Example: `assay explain 3f1a2b pool.jsonl --scores scores.parquet --removed clean.jsonl.removed.jsonl`
 
@@ -102,15 +114,15 @@ def explain(
     Parameters
     ----------
     sample
-        Its id (or the first six digits or more), or file:line.
+        Sample id (or its first six digits or more), or file:line.
     samples
         The pool.
     scores
-        A table of `assay score`.
+        Table from `assay score`.
     removed
-        The receipts of `assay clean`.
+        Removal records from `assay clean`.
     selected
-        Files of `assay select`.
+        Files from `assay select`.
     models
         See below; the embedder finds the neighbours.
 
@@ -174,17 +186,9 @@ def _scores(sample: Sample, table: str | Path | ScoreTable) -> tuple[ScoreRow, .
 def _receipts(sample: Sample, removed: Path | None) -> list[Say]:
     if removed is None:
         return []
-    try:
-        lines = removed.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise AssayError(
-            f"the receipts cannot be read ({type(error).__name__})", place=str(removed),
-            expected="OUT.removed.jsonl of `assay clean`",
-        ) from None  # fmt: skip
     found: list[Say] = []
     stood_for = 0
-    for line in lines:
-        receipt = json.loads(line)
+    for _, receipt in read_json_lines(removed, hint="give OUT.removed.jsonl of `assay clean`"):
         if receipt.get("id") == sample.id and receipt["origin"] == sample.origin:
             why = {name: receipt[name] for name in ("rule", "partner", "score", "detail")}
             key = "explain.removed.score" if receipt["score"] is not None else "explain.removed.for"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay import data, generation
-from assay.core import AssayError, File, Sample, digest, file_digest
+from assay.core import AssayError, File, Sample, Say, digest, file_digest, say
 from assay.data import Rejected
 from assay.generation import Entry, GenerateConfig, GenerateReport, Task
 from assay.jobs._pool import Data, Dataset, Pool
@@ -44,7 +44,7 @@ def generate(
     work: File | None = None,
     filters: generation.FilterRules = _FILTERS,
 ) -> GenerateReport:
-    """Generate samples by self-instruct, in any language, until there are enough or the budget is spent.
+    """Generate samples by self-instruct, in any language, until the number or the budget is reached.
 
     Example: `assay generate --out new.jsonl --n 1000 --language zh --model openai-api/local/qwen --base-url
     http://127.0.0.1:8000/v1 --budget "2M tokens" --against pool.jsonl --evaluation eval.jsonl`
@@ -52,44 +52,44 @@ def generate(
         >>> writer = assay.ChatConfig("openai/gpt-4o-mini", budget="2 USD")
         >>> assay.generate(out="new.jsonl", n=100, writer=writer)  # doctest: +SKIP
 
-    Interrupted or killed, the same command goes on; with a greater n or budget it goes further. Receipts of
-    all that was rejected go beside the file, in OUT.receipts.jsonl.
+    Rerun the same command to continue after an interruption, or with a larger n or budget to generate more.
+    Rejected tasks and reasons are in OUT.receipts.jsonl.
 
     Parameters
     ----------
     out
-        The file of samples (JSONL).
+        File for the samples (JSONL).
     n
-        How many; with --types it is their sum.
+        Number of samples; with --types, their sum.
     language
-        Language of the tasks: a tag as en, zh, de. The package has seed tasks in English and Chinese; for
-        other languages the English ones are localised first, by the same model.
+        Language of the tasks, such as en, zh or de. Seed tasks are included in English and Chinese; for
+        other languages the same model first localises the English ones.
     types
-        Quotas, as math=200; more is asked for of a type the more of it is missing.
+        Quota per type, such as math=200; types that are further from their quota are requested more often.
     from_result
-        A study's result.json: n is shared by the types whose curves still rise.
+        A study's result.json: n is divided among the types whose curves still rise.
     seeds
-        Seed tasks of your own; those in another language are localised.
+        Your own seed tasks; those in another language are localised.
     prompts
-        A folder of prompt templates of your own (self_instruct.txt and others).
+        Folder of your own prompt templates (self_instruct.txt and others).
     against
-        Data that new tasks must not repeat.
+        Existing data that new tasks must not repeat.
     evaluation
-        Evaluation sets whose prompts they must not hold.
+        Evaluation sets whose prompts must not appear in new tasks.
     per_request
-        Tasks asked for in one request.
+        Tasks per request.
     window
-        Requests at most in a round; tasks of a round are shown to the model from the next on.
+        Maximum number of requests per round; tasks of a round serve as examples from the next round on.
     evolve
-        Rounds of Evol-Instruct: harder versions of the tasks kept.
+        Rounds of Evol-Instruct, which rewrites the kept tasks into harder ones.
     answers
-        Which outputs are asked for in requests of their own: none (given), those missing, or all.
+        Which outputs get a separate request: none (given), those missing, or all.
     seed
-        Fixes which tasks are shown.
+        Random seed for the example tasks.
     source
-        Name of the data set, in every sample.
+        Name of the data set, written into every sample.
     work
-        Folder of the journal; OUT.work by default.
+        Folder for intermediate files; OUT.work by default.
     writer
         The chat model that writes; its budget holds over all runs into the same file.
     filters
@@ -210,10 +210,13 @@ def _run_name(out: Path) -> str:
 def _pools_identity(source: Dataset | tuple[str, ...]) -> str:
     if isinstance(source, Dataset):
         return digest([sample.id for sample in source])
-    return digest([
-        place if place.startswith("hf:") else [file_digest(path) for path in data.find_files(place)]
-        for place in source
-    ])  # fmt: skip
+    return digest([_content(place) for place in source])
+
+
+def _content(place: str) -> list[str]:
+    if place.startswith("hf:"):
+        return [place, data.hub_revision(place)]
+    return [file_digest(path) for path in data.find_files(place)]
 
 
 def _seeds(
@@ -312,11 +315,11 @@ def _shown(task: Task) -> dict[str, str | None]:
     return {"type": task.type, "instruction": task.instruction, "input": task.input, "output": task.output}
 
 
-def _notes(config: GenerateConfig, prompts: generation.Prompts, refused: _Refused) -> tuple[str, ...]:
-    notes = [f"{count:,} rows of {place} could not be read" for place, count in refused.rows.items()]
+def _notes(config: GenerateConfig, prompts: generation.Prompts, refused: _Refused) -> tuple[Say, ...]:
+    notes = [say("note.generate.rows", n=count, place=place) for place, count in refused.rows.items()]
     if (
         config.filters.same_language
         and not generation.Filters(config.filters, config.language, prompts).tells_language
     ):
-        notes.append(f"nothing tells {config.language} from other languages here: that filter let all pass")
+        notes.append(say("note.generate.language", language=config.language))
     return tuple(notes)

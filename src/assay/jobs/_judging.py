@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from assay import data, judging, llm
-from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Without
+from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Text, Without, say
 from assay.jobs._judging_files import judgement_row, read_answers, read_judgements, read_labels
 from assay.jobs._pool import Data, Pool, held
 from assay.plan import progress_bar
@@ -53,8 +53,8 @@ class JudgeReport(Shown):
     unparsed: int
     failed: int
     lost: int
-    alarm: str | None
-    notes: tuple[str, ...]
+    alarm: Text | None
+    notes: tuple[Text, ...]
     calls: int
     cached: int
     tokens: int
@@ -114,32 +114,33 @@ def judge(
     cost_ratio: float = 1.0,
     log: File | None = None,
 ) -> JudgeReport:
-    """Let a chat model score answers in [0, 1] by the rubric of their type, against the reference if any.
+    """Score answers in [0, 1] with a chat model, by the rubric of their type and any reference.
 
     Example: `assay judge eval.jsonl --answers answers.jsonl --out judged.jsonl --model openai/gpt-4o-mini`
 
         >>> by = assay.JudgeConfig("openai/gpt-4o-mini", budget="1 USD")
         >>> assay.judge("eval.jsonl", answers="answers.jsonl", by=by)  # doctest: +SKIP
 
-    Replies that cannot be read are asked for once more, counted as unparsed, and never become a number.
+    Replies that cannot be parsed are requested once more, then counted as unparsed; they never become a
+    score.
 
     Parameters
     ----------
     items
-        Evaluation sets.
+        Evaluation sets: files, folders, globs, or hf:owner/name.
     answers
-        JSON lines with `answer`, and `item` or in the order of the items, as `assay answer` writes them; in
+        Answers (JSONL) as written by `assay answer`: with an `item` id, or in the order of the items; in
         Python also a text for each item, None where there is none.
     out
-        File of the judgements (JSONL).
+        File for the judgements (JSONL).
     by
         The chat model that judges, and how.
     adapt
-        Choose the repeats from 100 items asked about three times.
+        Choose the number of repeats from 100 items judged three times.
     cost_ratio
-        Cost of one more item over that of one reply, for --adapt.
+        Cost of one more item relative to one reply, for `--adapt`.
     log
-        Folder for a log that `inspect view` opens.
+        Folder for a log that `inspect view` can open.
     """
     rows, rejected = _items(items)
     texts = _answers(answers, rows)
@@ -172,8 +173,8 @@ def judge(
         unparsed=found.unparsed,
         failed=found.failed,
         lost=found.lost,
-        alarm=f"{share:.1%} of the judge's replies could not be read" if found.alarm else None,
-        notes=tuple(f"{count} items: {note}" for note, count in notes.items()),
+        alarm=say("note.judge.unread", share=share) if found.alarm else None,
+        notes=tuple(say("note.judge.items", n=count, note=note) for note, count in notes.items()),
         calls=spent.calls,
         cached=spent.cached,
         tokens=spent.tokens_in + spent.tokens_out,
@@ -186,7 +187,7 @@ def judge(
 
 
 def judge_estimate(items: Data, *, answers: Answers, by: judging.JudgeConfig) -> llm.Estimate:
-    """Say what judging can cost at most, and how much of it is known already; no question was given.
+    """Estimate the maximum cost of judging, and how much is cached already; nothing is sent.
 
     Example: `assay judge estimate eval.jsonl --answers answers.jsonl --model openai/gpt-4o-mini`
 
@@ -196,9 +197,9 @@ def judge_estimate(items: Data, *, answers: Answers, by: judging.JudgeConfig) ->
     Parameters
     ----------
     items
-        Evaluation sets.
+        Evaluation sets: files, folders, globs, or hf:owner/name.
     answers
-        The answers to judge (JSONL).
+        Answers to judge (JSONL).
     by
         The chat model that judges, and how.
     """
@@ -287,21 +288,21 @@ def _row(kind: str, mean: float, reach: float | None, n: int, missing: int) -> J
 
 
 def judge_calibrate(judgements: File, *, labels: File) -> CalibrationReport:
-    """Hold a judge against people: agreement, bias by length, and means in people's units (PPI++).
+    """Calibrate a judge against human labels: agreement, length bias, and means on the human scale (PPI++).
 
     Example: `assay judge calibrate judged.jsonl --labels people.jsonl`
 
         >>> assay.judge_calibrate("judged.jsonl", labels="people.jsonl").types[0].labels
         40
 
-    A type with fewer than 50 labels stays in the judge's units, and says so.
+    A type with fewer than 50 labels stays on the judge's scale, and the table says so.
 
     Parameters
     ----------
     judgements
-        What `assay judge` wrote.
+        Judgements from `assay judge`.
     labels
-        JSON lines with `item`, `score` in [0, 1], and `annotator` if known.
+        Human labels (JSONL): `item`, `score` in [0, 1], and `annotator` if known.
     """
     judged = read_judgements(Path(judgements))
     given = read_labels(Path(labels), judged)
@@ -336,13 +337,13 @@ def judge_compare(
     a
         Judgements of one model's answers.
     b
-        Judgements of the other's, by the same judge; positive differences are in favour of a.
+        Judgements of the other model's answers, by the same judge; positive differences favour a.
     effect
-        A difference worth seeing: how many items show it is said.
+        Effect to detect; the number of items needed is reported.
     labels_a
-        People's scores of a's answers, for differences in people's units (with --labels-b).
+        Human scores of a's answers, for differences on the human scale (with --labels-b).
     labels_b
-        People's scores of b's answers.
+        Human scores of b's answers.
     """
     if (labels_a is None) != (labels_b is None):
         raise AssayError("labels of one model only", place="--labels-a, --labels-b", expected="both or none")
@@ -381,7 +382,7 @@ def judge_pairs(
     out: File,
     by: Annotated[judging.JudgeConfig, Without("repeats", "exact")],
 ) -> PairReport:
-    """Let a chat model say which of two answers is better, in both orders: who wins in one only, ties.
+    """Ask a chat model which of two answers is better, in both orders; a win in one order only is a tie.
 
     Example: `assay judge pairs eval.jsonl --a new.jsonl --b old.jsonl --out p.jsonl --model openai/gpt-4o`
 
@@ -392,13 +393,13 @@ def judge_pairs(
     Parameters
     ----------
     items
-        Evaluation sets.
+        Evaluation sets: files, folders, globs, or hf:owner/name.
     a
         Answers of one model (JSONL).
     b
-        Answers of the other.
+        Answers of the other model (JSONL).
     out
-        File of the preferences (JSONL).
+        File for the preferences (JSONL).
     by
         The chat model that judges, and how.
     """

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assay import judging
-from assay.core import AssayError, Sample, digest
+from assay.core import AssayError, Sample, digest, read_json_lines
 
 _ANSWER_KEYS = ("answer", "output", "response", "completion", "text")
 _SCORE_KEYS = ("score", "human_score", "label", "stars")
@@ -40,7 +39,7 @@ def read_answers(place: Path, items: Sequence[Sample]) -> list[str | None]:
     Rows bear the ``item`` that they answer (as ``assay answer`` writes them), or come in the order of the
     items, equally many.  Raises :class:`AssayError` with the line for anything that does not fit.
     """
-    rows = list(_rows(place))
+    rows = list(read_json_lines(place))
     keyed = [("item" in row) for _, row in rows]
     if any(keyed) and not all(keyed):
         raise AssayError("only some rows name their item", place=str(place))
@@ -69,25 +68,6 @@ def read_answers(place: Path, items: Sequence[Sample]) -> list[str | None]:
             raise AssayError("second answer to the same item", place=where, value=name)
         found[name] = text
     return [found.get(item.id) for item in items]
-
-
-def _rows(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        lines = place.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AssayError(
-            f"the file cannot be read ({type(error).__name__})", place=str(place), expected="JSON lines"
-        ) from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise AssayError(f"not JSON ({error})", place=f"{place}:{number}", value=line) from None
-        if not isinstance(row, dict):
-            raise AssayError("not an object", place=f"{place}:{number}", value=line)
-        yield f"{place}:{number}", row
 
 
 def _text(row: dict[str, Any], where: str) -> str | None:
@@ -120,7 +100,7 @@ def read_judgements(place: Path) -> JudgementFile:
     """Read what ``assay judge`` wrote; raises :class:`AssayError` with the line of anything else."""
     names = {field.name for field in dataclasses.fields(judging.Judgement)}
     found, lengths, answers = [], {}, {}
-    for where, row in _rows(place):
+    for where, row in read_json_lines(place):
         missing = [name for name in ("item", "type", "method", "score") if name not in row]
         if missing:
             raise AssayError(
@@ -146,7 +126,7 @@ def read_labels(place: Path, of: JudgementFile) -> LabelFile:
     where it is another than the judge's, or for a row that is no label.
     """
     labels, unscored = [], 0
-    for where, row in _rows(place):
+    for where, row in read_json_lines(place):
         key = next((key for key in _SCORE_KEYS if key in row), None)
         if key is None or "item" not in row:
             raise AssayError("not a label", place=where, value=list(row), expected="item and score")

@@ -97,7 +97,7 @@ def _indicator(shown: _Shown) -> Iterator[core.Block]:
         yield core.Paragraph(say(key, n=shown.undefined, why=shown.why))
     yield core.Paragraph(say(f"pool.direction.{shown.direction}"), "quiet")
     if shown.source:
-        yield core.Paragraph(shown.source, "quiet")
+        yield core.Paragraph(say("pool.from", source=shown.source), "quiet")
     defined = shown.values[np.isfinite(shown.values)]
     if not len(defined):
         return
@@ -226,11 +226,13 @@ def select_page(
     columns: Mapping[str, Values],
     chosen: NDArray[np.int64],
     changes: tuple[PoolChange, ...],
-    pool: Iterable[Sample],
+    shown: Mapping[int, Sample],
 ) -> core.Page:
-    """Return what a selection shifted, its distributions against the pool's, its first and last samples."""
+    """Return what a selection shifted, its distributions against the pool's, its first and last samples.
+
+    ``shown`` holds the samples of the rows ``chosen``.
+    """
     first, last = chosen[:_ENDS].tolist(), chosen[-_ENDS:].tolist()
-    shown = {row: sample for row, sample in enumerate(pool) if row in {*first, *last}}
     sections: list[core.Block] = []
     size = 0
     for name, values in columns.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar, overload
 
@@ -196,6 +196,13 @@ class Pool:
         if isinstance(self.source, Dataset):
             return chain(self.source.rejected, self.source.samples)
         return chain.from_iterable(data.read(place, watch=watch) for place in self.source)
+
+    def collected(self, *orders: NDArray[np.int64]) -> dict[int, Sample]:
+        """Return the samples of the row numbers in all orders, by row number, from one pass."""
+        wanted = np.zeros(1 + max((int(order.max()) for order in orders if len(order)), default=0), bool)
+        for order in orders:
+            wanted[order] = True
+        return {row: sample for row, sample in enumerate(islice(self, len(wanted))) if wanted[row]}
 
     def rows(
         self, rows: NDArray[np.int64], see: Callable[[int, Sample], None] = lambda row, sample: None

@@ -69,14 +69,14 @@ def score(
     Parameters
     ----------
     samples
-        What to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples.
+        Data to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples.
     indicators
-        Which: names, published rules (instructmining-v1, instructmining-v2), or a rule's JSON file; all that
-        need no model by default.
+        Indicators to measure: names, published rules (instructmining-v1, instructmining-v2), or a rule's
+        JSON file; by default all that need no model.
     out
-        A table to write (.parquet); a page with distributions and the samples at both ends goes beside it.
+        Table to write (.parquet); a page with distributions and extreme samples goes next to it.
     pool
-        inline or processes:N; never changes a value. Models run in this process.
+        Where work runs: `inline` or `processes:N`; does not affect the values. Models run in this process.
     language
         Language of the page.
     models

@@ -22,6 +22,7 @@ from assay.core import (
     Page,
     Paragraph,
     Shown,
+    Text,
     page,
     say,
 )
@@ -62,7 +63,7 @@ class Selection(Shown):
     n: int
     without_score: int
     shifts: tuple[PoolChange, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What has to be said of the rule that the samples were chosen by."""
     language: str | None = None
     """That of its page; None is the reader's."""
@@ -87,7 +88,11 @@ class Selection(Shown):
 
     def as_page(self) -> Page:
         """Return how much was selected, the shares and lengths that moved most, and the files."""
-        columns = (Column(say("file.out"), "@"), Column(say("col.rule"), "@"), Column(say("col.rows"), ","))
+        columns = (
+            Column(say("file.out"), "@"),
+            Column(say("col.rule"), "@pick"),
+            Column(say("col.rows"), ","),
+        )
         listed = tuple((file.path, file.rule, file.rows) for file in self.files)
         places = core.files(page=self.page) if self.page else None
         unscored = Paragraph(say("select.unscored", n=self.without_score)) if self.without_score else None
@@ -112,7 +117,7 @@ def select(
     language: Literal["en", "zh"] = "en",
     models: Models = MODELS,
 ) -> Selection:
-    """Select samples, with random, source-balanced and longest baselines of the same size beside them.
+    """Select samples, with random, source-balanced and longest-answer baselines of the same size.
 
     Example: `assay select clean.jsonl --out best.jsonl --n 1000 --by mtld`
 
@@ -124,28 +129,28 @@ def select(
     Parameters
     ----------
     samples
-        What to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples, or a table
+        Data to read: files, folders of shards, globs, or `hf:owner/name`; in Python also samples, or a table
         of scores.
     out
-        File of the selection, in its order, so that every prefix is a selection; baselines and a page go
-        beside it.
+        File for the selection, in order, so that every prefix is a selection; baselines and an HTML page go
+        next to it.
     n
         How many.
     top
-        The same for the rule top.
+        Number of samples with the highest score; short for `--rule top --n`.
     rule
         top or bottom of a score; random; balanced (groups in turn at random); quota (groups in turn, the best
         of each); clusters (of embeddings, in turn); deita (the best that are not alike); k_center; facility
         (location: coverage of the pool); qdit (coverage and score); target (like target samples, in turn);
         tags (new keywords first); or the selection of a plug-in.
     by
-        The score: an indicator, a published rule, or a rule's JSON file.
+        Score to select by: an indicator, a published rule, or a rule's JSON file.
     scores
-        A table of `assay score` to take it from.
+        Table from `assay score` that holds the score.
     groups
-        What is taken in turn; length gives the best of each length.
+        Groups to take turns between; length takes the best of each length.
     seed
-        Fixes random order and ties.
+        Random seed for order and ties.
     language
         Language of the page.
     models
@@ -160,7 +165,7 @@ def select(
     pool = Pool(samples)
     facts = _Facts(pool)
     n = _size(n, top, rule, len(facts.ids))
-    values, notes = None, tuple[str, ...]()
+    values, notes = None, tuple[Text, ...]()
     if by is not None and scores is not None:
         values, notes = _from_table(scores, by, facts.ids), _noted(scores, by)
     elif by is not None:
@@ -178,20 +183,22 @@ def select(
     )
     changes = _changes(selection.shift(facts.lengths, facts.names, order[:n]))
     without = 0 if values is None else int(np.isnan(values).sum())
-    orders = {rule: order, **_baselines(facts, rule, seed)}
+    orders = {name: rows[:n] for name, rows in {rule: order, **_baselines(facts, rule, seed)}.items()}
+    texts = pool.collected(*orders.values())
     if out is None:
-        found = {name: Dataset(tuple(pool.rows(rows[:n])), name=name) for name, rows in orders.items()}
+        found = {k: Dataset(tuple(map(texts.__getitem__, v.tolist())), name=k) for k, v in orders.items()}
         report = Selection((), None, len(facts.ids), len(found[rule]), without, changes, notes, language)
         return held(report, samples=found.pop(rule), baselines=found)
     file, files = Path(out), []
     for name, rows in orders.items():
+        chosen = map(texts.__getitem__, rows.tolist())
         path = file if name == rule else file.with_name(f"{file.stem}.{name}{file.suffix}")
-        files.append(SelectedFile(str(path), name, data.write(pool.rows(rows[:n]), path, "samples")))
+        files.append(SelectedFile(str(path), name, data.write(chosen, path, "samples")))
     columns = {}
     if by is not None and values is not None:
         columns[indicators.find(by).name] = values * indicators.direction(by)
     columns["length"] = np.array(facts.lengths, np.float64)
-    made = select_page(file.stem, columns, order[:n], changes, pool)
+    made = select_page(file.stem, columns, orders[rule], changes, texts)
     shown = str(write_page(made, file.with_suffix(".html"), language))
     return Selection(tuple(files), shown, len(facts.ids), files[0].rows, without, changes, notes, language)
 
@@ -200,7 +207,7 @@ def _size(n: int | None, top: int | None, rule: str, most: int) -> int:
     """Return how many to select; ``top`` says it for the rule of that name."""
     if (n is None) == (top is None) or (top is not None and rule != "top"):
         raise AssayError(
-            "how many samples to select is not said, or twice", place="--n, --top", value=(n, top, rule),
+            "give the number of samples once", place="--n, --top", value=(n, top, rule),
             expected="--n, or --top for the rule top",
         )  # fmt: skip
     size = n if top is None else top
@@ -279,16 +286,16 @@ def _changes(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[PoolChan
     return (*lengths, *shares[:_SHOWN])
 
 
-def _noted(given: str | Path | ScoreTable, by: str) -> tuple[str, ...]:
+def _noted(given: str | Path | ScoreTable, by: str) -> tuple[Text, ...]:
     """Return what a table says of a rule, and what the rule says of itself by now."""
     found = indicators.find(by)
-    own = (f"{found.name}: {text}" for text in found.warnings) if isinstance(found, indicators.Rule) else ()
+    own = found.told() if isinstance(found, indicators.Rule) else ()
     table = given.out if isinstance(given, ScoreTable) else given
     told = indicators.notes_of(Path(table), found.name) if table else ()
     return tuple(dict.fromkeys([*own, *told]))
 
 
-def _measured(by: str, models: indicators.Models, pool: Pool) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _measured(by: str, models: indicators.Models, pool: Pool) -> tuple[NDArray[np.float64], tuple[Text, ...]]:
     (indicator,) = indicators.ready([by], models, pool)
     measure, stream = oriented(indicator), iter(pool)
     values: list[float] = []

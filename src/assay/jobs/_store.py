@@ -10,7 +10,7 @@ from assay.core import File
 
 
 def status(*, store: File = Path(".assay")) -> plan.StoreStatus:
-    """Show the studies of a store, how far each has come, and what they take on disk.
+    """List the studies of a store, with progress and disk usage.
 
     Example: `assay status`
 
@@ -20,7 +20,7 @@ def status(*, store: File = Path(".assay")) -> plan.StoreStatus:
     Parameters
     ----------
     store
-        The store's folder.
+        Folder of the store.
     """
     return plan.status(plan.Store(Path(store), create=False))
 
@@ -28,7 +28,7 @@ def status(*, store: File = Path(".assay")) -> plan.StoreStatus:
 def gc(
     *, store: File = Path(".assay"), delete: bool = False, forget: Sequence[str] = ()
 ) -> plan.GarbageReport:
-    """Show (or delete) stored objects that no registered study needs.
+    """List (or delete) stored objects that no registered study needs.
 
     Example: `assay gc --forget old-study --delete`
 
@@ -38,17 +38,17 @@ def gc(
     Parameters
     ----------
     store
-        The store's folder.
+        Folder of the store.
     delete
-        Delete instead of showing.
+        Delete instead of listing.
     forget
-        Studies whose objects are no longer wanted.
+        Studies whose objects are no longer needed.
     """
     return plan.collect_garbage(plan.Store(Path(store), create=False), forget=forget, dry_run=not delete)
 
 
 def store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCheck:
-    """Digest every file of a store and name what is corrupt.
+    """Verify the checksum of every file in a store.
 
     Example: `assay doctor store --repair`
 
@@ -58,8 +58,8 @@ def store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCh
     Parameters
     ----------
     place
-        The store's folder.
+        Folder of the store.
     repair
-        Set corrupt objects aside; the next command that needs one computes it again.
+        Move corrupt objects aside; they are recomputed when needed.
     """
     return plan.check_store(plan.Store(Path(place), create=False), repair=repair)

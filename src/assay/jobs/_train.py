@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 
 from assay import data, model, view
 from assay import plan as planning
-from assay.core import DataSummary, File, Items, Page, Paragraph, Shown, Without, digest, files, page, say
+from assay.core import (
+    DataSummary,
+    File,
+    Items,
+    Page,
+    Paragraph,
+    Shown,
+    Without,
+    digest,
+    files,
+    page,
+    read_json,
+    say,
+    stored_text,
+)
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
-from assay.study._config import recipe_of
-from assay.study._estimate import estimate_here
-from assay.study._run import read_summary
+from assay.study import estimate_here, read_summary, recipe_of
 from assay.study.steps import (
     REPORT,
     Base,
@@ -77,36 +88,36 @@ def train(
     launch: Annotated[model.Launch, Without("port", "through", "cluster")] = _ALONE,
     store: File = Path(".assay"),
 ) -> Trained:
-    """Fine-tune a base model on all samples of a data set, once. Resumes by itself; changed data train anew.
+    """Fine-tune a base model on a data set.
 
     Example: `assay train alpaca.jsonl tuned --base pocket --recipe pocket`
 
         >>> assay.train("pool.jsonl", "tuned", device="cpu").samples
         40
 
-    Samples come in the random order of a study's seed, which depends on what they say and not on where they
-    stand. A training that was killed goes on from its last state.
+    The order of samples depends on the seed and their content, not on their position in the file. Rerun the
+    same command to resume from the last checkpoint; changed data is trained from scratch.
 
     Parameters
     ----------
     place
-        A file, folder or id of samples.
+        Data to read: a file, a folder, or hf:owner/name.
     out
-        Folder of the run; the model is in `out/model`, the rows that were rejected in `out/rejected.jsonl`.
+        Folder for the run: the model is in `out/model`, rejected rows are in `out/rejected.jsonl`.
     base
         `pocket`, a folder, or a Hugging Face id.
     recipe
-        A preset: pocket, belle or belle-lora (the default is the one that fits the base).
+        Preset: pocket, belle or belle-lora; the default depends on the base model.
     set
-        A setting laid over the preset, `key=value` (adapter=qlora); may be repeated.
+        Override a setting of the recipe, `key=value` (adapter=qlora); may be repeated.
     seed
-        Fixes order and dropout.
+        Random seed for order and dropout.
     device
         auto, cpu or cuda.
     launch
         How many processes share the training.
     store
-        Where finished trainings are kept: what is there is not trained again.
+        Folder of the store; finished runs there are reused.
 
     Raises
     ------
@@ -162,8 +173,8 @@ def _trained(
     *,
     reused: bool,
 ) -> Trained:
-    report = json.loads((out / REPORT).read_text(encoding="utf-8"))
-    report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(report["notes"])}
+    report = read_json(out / REPORT)
+    report |= {"trace": tuple(map(tuple, report["trace"])), "notes": tuple(map(stored_text, report["notes"]))}
     return Trained(
         str(out / MODEL), key, reused, read.samples, sum(row.duplicates for row in read.sources), rejected,
         counts["cut"], counts["unlearnable"], model.TrainReport(**report),

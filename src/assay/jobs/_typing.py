@@ -153,14 +153,14 @@ def classify(
     chat: llm.ChatConfig | None = None,
     prompts: File | None = None,
 ) -> ClassifyReport:
-    """Give items one of the twelve types of use, by a local classifier or a chat model; unsure stays untyped.
+    """Classify items into the twelve types with a classifier or a chat model; unsure stays untyped.
 
     Example: `assay evalset classify eval.jsonl --out typed.jsonl --labels typed-by-hand.jsonl`
 
         >>> assay.evalset.classify("pool.jsonl", out="typed.jsonl", again=True).rows
         40
 
-    Without --labels, --classifier or --model the small classifier of the package is taken (English and
+    Without --labels, --classifier or --model, the built-in classifier is used (English and
     Chinese; trained on texts written for this project).
 
     Parameters
@@ -168,20 +168,20 @@ def classify(
     samples
         The items.
     out
-        File of all items (JSONL), those of a new type with who gave it.
+        File for all items (JSONL); new types carry the name of the classifier.
     labels
-        Typed samples to train a classifier on; any types.
+        Typed samples to train a classifier on; any set of types.
     classifier
-        A classifier that was trained before (.safetensors).
+        Previously trained classifier (.safetensors).
     save
-        Where a trained classifier is kept; beside OUT by default.
+        File for the trained classifier; next to OUT by default.
     sure
-        Share of types that is to be right, as measured on prompts left out of the training: 0 (type
-        everything), 0.7, 0.8, 0.9 or 0.95. Not for chat models.
+        Target accuracy, measured on held-out prompts: 0 (classify everything), 0.7, 0.8, 0.9 or 0.95. Not
+        for chat models.
     again
-        Type items anew that have a type.
+        Reclassify items that already have a type.
     check
-        How many items that have a type are classified as well, so that accuracy on this file is known.
+        Number of already typed items to classify as well, to measure accuracy on this file.
     chat
         A chat model that names types, instead of a local classifier.
     prompts

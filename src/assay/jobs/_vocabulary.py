@@ -37,9 +37,9 @@ class Extended(Shown):
 
 
 def extend(base: str, texts: str, out: File, *, size: int = 8000) -> Extended:
-    """Add tokens learned from texts to a base model, so that they cost fewer tokens; then train it on.
+    """Add tokens learned from texts to a base model, so that such texts need fewer tokens.
 
-    Old tokens keep their ids and precedence; each new one joins whole old ones and starts at the mean of
+    Existing tokens keep their ids and merges; each new token joins existing ones and starts at the mean of
     their embeddings.
 
     Example: `assay vocabulary extend meta-llama/Llama-2-7b-hf chinese.txt llama-zh --size 20000`
@@ -52,11 +52,11 @@ def extend(base: str, texts: str, out: File, *, size: int = 8000) -> Extended:
     base
         `pocket`, a folder, or a Hugging Face id.
     texts
-        A .txt file (a text a line), rows with a `text` field, or any data set; may be compressed.
+        A .txt file (one text per line), rows with a `text` field, or any data set; may be compressed.
     out
-        Folder of the new model; it must not exist.
+        Folder for the new model; it must not exist.
     size
-        New tokens at most.
+        Maximum number of new tokens.
     """
     with progress_bar("read") as advance:
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, kendalltau, rankdata, spearmanr
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 _DRAWS = 1000
@@ -167,10 +166,14 @@ def _varies(*columns: Array) -> bool:
 
 
 def _spearman(a: Array, b: Array) -> float | None:
+    from scipy.stats import spearmanr  # slow to import
+
     return float(spearmanr(a, b).statistic) if _varies(a, b) else None
 
 
 def _kendall(a: Array, b: Array) -> float | None:
+    from scipy.stats import kendalltau  # slow to import
+
     return float(kendalltau(a, b).statistic) if _varies(a, b) else None
 
 
@@ -180,6 +183,8 @@ def _pearson(a: Array, b: Array) -> float | None:
 
 def partial_spearman(a: ArrayLike, b: ArrayLike, given: ArrayLike) -> float | None:
     """Return Spearman's correlation of a and b with a third's ranks taken out of both; None if undefined."""
+    from scipy.stats import rankdata  # slow to import
+
     ranks = [rankdata(np.asarray(x, float)) for x in (a, b, given)]
     if not _varies(*ranks):
         return None
@@ -214,7 +219,7 @@ def length_bias(
     residual = bias - bias.mean() - slope * centred
     meat = float((np.bincount(place, centred * residual) ** 2).sum())
     correction = groups / (groups - 1) * (len(a) - 1) / (len(a) - 2)
-    reach = float(student.ppf(0.5 + level / 2, groups - 1)) * math.sqrt(correction * meat) / square
+    reach = float(stdtrit(groups - 1, 0.5 + level / 2)) * math.sqrt(correction * meat) / square
     return LengthBias(
         slope=Interval(slope, slope - reach, slope + reach),
         partial=partial_spearman(a, u, b),
@@ -230,6 +235,8 @@ def position_bias(first_order: Sequence[str], second_order: Sequence[str]) -> Po
     Verdicts are ``first``, ``second`` (by place shown) or ``tie``; the second list is of the swapped pairs.
     A consistent judge says ``first`` once and ``second`` once, or ``tie`` twice.
     """
+    from scipy.stats import binomtest  # slow to import
+
     swap: Mapping[str, str] = {"first": "second", "second": "first", "tie": "tie"}
     pairs = list(zip(first_order, second_order, strict=True))
     consistent = sum(swap[a] == b for a, b in pairs)

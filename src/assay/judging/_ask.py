@@ -14,7 +14,7 @@ from assay.core import AssayError, Sample, digest
 from assay.judging._expected import TOP, Expected, expected_score
 from assay.judging._judge import CHECKER, Judgement, judge
 from assay.judging._parse import parse_score
-from assay.judging._rubric import GENERAL, Rubric, Rubrics, language_for, rubrics
+from assay.judging._rubric import GENERAL, Rubric, Rubrics, language_for, rubrics, stamp
 from assay.judging._scale import Unparsed
 from assay.llm import Advance, ChatConfig, Estimate, Failure, Reply, Request, Sampling
 
@@ -42,22 +42,22 @@ class JudgeConfig(ChatConfig):
     Parameters
     ----------
     temperature
-        Of the judge's replies.
+        Sampling temperature of the judge.
     top_p
-        Draw from the likeliest tokens that make up this share.
+        Nucleus sampling: cumulative probability of the tokens to sample from.
     max_tokens
-        Longest reply.
+        Maximum length of a reply, in tokens.
     repeats
         Replies per answer; their mean is the score (BELLE: 3).
     mode
-        json: structured output; text: for servers without it, any form of score is read; logprobs: the
-        expected score from the probabilities of the scale's numbers, in one reply.
+        json: structured output; text: for servers without it; logprobs: the expected score from the token
+        probabilities of the scale, in one reply.
     language
-        Language of the rubrics; auto takes the item's own.
+        Language of the rubrics; auto follows the item.
     rubrics
-        A TOML file with rubrics of your own, by type.
+        TOML file with your own rubrics, by type.
     exact
-        Score items that have a checker by it.
+        Score items that have an exact checker with it instead of the judge.
     """
 
     temperature: float = 1.0
@@ -72,7 +72,10 @@ class JudgeConfig(ChatConfig):
     def __post_init__(self) -> None:
         """Raise :class:`AssayError` for values that cannot be."""
         if self.repeats < 1:
-            raise AssayError("no reply asked for", place="judge.repeats", value=self.repeats, expected="≥ 1")
+            raise AssayError(
+                "the number of replies must be at least 1",
+                place="judge.repeats", value=self.repeats, expected="≥ 1",
+            )  # fmt: skip
         if self.mode not in ("json", "text", "logprobs"):
             raise AssayError(
                 "no such mode", place="judge.mode", value=self.mode, expected="json, text or logprobs"
@@ -126,9 +129,13 @@ class Judged:
         return self.unparsed > ALARM * (self.replies - self.failed)
 
 
-@cache
 def version(config: JudgeConfig) -> str:
     """Return what makes scores comparable: model, mode, repeats, digest of prompts, rubrics and sampling."""
+    return _version(config, stamp(None if config.rubrics is None else Path(config.rubrics)))
+
+
+@cache
+def _version(config: JudgeConfig, state: tuple[int, int] | None) -> str:
     texts = [config.rubrics_in(name).digest for name in _LANGUAGES if config.language in ("auto", name)]
     parts = [
         PROMPT_VERSION, config.identity, config.mode, config.asked, config.language, config.drawn, texts

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from assay.core import OVERALL, AssayError
 from assay.judging._agree import (
@@ -146,7 +146,7 @@ def _judge_units(scored: Sequence[Judgement], level: float) -> Interval | None:
     mean, se = clustered(pairs)
     if se is None:
         return None
-    reach = float(student.ppf(0.5 + level / 2, len({name for name, _ in pairs}) - 1)) * se
+    reach = float(stdtrit(len({name for name, _ in pairs}) - 1, 0.5 + level / 2)) * se
     return Interval(mean, mean - reach, mean + reach)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from assay.core import OVERALL
 from assay.curves import holm
@@ -93,9 +93,9 @@ def _row(
     se, freedom = _error(parts)
     low = high = p = None
     if se is not None and mean is not None:
-        reach = float(student.ppf(0.5 + level / 2, freedom)) * se
+        reach = float(stdtrit(freedom, 0.5 + level / 2)) * se
         low, high = mean - reach, mean + reach
-        p = 2 * float(student.sf(abs(mean) / se, freedom)) if se else float(mean == 0)
+        p = 2 * float(stdtr(freedom, -abs(mean) / se)) if se else float(mean == 0)
     return PairedDifference(
         type=kind,
         difference=mean,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from assay.core import AssayError, Sample
 from assay.judging._agree import PositionBias, position_bias
@@ -177,7 +177,7 @@ def _summary(kind: str, rows: list[Preference], level: float) -> PairSummary:
     counts = {word: sum(row.better == word for row in rows) for word in worth}
     mean, se = clustered(scored) if scored else (math.nan, None)
     clusters = len({group for group, _ in scored})
-    reach = None if se is None else float(student.ppf(0.5 + level / 2, clusters - 1)) * se
+    reach = None if se is None else float(stdtrit(clusters - 1, 0.5 + level / 2)) * se
     places = {"A": "first", "B": "second", "tie": "tie"}
     both = [(places[x], places[y]) for x, y in (row.shown for row in rows) if x is not None and y is not None]
     return PairSummary(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.special import gammaincinv, ndtri
 
 from assay.core import AssayError
 
@@ -55,7 +55,7 @@ def judge_noise(scores: Sequence[Sequence[float | None]]) -> JudgeNoise:
     within = squares / freedom
     means = np.array([row.mean() for row in rows])
     between = float(means.var(ddof=1)) - within * float(np.mean([1 / len(row) for row in rows]))
-    low, high = (math.sqrt(squares / chi2.ppf(q, freedom)) for q in (0.95, 0.05))
+    low, high = (math.sqrt(squares / (2 * gammaincinv(freedom / 2, q))) for q in (0.95, 0.05))
     return JudgeNoise(math.sqrt(within), low, high, len(rows), math.sqrt(max(between, 0.0)))
 
 
@@ -120,4 +120,4 @@ def visible_effect(
 
 
 def _reach(level: float, power: float, comparisons: int) -> float:
-    return float(norm.ppf(1 - level / (2 * comparisons)) + norm.ppf(power))
+    return float(ndtri(1 - level / (2 * comparisons)) + ndtri(power))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 Array = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ def ppi_mean(
     labels_variance = (
         float(y.var(ddof=1)) / n if clusters is None else _clustered((y - y.mean()) / n, clusters)
     )
-    reach = float(student.ppf(0.5 + level / 2, freedom)) * math.sqrt(variance)
+    reach = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(variance)
     least, greatest = (-math.inf, math.inf) if bounds is None else bounds
     spread = float(y.std() * f.std())
     return PpiMean(

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from assay.core import AssayError, Message, Sample, digest
+from assay.core import AssayError, Message, Sample, digest, read_text
 from assay.data import language_of
 from assay.judging._scale import Scale
 
@@ -120,12 +120,25 @@ def language_for(item: Sample, wanted: str = "auto") -> Language:
     return "zh" if own == "zh" else "en"
 
 
-@cache
 def rubrics(language: str, own: Path | None = None) -> Rubrics:
     """Read the rubrics of a language; a user's ``own`` file replaces types and texts, or adds types.
 
-    Raises :class:`AssayError` with the place of what is missing or wrong.
+    A file that changed is read again.  Raises :class:`AssayError` with the place of what is missing or wrong.
     """
+    return _rubrics(language, own, stamp(own))
+
+
+def stamp(own: Path | None) -> tuple[int, int] | None:
+    """Return what changes with the content of a file; None without one, or where it is not there."""
+    try:
+        found = own and own.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+
+@cache
+def _rubrics(language: str, own: Path | None, state: tuple[int, int] | None) -> Rubrics:
     name = f"{language}.toml"
     table = tomllib.loads(files("assay.judging").joinpath("rubrics", name).read_text(encoding="utf-8"))
     for kind, entry in (_read(own) if own is not None else {}).items():
@@ -139,8 +152,8 @@ def rubrics(language: str, own: Path | None = None) -> Rubrics:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        table = tomllib.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise AssayError(
             f"the rubrics cannot be read ({error})", place=str(path), expected="a TOML file"
         ) from None

@@ -18,36 +18,36 @@ class ChatConfig:
     Parameters
     ----------
     model
-        A chat model by its name in inspect-ai: `openai/…`, `anthropic/…`, `ollama/…`, `vllm/…`, `hf/…`, or
-        `openai-api/<service>/<model>` with `--base-url` for any server that speaks OpenAI's protocol.
+        Chat model, by its inspect-ai name: `openai/…`, `anthropic/…`, `ollama/…`, `vllm/…`, `hf/…`, or
+        `openai-api/<service>/<model>` with `--base-url` for any server with an OpenAI-compatible API.
     base_url
-        Address of the server.
+        URL of the server.
     revision
-        Tells models of one name apart; part of every key.
+        Version label that distinguishes models of the same name; part of every cache key.
     budget
-        Hard cap: "20 USD", "2M tokens", or both with "and".
+        Hard limit on spending: "20 USD", "2M tokens", or both joined by "and".
     prices
-        A price list of your own (TOML).
+        Your own price list (TOML).
     connections
-        Calls at once; adapts to the server's limits by default.
+        Concurrent requests; by default adapted to the server's limits.
     attempts
-        How often a call that failed is made, the first time included.
+        Maximum number of attempts per request.
     timeout
-        Seconds for one reply.
+        Timeout per reply, in seconds.
     stream
-        Ask for streamed replies.
+        Stream replies.
     batch
         Use the provider's batch interface.
     temperature
-        Of the replies, where not what the job takes.
+        Sampling temperature; by default chosen by the command.
     top_p
-        Draw from the likeliest tokens that make up this share.
+        Nucleus sampling: cumulative probability of the tokens to sample from.
     max_tokens
-        Longest reply.
+        Maximum length of a reply, in tokens.
     seed
-        Sent to the server, where it takes one.
+        Seed sent to the server, where supported.
     calls
-        Folder where replies are kept, so that nothing is paid twice.
+        Folder that caches replies, so that no request is paid for twice.
     """
 
     model: str

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import hadamard
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from assay.core import AssayError
 
@@ -146,7 +146,7 @@ def mixtures(
 def power(design: Design, sd: float) -> tuple[Power, ...]:
     """Return what a design can see, before anything runs; ``sd`` is that of a run's log loss."""
     errors = sd / np.sqrt(_own(design.means))
-    reach = norm.ppf(0.975) + norm.ppf(0.8)
+    reach = ndtri(0.975) + ndtri(0.8)
     spread = design.means.std(axis=0)
     return tuple(
         Power(name, float(s), float(e), float(reach * e))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from assay.core import AssayError
 from assay.regression._design import inflation
@@ -222,6 +221,8 @@ class _Path:
 def _spearman(a: Array, b: Array) -> float:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
+    from scipy.stats import rankdata  # slow to import
+
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 

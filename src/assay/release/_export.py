@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,16 +22,16 @@ from assay.core import (
     Shown,
     StudyResult,
     canonical_json,
+    digest,
     page,
+    read_json,
     say,
 )
 from assay.model import POCKET, base_digest, base_name
 from assay.plan import Estimate, Step, Store
 from assay.release._proof import loss_drops, losses, same_answers, score_drops
 from assay.release._steps import MODEL
-from assay.study._config import MeasureConfig, read_config
-from assay.study._find import ModelPlace, StudyModel, find_model, read_models
-from assay.study._kept import kept
+from assay.study import MeasureConfig, ModelPlace, StudyModel, find_model, kept, read_config, read_models
 from assay.study.steps import (
     ITEMS,
     SPEED,
@@ -136,56 +135,56 @@ def export(
     pool: str = "processes:1",
     runs: File = Path("runs"),
 ) -> Exported:
-    """Write a model in the formats of others, and measure what each of them costs.
+    """Export a model to other formats, and measure what each of them costs in quality.
 
     Example: `assay export demo:random/6400 --to merged --to gptq8 --to gptq4 --to gguf-q4_k`
 
         >>> assay.export("pocket", "out", pool="inline").proof.files[0].format
         'merged'
 
-    Each format gets a folder with its model card; `export.html` shows size, speed and, type by type, the
-    paired drop with its interval. A study's model is measured as its study did: evaluation set, decoding and
-    judge are the study's own. What is done is not done twice.
+    Each format gets a folder with a model card; `export.html` shows size, speed and the paired drop per
+    type with its interval. A study's model is measured with the study's own evaluation set, decoding and
+    judge. Finished work is reused.
 
     Parameters
     ----------
     model
         `pocket`, a folder (whole model or adapter), a Hugging Face id, or `study:arm/rung[/seedN]`.
     out
-        Folder of the export; a study's model goes to `runs/STUDY/exports/` by default.
+        Folder for the export; `runs/STUDY/exports/` by default for a study's model.
     to
         merged (safetensors), gptq8 or gptq4 (compressed-tensors), gptqmodel8 or gptqmodel4 (the older format,
         needs an environment of its own), gguf-f16, gguf-q8_0, gguf-q4_k; may be repeated.
     evaluation
-        Evaluation sets, where not the study's own.
+        Evaluation sets; by default the study's own.
     calibration
-        Data for GPTQ, where not the study's pool.
+        Calibration data for GPTQ; by default the study's pool.
     samples
-        How many samples GPTQ is calibrated on.
+        Number of calibration samples for GPTQ.
     seed
-        Which samples these are.
+        Random seed for the calibration samples.
     dtype
         Type of the weights of `merged`.
     shard
-        Largest file of weights.
+        Maximum size of a weight file.
     max_new_tokens
-        Answers are cut here, where not as in the study.
+        Maximum length of an answer, in tokens; by default as in the study.
     threads
-        CPU threads, where not as in the study.
+        CPU threads; by default as in the study.
     device
         auto, cpu or cuda.
     study
-        The study's file; needed where a chat model judged it.
+        Study file (YAML); needed if a chat model judged the study.
     license
         Licence of the exported model as the Hub names it (apache-2.0, cc-by-sa-4.0 ...).
     language
-        Language of page and cards, where not as in the study.
+        Language of page and cards; by default the study's.
     push
         Upload to the Hugging Face Hub as owner/name, private; the token is read from HF_TOKEN.
     pool
-        Where steps run: `inline` or `processes:1`; speeds are measured, so one at a time.
+        Where steps run: `inline` or `processes:1`; one at a time, because speed is measured.
     runs
-        Folder of the studies' reports.
+        Folder of the study reports.
     """
     settings = ExportSettings(
         tuple(to), tuple(evaluation), tuple(calibration), samples, seed=seed, dtype=dtype, shard=shard,
@@ -204,7 +203,9 @@ def export(
     steps |= {kind: _made(kind, origin, settings, steps[""]) for kind in dict.fromkeys(settings.to)}
     measured = {kind: _measured(kind, step, origin, settings) for kind, step in steps.items()}
     wanted = [*steps.values(), *(step for pair in measured.values() for step in pair if step is not None)]
-    origin.store.register(f"export {origin.label.replace('/', '-')}", wanted)
+    # A study of the same name elsewhere has exports of its own.
+    of = digest(str((origin.place.study or origin.place.folder).resolve()))
+    origin.store.register(f"export {origin.label.replace('/', '-')}", wanted, of)
     with planning.parse_pool(pool) as workers:
         planning.run(wanted, origin.store, workers)
     page = _page(origin, settings, steps, measured)
@@ -325,7 +326,7 @@ class _Measured:
 
         folder = store.path(answers.key)
         self.table = polars.read_parquet(folder / ITEMS).to_dict(as_series=False)
-        self.speed: dict[str, Any] = json.loads((folder / SPEED).read_text(encoding="utf-8"))
+        self.speed: dict[str, Any] = read_json(folder / SPEED)
         self.judgements = [] if judged is None else judgements_of(store.path(judged.key))
 
 
@@ -368,7 +369,7 @@ def _calibrated(store: Store, steps: Mapping[str, Step]) -> int:
     made = [
         store.path(step.key) / "quantized.json" for kind, step in steps.items() if kind.startswith("gptq")
     ]
-    return max((int(json.loads(path.read_text("utf-8"))["samples"]) for path in made), default=0)
+    return max((int(read_json(path)["samples"]) for path in made), default=0)
 
 
 def _file(
@@ -390,10 +391,11 @@ def _file(
         speed = after.speed["tokens_per_second"]
     gguf = sorted(folder.glob(f"{MODEL}/*.gguf"))
     path = f"{kind}/{gguf[0].name}" if gguf else kind
-    notes = json.loads((folder / "gguf.json").read_text("utf-8"))["notes"] if gguf else ()
+    notes = read_json(folder / "gguf.json")["notes"] if gguf else ()
     backend = "llama.cpp" if gguf else "transformers"
     weights = _weights(folder / MODEL)
-    return ExportedFile(kind, path, weights, backend, speed, same, tuple(drops), tuple(notes))
+    said = tuple(map(core.stored_text, notes))
+    return ExportedFile(kind, path, weights, backend, speed, same, tuple(drops), said)
 
 
 def _weights(folder: Path) -> int:

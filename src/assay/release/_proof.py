@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from assay import judging
 from assay.core import OVERALL, ExportDrop, Sample
@@ -122,9 +122,9 @@ def _loss_drop(kind: str, parts: Sequence[list[_Paired]], left: int) -> tuple[Ex
     se = low = high = p = None
     if (clusters := len(sums)) > 1:
         se = math.sqrt(math.fsum(part * part for part in sums.values()) * clusters / (clusters - 1))
-        reach = float(student.ppf(0.5 + _LEVEL / 2, clusters - 1)) * se
+        reach = float(stdtrit(clusters - 1, 0.5 + _LEVEL / 2)) * se
         low, high = cost - reach, cost + reach
-        p = 2 * float(student.sf(abs(cost) / se, clusters - 1)) if se else float(cost == 0)
+        p = 2 * float(stdtr(clusters - 1, -abs(cost) / se)) if se else float(cost == 0)
     n = sum(map(len, parts))
     after = before + cost
     drop = ExportDrop(kind, "loss", before, after, cost, se, low, high, None, n, left, 0.0, "undecided")

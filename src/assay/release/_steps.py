@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from assay import data, model, selection
-from assay.core import AssayError
+from assay.core import AssayError, to_json
 from assay.plan import StepContext
 from assay.study.steps import Tally, iterate
 
@@ -65,6 +65,6 @@ def gguf(context: StepContext) -> None:
     made = model.write_gguf(
         source, folder / f"model-{context.config['kind']}.gguf", context.config["kind"], context.progress
     )
-    data.write_json(context.out / "gguf.json", {"agreement": made.agreement, "notes": made.notes})
+    data.write_json(context.out / "gguf.json", {"agreement": made.agreement, "notes": to_json(made.notes)})
     model.write_modelfile(source, made.path)
     model.load_tokenizer(source).save_pretrained(folder)

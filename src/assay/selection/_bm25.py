@@ -31,7 +31,7 @@ class Bm25Index:
     def __init__(self, limit: float = LIMIT) -> None:
         """Begin with nothing kept; a text goes at a score above ``limit`` (above 0)."""
         if not limit > 0:
-            raise AssayError("no such limit", value=limit, expected="above 0")
+            raise AssayError("the limit is out of range", value=limit, expected="above 0")
         self.limit = limit
         self._owners: dict[str, array[int]] = {}
         self._counts: dict[str, array[int]] = {}

@@ -63,7 +63,7 @@ def near_duplicates(
     Rows that are ``fixed`` are never removed.
     """
     if not 0 < similarity <= 1:
-        raise AssayError("no such similarity", value=similarity, expected="above 0, at most 1")
+        raise AssayError("the similarity is out of range", value=similarity, expected="above 0, at most 1")
     order = np.arange(len(texts)) if priority is None else np.asarray(priority, np.int64)
     shingles, offsets = shingle_sets(texts, shingle)
     rng = np.random.default_rng(_SEED)

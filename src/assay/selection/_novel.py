@@ -26,7 +26,7 @@ class NoveltyIndex:
     def __init__(self, limit: float = LIMIT) -> None:
         """Begin with nothing kept; a text goes at a ROUGE-L F1 of at least ``limit`` in (0, 1]."""
         if not 0 < limit <= 1:
-            raise AssayError("no such limit", value=limit, expected="above 0, at most 1")
+            raise AssayError("the limit is out of range", value=limit, expected="above 0, at most 1")
         self._index = OverlapIndex(limit, ordered=True)
 
     def __len__(self) -> int:
@@ -71,7 +71,9 @@ class NearIndex:
     def __init__(self, similarity: float = 0.8, shingle: int = SHINGLE) -> None:
         """Begin with nothing kept; a text goes at a similarity of at least ``similarity`` in (0, 1]."""
         if not 0 < similarity <= 1:
-            raise AssayError("no such similarity", value=similarity, expected="above 0, at most 1")
+            raise AssayError(
+                "the similarity is out of range", value=similarity, expected="above 0, at most 1"
+            )
         self._shingle = shingle
         # Jaccard J is Dice 2J / (1 + J).
         self._index = OverlapIndex(2 * similarity / (1 + similarity), ordered=False)
@@ -106,7 +108,7 @@ def novel(texts: HashedTexts, priority: Rows | None = None, *, limit: float = LI
     :func:`assay.data.hashed`: words, and single characters of Han text.  Texts without tokens are kept.
     """
     if not 0 < limit <= 1:
-        raise AssayError("no such limit", value=limit, expected="above 0, at most 1")
+        raise AssayError("the limit is out of range", value=limit, expected="above 0, at most 1")
     order = np.arange(len(texts)) if priority is None else np.asarray(priority, np.int64)
     chosen = texts if priority is None else _taken(texts, order)
     index = OverlapIndex(limit, ordered=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -19,20 +19,15 @@ from assay.serving._protocol import RefusedError
 from assay.serving._values import Library
 from assay.view import Words
 
-_STATIC = {"base.css": "assay.web", "chat.css": "assay.serving", "chat.js": "assay.serving"}
+_STATIC = {
+    "palette.css": "assay.view",
+    "base.css": "assay.web",
+    "chat.css": "assay.serving",
+    "chat.js": "assay.serving",
+}
 _SCRIPTED = ("you", "waiting", "stopped", "cut", "dropped", "tokens", "failed", "unreachable")
 """Texts that the script of the chat page shows."""
-_THEMES = ("auto", "dark", "light")
 _MONTH = 30 * 86400
-
-
-async def _posted(request: Request) -> dict[str, str]:
-    """Return the text fields of a form."""
-    form = await request.form(max_files=0, max_fields=10)
-    return {name: value for name, value in form.items() if isinstance(value, str)}
-
-
-Posted = Annotated[dict[str, str], Depends(_posted)]
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Site:
         """Render a page."""
         theme = request.cookies.get("assay_theme")
         text = self.pages.get_template(template).render(
-            w=self.words(request), theme=theme if theme in _THEMES else "auto", here=request.url.path,
+            w=self.words(request), theme=theme if theme in web.THEMES else "auto", here=request.url.path,
             logged=self.door.page(request.cookies), csrf=self.door.csrf, **values,
         )  # fmt: skip
         return HTMLResponse(text, status)
@@ -106,7 +101,7 @@ def _doors(app: FastAPI, site: Site) -> None:
         return site.page(request, "login.jinja", status, token="" if bad else token, bad=bad)
 
     @app.post("/login")
-    def log_in(request: Request, posted: Posted) -> Response:
+    def log_in(request: Request, posted: web.Posted) -> Response:
         if not site.door.opens(posted.get("token", "").strip()):
             return site.page(request, "login.jinja", 403, token="", bad=True)
         response = RedirectResponse("/", 303)
@@ -117,18 +112,16 @@ def _doors(app: FastAPI, site: Site) -> None:
         return response
 
     @app.post("/logout")
-    def log_out(request: Request, posted: Posted) -> Response:
+    def log_out(request: Request, posted: web.Posted) -> Response:
         site.must(request, posted)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(site.door.cookie, httponly=True, samesite="lax")
         return response
 
     @app.post("/choose")
-    def choose(request: Request, posted: Posted) -> Response:
+    def choose(request: Request, posted: web.Posted) -> Response:
         site.must(request, posted)
-        language, theme = posted.get("language"), posted.get("theme")
-        if language not in (None, *web.LANGUAGES) or theme not in (None, *_THEMES):
-            raise HTTPException(422)
+        language, theme = web.chosen_look(posted)
         response = RedirectResponse(web.local(posted.get("back", "/")), 303)
         for name, value in (("assay_language", language), ("assay_theme", theme)):
             if value is not None:

@@ -3,6 +3,7 @@
 from assay.study._config import (
     ArmConfig,
     LadderConfig,
+    MapConfig,
     MeasureConfig,
     QuestionConfig,
     StudyConfig,
@@ -14,6 +15,7 @@ from assay.study._config import (
 )
 from assay.study._estimate import estimate_here, machine_for
 from assay.study._find import (
+    MODELS,
     ModelPlace,
     StudyModel,
     StudyModels,
@@ -24,17 +26,22 @@ from assay.study._find import (
     study_name,
 )
 from assay.study._kept import Kept, kept
+from assay.study._next import NextData
+from assay.study._next import next_data as next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
-from assay.study._run import StudyPlan, demo, load, plan, report, run
+from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
 from assay.study.steps import expand, place_digest
 
 __all__ = [
+    "MODELS",
     "ArmConfig",
     "Kept",
     "LadderConfig",
+    "MapConfig",
     "MeasureConfig",
     "ModelPlace",
+    "NextData",
     "QuestionConfig",
     "RuleCheck",
     "RuleDesign",
@@ -55,11 +62,13 @@ __all__ = [
     "kept",
     "load",
     "machine_for",
+    "next",
     "parse_config",
     "place_digest",
     "plan",
     "read_config",
     "read_models",
+    "read_summary",
     "recipe_of",
     "report",
     "run",

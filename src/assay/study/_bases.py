@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from assay.core import (
     DataSummary,
     Sample,
     UpgradeCost,
+    read_json,
 )
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import ArmConfig, StudyConfig
@@ -73,7 +73,7 @@ def _arm(first: Ladder, base: str, arm: str) -> ArmConfig:
     if arm not in first.arms:
         raise AssayError(
             "the study has no such arm", place=f"base.{base}.arms", value=arm,
-            expected=", ".join(first.arms), hint=", ".join(first.notes) or None,
+            expected=", ".join(first.arms), hint=", ".join(map(view.said, first.notes)) or None,
         )  # fmt: skip
     return first.arms[arm]
 
@@ -107,7 +107,7 @@ def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BaseP
 
 
 def _facts(name: str, ladder: Ladder) -> dict[str, Any]:
-    config = json.loads((ladder.base.folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(ladder.base.folder / "config.json")
     family = str(config.get("model_type", "unknown"))
     parameters = ladder.sizes.parameters
     each = _FULL if ladder.config.recipe.adapter == "none" else _ADAPTER

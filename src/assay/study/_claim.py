@@ -69,4 +69,13 @@ def claim(config: StudyConfig, pool: Step, folder: Path) -> str:
     if differs is not None:
         _move_aside(folder.resolve(), [Path.cwd(), Path(config.where.store).resolve()])
     data.write_json(folder / STUDY, parts)
+    return _owner(parts)
+
+
+def owner(config: StudyConfig, pool: Step) -> str:
+    """Return the digest by which a study's keys in the store are told from those of its namesakes."""
+    return _owner(identity(config, pool))
+
+
+def _owner(parts: Mapping[str, str]) -> str:
     return digest([parts[name] for name in ("name", "pool", "evaluation")])

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from assay import judging, selection
-from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words
+from assay import data, judging, selection
+from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words, read_text
 from assay.indicators import Models
 from assay.judging import JudgeConfig
 from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
@@ -76,6 +76,28 @@ class RuleConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MixConfig:
+    """Mixtures that tell which part of the pool helps or hurts which type of the evaluation set.
+
+    ``by``: what the parts are; ``parts``: those that are varied (default: all; the others stay as they are).
+    The base mixture has ``n`` samples, in the pool's own shares or ``equal`` ones; each part is multiplied or
+    divided by ``step``.  ``way``: ``folded`` (Plackett-Burman with its mirror image), ``hadamard`` (half of
+    it), ``single`` (one part at a time) or ``dirichlet`` (random shares); ``centres`` runs of the base.
+    ``sd``: what is expected of a run's log loss or score, for the power that is shown first.
+    """
+
+    n: int = 1000
+    by: Literal["type", "source", "language"] = "type"
+    base: Literal["proportional", "equal"] = "proportional"
+    parts: tuple[str, ...] = ()
+    way: Literal["folded", "hadamard", "single", "dirichlet"] = "folded"
+    centres: int = 2
+    step: float = 2.0
+    sd: float = 0.008
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SearchConfig:
     """A search for the best size of an arm, between ``low`` and ``high`` samples, within a budget.
 
@@ -135,6 +157,8 @@ class MeasureConfig:
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int = 1024
+    text: bool | tuple[str, ...] = True
+    """Plain text on which what is forgotten is measured: the built-in ones, files, or none."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> MeasureConfig:
@@ -162,6 +186,8 @@ class QuestionConfig:
     satisfied_at: float | None = None
     smallest_gain: float = 0.01
     smallest_relative_gain: float = 0.005
+    largest_loss: float | None = None
+    """The largest rise of the loss on plain text that is acceptable, in nats per token."""
     price_per_thousand: float | None = None
     """What 1,000 samples cost in money, for the gain per unit of money."""
 
@@ -194,6 +220,17 @@ class WhereConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MapConfig:
+    """Which fields of the files hold what, for layouts that are not known; as ``--map`` of the commands.
+
+    A text (``prompt=question,answer=response``) or a mapping; ``evaluation`` is for all evaluation sets.
+    """
+
+    pool: Mapping[str, str] | str | None = None
+    evaluation: Mapping[str, str] | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StudyConfig:
     """A whole study; see docs/study.md for each key."""
 
@@ -201,6 +238,7 @@ class StudyConfig:
     pool: tuple[str, ...] | TestbedConfig
     evaluation: tuple[str, ...] | TestbedConfig
     ladder: LadderConfig
+    map: MapConfig = field(default_factory=MapConfig)
     base: str = "pocket"
     recipe: Recipe = field(default_factory=Recipe)
     arms: Mapping[str, ArmConfig] = field(default_factory=dict)
@@ -213,6 +251,7 @@ class StudyConfig:
     """A chat model that scores every model's answers; its budget is a hard cap on the whole study."""
     rule: RuleConfig | None = None
     search: SearchConfig | None = None
+    mix: MixConfig | None = None
     where: WhereConfig = field(default_factory=WhereConfig)
     baselines: bool = True
     """Add balanced random and full data beside every selection."""
@@ -239,30 +278,30 @@ _SET_BY_READER: Mapping[Any, tuple[str, ...]] = {
 }
 
 
+def _yaml(text: str, place: str) -> Any:
+    """Return the value of a YAML text; raises :class:`AssayError` with the line that is none."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise AssayError(
+            f"not valid YAML: {getattr(error, 'problem', None) or 'parse error'}",
+            place=f"{place}:{mark.line + 1}" if mark else place,
+        ) from None
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        # Dates that do not exist, numbers without digits, and lists in lists without an end.
+        said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise AssayError(f"not valid YAML: {said}", place=place) from None
+
+
 def read_config(path: Path, changes: typing.Sequence[str] = ()) -> StudyConfig:
     """Read a study file; ``changes`` are ``key.path=value`` settings (YAML values) laid over it.
 
     Raises :class:`AssayError` with the key's place for unknown keys, wrong types and bad values.
     """
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AssayError(
-            f"the study file cannot be read ({type(error).__name__})",
-            place=str(path),
-            expected="a UTF-8 YAML file",
-            hint="`assay study run --help` shows an example",
-        ) from None
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise AssayError(
-            f"not valid YAML: {getattr(error, 'problem', None) or 'parse error'}", place=place
-        ) from None
+    data = _yaml(read_text(path, hint="`assay study run --help` shows an example"), str(path))
     if not isinstance(data, dict):
         raise AssayError(
             "the study file is not a mapping", place=str(path), value=data, expected="key: value"
@@ -279,8 +318,6 @@ def laid_over(data: Mapping[str, Any], changes: typing.Sequence[str]) -> dict[st
 
 
 def _lay_over(data: dict[str, Any], change: str) -> None:
-    import yaml
-
     key, found, value = change.partition("=")
     if not found:
         raise AssayError("not a setting", place="--set", value=change, expected="key.path=value")
@@ -290,7 +327,7 @@ def _lay_over(data: dict[str, Any], change: str) -> None:
         if not isinstance(inner, dict):
             inner = data[parent] = _longhand(parents[: depth + 1], str(inner))
         data = inner
-    data[last] = yaml.safe_load(value)
+    data[last] = _yaml(value, "--set")
 
 
 def _longhand(parents: list[str], text: str) -> dict[str, Any]:
@@ -454,7 +491,24 @@ def _convert_union(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
     return _wrong(place, value, " or ".join(p.expected or "" for p in problems))
 
 
+def _check_maps(config: StudyConfig) -> None:
+    for name in ("pool", "evaluation"):
+        fields_of = getattr(config.map, name)
+        if fields_of is None:
+            continue
+        if isinstance(getattr(config, name), TestbedConfig):
+            raise AssayError("the testbed has no fields to map", place=f"map.{name}", expected="files")
+        try:
+            data.parse_map(fields_of)
+        except AssayError as error:
+            raise AssayError(
+                error.problem, place=f"map.{name}", value=error.value, expected=error.expected,
+                hint=error.hint,
+            ) from None  # fmt: skip
+
+
 def _check(config: StudyConfig) -> None:
+    _check_maps(config)
     if config.where.launch.processes > 1 and config.where.pool not in ("inline", "processes:1"):
         raise AssayError(
             "training runs would compete for the same devices",
@@ -500,7 +554,7 @@ def _check(config: StudyConfig) -> None:
         raise AssayError("the judge has no answers", place="measure.answers", expected="true beside a judge")
 
 
-_TAKEN = (BASE_ARM, "random", "balanced", "judgements", "exports", "rule", "search")
+_TAKEN = (BASE_ARM, "random", "balanced", "judgements", "exports", "rule", "search", "mix")
 """Names that bases cannot have: of arms that are always there, and of folders beside a report."""
 
 

@@ -7,7 +7,6 @@ anything is trained.  So a model can be asked as soon as it is in the store, whi
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from assay import data
-from assay.core import BASE_ARM, AssayError
+from assay.core import BASE_ARM, AssayError, read_json
 from assay.model import POCKET, resolve_base
 from assay.plan import Store
 from assay.study._graph import Ladder, RunSteps
@@ -122,22 +121,23 @@ def write_models(
 def read_models(folder: Path) -> StudyModels:
     """Return the models of the study whose report is in ``folder``."""
     path = folder / MODELS
+    hint = "run the study again: finished steps are reused"
+    found: dict[str, Any] = read_json(path, hint=hint)
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         models = tuple(_row(row) for row in found["models"])
         keys = str(found["evaluation"]), str(found["pool"])
         return StudyModels(folder, Path(found["store"]), *keys, int(found["pool_samples"]), models)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise AssayError(
             f"the list of the study's models cannot be read ({type(error).__name__})", place=str(path),
-            expected="written by `assay study run`",
-            hint="run the study again: what is in the store is not done twice",
+            expected="written by `assay study run`", hint=hint,
         ) from None  # fmt: skip
 
 
 def _row(row: Mapping[str, Any]) -> StudyModel:
     key, judged = (value if value is None else str(value) for value in (row["key"], row["judged"]))
     place, size, seed = Path(row["base"]), int(row["n_train"]), int(row["seed"])
+    str(row["arm"]).encode()  # names are told to others: half a surrogate pair is a ValueError
     return StudyModel(str(row["arm"]), size, seed, key, place, str(row["answer"]), judged)
 
 
@@ -158,16 +158,16 @@ def study_folders(runs: Path = Path("runs")) -> list[Path]:
 def study_name(folder: Path) -> str:
     """Return the name of a study's folder: ``study``, or ``study/base`` where it is that of a base."""
     several = (folder.parent / "result.json").is_file() or _is_one_of_several(folder / MODELS)
-    return f"{folder.parent.name}/{folder.name}" if several else folder.name
+    name = f"{folder.parent.name}/{folder.name}" if several else folder.name
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_one_of_several(listed: Path) -> bool:
     """Say whether a list of models, which is there before any result, is that of one base among others."""
     try:
-        found: dict[str, Any] = json.loads(listed.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return bool(read_json(listed).get("of_several", False))
+    except AssayError:
         return False
-    return isinstance(found, dict) and bool(found.get("of_several", False))
 
 
 def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:
@@ -195,7 +195,7 @@ def _is_adapter(folder: Path) -> bool:
 def _below(folder: Path) -> Path:
     """Return the base model that an adapter names."""
     path = folder / _ADAPTER
-    base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = read_json(path).get("base_model_name_or_path")
     if not base:
         raise AssayError(
             "the adapter does not name its base", place=str(path), expected="base_model_name_or_path",

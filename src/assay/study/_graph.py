@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import indicators, selection
+from assay import indicators, model, selection
 from assay._version import __version__
-from assay.core import BASE_ARM, AssayError, DataSummary
-from assay.model import base_digest, critic_digest, critic_folder, embedder_id, model_folder, resolve_base
+from assay.core import (
+    BASE_ARM,
+    AssayError,
+    DataSummary,
+    Text,
+    read_json,
+    say,
+    to_json,
+)
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study.steps import (
@@ -28,6 +34,8 @@ from assay.study.steps import (
     place_digest,
     read_step,
     runtime,
+    text_places,
+    text_step,
     tokens_step,
     train_step,
 )
@@ -51,11 +59,14 @@ class RunSteps:
     """True where an earlier rung of the same arm and seed already counts this trunk's last part."""
     metrics: Step | None = None
     """What plug-ins measure of the answers."""
+    text: Step | None = None
+    """The loss on plain text."""
 
     @property
     def parts(self) -> dict[str, Step]:
         """The steps that a result reads, by name."""
         own = {"answer": self.answer, "judge": self.judged, "metrics": self.metrics, "branch": self.branch}
+        own["text"] = self.text
         trunk = {f"trunk{i}": step for i, step in enumerate(self.trunk)}
         return {name: step for name, step in {**own, **trunk}.items() if step is not None}
 
@@ -76,7 +87,7 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     evaluation = sets[0] if config.measured is None else evaluation_step(config, config.measured)
     wanted = config.decontaminate
     embedder = str(model_place(wanted.embedder, folder))
-    rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": embedder_id(embedder)}
+    rules = {"contained": wanted.contained, "alike": wanted.alike, "embedder": model.embedder_id(embedder)}
     where = {"embedder": embedder, "cache": str(cache_folder(config))}
     # In the order of their keys, so that the pool is the same whichever of the sets is measured.
     ordered = sorted({step.key: step for step in sets}.items())
@@ -89,21 +100,21 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}
     pool = read_step(
         "pool", config.pool, folder=folder, key="pool", inputs=inputs, settings={"decontaminate": rules},
-        where=where, base=base_folder(config), template=config.recipe.template,
+        where=where, base=base_folder(config), template=config.recipe.template, fields=config.map.pool,
     )  # fmt: skip
     return evaluation, pool
 
 
 def base_folder(config: StudyConfig) -> Path:
     """Return the folder of the study's base, the first of several."""
-    return resolve_base(str(model_place(config.base, Path(config.folder))))
+    return model.resolve_base(str(model_place(config.base, Path(config.folder))))
 
 
 def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) -> Step:
     """Return the step that reads an evaluation set of the study."""
     return read_step(
         "evaluation", source, folder=Path(config.folder), key="evaluation", base=base_folder(config),
-        template=config.recipe.template,
+        template=config.recipe.template, fields=config.map.evaluation,
     )  # fmt: skip
 
 
@@ -173,13 +184,13 @@ class Ladder:
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
         self.base = Base.at(base_folder(config))
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
-        self.notes: list[str] = list(chooser.notes) if chooser else []
+        self.notes: list[Text] = list(chooser.notes) if chooser else []
         self.arms = self._arms() if arms is None else dict(arms)
         self.sizes = self._sizes()
 
     def _sizes(self) -> Sizes:
         weights = sum(p.stat().st_size for p in self.base.folder.glob("*.safetensors"))
-        kind = json.loads((self.base.folder / "config.json").read_text()).get("dtype", "float32")
+        kind = read_json(self.base.folder / "config.json").get("dtype", "float32")
         per = 4 if kind == "float32" else 2
         characters = self.summary.length_quantiles["p50"] * 1.5 + 60
         items = self.config.evaluation
@@ -205,7 +216,7 @@ class Ladder:
         if len(self.summary.by_source) < 2:
             for name in [n for n, a in arms.items() if a.rule == "balanced"]:
                 del arms[name]
-                self.notes.append(f"arm {name}: the pool has one source, so balanced equals random")
+                self.notes.append(say("note.balanced", arm=name))
         return arms
 
     def rungs(self, arm: str) -> tuple[int, ...]:
@@ -269,7 +280,7 @@ class Ladder:
             settings["plugin"] = other
         if "vectors" in needs_of(chosen.rule):
             where |= self._models()
-            settings["embedder"] = embedder_id(where["embedder"])
+            settings["embedder"] = model.embedder_id(where["embedder"])
         if "targets" in needs_of(chosen.rule):
             settings["target"] = [place_digest(place) for place in where["target"]]
         return order_step(self.pool, f"{arm}, seed {seed}", settings, inputs, where)
@@ -308,13 +319,13 @@ class Ladder:
             if where["template"] != "auto":
                 settings["template"] = where["template"]
         if "second" in needs and where["second"] is not None:
-            settings["second"] = base_digest(model_folder(where["second"], "models.second"))
+            settings["second"] = model.base_digest(model.model_folder(where["second"], "models.second"))
         if "embedder" in needs:
-            settings["embedder"] = embedder_id(where["embedder"])
+            settings["embedder"] = model.embedder_id(where["embedder"])
             settings["neighbour"] = where["neighbour"]
         for need in ("reward", "dialog"):
             if need in needs and where[need] is not None:
-                settings[need] = critic_digest(critic_folder(where[need], f"models.{need}"))
+                settings[need] = model.critic_digest(model.critic_folder(where[need], f"models.{need}"))
         for note in indicators.said_of(by, models_of(where)):
             if note not in self.notes:
                 self.notes.append(note)
@@ -366,7 +377,18 @@ class Ladder:
         metrics = None
         if measure.metrics and measure.answers:
             metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
-        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics)
+        text = self._text(branch, label)
+        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text)
+
+    def _text(self, branch: Step | None, label: str) -> Step | None:
+        measure, recipe = self.config.measure, self.config.recipe
+        places = text_places(measure, Path(self.config.folder))
+        if not places:
+            return None
+        return text_step(
+            places, branch or self.base, measure, self.runtime, base=None if branch is None else self.base,
+            threads=recipe.threads, template=recipe.template, label=label, estimate=Estimate(seconds=1),
+        )  # fmt: skip
 
     def _judged(self, answers: Step, label: str) -> Step:
         measure, items = self.config.measure, self.sizes.items
@@ -403,8 +425,8 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
         "seeds": config.ladder.seeds,
         "runs": rows,
-        "notes": ladder.notes,
+        "notes": to_json(ladder.notes),
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 7, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 8, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip

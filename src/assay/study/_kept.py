@@ -30,7 +30,7 @@ def kept(models: StudyModels, model: StudyModel) -> Kept:
     if not store.has(model.answer):
         raise AssayError(
             "the study has not measured this model yet", place=str(models.folder), value=model.name,
-            hint="`assay study run` with its file goes on where it stopped",
+            hint="`assay study run` with its file continues where it stopped",
         )  # fmt: skip
     judged = model.judged is not None and store.has(model.judged)
     return Kept(

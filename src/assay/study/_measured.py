@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay import plan as planning
+from assay.core import read_json
 from assay.plan import Step, Store
+from assay.study._claim import owner
 from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, input_steps
 from assay.study._run import read_summary
@@ -34,10 +35,13 @@ def prepared(config: StudyConfig, arms: Mapping[str, ArmConfig] = {}) -> tuple[L
     return Ladder(config, evaluation, pool, read_summary(store, pool), arms), store
 
 
-def finished(config: StudyConfig, steps: list[Step], store: Store, name: str) -> None:
-    """Run steps that are not in the store yet and register them under ``name``, so that they are kept."""
-    store.register(name, steps)
-    with planning.parse_pool(config.where.pool) as workers:
+def finished(ladder: Ladder, steps: list[Step], store: Store, name: str) -> None:
+    """Run steps that are not in the store yet and register them under ``name``, so that they are kept.
+
+    Studies of one name are kept apart by what they are.
+    """
+    store.register(name, steps, owner(ladder.config, ladder.pool))
+    with planning.parse_pool(ladder.config.where.pool) as workers:
         planning.run(steps, store, workers)
 
 
@@ -51,7 +55,7 @@ def losses(config: StudyConfig, arms: Mapping[str, ArmConfig], seeds: int, name:
     config = replace(config, ladder=replace(config.ladder, seeds=seeds), measure=measure)
     ladder, store = prepared(config, arms)
     runs = [run for run in ladder.runs() if run.branch is not None]
-    finished(config, [run.answer for run in runs], store, name)
+    finished(ladder, [run.answer for run in runs], store, name)
     return {(run.arm, run.n_train, run.seed): _measured(store, run) for run in runs}
 
 
@@ -60,6 +64,6 @@ def _measured(store: Store, run: RunSteps) -> Measured:
 
     items = polars.read_parquet(store.path(run.answer.key) / "items.parquet").drop_nulls("nats")
     parts = [step for step in (*run.trunk, run.branch) if step is not None]
-    reports = [json.loads((store.path(step.key) / "train.json").read_text("utf-8")) for step in parts]
+    reports = [read_json(store.path(step.key) / "train.json") for step in parts]
     loss = float(items["nats"].sum()) / float(items["tokens"].sum())
     return Measured(loss, sum(report["seconds"] for report in reports) / 3600)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,10 @@ from assay.core import (
     RuleSlope,
     Say,
     Shown,
+    Text,
     digest,
     page,
+    read_json,
     say,
     to_json,
     trial_table,
@@ -116,7 +117,7 @@ class RuleReport(Shown):
     """Squares of indicators, tested by subsets at twice the tilt; the rule has those that show."""
     length: regression.LinearFit
     """Least squares on the length of the answer alone: the rule has to beat it."""
-    warnings: tuple[str, ...]
+    warnings: tuple[Text, ...]
     page: str
     fitted: RulePage
     language: str = "en"
@@ -183,7 +184,9 @@ def _identity(config: StudyConfig) -> str:
 
 
 def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
-    """Choose the subsets that a quality rule is fitted on, and show what they can see; nothing is trained.
+    """Choose the subsets to fit a rule on, and show which slopes they detect; trains nothing.
+
+    The subsets (ids, means of the indicators) are written into `runs/NAME/rule`.
 
     Example: `assay rule design study.yaml`, where the study file says
 
@@ -192,9 +195,14 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or the pool holds too few samples for its subsets.
     """
     config, wanted, folder = _prepare(config, set)
     ladder, store = prepared(config)
@@ -257,7 +265,7 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
     import polars
 
     steps = [ladder.scores(name) for name in names]
-    finished(ladder.config, list(steps), store, f"{ladder.config.name}-indicators")
+    finished(ladder, list(steps), store, f"{ladder.config.name}-indicators")
     columns = []
     for name, step in zip(names, steps, strict=True):
         frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
@@ -268,23 +276,29 @@ def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
 
 def _lengths(ladder: Ladder, store: Store) -> Array:
     step = ladder.tokens()
-    finished(ladder.config, [step], store, f"{ladder.config.name}-tokens")
+    finished(ladder, [step], store, f"{ladder.config.name}-tokens")
     return model.TokenTable(store.path(step.key)).lengths.astype(float)
 
 
 def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
-    """Train the subsets that a rule is fitted on; what is in the store is not trained again.
+    """Train on the subsets that a rule is fitted on; finished runs are reused.
 
-    The first subset is trained with three seeds, for the noise.
+    The first subset is trained with three seeds to measure noise: the standard deviation of log loss
+    (nats per token) between seeds. Losses are written to `runs/NAME/rule/losses.json`.
 
     Example: `assay rule run study.yaml`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule; a run that fails is named, and those before it are kept.
     """
     config, wanted, folder = _prepare(config, set)
     # Made again from what the store holds, so that it is never that of other settings.
@@ -312,7 +326,7 @@ def _noise(repeated: list[float]) -> float | None:
 
 def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
     path = _folder(config) / _LOSSES
-    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    written = read_json(path) if path.exists() else {}
     if written.get("identity") != _identity(config):
         raise AssayError(
             "the runs of the subsets are of other settings" if written else "the subsets are not trained",
@@ -323,20 +337,28 @@ def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
 
 
 def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
-    """Fit the rule on the trained subsets: coefficients, how they hold, and what speaks against the rule.
+    """Fit the rule to the measured losses: coefficients, goodness of fit, and caveats.
+
+    Ridge regression of log loss on the subsets' means, least squares as published beside it (INSTRUCTMINING,
+    arXiv:2307.06290). The rule is `runs/NAME/rule/rule.json`, its page `rule.html`.
 
     Example: `assay rule fit study.yaml`, then `assay select pool.jsonl --by runs/NAME/rule/rule.json ...`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the subsets are not trained, or with other settings than the file's.
     """
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
-    facts = json.loads((folder / "design.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "design.json")
     order = [_ROW.format(number) for number in range(len(facts["means"]))]
     subsets = Subsets.of(facts, np.array([np.mean(by_row[row]) for row in order]))
     fits, names = fit_subsets(subsets), subsets.names
@@ -359,7 +381,7 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
         "linearity": None if straight is None else dataclasses.asdict(straight),
         "bends": [dataclasses.asdict(bend) for bend in fits.bends],
         "losses": by_row,
-        "warnings": [view.said(warning) for warning in warnings],
+        "warnings": to_json(warnings),
         "check": None,
     }
     path = folder / "rule.json"
@@ -375,7 +397,7 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     shown = view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     return RuleReport(
         str(path), len(target), noise, fits.ridge, fits.published, fits.stepwise, fits.slopes, straight,
-        fits.bends, length, tuple(view.said(r, config.language) for r in warnings), str(shown),
+        fits.bends, length, tuple(warnings), str(shown),
         fitted, config.language,
     )  # fmt: skip
 
@@ -438,19 +460,24 @@ def _warnings(
 
 
 def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
-    """Try the rule against random on the study's own set, which served neither to fit nor to search.
+    """Test the rule against random samples on the study's own set, not used for fitting.
 
-    Top, top of each length, and bottom, at equal size with at least three seeds; the verdict goes into the
-    rule.
+    Compares top, top of each length, and bottom at equal size with at least three seeds; the verdict is
+    stored in the rule, which is fitted first where it was not.
 
     Example: `assay rule check study.yaml`
 
     Parameters
     ----------
     config
-        A study file with a rule.
+        Study file (YAML) with a `rule` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
+
+    Raises
+    ------
+    AssayError
+        Where the file has no rule, or its subsets are not trained.
     """
     config = load(config, set)
     wanted, folder = settings(config), _folder(config)
@@ -478,15 +505,16 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)
     matched = [c for c in rows if c.a == "top-matched"]
     verdict = _verdict(matched)
-    text = json.loads(path.read_text(encoding="utf-8"))
+    text = read_json(path)
     compared = [dataclasses.asdict(c) for c in rows]
     text["check"] = {
         "kind": verdict.key.removeprefix("rule."),
         "verdict": view.said(verdict),
+        "said": to_json(verdict),
         "comparisons": compared,
     }
     data.write_json(path, text)
-    fitted = view.restore(RulePage, json.loads((folder / _PAGE).read_text(encoding="utf-8")))
+    fitted = view.restore(RulePage, read_json(folder / _PAGE))
     fitted = replace(fitted, verdict=verdict, trial=rows)
     view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     said = view.said(verdict, config.language)

@@ -44,7 +44,7 @@ class StudyPlan(Shown):
     models: int
     trained_samples: int
     independent_samples: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     largest: tuple[model.TrainingEstimate, ...] = ()
     pool_read: bool = True
     language: str = "en"
@@ -102,10 +102,10 @@ def load(config: Study, changes: Sequence[str] = (), pool: str | None = None) ->
 def run(
     config: Study, *, set: Sequence[str] = (), pool: str | None = None, out: File | None = None
 ) -> StudyResult | BasesResult:
-    """Run a study: data, ladder, fine-tuning, answers, scores, curves, report. Resumes by itself.
+    """Run a study: data, ladder, fine-tuning, answers, scores, curves, report.
 
-    Only what is not in the store yet is done: kill it at any moment and start it again. The report's files
-    are in `runs/NAME`, those of each of several bases in a folder below.
+    Finished steps are stored: stop it at any time and rerun the same command to continue. The report is in
+    `runs/NAME`; with several base models, each has a subfolder.
 
     Example: `assay study run study.yaml --set ladder.seeds=5 --pool processes:4`
 
@@ -130,13 +130,13 @@ def run(
     Parameters
     ----------
     config
-        The study file (YAML).
+        Study file (YAML).
     set
-        A setting laid over the file, `key.path=value`; may be repeated.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     pool
         Where steps run: `inline` or `processes:N`.
     out
-        Folder of the report; `runs/NAME` by default.
+        Folder for the report; `runs/NAME` by default.
     """
     study = load(config, set, pool)
     store = Store(Path(study.where.store))
@@ -159,14 +159,14 @@ def run(
 
 
 def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyResult | BasesResult:
-    """Run a real study on the embedded testbed and pocket model, in minutes, without network or keys.
+    """Run a small real study on synthetic data and the pocket model, without network or API keys.
 
     Example: `assay demo`, then open runs/demo/report.html.
 
     Parameters
     ----------
     out
-        Folder of the report.
+        Folder for the report.
     pool
         Where steps run: `inline` or `processes:N`.
     """
@@ -174,7 +174,7 @@ def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyRe
 
 
 def report(result: File, *, out: File | None = None) -> list[Path]:
-    """Write the report again from a study's result.json.
+    """Rebuild the report from a study's result.json.
 
     Example: `assay study report runs/demo/result.json --out elsewhere`
 
@@ -186,7 +186,7 @@ def report(result: File, *, out: File | None = None) -> list[Path]:
     result
         The study's result.json.
     out
-        Folder of the report; that of `result` by default.
+        Folder for the report; by default that of `result`.
     """
     return view.write_report(view.load_study(Path(result)), Path(out or Path(result).parent))
 
@@ -231,7 +231,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
-    """Show what a study would do: steps cached and to do, tokens, minutes, bytes. Nothing is run.
+    """Preview a study without running it: cached and pending steps, tokens, minutes, disk space.
 
     Example: `assay study plan study.yaml`
 
@@ -242,19 +242,19 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     Parameters
     ----------
     config
-        The study file (YAML).
+        Study file (YAML).
     set
-        A setting laid over the file, `key.path=value`; may be repeated.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     study = load(config, set)
     store = Store(Path(study.where.store), create=False)
     evaluation, samples = input_steps(study)
-    notes, read = [], store.has(samples.key)
+    notes: list[Text] = []
+    read = store.has(samples.key)
     if (differs := others(identity(study, samples), report_folder(study))) is not None:
-        other = say("plan.other_report", folder=str(report_folder(study)), differs=differs)
-        notes.append(view.said(other, study.language))
+        notes.append(say("plan.other_report", folder=str(report_folder(study)), differs=differs))
     summary = read_summary(store, samples) if read else _count(study, samples)
-    notes += view.read_notes("pool", summary, study.language)
+    notes += view.read_notes("pool", summary)
     graph = study_graph(study, evaluation, samples, summary)
     passes: dict[str, int] = {}
     alone = 0
@@ -264,7 +264,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
     for part in graph.parts.values():
-        notes += _notes(part, store, study.language)
+        notes += _notes(part, store)
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     return StudyPlan(
         name=study.name,
@@ -280,13 +280,13 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     )
 
 
-def _notes(part: BasePart, store: Store, language: str) -> list[str]:
+def _notes(part: BasePart, store: Store) -> list[Text]:
     """Return what a ladder noted, and what length takes away, as far as that is known already."""
     tokens, base = part.ladder.tokens().key, part.runs[0].answer.key
     counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
     counts |= item_counts(store.path(base)) if store.has(base) else {}
-    unknown = [] if counts else [view.said(say("plan.uncounted"), language)]
-    return [*part.ladder.notes, *view.count_notes(counts, language), *unknown]
+    unknown = [] if counts else [say("plan.uncounted")]
+    return [*part.ladder.notes, *view.count_notes(counts), *unknown]
 
 
 def _samples(ladder: Ladder, step: Step) -> int:

@@ -62,9 +62,9 @@ class SearchReport(Shown):
 
 
 def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
-    """Search the best size of an arm on one evaluation set, and report it on the study's own.
+    """Find the best size of an arm on one evaluation set, and report it on the study's own.
 
-    Every run is in the store: a search that was killed goes through its answers again and on from there.
+    Every run is stored: an interrupted search replays its results and continues.
 
     Example: `assay search study.yaml`, where the study file says
 
@@ -73,9 +73,9 @@ def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
     Parameters
     ----------
     config
-        A study file with a search.
+        Study file (YAML) with a `search` section.
     set
-        Changes: key.path=value.
+        Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config = load(config, set)
     wanted = _settings(config)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from assay.testing._metric import MetricSuite
     from assay.testing._pool import PoolSuite
     from assay.testing._reader import ReaderSuite
+    from assay.testing._result_reader import ResultReaderSuite
     from assay.testing._selection import SelectionSuite
     from assay.testing._trainer import TrainerSuite
 
@@ -32,6 +33,7 @@ _LAZY = {
     "MetricSuite": "_metric",
     "PoolSuite": "_pool",
     "ReaderSuite": "_reader",
+    "ResultReaderSuite": "_result_reader",
     "SelectionSuite": "_selection",
     "TrainerSuite": "_trainer",
     "items": "_data",
@@ -46,6 +48,7 @@ __all__ = [
     "MetricSuite",
     "PoolSuite",
     "ReaderSuite",
+    "ResultReaderSuite",
     "SelectionSuite",
     "TrainerSuite",
     "items",

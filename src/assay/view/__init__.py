@@ -7,18 +7,9 @@ is computed beyond layout, and heavy libraries are imported where they are used.
 from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._cards import data_card, model_card, stated_license
 from assay.view._export import export_page, export_summary
-from assay.view._files import (
-    EXPORT_VALUES,
-    EXPORTS,
-    HTML,
-    load_result,
-    load_study,
-    points_frame,
-    restore,
-    show_exports,
-    write_report,
-)
+from assay.view._files import HTML, load_result, load_study, restore
 from assay.view._html import page_html, write_page
+from assay.view._json import plain_json
 from assay.view._markdown import page_markdown
 from assay.view._plots import write_plot
 from assay.view._report import render_html
@@ -26,8 +17,17 @@ from assay.view._says import count_notes, headline, read_notes, said
 from assay.view._spark import sparkline
 from assay.view._study import report, summary
 from assay.view._terminal import print_page
-from assay.view._values import LANGUAGE, described, print_value, value_html, value_json, value_markdown
+from assay.view._values import (
+    LANGUAGE,
+    described,
+    print_value,
+    reader_language,
+    value_html,
+    value_json,
+    value_markdown,
+)
 from assay.view._words import CATALOGUES, LANGUAGES, Words, words
+from assay.view._write import EXPORT_VALUES, EXPORTS, points_frame, show_exports, write_points, write_report
 
 __all__ = [
     "CATALOGUES",
@@ -48,10 +48,12 @@ __all__ = [
     "model_card",
     "page_html",
     "page_markdown",
+    "plain_json",
     "points_frame",
     "print_page",
     "print_value",
     "read_notes",
+    "reader_language",
     "render_bases_html",
     "render_bases_markdown",
     "render_html",
@@ -68,5 +70,6 @@ __all__ = [
     "words",
     "write_page",
     "write_plot",
+    "write_points",
     "write_report",
 ]

@@ -26,7 +26,7 @@ from assay.core import (
 from assay.view import _format
 from assay.view._charts import whisker
 from assay.view._format import DASH, chance, integer, interval, signed
-from assay.view._html import block_html, environment, part, policy
+from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import METRICS, Index, ladder, ordered
 from assay.view._markdown import escape, page_markdown
 from assay.view._panel import Panel, domain, draw, symbols
@@ -311,7 +311,7 @@ def render_bases_markdown(result: BasesResult) -> str:
 
 def render_bases_html(result: BasesResult) -> str:
     """Return the page as one HTML file; all text from data is escaped, as in the report of one base."""
-    css, js = part("report.css") + part("bases.css"), part("report.js")
+    css, js = style("bases.css"), part("report.js")
     template = environment().get_template("bases.html.jinja")
     return _format.clean(template.render(_names(result), css=Svg(css), js=Svg(js), policy=policy(css, js)))
 

@@ -138,7 +138,11 @@ def _source_rows(pool: DataSummary, w: Words) -> list[list[str]]:
 def _data(study: StudyResult, w: Words) -> list[str]:
     names = ("source", "format", "rows", "kept", "rejected", "duplicates")
     rows = [
-        [escape(s.place), escape(s.detected), *map(integer, (s.rows, s.kept, s.rejected, s.duplicates))]
+        [
+            escape(s.place),
+            escape(w.name("reason", s.detected)),
+            *map(integer, (s.rows, s.kept, s.rejected, s.duplicates)),
+        ]
         for s in study.pool.sources
     ]
     removed = study.pool.decontaminated
@@ -199,7 +203,7 @@ def _limits(card: ExportCard, file: ExportedFile, w: Words) -> list[str]:
         rejected = sum(source.rejected for source in card.study.pool.sources)
         texts += [w("card.limit.rejected", n=integer(rejected))] if rejected else []
     texts += [] if file.drops else [w("card.limit.unmeasured")]
-    texts += [w("card.limit.safety"), *map(escape, file.notes)]
+    texts += [w("card.limit.safety"), *(escape(w.text(note)) for note in file.notes)]
     return [f"## {w('card.limits')}", "", *(f"- {text}" for text in texts), ""]
 
 

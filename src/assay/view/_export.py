@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from assay import core
-from assay.core import OVERALL, ExportDrop, ExportedFile, ExportPage, Text, say
+from assay.core import OVERALL, ExportDrop, ExportedFile, ExportPage, Say, Text, say
 from assay.view import _format
 from assay.view._words import Words, words
 
@@ -52,9 +52,9 @@ def export_summary(page: ExportPage) -> list[core.Block]:
     return [core.Paragraph(headline(page, w), "strong"), files, core.Items(tuple(sentences(page, w))), *notes]
 
 
-def file_notes(page: ExportPage) -> list[str]:
+def file_notes(page: ExportPage) -> list[Say]:
     """Return what was noted of each file."""
-    return [f"{file.format}: {note}" for file in page.files for note in file.notes]
+    return [say("note.of", of=file.format, note=note) for file in page.files for note in file.notes]
 
 
 def _columns(*names: str) -> tuple[core.Column, ...]:

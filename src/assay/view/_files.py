@@ -1,94 +1,17 @@
-"""The files of a report: written to the same bytes for the same result, and read again."""
+"""Results and values as files: found, read again, replaced whole."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from assay.core import AssayError, BasesResult, ExportPage, Point, StudyResult, canonical_json, replacing
-from assay.view._format import clean
-
-if TYPE_CHECKING:
-    import polars
+from assay.core import AssayError, BasesResult, StudyResult, read_json, replacing
 
 T = TypeVar("T")
 
 RESULT = "result.json"
 HTML = "report.html"
-
-
-def points_frame(result: StudyResult | BasesResult) -> polars.DataFrame:
-    """Return all measured points, one a row, in the result's order; a missing cell is null, never 0.
-
-    Of several bases each row names its own.
-    """
-    import polars
-
-    if isinstance(result, BasesResult):
-        frames = [(base.name, points_frame(base.result)) for base in result.bases]
-        return polars.concat(
-            frame.insert_column(0, polars.lit(clean(name)).alias("base")) for name, frame in frames
-        )
-    schema = {
-        "type": polars.String,
-        "arm": polars.String,
-        "n_train": polars.Int64,
-        "seed": polars.Int64,
-        "metric": polars.String,
-        "value": polars.Float64,
-        "se": polars.Float64,
-        "n_eval": polars.Int64,
-        "run": polars.String,
-    }
-    rows = {name: [_cell(point, name) for point in result.points] for name in schema}
-    return polars.DataFrame(rows, schema=schema)
-
-
-def _cell(point: Point, name: str) -> Any:
-    value = getattr(point, name)
-    return clean(value) if isinstance(value, str) else value
-
-
-def write_report(result: StudyResult | BasesResult, folder: Path) -> list[Path]:
-    """Write report.html, report.md, points.csv, points.parquet and result.json; return their paths.
-
-    The same result gives the same bytes.  Each file appears whole, by a rename.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    frame = points_frame(result)
-    html, markdown = _rendered(result)
-    texts = {
-        HTML: html,
-        "report.md": markdown,
-        "points.csv": _harmless(frame).write_csv(),
-        RESULT: canonical_json(result) + "\n",
-    }
-    written = [replace_file(folder / name, clean(text).encode()) for name, text in texts.items()]
-    parquet = folder / "points.parquet"
-    with replacing(parquet) as partial:
-        frame.write_parquet(partial, compression="zstd", statistics=False)
-    return [*written, parquet]
-
-
-def _harmless(frame: Any) -> Any:
-    """Return a table in which no text is taken for a formula by a program for spreadsheets."""
-    import polars
-
-    return frame.with_columns(polars.col(polars.String).str.replace(r"^([=+\-@\t\r])", "'$1"))
-
-
-def _rendered(result: StudyResult | BasesResult) -> tuple[str, str]:
-    if isinstance(result, BasesResult):
-        from assay.view._bases import render_bases_html, render_bases_markdown
-
-        return render_bases_html(result), render_bases_markdown(result)
-    from assay.view._markdown import page_markdown
-    from assay.view._report import render_html
-    from assay.view._study import report
-
-    return render_html(result), page_markdown(report(result))
 
 
 def replace_file(path: Path, content: bytes) -> Path:
@@ -117,15 +40,8 @@ def load_result(path: Path) -> StudyResult:
 
 def load_study(path: Path) -> StudyResult | BasesResult:
     """Read a result.json again, of one base or of several."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AssayError(
-            f"the result cannot be read ({type(error).__name__})",
-            place=str(path),
-            expected=f"a {RESULT} that a study wrote",
-        ) from None
-    if isinstance(data, dict) and "bases" in data:
+    data = read_json(path, hint="run the study again: what is in the store is not done twice")
+    if "bases" in data:
         return restore(BasesResult, data, place=str(path))
     return restore(StudyResult, data, place=str(path))
 
@@ -148,18 +64,3 @@ def restore(kind: type[T], data: Any, *, place: str = "$") -> T:
             value=None if first["type"] == "missing" else first.get("input"),
             hint="write it again with the same version of Assay",
         ) from None
-
-
-EXPORTS, EXPORT_VALUES = "exports", "export.json"
-"""Folder of a study's exports, and the file of each that holds its values."""
-
-
-def show_exports(folder: Path) -> None:
-    """Write the report of a study again, with the exports that lie in its folder."""
-    result = folder / "result.json"
-    found = [
-        json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob(f"{EXPORTS}/*/{EXPORT_VALUES}"))
-    ]
-    if found and result.is_file():
-        pages = tuple(restore(ExportPage, page) for page in found)
-        write_report(replace(load_result(result), exports=pages), folder)

@@ -40,6 +40,35 @@ def findings(found: StudyResult | Reading, metric: str, level: int = 2) -> list[
     return [block for key, columns, rows in tables if rows for block in _blocks(key, columns, rows, level)]
 
 
+def forgetting_blocks(result: StudyResult, level: int = 2) -> list[core.Block]:
+    """Return how far the loss on plain text rose along every ladder, and what the next doubling would add."""
+    found = result.forgetting
+    if found is None or not found.rises:
+        return []
+    asked = found.largest_loss is not None
+    arms = len({r.arm for r in found.rises}) > 1
+    names = ["text", *(["arm"] if arms else []), "n", "rise", "interval", *(["within"] if asked else [])]
+    forms = {**_FORMS, "text": "@text", "rise": "gain", "interval": "gain", "within": "p"}
+    rows = tuple(
+        (
+            r.text, *([r.arm] if arms else []), r.n_train, r.rise, (r.low, r.high),
+            *([r.p_within] if asked else []),
+        )
+        for r in found.rises
+    )  # fmt: skip
+    columns = tuple(core.Column(say(f"col.{name}"), forms.get(name, "")) for name in names)
+    doublings = tuple(
+        say("forgetting.next", text=c.type, arm=c.arm, gain=-v.gain, interval=(-v.gain_high, -v.gain_low))
+        for c in found.curves if (v := c.verdict) is not None
+    )  # fmt: skip
+    return [
+        core.Heading(say("forgetting.heading"), level),
+        core.Paragraph(say("forgetting.intro"), "quiet"),
+        core.Table(columns, rows),
+        *([core.Items(doublings)] if doublings else []),
+    ]
+
+
 def _blocks(key: str, names: Sequence[str], rows: list[Row], level: int) -> Iterator[core.Block]:
     """Yield heading, how to read it, and the table; the column of arms only where there are several."""
     if "arm" in names and len({row[1] for row in rows}) == 1:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from assay.view._words import Words
 
 MINUS = "\u2212"
 DASH = "–"
@@ -93,7 +89,7 @@ def figure(value: float | None, form: str) -> str:
     return named(value) if named else f"{value:{form}}".replace("-", MINUS).replace("%", " %")
 
 
-def duration(seconds: float, words: Words) -> str:
+def duration(seconds: float, words: Callable[..., str]) -> str:
     """Return a time in the unit that suits it."""
     if seconds < 90:
         return words("unit.seconds", n=f"{seconds:.3g}")

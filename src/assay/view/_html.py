@@ -37,11 +37,16 @@ def environment() -> Environment:
     )
 
 
-def part(name: str) -> str:
+def part(name: str, folder: str = "templates") -> str:
     """Return a package file without what an inline element cannot hold."""
     from importlib.resources import files
 
-    return (files("assay.view") / "templates" / name).read_text(encoding="utf-8")
+    return (files("assay.view") / folder / name).read_text(encoding="utf-8")
+
+
+def style(*more: str) -> str:
+    """Return the style sheet of pages, in the colours that servers use too, and those named behind it."""
+    return "".join([part("palette.css", "static"), *map(part, ("report.css", *more))])
 
 
 def policy(css: str, js: str) -> str:
@@ -57,7 +62,7 @@ def policy(css: str, js: str) -> str:
 def page_html(page: core.Page, language: str = "en") -> str:
     """Return a page as one HTML file that needs nothing else; all text from data is escaped."""
     w = words(page.language or language)
-    css, js = part("report.css"), part("report.js")
+    css, js = style(), part("report.js")
     made = environment().get_template("blocks.html.jinja")
     shown = made.render(
         page=page, w=w, main=join(_sections(page.blocks, w)), css=Svg(css), js=Svg(js), policy=policy(css, js)
@@ -160,6 +165,9 @@ def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Svg:
         return element("td", element("span", text, class_=f"chip w-{cell.split()[0]}"))
     if isinstance(cell, core.Judged):
         return element("td", element("span", text, class_=f"chip w-{cell.word.split()[0]}"), class_="nowrap")
+    if isinstance(cell, core.Shade):
+        shade = f"num nowrap heat h{'m' if cell.level < 0 else 'p'}{abs(cell.level)}"
+        return element("td", element("strong", text) if cell.marked else text, class_=shade)
     if numeric(column):
         return element("td", text, class_="num nowrap")
     return element("td", element("bdi", text), class_="wrap" if column.form == "" else "nowrap")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from assay.core import Page, Say, to_json
+from assay.core import Page, Say, stored_text, to_json
 from assay.view._words import Words, words
 
 
@@ -14,6 +14,20 @@ def page_json(page: Page, language: str = "en") -> dict[str, Any]:
     """Return a page as JSON data: each block with its kind, its texts in words, its figures as they are."""
     shown: dict[str, Any] = _data(page, words(page.language or language))
     return shown
+
+
+def plain_json(value: Any, language: str = "en") -> Any:
+    """Return a value as plain JSON data for programs: its own fields, texts of the catalogue in words."""
+    return _worded(to_json(value), words(getattr(value, "language", None) or language))
+
+
+def _worded(data: Any, w: Words) -> Any:
+    if isinstance(data, list):
+        return [_worded(one, w) for one in data]
+    if not isinstance(data, dict):
+        return data
+    text = stored_text(data) if data.keys() == {"key", "values"} else ""
+    return w.text(text) if isinstance(text, Say) else {key: _worded(one, w) for key, one in data.items()}
 
 
 def _data(value: Any, w: Words) -> Any:

@@ -77,12 +77,17 @@ def _lines(block: core.Block, w: Words) -> Iterator[str]:
             yield from (escape(chart_text(block, w)), "")
 
 
+def _cell(cell: core.Cell, form: str, w: Words) -> str:
+    text = escape(w.show(cell, form))
+    return f"**{text}**" if isinstance(cell, core.Shade) and cell.marked else text
+
+
 def _table(block: core.Table, w: Words) -> Iterator[str]:
     if block.title is not None:
         yield from (f"**{escape(w.text(block.title))}**", "")
     shown = [i for i, column in enumerate(block.columns) if column.form != "bar"]
     head = [escape(w.text(block.columns[i].head)) for i in shown]
-    rows = [[escape(w.show(row[i], block.columns[i].form)) for i in shown] for row in block.rows]
+    rows = [[_cell(row[i], block.columns[i].form, w) for i in shown] for row in block.rows]
     yield from table(head, rows)
     if block.note is not None:
         yield from (escape(w.text(block.note)), "")

@@ -68,7 +68,7 @@ def _panel(kind: str, metric: str, curves: Sequence[CurveResult], points: Sequen
     import altair as alt
 
     rows = [row for curve in curves for row in _rows(curve, w)]
-    scale, axis = alt.Scale(type="log", nice=False), alt.Axis(format="~s")
+    scale, axis = alt.Scale(type="log", nice=False), alt.Axis(format="~s", labelOverlap="greedy")
     x = alt.X("n:Q", title=w("curves.axis.n"), scale=scale, axis=axis)
     y = alt.Y("mean:Q", title=w.metric(metric), scale=alt.Scale(zero=False))
     colour = alt.Color("arm:N", title=None, legend=alt.Legend() if len(curves) > 1 else None)
@@ -123,7 +123,7 @@ def _subtitle(curves: Sequence[CurveResult], w: Words) -> list[str]:
     lines = []
     for curve in curves:
         best = sorted(curve.families.items(), key=lambda item: -item[1])[:3]
-        weights = ", ".join(f"{name} {share:.0%}" for name, share in best)
+        weights = w.listed(f"{w.name('family', name)} {share:.0%}" for name, share in best)
         lines.append(f"{w.arm(curve.arm)}: {weights}" if len(curves) > 1 else weights)
         reasons = Counter(point.reason for point in curve.excluded)
         lines += [

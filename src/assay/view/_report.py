@@ -9,8 +9,8 @@ from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
 from assay.view import _format
 from assay.view._charts import bar, cost_bars, traces, whisker
 from assay.view._export import export_blocks
-from assay.view._findings import findings
-from assay.view._html import block_html, environment, part, policy
+from assay.view._findings import findings, forgetting_blocks
+from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import Index, evaluation_only, index, pairs
 from assay.view._panel import Domain, Panel, domain, draw, symbols
 from assay.view._says import answer_text, next_text, reason_text, study_notes
@@ -36,9 +36,19 @@ def render_html(result: StudyResult) -> str:
     and script, by their digests.
     """
     view = _View(result)
-    css, js = part("report.css"), part("report.js")
+    css, js = style(), part("report.js")
     template = environment().get_template("report.html.jinja")
     return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=policy(css, js)))
+
+
+_STUDY = ("cost", "data", "answers", "loss")
+"""Sections on what only a study of one's own knows."""
+
+
+def sections(result: StudyResult) -> tuple[str, ...]:
+    """Return the sections of the report, by their anchors, in order."""
+    all_ = ("curves", "findings", "arms", *_STUDY, "numbers", "notes")
+    return tuple(name for name in all_ if not (result.imported and name in _STUDY))
 
 
 class _View:
@@ -64,10 +74,14 @@ class _View:
             "labels": CATALOGUES[result.language],
             "glyphs": GLYPHS,
             "dash_text": _format.DASH,
-            "findings": [block_html(b, self.w) for b in findings(result, self.found.headline, 3)],
+            "findings": [
+                block_html(b, self.w)
+                for b in (*findings(result, self.found.headline, 3), *forgetting_blocks(result, 3))
+            ],
             "answer": answer_text(result, self.w),
             "own_notes": study_notes(result, self.w),
-            "largest": max((run.n_train for run in result.runs), default=0),
+            "largest": max((p.n_train for p in result.points), default=0),
+            "sections": sections(result),
             "symbols": symbols(),
             "sheets_by_type": sheets,
             "trace_charts": self.trace_charts(),

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from assay.core import (
+    BASE_ARM,
+    OVERALL,
     Answer,
     CurveResult,
     DataSummary,
+    Forgetting,
     NextRuns,
+    Say,
     StudyResult,
     Text,
     Verdict,
@@ -43,6 +47,8 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
     if answer.choice != "only":
         key = {"undecided": "choice"}.get(answer.choice, answer.choice)
         parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    if result.forgetting is not None:
+        parts += forgetting_text(result, answer, result.forgetting, w)
     for key, types in (
         ("rising", answer.rising),
         ("plateau", answer.plateau),
@@ -51,7 +57,46 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
     ):
         if types:
             parts.append(w(f"says.{key}", types=_listed(types, w)))
-    return _overall(answer, w), w("says.space").join(parts)
+    return _too_dear(answer, result, w) or _overall(answer, w), w("says.space").join(parts)
+
+
+def forgetting_text(result: StudyResult, answer: Answer, found: Forgetting, w: Words) -> list[str]:
+    """Return what the recommended data gained and cost since before training, and how far one may go."""
+    parts = []
+    rises = [
+        w("says.rise", text=w.name("text", r.text), rise=signed(r.rise), interval=interval(r.low, r.high))
+        for r in found.at(answer.arm, answer.n)
+    ]
+    gain = _since_base(result, answer)
+    if rises and gain is not None:
+        metric, listed = w.metric(answer.metric), w("says.list").join(rises)
+        parts.append(w("says.price", n=integer(answer.n), metric=metric, gain=signed(gain), rises=listed))
+    allowed = found.allowed(answer.arm)
+    if found.largest_loss is not None and allowed is not None:
+        key = "says.within" if allowed else "says.within.none"
+        parts.append(w(key, n=integer(allowed), largest=number(found.largest_loss)))
+    return parts
+
+
+def _since_base(result: StudyResult, answer: Answer) -> float | None:
+    """Return how far the answer's metric moved from the untrained model, in its own direction."""
+    own = [p for p in result.points if p.metric == answer.metric]
+    kind = OVERALL if any(p.type == OVERALL for p in own) else own[0].type
+    means = []
+    for arm, n in ((BASE_ARM, 0), (answer.arm, answer.n)):
+        values = [p.value for p in own if (p.type, p.arm, p.n_train) == (kind, arm, n)]
+        if not values:
+            return None
+        means.append(sum(values) / len(values))
+    return means[1] - means[0]
+
+
+def _too_dear(answer: Answer, result: StudyResult, w: Words) -> str | None:
+    """Return the headline where what is enough forgets more than is allowed."""
+    allowed = None if result.forgetting is None else result.forgetting.allowed(answer.arm)
+    if allowed is None or allowed >= answer.n or answer.overall is None or answer.overall.word != "plateau":
+        return None
+    return w("says.too_dear", n=integer(answer.n), allowed=integer(allowed))
 
 
 def headline(result: StudyResult, language: str) -> str:
@@ -137,9 +182,8 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
 
 def study_notes(result: StudyResult, w: Words) -> list[str]:
     """Return what has to be known of this study: its judge, what length took away, what its steps noted."""
-    read = read_notes("pool", result.pool, w.language)
-    read += read_notes("evaluation", result.evaluation, w.language)
-    judge, own = result.judge, [*count_notes(result.counts, w.language), *read, *result.notes]
+    read = [*read_notes("pool", result.pool), *read_notes("evaluation", result.evaluation)]
+    judge, own = result.judge, [w.text(note) for note in (*count_notes(result.counts), *read, *result.notes)]
     if judge is None:
         return own
     share = percent(judge.unparsed, judge.replies - judge.failed)
@@ -147,21 +191,20 @@ def study_notes(result: StudyResult, w: Words) -> list[str]:
     return [*alarm, w("judge.units", version=judge.version), *own]
 
 
-def read_notes(what: Literal["pool", "evaluation"], summary: DataSummary, language: str) -> list[str]:
+def read_notes(what: Literal["pool", "evaluation"], summary: DataSummary) -> list[Say]:
     """Return which fields of the files were not read, and what readers noted of their rows."""
-    w = words(language)
-    where = w(f"read.{what}")
-    counts = ", ".join(f"{clean(name)} ({n:,})" for name, n in summary.unused.items())
-    unused = [w("read.unused", what=where, counts=counts)] if counts else []
-    return [*unused, *(w("read.note", what=where, note=clean(k), n=n) for k, n in summary.noted.items())]
+    where = say(f"read.{what}")
+    counts = {clean(name): n for name, n in summary.unused.items()}
+    unused = [say("read.unused", what=where, counts=counts)] if counts else []
+    return [*unused, *(say("read.note", what=where, note=clean(k), n=n) for k, n in summary.noted.items())]
 
 
-def count_notes(counts: Mapping[str, int], language: str) -> list[str]:
+def count_notes(counts: Mapping[str, int]) -> list[Say]:
     """Return how many samples and items were cut or left out for their length, where any were."""
     wholes = {"cut": "samples", "unlearnable": "samples", "items_too_long": "items", "items_cut": "items"}
     limits = {"samples": "recipe.max_tokens", "items": "measure.max_tokens"}
     return [
-        words(language)(f"count.{name}", n=counts[name], of=counts[whole], limit=limits[whole])
+        say(f"count.{name}", n=counts[name], of=counts[whole], limit=limits[whole])
         for name, whole in wholes.items()
         if counts.get(name)
     ]

@@ -10,7 +10,7 @@ from assay import core
 from assay.core import OVERALL, ArmRow, CurveResult, DataSummary, ExportPage, StudyResult, say
 from assay.view._export import export_blocks
 from assay.view._files import HTML
-from assay.view._findings import findings
+from assay.view._findings import findings, forgetting_blocks
 from assay.view._format import number, plain, short_key
 from assay.view._index import Index, index, ladder, pairs
 from assay.view._says import answer_text, next_text, reason_text, study_notes
@@ -62,6 +62,8 @@ def report_place(name: str, folder: Path | None) -> list[core.Block]:
 
 def _cost_line(result: StudyResult) -> core.Paragraph:
     cost = result.cost
+    if result.imported:
+        return core.Paragraph(say("summary.imported", models=result.models, tools=result.imported))
     return core.Paragraph(
         say(
             "summary.cost", models=len(result.runs), trained=cost.trained_samples,
@@ -108,11 +110,18 @@ def report(result: StudyResult) -> core.Page:
     blocks.append(_cost_line(result))
     for arm in found.arms:
         blocks += _verdicts(found, arm, w)
-    blocks += [*_measured(found, w), *findings(result, found.headline), *_arms(result, found, w)]
+    blocks += [
+        *_measured(found, w),
+        *findings(result, found.headline),
+        *forgetting_blocks(result),
+        *_arms(result, found, w),
+    ]
     if result.exports:
         blocks += [core.Heading(say("export.heading")), core.Paragraph(say("export.intro"))]
         blocks += [block for page in result.exports for block in _export(page, w)]
-    blocks += [*_cost(result), *_data(result), *_runs(result), *_setup(result), *_notes(result, w)]
+    if not result.imported:
+        blocks += [*_cost(result), *_data(result), *_runs(result)]
+    blocks += [*_setup(result), *_notes(result, w)]
     return core.Page(tuple(blocks), result.language, name=result.name)
 
 
@@ -159,7 +168,8 @@ def _ladders(found: Index, metric: str) -> Iterator[tuple[core.Cell, ...]]:
 def _arms(result: StudyResult, found: Index, w: Words) -> Iterator[core.Block]:
     yield core.Heading(say("arms.heading"))
     yield core.Table(
-        columns("arm", "rule", "rungs", "seeds", "selecting", "note"), tuple(map(_arm, result.arms))
+        columns("arm", "rule", "rungs", "seeds", "selecting", "note", rule="@pick"),
+        tuple(map(_arm, result.arms)),
     )
     if not result.comparisons:
         yield core.Paragraph(say("arms.none"))
@@ -218,7 +228,8 @@ def _sources(key: str, found: DataSummary) -> Iterator[core.Block]:
         (s.place, s.detected, s.rows, s.kept, s.rejected, s.duplicates, short_key(s.digest))
         for s in found.sources
     )
-    yield core.Table(columns("source", "format", "rows", "kept", "rejected", "duplicates", "digest"), rows)
+    names = ("source", "format", "rows", "kept", "rejected", "duplicates", "digest")
+    yield core.Table(columns(*names, format="@reason"), rows)
 
 
 def _runs(result: StudyResult) -> Iterator[core.Block]:
@@ -245,6 +256,8 @@ def _setup(result: StudyResult) -> Iterator[core.Block]:
         ("base", result.base), ("recipe", result.recipe), ("question", result.question),
     )  # fmt: skip
     for key, values in parts:
+        if not values:
+            continue
         yield core.Heading(say(f"setup.{key}"), 3)
         yield core.Table(
             columns("setting", "value"), tuple((name, plain(value)) for name, value in values.items())

@@ -137,6 +137,9 @@ def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Text:
     if column.form == "bar" and isinstance(cell, int | float):
         return Text(bar_text(cell, most))
     text = w.show(cell, column.form).replace(" ", "" if column.form == "p" else " ")
+    if isinstance(cell, core.Shade):
+        colour = "" if not cell.level else ("green" if cell.level > 0 else "red")
+        return Text(f"{text}*" if cell.marked else text, style=f"bold {colour}" if cell.marked else colour)
     if isinstance(cell, core.Judged):
         return Text(text, style=_WORDS.get(cell.word, ""))
     if column.form == "@word" and isinstance(cell, str):

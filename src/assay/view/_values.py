@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay import core
-from assay.core import BasesResult, CurvePower, CurveResult, ExportPage, Reading, StudyResult, Text, say
+from assay.core import BasesResult, CurvePower, CurveResult, ExportPage, Reading, Say, StudyResult, Text, say
 from assay.view._bases import bases_summary
 from assay.view._export import export_page
 from assay.view._findings import findings
@@ -101,10 +101,60 @@ def _sequence(values: Sequence[Any], level: int) -> Iterator[core.Block]:
     if len({type(value) for value in values}) != 1 or not _is_record(values[0]):
         yield from (block for value in values for block in _blocks(value, level))
         return
+    yield from _records([((), value) for value in values], (), level)
+
+
+def _records(
+    rows: Sequence[tuple[tuple[core.Cell, ...], Any]], keys: tuple[core.Column, ...], level: int
+) -> Iterator[core.Block]:
+    """Yield records as a table, each behind what names it, then a table for each kind nested in them."""
+    values = [value for _, value in rows]
     names = [n for n in _fields(values[0]) if any(_is_cell(getattr(v, n)) for v in values)]
-    heads = tuple(core.Column(label, _form([getattr(v, name) for v in values])) for label, name in zip(
-        (label for label, _ in _named(dict.fromkeys(names))), names, strict=True))  # fmt: skip
-    yield core.Table(heads, tuple(tuple(_cell(getattr(value, name)) for name in names) for value in values))
+    cells = [[_cell(getattr(value, name)) for name in names] for value in values]
+    heads = [
+        core.Column(label, _form([getattr(v, name) for v in values]))
+        for name, (label, _) in zip(names, _named(dict.fromkeys(names)), strict=True)
+    ]
+    yield core.Table((*keys, *heads), tuple((*key, *own) for (key, _), own in zip(rows, cells, strict=True)))
+    first = keys or tuple(heads[:1])
+    for name, (label, _) in zip(fields := _fields(values[0]), _named(fields), strict=True):
+        if name not in names:
+            inner = [
+                (key or tuple(own[:1]), part)
+                for (key, value), own in zip(rows, cells, strict=True)
+                for part in _parts(getattr(value, name))
+            ]
+            if inner:
+                yield core.Heading(label, level)
+                yield from _nested(inner, first, level + 1)
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    """Return the records in a field of a record: several, one or none."""
+    if isinstance(value, Sequence):
+        return value
+    return [value] if value else []
+
+
+def _nested(
+    rows: Sequence[tuple[tuple[core.Cell, ...], Any]], keys: tuple[core.Column, ...], level: int
+) -> Iterator[core.Block]:
+    if len({type(value) for _, value in rows}) == 1 and _is_record(rows[0][1]):
+        yield from _records(rows, keys, level)
+    elif all(isinstance(value, Mapping) for _, value in rows):
+        names = list(dict.fromkeys(name for _, value in rows for name in value))
+        heads = tuple(core.Column(label) for label, _ in _named(dict.fromkeys(names)))
+        cells = ((*key, *(_cell_of(value.get(name)) for name in names)) for key, value in rows)
+        yield core.Table((*keys, *heads), tuple(cells))
+    else:
+        yield core.Table(
+            (*keys, core.Column(say("cell.field", name="value"))),
+            tuple((*key, _cell_of(value)) for key, value in rows),
+        )
+
+
+def _cell_of(value: Any) -> core.Cell:
+    return _cell(value) if _is_cell(value) else str(value)
 
 
 def _form(cells: Sequence[Any]) -> str:
@@ -128,7 +178,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | bool | int | float | Path)
+    return value is None or isinstance(value, str | bool | int | float | Path | Say)
 
 
 def _is_interval(value: object) -> bool:
@@ -146,7 +196,9 @@ def _cell(value: Any) -> core.Cell:
     return _shown(value) if isinstance(value, str | Path) else value
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> Text:
+    if isinstance(value, Say):
+        return value
     if isinstance(value, str):
         return short_key(value) if _DIGEST.fullmatch(value) else value
     return "" if value is None else str(value)

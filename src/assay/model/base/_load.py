@@ -6,7 +6,6 @@ very weights it was trained on: QLoRA's are the dequantized ones, not those of t
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.core import AssayError
+from assay.core import AssayError, read_json
 from assay.model.base._resolve import ADAPTER
 from assay.model.tokens import chat_template
 
@@ -143,7 +142,7 @@ def load_merged(folder: Path, base: Path | None, device: str, attention: str | N
     from peft import PeftModel
 
     path = folder / FROZEN
-    frozen = Frozen(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else Frozen()
+    frozen = Frozen(**read_json(path)) if path.exists() else Frozen()
     model = load_frozen(base, frozen, device)
     if frozen.quantized is not None:
         model = model.dequantize()

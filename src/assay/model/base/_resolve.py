@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from assay.core import AssayError, digest, file_digest
+from assay.core import AssayError, digest, file_digest, read_json
 from assay.data import replacing_text
 
 POCKET = "pocket"
@@ -109,6 +109,6 @@ def base_name(folder: Path) -> str | None:
 def name_base(folder: Path, name: str) -> None:
     """Write into an adapter's folder by which name its base is found."""
     path = folder / ADAPTER
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     with replacing_text(path) as file:
         file.write(json.dumps({**config, "base_model_name_or_path": name}, indent=2) + "\n")

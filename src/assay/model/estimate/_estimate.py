@@ -132,9 +132,10 @@ class _Count:
     def adapters(self) -> int:
         """Weights of the adapters."""
         dora = self.recipe.adapter == "dora"
-        return self.shape.layers * sum(
-            self.recipe.rank * (t.d_in + t.d_out) + dora * t.d_out for t in self.targets
-        )
+        beside = self.shape.experts if not self.recipe.targets else None
+        experts = beside.adapters(self.recipe.rank) if beside else 0
+        each = (self.recipe.rank * (t.d_in + t.d_out) + dora * t.d_out for t in self.targets)
+        return self.shape.layers * (sum(each) + experts)
 
     @property
     def trained(self) -> int:
@@ -183,7 +184,9 @@ class _Count:
 
     def copies(self) -> float:
         """Return the bf16 copies of fp32 weights that autocast makes and autograd keeps."""
-        return 2 * self.shape.linear_parameters if self.autocast else 0
+        if self.autocast:
+            return 2 * (self.shape.linear_parameters + self.shape.expert_parameters)
+        return 0
 
     def per_layer(self) -> float:
         """Return what is saved of each block: all, or its input alone where it is computed again."""
@@ -194,11 +197,18 @@ class _Count:
         """Return what autograd saves of one block."""
         shape, b = self.shape, self.product
         per_token = self.norms() + sum(map(self.input, shape.linears)) + self.attention()
-        per_token += (3 if shape.family.gated else 1) * shape.inner * b
+        experts, merged = shape.experts, 0
+        if experts:
+            # Rows are gathered for each expert that is chosen, and their results weighed.
+            per_token += experts.chosen * (2 * shape.width + experts.saved * experts.inner) * b
+            # peft adds what its adapters say to the experts' weights, which autograd then keeps.
+            merged = b * experts.parameters * (experts.adapted and not (self.full or self.recipe.targets))
+        else:
+            per_token += (3 if shape.family.gated else 1) * shape.inner * b
         if self.recipe.adapter == "dora":
             # The products of base and adapter, apart, as the learned magnitude weighs them.
             per_token += sum(2 * b * t.d_out for t in self.targets)
-        return self.tokens * per_token
+        return self.tokens * per_token + merged
 
     def dora_norm(self) -> float:
         """Return what the norm of one matrix takes, which peft computes through a unit matrix."""
@@ -241,6 +251,10 @@ class _Count:
         q, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         if shape.model_type == "bloom":
             return 4 * q * b + shape.heads * self.row * (4 + (2 if self.bf16 else 0))
+        if shape.model_type == "gpt2":
+            # Scores before and after dropout with its mask; dropout of the two results; its own tanh GELU.
+            scores = shape.heads * self.row * (2 * b + 6 + (2 if self.bf16 else 0))
+            return 4 * q * b + scores + 2 * shape.width * (self.stream + 1) + 2 * shape.inner * b
         if shape.family.matrix:  # Gemma 2: capped scores as well, keys and values repeated
             return 4 * q * b + shape.heads * self.row * (b + 4 + (2 if self.bf16 else 0))
         if shape.family.fused:  # values keep the whole of the fused product alive

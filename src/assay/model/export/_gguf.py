@@ -5,7 +5,6 @@ Tensor names and keys are those of the ``gguf`` package; quantization is llama.c
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,12 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from assay.core import AssayError
+from assay.core import (
+    AssayError,
+    Say,
+    read_json,
+    say,
+)
 from assay.data import replacing
 from assay.model.base import load_tokenizer
 from assay.model.export._gguf_vocabulary import gguf_vocabulary, probes, write_vocabulary
@@ -62,7 +66,7 @@ class GgufFile:
     n_bytes: int
     tensors: dict[str, int]
     agreement: float | None
-    notes: tuple[str, ...]
+    notes: tuple[Say, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def write_gguf(
     notes += _fallbacks(kind, tensors)
     share = _agreement(out, tokenizer)
     if share is not None and share < 1:
-        notes.append(f"llama.cpp's tokenizer encodes {share:.1%} of the prompts as the original does")
+        notes.append(say("note.gguf.tokenizer", share=share))
     return GgufFile(out, kind, out.stat().st_size, tensors, share, tuple(notes))
 
 
@@ -127,20 +131,17 @@ def _types(path: Path) -> dict[str, int]:
     return dict(sorted(kinds.items()))
 
 
-def _fallbacks(kind: str, tensors: dict[str, int]) -> list[str]:
+def _fallbacks(kind: str, tensors: dict[str, int]) -> list[Say]:
     """Say which matrices llama.cpp stored otherwise, as their rows do not fill its blocks."""
     usual, block = _STORED.get(kind, (("f16",), 1))
-    others = [f"{n} as {name}" for name, n in tensors.items() if name not in ("f32", *usual)]
+    others = {name: n for name, n in tensors.items() if name not in ("f32", *usual)}
     if not others:
         return []
     count = sum(tensors.get(name, 0) for name in usual)
-    return [
-        f"{kind} needs rows of a multiple of {block}: {count} matrices have such, "
-        f"llama.cpp stored {', '.join(others)}"
-    ]
+    return [say("note.gguf.blocks", kind=kind, block=block, count=count, others=others)]
 
 
-def _write_f16(folder: Path, tokenizer: Any, out: Path, advance: Advance) -> list[str]:
+def _write_f16(folder: Path, tokenizer: Any, out: Path, advance: Advance) -> list[Say]:
     """Write the f16 file and return notes."""
     import gguf
     from transformers import AutoConfig
@@ -243,10 +244,10 @@ def _computed(config: Any) -> dict[str, list[Any]]:
     return fixed
 
 
-def _notes(config: Any) -> list[str]:
+def _notes(config: Any) -> list[Say]:
     window = getattr(config, "sliding_window", None)
     if config.model_type == "mistral" and window is not None:
-        return [f"llama.cpp attends to the whole text where the model's window is {window} tokens"]
+        return [say("note.gguf.window", window=window)]
     return []
 
 
@@ -340,7 +341,7 @@ def _reader(weights: Any, source: str, config: Any) -> Callable[[], torch.Tensor
 def _shards(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        files = sorted(set(read_json(index)["weight_map"].values()))
         # A name from the index never leads out of the folder.
         paths = [folder / Path(name).name for name in files]
         missing = [path.name for path in paths if not path.exists()]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.core import AssayError, Message
+from assay.core import AssayError, Message, Say, say
 from assay.data.synthetic import generate
 from assay.model.tokens import chat_template, encode_prompts, end_mark, render
 
@@ -62,7 +62,7 @@ class GgufVocabulary:
     types: tuple[int, ...]
     merges: tuple[str, ...] | None
     scores: tuple[float, ...] | None
-    notes: tuple[str, ...]
+    notes: tuple[Say, ...]
 
 
 def probes() -> list[tuple[Message, ...]]:
@@ -177,7 +177,7 @@ def _scores(pieces: Sequence[str], merges: Sequence[Sequence[str]]) -> tuple[flo
     return tuple(-float(first.get(piece, len(merges))) for piece in pieces)
 
 
-def _split_rule(tokenizer: Any, state: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+def _split_rule(tokenizer: Any, state: dict[str, Any]) -> tuple[str, tuple[Say, ...]]:
     """Return llama.cpp's name of the split rule, or of the one that encodes most prompts alike."""
     own = _rule(state["pre_tokenizer"])
     for name, splits in _SPLITS.items():
@@ -190,7 +190,7 @@ def _split_rule(tokenizer: Any, state: dict[str, Any]) -> tuple[str, tuple[str, 
         found = _encoded(_with_splits(state, name), texts)
         shares[name] = sum(a == b for a, b in zip(found, expected, strict=True)) / len(texts)
     best = max(shares, key=lambda name: shares[name])
-    return best, (f"llama.cpp lacks the tokenizer's split rule: `{best}` stands in",)
+    return best, (say("note.gguf.split", name=best),)
 
 
 def _encoded(backend: Any, texts: Sequence[str]) -> list[list[int]]:

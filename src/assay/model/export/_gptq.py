@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Sample, read_json
 from assay.data import replacing_text
 from assay.model.base import SHARD, dress, load_model, load_tokenizer, quiet, save
 from assay.model.tokens import Encoded, encode
@@ -161,7 +161,7 @@ def _name_head(config: Path, head: str) -> None:
     Where a family's head is saved under another name than it has in memory (GPT-NeoX: ``embed_out`` and
     ``lm_head``), transformers writes the one and looks for the other.
     """
-    found = json.loads(config.read_text(encoding="utf-8"))
+    found = read_json(config)
     ignored = found["quantization_config"]["ignore"]
     found["quantization_config"]["ignore"] = sorted({*ignored, head})
     with replacing_text(config) as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Sample, read_json
 from assay.model.base import base_digest, load_tokenizer, model_folder, pick_device, quiet
 from assay.model.tokens import partition, render
 
@@ -39,7 +38,7 @@ def rewarder(folder: Path, *, max_tokens: int = 1024) -> Grade:
     chat template, in OpenAssistant's marks for its GPT-NeoX reward models, else as a pair of texts.  Too
     long ones are cut at the left, so that the answer stays.
     """
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = read_json(folder / "config.json")
     tokenizer = _tokenizer(folder)
     tokenizer.truncation_side = "left"
     device = pick_device()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from assay.core import AssayError, Message
+from assay.core import AssayError, Message, read_json
 from assay.model.base import load_exported, load_model, load_tokenizer, pick_device
 from assay.model.inference._evaluate import Decoding
 from assay.model.inference._llama_cpp import GgufModel
@@ -157,7 +156,7 @@ def open_chat(folder: Path, *, base: Path | None = None, device: str = "auto") -
 
 
 def _quantized(folder: Path) -> bool:
-    return "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return "quantization_config" in read_json(folder / "config.json")
 
 
 def fit(

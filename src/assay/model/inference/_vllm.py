@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import AssayError, Sample, end_with_parent
+from assay.core import AssayError, Sample, end_with_parent, read_json
 from assay.data import replacing_text
 from assay.model.base import ADAPTER, load_tokenizer, merge
 from assay.model.tokens import AUTO, encode_prompts, stop_ids
@@ -118,7 +118,7 @@ def _job(
     done: set[int],
 ) -> dict[str, Any]:
     """Return what the worker reads: the prompts without an answer, each with the room it has to write."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     longest = max(map(len, prompts)) + decoding.max_new_tokens
     length = min(longest, config.get("max_position_embeddings") or longest)
     sampled = decoding.temperature > 0
@@ -175,7 +175,7 @@ def _run(python: str, scratch: Path, total: int, advance: Callable[[float, float
         )  # fmt: skip
     raise AssayError(
         f"vLLM ended with status {process.returncode}: {said[-1]}", place=str(log),
-        hint="run it again: it goes on after the last answer",
+        hint="run it again: it continues after the last answer",
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def _answered(answers: Path) -> dict[int, list[int]]:
     """Return the answers so far by the number of their prompt; a line that was cut by a kill is none."""
     found = {}
     if answers.exists():
-        for line in answers.read_text(encoding="utf-8").splitlines():
+        for line in answers.read_text(encoding="utf-8").split("\n"):
             try:
                 row = json.loads(line)
             except ValueError:

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from assay.core import AssayError
+from assay.core import AssayError, Text, say, stored_text
 from assay.model.launch._accelerate import AccelerateGroup, command
 from assay.model.launch._job import read_log, write_job
 from assay.model.launch._ray import RayGroup
@@ -67,7 +67,7 @@ def train_launched(
     """
     _need_accelerate()
     folder = (out / "scratch" / "launch").resolve()
-    notes: list[str] = []
+    notes: list[Text] = []
     while True:
         write_job(
             folder,
@@ -97,7 +97,7 @@ def _attempt(folder: Path, launch: Launch, advance: Advance) -> TrainReport | in
     if (folder / "report.json").exists():
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         trace = tuple((int(s), float(v)) for s, v in report["trace"])
-        return TrainReport(**{**report, "trace": trace, "notes": tuple(report["notes"])})
+        return TrainReport(**{**report, "trace": trace, "notes": tuple(map(stored_text, report["notes"]))})
     error = first_error(folder) if group.killed is None else None
     if error is None or not error["memory"]:
         raise failure(folder, launch, error, group.killed)
@@ -114,12 +114,12 @@ def _need_accelerate() -> None:
         )
 
 
-def smaller(segment: Segment, longest: int, rank: int) -> tuple[Segment, str]:
+def smaller(segment: Segment, longest: int, rank: int) -> tuple[Segment, Text]:
     """Halve the micro-batches after one did not fit; raise where each is a single sample already."""
     before = segment.recipe.micro_tokens
     if before <= longest:
         raise AssayError(
-            "a single sample does not fit into memory",
+            "a single sample does not fit in memory",
             place=f"process {rank}",
             value=f"{longest} tokens",
             expected="more memory, or less to hold",
@@ -127,10 +127,7 @@ def smaller(segment: Segment, longest: int, rank: int) -> tuple[Segment, str]:
             "recipe.max_tokens",
         )
     smaller = replace(segment, recipe=replace(segment.recipe, micro_tokens=max(before // 2, longest)))
-    return smaller, (
-        f"out of memory: started anew with micro-batches of {smaller.recipe.micro_tokens} tokens instead of "
-        f"{before}; the batch of a step stays the same, its sums are taken in another order"
-    )
+    return smaller, say("note.memory.run", now=smaller.recipe.micro_tokens, before=before)
 
 
 class _Group(Protocol):
@@ -189,5 +186,5 @@ def failure(
         problem,
         place=str(folder / "log.txt"),
         hint="where the machine's memory ran out, fewer processes or where.launch.offload: false; run again: "
-        "it goes on from the last state that was saved",
+        "it resumes from the last checkpoint",
     )

@@ -15,16 +15,16 @@ class Launch:
     Parameters
     ----------
     processes
-        Number of processes on all machines together, one per GPU; the model is the same up to rounding.
+        Number of processes over all machines, one per GPU; the model is the same up to rounding.
     strategy
-        How they share it: fsdp (torch's FSDP2), or DeepSpeed's zero2 (optimizer and gradients shared out) or
+        Sharding strategy: fsdp (PyTorch FSDP2), or DeepSpeed's zero2 (optimizer state and gradients) or
         zero3 (weights too).
     offload
-        Keep what is shared out in the machines' memory.
+        Keep sharded state in host memory.
     machines
-        Over how many machines; what to run on the others is printed.
+        Number of machines; the command for the others is printed.
     address
-        Of the first machine, as the others reach it.
+        Address of the first machine, as seen by the others.
     port
         Its port.
     through

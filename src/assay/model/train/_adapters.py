@@ -39,6 +39,12 @@ def adapted(base: Path, recipe: Recipe, seed: int, device: str) -> Any:
     try:
         return get_peft_model(model, config)
     except ValueError as error:
+        if "use_dora" in str(error):
+            raise AssayError(
+                "DoRA has no form for experts", place="recipe.adapter", value=recipe.adapter,
+                expected="lora, or targets without the experts",
+                hint="set recipe.targets to the matrices of the attention: [q_proj, k_proj, v_proj, o_proj]",
+            ) from None  # fmt: skip
         raise AssayError(
             f"the base has no layers that the adapter targets ({error})",
             place="recipe.targets",

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-from assay.core import Items, Page, Paragraph, Plugins, Shown, page, say
+from assay.core import Items, Page, Paragraph, Plugins, Shown, Text, page, say
 from assay.model.tokens import TokenTable
 from assay.model.train._recipe import Indices, Recipe
 
@@ -42,7 +42,7 @@ class TrainReport(Shown):
     device: str
     trace: tuple[tuple[int, float], ...]
     micro_tokens: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     def as_page(self) -> Page:
         """Return it in a few lines: the trace in ten parts of the run, each with its mean loss."""

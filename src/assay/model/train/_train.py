@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from assay.core import AssayError
+from assay.core import AssayError, Text, say, stored_text, to_json
 from assay.model.base import pick_device
 from assay.model.tokens import MicroBatch, TokenTable, micro_batches
 from assay.model.train._engine import Engine, LocalEngine
@@ -38,7 +38,7 @@ class _Run:
         self.tokens = self.learned = self.padded = 0
         self.micro_tokens = segment.recipe.micro_tokens
         self.trace: list[tuple[int, float]] = []
-        self.notes: list[str] = []
+        self.notes: list[Text] = []
 
     def step(self, step: int) -> None:
         """Take one optimizer step."""
@@ -78,7 +78,7 @@ class _Run:
         batches = self._micro_batches(rows)
         if len(batches) == len(rows):
             raise AssayError(
-                "a single sample does not fit into memory",
+                "a single sample does not fit in memory",
                 place=f"step {step}, device {self.engine.device}",
                 value=f"{int(self.table.lengths[rows].max())} tokens",
                 expected="more memory, or less to hold",
@@ -86,10 +86,7 @@ class _Run:
             )
         before, largest = self.micro_tokens, max(batch.ids.numel() for batch in batches)
         self.micro_tokens = min(before, largest) // 2
-        self.notes.append(
-            f"out of memory at step {step}: micro-batches of {self.micro_tokens} tokens instead of {before} "
-            "from there on; the batch of a step stays the same, its sums are taken in another order"
-        )
+        self.notes.append(say("note.memory.step", step=step, now=self.micro_tokens, before=before))
 
     def _micro_batches(self, rows: Indices) -> list[MicroBatch]:
         engine = self.engine
@@ -118,14 +115,15 @@ class _Run:
 
     def save(self, folder: Path, step: int) -> None:
         """Write the state with the counts so far."""
-        counts = [self.tokens, self.learned, self.padded, self.trace, self.micro_tokens, self.notes]
+        counts = [self.tokens, self.learned, self.padded, self.trace, self.micro_tokens, to_json(self.notes)]
         self.engine.save(folder, step, {"counts": counts})
 
     def load(self, folder: Path, *, counts: bool) -> int:
         """Load a state; with ``counts`` it is this segment's own, else that of the one before."""
         step, notes = self.engine.load(folder)
         if counts:
-            self.tokens, self.learned, self.padded, trace, fitting, self.notes = notes["counts"]
+            self.tokens, self.learned, self.padded, trace, fitting, told = notes["counts"]
+            self.notes = list(map(stored_text, told))
             self.micro_tokens = min(fitting, self.micro_tokens)
             self.trace = [(int(s), float(v)) for s, v in trace]
         return step
@@ -204,7 +202,7 @@ def train_full(
         if not out_of_memory(error):
             raise
         raise AssayError(
-            "model and optimizer do not fit into memory",
+            "model and optimizer do not fit in memory",
             place=f"device {device}",
             expected="more memory, or less to hold",
             hint=_LESS_TO_HOLD,

@@ -26,6 +26,7 @@ from assay.study.steps._read import (
 )
 from assay.study.steps._result import MeasuredRun, result
 from assay.study.steps._score import models_of, score_pool
+from assay.study.steps._text import TEXT, text_places, text_step
 from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
 from assay.study.steps._train import REPORT, train_step
 
@@ -36,6 +37,7 @@ __all__ = [
     "REJECTED",
     "REPORT",
     "SPEED",
+    "TEXT",
     "Base",
     "MeasuredRun",
     "Opened",
@@ -62,6 +64,8 @@ __all__ = [
     "sample_counts",
     "score_pool",
     "summary_of",
+    "text_places",
+    "text_step",
     "tokens_step",
     "train_step",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, model
-from assay.core import Sample
+from assay.core import Sample, read_json
 from assay.plan import Advance, Estimate, Step, StepContext
 from assay.study._config import MeasureConfig
 from assay.study.steps._base import Base
@@ -102,7 +101,7 @@ def _losses(
 
 def item_counts(measured: Path) -> dict[str, int]:
     """Return, from a folder of measurements, the ``items``, ``items_too_long`` and ``items_cut``."""
-    counts: dict[str, int] = json.loads((measured / COUNTS).read_text(encoding="utf-8"))
+    counts: dict[str, int] = read_json(measured / COUNTS)
     lost = {f"items_{name}": counts[name] for name in ("too_long", "cut") if name in counts}
     return {"items": counts["items"], **lost}
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from assay import data, indicators, model, selection, view
-from assay.core import AssayError, DataSummary, Sample, SourceRow, digest, file_digest
+from assay.core import AssayError, DataSummary, Sample, SourceRow, digest, file_digest, read_json
 from assay.data import synthetic
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import TestbedConfig
@@ -32,13 +32,17 @@ def read_step(
     where: Mapping[str, str] = {},
     base: Path | None = None,
     template: str = "auto",
+    fields: data.Map = None,
 ) -> Step:
     """Return the step that reads a pool or an evaluation set; files enter by their digests.
 
     Of a pool, ``inputs`` are the evaluation sets that it may hold nothing of, by the ``decontaminate`` rules
     in ``settings``.  Relative paths start from ``folder``; ``key`` is where errors say they were named.  What
     the chat template of ``base`` refuses is a rejected row; of several bases it is that of the first.
+    ``fields`` says which fields of the files hold what (a map).
     """
+    if fields is not None and not isinstance(source, TestbedConfig):
+        settings = {**settings, "map": data.parse_map(fields)}
     if base is not None and not isinstance(source, TestbedConfig):
         settings = {**settings, "template": [template, model.tokenizer_digest(base)]}
         where = {**where, "template": str(base)}
@@ -94,9 +98,9 @@ def expand(places: Sequence[str], folder: Path, key: str) -> list[str]:
 
 
 def place_digest(place: str) -> str:
-    """Return the digest of a file or of every file of a folder; a hub id stands for itself."""
+    """Return the digest of a file or of every file of a folder; of a hub id, with what it stands for now."""
     if place.startswith("hf:"):
-        return place
+        return f"{place}@{data.hub_revision(place)}"
     path = Path(place)
     if path.is_file():
         return file_digest(path)
@@ -245,7 +249,7 @@ def _finish(out: Path, tally: Tally, what: str) -> None:
 
 def summary_of(folder: Path) -> DataSummary:
     """Return what a reading step counted, from its folder."""
-    return view.restore(DataSummary, json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+    return view.restore(DataSummary, read_json(folder / SUMMARY))
 
 
 def _unique(samples: Iterable[tuple[int, Sample]], tally: Tally) -> Iterator[Sample]:
@@ -287,7 +291,8 @@ def iterate(
     """Yield (index of the source row, sample) of all files, counting rows and handing on the rejected."""
     files, refused = config["files"], _refused(config, where)
     for index, entry in enumerate(files):
-        reading = data.read(where[f"file/{index}"])
+        reading = data.read(where[f"file/{index}"], map=config.get("map"))
+        _refuse_changed(where[f"file/{index}"], entry["digest"])
         detected = f"{reading.detection.format}: {reading.detection.why}"
         tally.rows.append(SourceRow(entry["name"], detected, 0, 0, 0, 0, entry["digest"]))
         for row in reading:
@@ -307,6 +312,15 @@ def iterate(
         tally.unused.update(reading.unused)
         tally.noted.update(reading.notes)
         progress(index + 1, len(files), "file")
+
+
+def _refuse_changed(place: str, digest: str) -> None:
+    """Raise where a hub id stands for something else than when the step was planned."""
+    if place.startswith("hf:") and place_digest(place) != digest:
+        raise AssayError(
+            "the data set changed on the Hub since the study was planned", place=place,
+            hint="run the same command again: it plans with the data as they are now",
+        )  # fmt: skip
 
 
 def _refused(config: Mapping[str, Any], where: Mapping[str, str]) -> Callable[[Sample], str | None]:

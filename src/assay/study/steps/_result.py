@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,12 +22,18 @@ from assay.core import (
     RungAnswer,
     RunRow,
     Sample,
+    Say,
     StudyResult,
+    read_json,
+    say,
+    stored_text,
 )
 from assay.plan import StepContext
+from assay.study.steps._forgetting import forgetting, limited
 from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
 from assay.study.steps._read import summary_of
+from assay.study.steps._text import TEXT
 from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
@@ -53,6 +58,7 @@ def assemble(context: StepContext) -> StudyResult:
     question = config["question"]
     rows = tuple(run.row(config["recipe"]) for run in runs if run.arm != BASE_ARM)
     pool = summary_of(context.inputs["pool"])
+    forgotten = forgetting(runs, question)
     reading = curves.read_curves(
         points,
         satisfied_at=question["satisfied_at"],
@@ -68,12 +74,12 @@ def assemble(context: StepContext) -> StudyResult:
         language=config["language"],
         base=config["base"],
         recipe={k: _flat(v) for k, v in config["recipe"].items()},
-        question={k: question[k] for k in ("satisfied_at", "smallest_gain")},
+        question={k: question[k] for k in ("satisfied_at", "smallest_gain", "largest_loss")},
         pool=pool,
         evaluation=summary_of(context.inputs["evaluation"]),
         arms=_arms(context),
         points=points,
-        curves=reading.curves,
+        curves=limited(reading.curves, forgotten),
         comparisons=reading.comparisons,
         worth=reading.worth,
         descents=reading.descents,
@@ -84,8 +90,9 @@ def assemble(context: StepContext) -> StudyResult:
         answers=tuple(_sheets(runs, items)),
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
-        notes=(*config["notes"], *(note for run in runs for note in run.notes)),
+        notes=(*map(stored_text, config["notes"]), *(note for run in runs for note in run.notes)),
         counts=_counts(context, runs[0]),
+        forgetting=forgotten,
     )
 
 
@@ -111,20 +118,22 @@ class MeasuredRun:
             polars.read_parquet(found["judge"] / "judgements.parquet") if "judge" in found else None
         )
         self.judge = (
-            json.loads((found["judge"] / "judge.json").read_text("utf-8"))
+            read_json(found["judge"] / "judge.json")
             if "judge" in found and (found["judge"] / "judge.json").exists()
             else None
         )
+        self.text = polars.read_parquet(found["text"] / TEXT) if "text" in found else None
         self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
-        self.reports = [json.loads((found[p] / "train.json").read_text()) for p in parts if p in found]
+        self.reports = [read_json(found[p] / "train.json") for p in parts if p in found]
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Say]:
         """What training did otherwise than the recipe says; a shared trunk is the first rung's to tell."""
         own = self.reports[-1:] if self.shared else self.reports[-2:]
-        name = f"{self.arm} {self.n_train} seed {self.seed}"
-        return [f"{name}: {note}" for report in own for note in report["notes"]]
+        run = {"arm": self.arm, "n": self.n_train, "seed": self.seed}
+        notes = [stored_text(note) for report in own for note in report["notes"]]
+        return [say("note.run", **run, note=note) for note in notes]
 
     def points(self, items: Sequence[Sample]) -> list[Point]:
         """Return one point per type and metric."""
@@ -268,7 +277,7 @@ def _ratio(clusters: Collection[list[tuple[float, float]]]) -> tuple[float, floa
 
 
 def _seconds(folder: Path) -> float:
-    return float(json.loads((folder / "manifest.json").read_text())["seconds"])
+    return float(read_json(folder / "manifest.json")["seconds"])
 
 
 def _flat(value: Any) -> str | int | float | bool | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from assay import data, model
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Sample, read_json
 from assay.plan import Estimate, Step, StepContext
 from assay.study.steps._base import Base
 
@@ -46,14 +45,14 @@ def tokenize(context: StepContext) -> None:
 
 def sample_counts(tokens: Path) -> dict[str, int]:
     """Return, from a folder of tokens, the ``samples``, those ``cut`` and those ``unlearnable``."""
-    counts: dict[str, int] = json.loads((tokens / COUNTS).read_text(encoding="utf-8"))
+    counts: dict[str, int] = read_json(tokens / COUNTS)
     return {"samples": counts["rows"], "cut": counts["cut"], "unlearnable": counts["unlearnable"]}
 
 
 def nothing_to_learn(rows: int, max_tokens: int) -> AssayError:
     """Return the error for samples that leave no token to learn."""
     return AssayError(
-        "no token is left to learn",
+        "no trainable token is left",
         place="recipe.max_tokens",
         value=f"{max_tokens}, which the prompts of all {rows:,} samples fill",
         expected="samples whose answers begin within recipe.max_tokens",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, Judged, Say, Text
+from assay.core import AssayError, Judged, Say, Shade, Text
 from assay.view import _format
-from assay.view._words import _pages, _report, _sites, _values
+from assay.view._words import _forgetting, _imports, _mix, _notes, _pages, _report, _sites, _values
 
 LANGUAGES = ("en", "zh")
 
-TEXTS: Mapping[str, tuple[str, str]] = {**_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS}
+TEXTS: Mapping[str, tuple[str, str]] = {
+    **_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS, **_notes.TEXTS,
+    **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS,
+}  # fmt: skip
 """Each text by its key in all languages, so that none lacks one."""
 
 CATALOGUES: Mapping[str, Mapping[str, str]] = {
@@ -37,11 +42,26 @@ class Words:
 
     def text(self, text: Text) -> str:
         """Return a text in words; what comes from data stays as it is."""
-        return self(text.key, **text.values) if isinstance(text, Say) else text
+        if not isinstance(text, Say):
+            return text
+        if text.key not in TEXTS:  # of a later version, that noted what this one has no words for
+            return f"{text.key} {dict(text.values)}"
+        return self(text.key, **text.values)
 
     def name(self, group: str, name: str) -> str:
         """Return the shown name of one of a group; what the catalogue does not have is shown as it is."""
+        if group == "reason":
+            whole = self._reason(name)
+            return (
+                whole if whole != name else self("says.semicolon").join(map(self._reason, name.split("; ")))
+            )
         return CATALOGUES[self.language].get(f"{group}.{name}", name)
+
+    def _reason(self, reason: str) -> str:
+        """Return a reason, which is stored in English, in this language; one that no pattern fits as it is."""
+        found = ((key, pattern.fullmatch(reason)) for key, pattern in _patterns())
+        key, parts = next(((key, match) for key, match in found if match), (None, None))
+        return reason if key is None or parts is None else self(key, **parts.groupdict())
 
     def show(self, value: Any, form: str = "") -> str:
         """Return a value in a form of :class:`assay.core.Column`; None is a dash, never zero."""
@@ -50,6 +70,8 @@ class Words:
                 return self.text(value)
             case Judged():
                 return self.text(value.text)
+            case Shade():
+                return self.show(value.value, form)
             case str() if form.startswith("@"):
                 return self.name(form[1:], value)
             case str() | Path():
@@ -96,6 +118,19 @@ class Words:
     def refusal(self, code: str | None) -> str:
         """Return why no curve was fitted, or "" where one was."""
         return self.name("refusal", code) if code else ""
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return the English reasons as patterns, those with most text of their own first."""
+    found = []
+    for key, (english, _) in _notes.REASONS.items():
+        parts = list(string.Formatter().parse(english))
+        pattern = "".join(
+            re.escape(text) + (f"(?P<{name}>(?:(?!; ).)+?)" if name else "") for text, name, *_ in parts
+        )
+        found.append((sum(len(text) for text, *_ in parts), key, re.compile(pattern, re.DOTALL)))
+    return tuple((key, pattern) for _, key, pattern in sorted(found, key=lambda row: -row[0]))
 
 
 class _Filled(string.Formatter):

@@ -143,7 +143,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "serve.studies.above": ("All its base models", "各基座模型对比"),
     "serve.studies.chat": ("Chat with its models", "与模型对话"),
     "serve.studies.endpoint": ("For programs", "供程序使用"),
-    "serve.studies.endpoint.text": ("OpenAI's protocol, with the token of the terminal as the key:", "兼容 OpenAI 协议，以终端中的令牌作为密钥："),
+    "serve.studies.endpoint.text": ("OpenAI-compatible API; the key is the token shown in the terminal:", "OpenAI 兼容接口，密钥为终端中显示的令牌："),
     "serve.chat.title": ("Chat", "对话"),
     "serve.chat.model": ("Model", "模型"),
     "serve.chat.beside": ("Compare with", "并排对比"),

@@ -1,0 +1,460 @@
+"""Mixtures of a study's pool: design, run, and the effect of each part on each type."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay import core, data, mixtures, model, selection, view
+from assay import plan as planning
+from assay.core import AssayError, File, OnCommand, Shown, digest, page, say
+from assay.plan import StepContext, Store
+from assay.study._claim import claim
+from assay.study._config import ArmConfig, MixConfig, StudyConfig
+from assay.study._graph import Ladder, RunSteps, input_steps, model_place
+from assay.study._measured import finished, prepared
+from assay.study._mix_table import read_runs, write_runs
+from assay.study._run import Study, load, report_folder
+from assay.study.steps import MeasuredRun
+
+Counts = NDArray[np.int64]
+
+_MIX = "mix{:03}"
+_DESIGN, _RUNS, _FIT = "design.json", "runs.csv", "effects.json"
+_UNTYPED = "untyped"
+
+Runs: TypeAlias = Annotated[Path | str | Mapping[str, Any] | StudyConfig | Sequence[Any], OnCommand(Path)]
+"""A study's file, what stands in one, a table of measured mixtures, or its rows."""
+
+
+@dataclass(frozen=True)
+class MixPlan(Shown):
+    """Mixtures that will be trained, what they can see, and what they take; ``folder`` holds them.
+
+    ``most`` are the most samples of each part that a mixture takes, ``pool`` what the pool holds;
+    ``shared`` runs are the study's own random runs.
+    """
+
+    folder: str
+    way: str
+    runs: int
+    n: int
+    step: float
+    names: tuple[str, ...]
+    base: tuple[int, ...]
+    least: tuple[int, ...]
+    most: tuple[int, ...]
+    pool: tuple[int, ...]
+    types: int
+    sd: float
+    power: tuple[mixtures.MixPower, ...]
+    passes: int
+    epochs: int
+    shared: int
+    cost: planning.PlanRow
+    language: str = "en"
+
+    def as_page(self) -> core.Page:
+        """Return what will be trained, what it costs, and from which effect on each part is seen."""
+        head = say("mix.design", runs=self.runs, n=self.n, way=self.way, step=self.step, passes=self.passes,
+                   epochs=self.epochs)  # fmt: skip
+        cost = say(
+            "mix.design.cost", cached=self.cost.cached, steps=self.cost.cached + self.cost.to_do,
+            minutes=(self.cost.seconds or 0) / 60, tokens=self.cost.tokens or 0,
+        )  # fmt: skip
+        shared = say(
+            "mix.design.shared" if self.shared else "mix.design.unshared", shared=self.shared, n=self.n
+        )
+        power = say("mix.design.power", sd=self.sd, pairs=self.types * len(self.names))
+        columns = (
+            core.Column(say("mix.col.part"), "@type"), core.Column(say("mix.col.base"), ","),
+            core.Column(say("mix.col.range"), ","), core.Column(say("mix.col.pool"), ","),
+            core.Column(say("mix.col.alone"), ".4f"), core.Column(say("mix.col.among"), ".4f"),
+        )  # fmt: skip
+        rows = tuple(
+            (name, base, (least, most), pool, seen.alone, seen.among)
+            for name, base, least, most, pool, seen in zip(
+                self.names, self.base, self.least, self.most, self.pool, self.power, strict=True
+            )
+        )
+        return page(
+            core.Paragraph(head), core.Paragraph(shared), core.Paragraph(cost),
+            core.Paragraph(power, "quiet"),
+            core.Table(columns, rows), core.files(folder=self.folder),
+            core.next_command("assay mix run"), language=self.language,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MixTrained(Shown):
+    """What was trained and measured: amounts and values are in ``path``."""
+
+    path: str
+    runs: int
+    types: int
+    hours: float
+    notes: tuple[core.Say, ...] = ()
+    language: str = "en"
+
+    def as_page(self) -> core.Page:
+        """Return how much was trained, and where the table is."""
+        head = say("mix.runs", runs=self.runs, types=self.types, hours=self.hours)
+        notes = core.Items(self.notes, "warning") if self.notes else None
+        files = core.files(runs=self.path)
+        return page(core.Paragraph(head), notes, files, core.next_command("assay mix fit"),
+                    language=self.language)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MixReport(Shown):
+    """The effects, and the files that hold them (None where nothing was written)."""
+
+    fit: mixtures.MixEffects
+    shown: mixtures.MixPage
+    path: str | None = None
+    page: str | None = None
+    language: str | None = None
+
+    def as_page(self) -> core.Page:
+        """Return the page of the effects, and where it is."""
+        own = self.shown.as_page()
+        files = () if self.path is None else (core.files(out=self.path, page=str(self.page)),)
+        return replace(own, blocks=(*own.blocks, *files), language=self.language)
+
+
+def settings(config: StudyConfig) -> MixConfig:
+    """Return the part of a study's file that is about mixtures."""
+    if config.mix is None:
+        raise AssayError(
+            "the study file has no mixtures", place="mix",
+            expected="mix: {n: 1000, by: type}",
+            hint="n: samples of the base mixture; 5 to 10 % of the size that you will train is enough",
+        )  # fmt: skip
+    return config.mix
+
+
+def design(config: Study, *, set: Sequence[str] = ()) -> MixPlan:
+    """Choose mixtures that tell which type of data helps or hurts which; nothing is trained.
+
+    Shows the smallest effect that these runs can find, and what they cost, before anything is spent.
+
+    Example: `assay mix design study.yaml`, where the study file says
+
+        mix: {n: 1000, by: type}
+
+    Parameters
+    ----------
+    config
+        A study file with mixtures.
+    set
+        Changes: key.path=value.
+    """
+    return StudyMixtures(load(config, set)).planned()
+
+
+def run(config: Study, *, set: Sequence[str] = ()) -> MixTrained:
+    """Train and measure the mixtures; what is in the store is not trained again.
+
+    Example: `assay mix run study.yaml`
+
+    Parameters
+    ----------
+    config
+        A study file with mixtures.
+    set
+        Changes: key.path=value.
+    """
+    return StudyMixtures(load(config, set)).trained()
+
+
+def fit(
+    runs: Runs, *, metric: str | None = None, set: Sequence[str] = (), out: File | None = None
+) -> MixReport:
+    """Say which type of data helps or hurts which, per doubling, with what chance may explain left out.
+
+    From a study whose mixtures were trained, or from any table of runs: a column `n_NAME` for the amount of
+    each part, `score_NAME` or `loss_NAME` for what was measured on each type.
+
+    Example: `assay mix fit study.yaml`, or `assay mix fit runs.csv --metric loss`
+
+        >>> rows = [{"n_math": 100 * 2**a, "n_code": 100 * 2**b, "score_math": 0.4 + 0.05 * a + 0.001 * s,
+        ...          "score_code": 0.4 + 0.04 * b - 0.03 * a - 0.001 * s}
+        ...         for a in (-1, 0, 1) for b in (-1, 0, 1) for s in (-1, 1)]
+        >>> found = assay.mix.fit(rows).fit
+        >>> [(e.part, e.type) for e in found.effects if e.shown and e.raw < 0]
+        [('math', 'code')]
+
+    Parameters
+    ----------
+    runs
+        A study file with mixtures, or a table of runs (CSV, TSV or Parquet); in Python also its rows.
+    metric
+        `score` or `loss`; by default the score where there is one.
+    set
+        Changes of a study file: key.path=value.
+    out
+        Folder of the page and the effects; by default that of the study's mixtures, and none for a table.
+    """
+    if isinstance(runs, StudyConfig | Mapping) or (isinstance(runs, str | Path) and _is_study(Path(runs))):
+        own = StudyMixtures(load(runs, set))
+        return _report(own.measured(), metric, own.config.name, Path(out or own.folder), own.config.language)
+    name = Path(runs).stem if isinstance(runs, str | Path) else "mixtures"
+    return _report(runs, metric, name, None if out is None else Path(out), None)
+
+
+def _is_study(path: Path) -> bool:
+    return path.suffix in (".yaml", ".yml")
+
+
+def _report(runs: Any, metric: str | None, name: str, folder: Path | None, language: str | None) -> MixReport:
+    table = read_runs(runs, metric)
+    fitted = mixtures.fit_effects(table)
+    shown = mixtures.MixPage(name, fitted)
+    if folder is None:
+        return MixReport(fitted, shown, language=language)
+    folder.mkdir(parents=True, exist_ok=True)
+    data.write_json(folder / _FIT, core.to_json(fitted))
+    written = view.write_page(shown.as_page(), folder / "mix.html", language or "en")
+    return MixReport(fitted, shown, str(folder / _FIT), str(written), language)
+
+
+class StudyMixtures:
+    """The mixtures of one study: the pool is read, the rest is built from it."""
+
+    def __init__(self, config: StudyConfig) -> None:
+        self.config, self.wanted = config, settings(config)
+        self.folder = report_folder(config) / "mix"
+
+    @cached_property
+    def _read(self) -> tuple[Ladder, Store]:
+        return prepared(self.config)
+
+    @property
+    def ladder(self) -> Ladder:
+        """Return the study's ladder; the pool is read for it."""
+        return self._read[0]
+
+    @property
+    def store(self) -> Store:
+        """Return the study's store."""
+        return self._read[1]
+
+    @cached_property
+    def drawn(self) -> _Drawn:
+        """Return which samples each mixture takes."""
+        return _Drawn(self.wanted, data.Dataset(self.store.path(self.ladder.pool.key) / "dataset"))
+
+    def planned(self) -> MixPlan:
+        """Draw the mixtures, write them down, and say what they show and take."""
+        ladder, store, drawn = self.ladder, self.store, self.drawn
+        claim(self.config, ladder.pool, report_folder(self.config))
+        drawn.write(self.folder, self._identity())
+        runs = self._runs()
+        counts, base = drawn.counts, dict(zip(drawn.design.names, drawn.design.base, strict=True))
+        types = len(_types(store, ladder))
+        return MixPlan(
+            str(self.folder), self.wanted.way, len(counts), self.wanted.n, self.wanted.step,
+            drawn.design.names, drawn.design.base, tuple(counts.min(axis=0).tolist()),
+            tuple(counts.max(axis=0).tolist()), tuple(drawn.held[name] for name in base), types,
+            self.wanted.sd, mixtures.mix_power(drawn.design, self.wanted.sd, types),
+            self.config.recipe.epochs * drawn.samples, self.config.recipe.epochs, self._shared(),
+            planning.plan([step for run in runs for step in run.parts.values()], store).total,
+            self.config.language,
+        )  # fmt: skip
+
+    def trained(self) -> MixTrained:
+        """Train and measure every mixture, and write the table of amounts and values."""
+        # Made again from what the store holds, so that it is never that of other settings.
+        self.planned()
+        ladder, store, drawn = self.ladder, self.store, self.drawn
+        runs = self._runs()
+        steps = [step for run in runs for step in run.parts.values()]
+        finished(self.config, steps, store, f"{self.config.name}-mix")
+        items = list(data.Dataset(store.path(ladder.evaluation.key) / "dataset"))
+        measured = [_measured(store, run) for run in runs]
+        points = [[p for p in one.points(items) if p.type != core.OVERALL] for one in measured]
+        path = write_runs(self.folder / _RUNS, drawn.design.names, drawn.counts, _labels(runs), points)
+        data.write_json(self.folder / "runs.json", {"identity": self._identity()})
+        hours = sum(report["seconds"] for one in measured for report in one.reports) / 3600
+        notes: list[core.Say] = []
+        for note in (note for one in measured for note in one.notes):
+            notes += [note] if note not in notes else []
+        types = len({p.type for p in points[0]})
+        return MixTrained(str(path), len(runs), types, hours, tuple(notes), self.config.language)
+
+    def measured(self) -> Path:
+        """Return the table of runs; raise where there is none, or one of other settings."""
+        place = self.folder / "runs.json"
+        known = core.read_json(place) if place.is_file() else None
+        if not isinstance(known, dict) or known.get("identity") != self._identity():
+            raise AssayError(
+                "the mixtures are not trained" if known is None else "the mixtures are of other settings",
+                place=str(place), hint="run `assay mix run` with the same file first; it resumes by itself",
+            )  # fmt: skip
+        return self.folder / _RUNS
+
+    def _identity(self) -> str:
+        """Return a digest of all that the measurements of the mixtures depend on."""
+        evaluation, pool = input_steps(self.config)
+        base = model.base_digest(
+            model.resolve_base(str(model_place(self.config.base, Path(self.config.folder))))
+        )
+        parts = [dataclasses.asdict(replace(self.wanted, sd=0.0)), evaluation.key, pool.key, base]
+        return digest(
+            [*parts, dataclasses.asdict(self.config.recipe), dataclasses.asdict(self.config.measure)]
+        )
+
+    def _runs(self) -> list[RunSteps]:
+        """Return the steps of each mixture in the order of the design, measured as the study measures."""
+        drawn = self.drawn
+        mixed = {
+            _MIX.format(number): ArmConfig("file", file=str(path.resolve()), rungs=(drawn.total(number),))
+            for number, path in drawn.files(self.folder)
+        }
+        runs = [run for run in self._of(mixed, 1) if run.branch is not None]
+        if drawn.random:
+            # The rungs below are those of the study's ladder, so that what both train has the same keys.
+            below = tuple(r for r in self.config.ladder.rungs if isinstance(r, int) and r < self.wanted.n)
+            arm = {"random": ArmConfig(rungs=(*below, self.wanted.n))}
+            runs += [run for run in self._of(arm, self.wanted.centres) if run.n_train == self.wanted.n]
+        return runs
+
+    def _of(self, arms: Mapping[str, ArmConfig], seeds: int) -> list[RunSteps]:
+        config = replace(self.config, ladder=replace(self.config.ladder, seeds=seeds))
+        own = self.ladder
+        return Ladder(config, own.evaluation, own.pool, own.summary, arms).runs()
+
+    def _shared(self) -> int:
+        if not self.drawn.random or self.wanted.n not in self.config.ladder.rungs:
+            return 0
+        return min(self.wanted.centres, self.config.ladder.seeds)
+
+
+def _types(store: Store, ladder: Ladder) -> list[str]:
+    kinds = data.Dataset(store.path(ladder.evaluation.key) / "dataset").column("type").to_pylist()
+    return sorted({kind or _UNTYPED for kind in kinds})
+
+
+def _labels(runs: Sequence[RunSteps]) -> list[str]:
+    return [run.arm if run.arm != "random" else f"random-{run.n_train}-seed{run.seed}" for run in runs]
+
+
+def _measured(store: Store, run: RunSteps) -> MeasuredRun:
+    """Return the measurements of one model, as the result of a study reads them."""
+    inputs = {f"run0000/{name}": store.path(step.key) for name, step in run.parts.items()}
+    context = StepContext({}, inputs, {}, Path(), lambda done, total, unit: None)
+    row = {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
+    return MeasuredRun(context, 0, row | {"trunk": len(run.trunk), "shared": run.shared})
+
+
+class _Drawn:
+    """Which samples each mixture takes; those of the base are the ladder's where its shares are the pool's.
+
+    ``held``: samples of each part in the pool; ``random``: the base runs are the ladder's random runs.
+    """
+
+    def __init__(self, wanted: MixConfig, pool: data.Dataset) -> None:
+        self.wanted = wanted
+        self.ids = pool.column("id").to_pylist()
+        self.own = np.array([name or _UNTYPED for name in pool.column(wanted.by).to_pylist()], object)
+        kinds, counts = np.unique(self.own.astype(str), return_counts=True)
+        self.held: dict[str, int] = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+        every = _base(wanted, self.held)
+        names = wanted.parts or tuple(every)
+        self.rest = {name: count for name, count in every.items() if name not in names}
+        self.design = mixtures.mix_design(
+            {name: every[name] for name in names}, wanted.way, centres=wanted.centres, step=wanted.step,
+            seed=wanted.seed,
+        )  # fmt: skip
+        self.random = wanted.base == "proportional"
+        self._check()
+        self.rows = [self._draw(number) for number in range(len(self.design.counts))]
+        self.counts: Counts = np.array(
+            [[int((self.own[rows] == name).sum()) for name in self.design.names] for rows in self.rows]
+        )
+
+    @property
+    def samples(self) -> int:
+        """Return the samples of all mixtures together."""
+        return sum(map(len, self.rows))
+
+    def total(self, number: int) -> int:
+        """Return the samples of a mixture."""
+        return len(self.rows[number])
+
+    def _check(self) -> None:
+        most = dict(zip(self.design.names, self.design.counts.max(axis=0).tolist(), strict=True))
+        short = {name: most[name] for name in most if most[name] > self.held[name]}
+        if short:
+            base = dict(zip(self.design.names, self.design.base, strict=True))
+            # Largest remainders may give a part one sample more than its share.
+            fits = min(
+                int((self.held[n] * base[n] / c - 1) * self.wanted.n / base[n]) for n, c in short.items()
+            )
+            told = ", ".join(f"{n}: {c:,} wanted, {self.held[n]:,} there" for n, c in short.items())
+            raise AssayError(
+                "the pool holds too few samples to multiply a part", place="mix.n", value=self.wanted.n,
+                expected=told, hint=f"mix.n of at most {fits:,} fits; or a smaller mix.step, or more data",
+            )  # fmt: skip
+
+    def _draw(self, number: int) -> Counts:
+        """Return the rows of a mixture: drawn anew for each, so that errors of runs hold those of subsets."""
+        seed = number - (len(self.design.counts) - self.wanted.centres)
+        if seed >= 0 and self.random:
+            return selection.pick(self.ids, "random", seed=seed)[: self.wanted.n]
+        order = selection.pick(self.ids, "random", seed=1000 * (self.wanted.seed + 1) + number)
+        wanted = dict(zip(self.design.names, self.design.counts[number].tolist(), strict=True)) | self.rest
+        taken = [order[self.own[order] == name][:count] for name, count in wanted.items()]
+        return np.concatenate(taken)
+
+    def take(self, counts: Mapping[str, int]) -> list[str]:
+        """Return the ids of a mixture of these amounts."""
+        order = selection.pick(self.ids, "random", seed=self.wanted.seed)
+        named = np.array(self.ids, object)
+        taken = [order[self.own[order] == name][:count] for name, count in counts.items()]
+        found: list[str] = named[np.concatenate(taken)].tolist()
+        return found
+
+    def files(self, folder: Path) -> list[tuple[int, Path]]:
+        """Return the files of the mixtures that are no random runs of the ladder."""
+        own = len(self.rows) - (self.wanted.centres if self.random else 0)
+        return [(number, folder / f"{_MIX.format(number)}.ids") for number in range(own)]
+
+    def write(self, folder: Path, identity: str) -> None:
+        """Write the ids of each mixture, and the design."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("mix*.ids"):
+            old.unlink()
+        named = np.array(self.ids, object)
+        for number, path in self.files(folder):
+            path.write_text("\n".join(named[self.rows[number]]) + "\n", encoding="utf-8")
+        facts = {
+            "identity": identity, "way": self.design.way, "by": self.wanted.by, "base": dict(
+                zip(self.design.names, self.design.base, strict=True)
+            ), "rest": self.rest, "levels": self.design.levels.tolist(), "counts": self.counts.tolist(),
+        }  # fmt: skip
+        data.write_json(folder / _DESIGN, facts)
+
+
+def _base(wanted: MixConfig, held: Mapping[str, int]) -> dict[str, int]:
+    """Return the samples of each part of the base mixture, by largest remainders."""
+    unknown = [name for name in wanted.parts if name not in held]
+    if unknown:
+        raise AssayError(
+            "the pool has no such part", place="mix.parts", value=", ".join(unknown),
+            expected=", ".join(sorted(held)),
+        )  # fmt: skip
+    total = sum(held.values())
+    share = {n: (1 / len(held) if wanted.base == "equal" else c / total) for n, c in held.items()}
+    found = {name: int(wanted.n * part) for name, part in share.items()}
+    left = sorted(share, key=lambda name: found[name] - wanted.n * share[name])
+    for name in left[: wanted.n - sum(found.values())]:
+        found[name] += 1
+    return found

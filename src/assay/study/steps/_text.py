@@ -1,0 +1,88 @@
+"""Measure what a model knows of plain text, before and after training: the loss on paragraphs."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from assay import data, model
+from assay.core import AssayError, Message, Sample
+from assay.plan import Estimate, Step, StepContext
+from assay.study._config import MeasureConfig
+from assay.study.steps._base import Base
+from assay.study.steps._open import Runtime
+from assay.study.steps._read import expand, place_digest
+
+TEXT = "text.parquet"
+_OWN = ("en", "zh")
+
+
+def text_places(measure: MeasureConfig, folder: Path) -> dict[str, str]:
+    """Return the plain texts of a study by name: the built-in ones, or the user's files by theirs."""
+    if measure.text is False:
+        return {}
+    if measure.text is True:
+        return {name: str(files("assay.study") / "text" / f"{name}.txt") for name in _OWN}
+    found = {Path(place).stem: place for place in expand(measure.text, folder, "measure.text")}
+    if len(found) < len(measure.text):
+        raise AssayError("two texts have one name", place="measure.text", value=list(measure.text),
+                         expected="files of unlike names")  # fmt: skip
+    return found
+
+
+def text_step(
+    places: dict[str, str],
+    subject: Step | Base,
+    measure: MeasureConfig,
+    runtime: Runtime,
+    *,
+    base: Base | None,
+    threads: int,
+    template: str,
+    label: str,
+    estimate: Estimate,
+) -> Step:
+    """Return the step that measures a model's loss on plain texts, by transformers in fp32."""
+    settings: dict[str, Any] = {
+        "texts": {name: place_digest(place) for name, place in places.items()},
+        "max_tokens": measure.max_tokens, "threads": threads, "device": runtime.device, "template": template,
+    }  # fmt: skip
+    where: dict[str, Any] = {"texts": dict(places), "base": None if base is None else str(base.folder)}
+    inputs: dict[str, Step] = {}
+    if isinstance(subject, Step):
+        inputs["model"] = subject
+    else:
+        where["model"] = str(subject.folder)
+        settings["model"] = subject.digest
+    return Step("text", 1, f"{__name__}:text", settings, inputs, where=where, label=label, estimate=estimate)
+
+
+def text(context: StepContext) -> None:
+    """Write nats and tokens of each paragraph, after the start mark alone: no template, no end mark."""
+    import polars
+
+    config, made, base = context.config, context.inputs.get("model"), context.where["base"]
+    folder = Path(context.where["model"]) if made is None else made / "model"
+    model.set_threads(config["threads"])
+    tokenizer = model.load_tokenizer(folder, config["template"])
+    network = model.load_model(folder, config["device"], base=None if base is None else Path(base))
+    rows: list[dict[str, Any]] = []
+    for name in config["texts"]:
+        samples = [_as_sample(part) for part in data.read_texts(context.where["texts"][name])]
+        losses = model.answer_loss(
+            network, tokenizer, samples, given="nothing", max_tokens=config["max_tokens"]
+        )
+        rows += [
+            {"text": name, "part": part, "nats": loss.nats, "tokens": loss.tokens}
+            for part, loss in enumerate(losses) if loss is not None
+        ]  # fmt: skip
+        if not any(row["text"] == name for row in rows):
+            raise AssayError("the text holds nothing to measure", place=context.where["texts"][name],
+                             expected="paragraphs, one a line, or rows with a field text")  # fmt: skip
+    schema = {"text": polars.String, "part": polars.Int64, "nats": polars.Float64, "tokens": polars.Int64}
+    polars.DataFrame(rows, schema=schema).write_parquet(context.out / TEXT)
+
+
+def _as_sample(part: str) -> Sample:
+    return Sample((Message("user", "."), Message("assistant", part)))

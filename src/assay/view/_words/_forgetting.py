@@ -1,0 +1,23 @@
+"""Interface text of what training forgets: (English, Chinese)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# fmt: off
+TEXTS: Mapping[str, tuple[str, str]] = {
+    "text.en": ("English", "英文"),
+    "text.zh": ("Chinese", "中文"),
+    "col.text": ("Text", "文本"),
+    "col.rise": ("Rise of the loss", "损失上升"),
+    "col.within": ("P(within limit)", "不超限的概率"),
+    "forgetting.heading": ("What training forgets", "训练遗忘了什么"),
+    "forgetting.intro": ("How far the loss on plain text rose above that of the untrained model, in nats per token. Each paragraph is its own baseline; intervals contain the error of paragraphs and of runs. This never enters overall.", "纯文本上的损失比训练前的模型高出多少（nats/词元）。每个段落都以自身为基线；区间包含段落误差和运行误差。这一项不计入总体。"),
+    "forgetting.next": ("{text:@text}, {arm:@arm}: the next doubling would change it by {gain:+.3f} {interval:+.3f}", "{text:@text}，{arm:@arm}：数据再翻一倍，预计变化 {gain:+.3f} {interval:+.3f}"),
+    "says.price": ("Since before training, {n} samples moved the {metric} by {gain} and the loss on plain text by {rises}.", "与训练前相比，{n} 条样本使{metric}变化 {gain}，纯文本损失变化 {rises}。"),
+    "says.rise": ("{rise} {interval} ({text})", "{rise} {interval}（{text}）"),
+    "says.within": ("Up to {n} samples the loss on plain text rises by at most {largest}, with probability 0.9.", "不超过 {n} 条时，纯文本损失上升不超过 {largest} 的概率至少为 0.9。"),
+    "says.within.none": ("No rung keeps the rise of the loss on plain text within {largest} with probability 0.9.", "没有任何规模能以 0.9 的概率把纯文本损失的上升控制在 {largest} 以内。"),
+    "says.too_dear": ("{n} samples would be enough, but they forget more than you allow; up to {allowed} stay within it.", "{n} 条本已足够，但遗忘超出了允许的范围；不超过 {allowed} 条时仍在范围内。"),
+    "question.largest_loss": ("largest rise of the loss on plain text", "纯文本损失允许的最大上升"),
+}
