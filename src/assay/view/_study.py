@@ -145,7 +145,7 @@ def _verdict(curve: CurveResult, w: Words) -> tuple[core.Cell, core.Cell, core.C
     runs = None
     if verdict.next_runs is not None and curve.band is not None:
         runs = next_text(verdict.next_runs, curve.band.extrapolated_from, w)
-    return curve.satisfied_at, runs, reason_text(verdict, w)
+    return curve.satisfied_at, runs, reason_text(curve, verdict, w)
 
 
 def _measured(found: Index, w: Words) -> Iterator[core.Block]:
