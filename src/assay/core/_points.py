@@ -74,9 +74,6 @@ class NextRuns:
     chance: float
     hours: float | None = None
     """Training time; None where the speed is not known."""
-    n_from: int | None = None
-    n_to: int | None = None
-    """The question that the runs should settle: what going from one size to the other buys."""
     wanted: int | None = None
     """Samples more that the pool must hold before these runs can be made; None where it holds enough."""
     items: int | None = None
@@ -86,6 +83,13 @@ class NextRuns:
     def passes(self) -> int:
         """Return the samples trained, for one pass over each run."""
         return self.n_train * self.seeds
+
+    @property
+    def needs(self) -> tuple[Literal["wanted", "items"], int] | None:
+        """Return what these runs need first and how many: samples for the pool, or items of each type."""
+        if self.wanted is not None:
+            return "wanted", self.wanted
+        return None if self.items is None else ("items", self.items)
 
 
 @dataclass(frozen=True, slots=True)

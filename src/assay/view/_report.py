@@ -143,7 +143,7 @@ class _View:
 
     def reason(self, curve: CurveResult) -> str:
         """Return why a verdict was given, or why there is none."""
-        return reason_text(curve.verdict, self.w) if curve.verdict else self.w.refusal(curve.refused)
+        return reason_text(curve, curve.verdict, self.w) if curve.verdict else self.w.refusal(curve.refused)
 
     def next_runs(self, curve: CurveResult) -> str:
         """Return what would settle an undecided verdict, or "" where nothing is open."""

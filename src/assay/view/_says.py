@@ -10,6 +10,7 @@ from assay.core import (
     OVERALL,
     Answer,
     Cause,
+    CurveResult,
     DataSummary,
     Forgetting,
     NextRuns,
@@ -219,15 +220,26 @@ def _listed(types: Sequence[str], w: Words) -> str:
     return w("says.list").join(w.type(name) for name in types)
 
 
-def reason_text(verdict: Verdict, w: Words) -> str:
-    """Return the three probabilities behind a verdict."""
-    return w(
+def reason_text(curve: CurveResult, verdict: Verdict, w: Words) -> str:
+    """Return the three probabilities behind a verdict, and what the next run should measure."""
+    parts = w(
         "reason",
         delta=number(verdict.threshold),
         rising=probability(verdict.p_rising),
         plateau=probability(verdict.p_plateau),
         falling=probability(verdict.p_falling),
     )
+    return w("reason.more").join([parts, *(w.text(part) for part in foreseen(curve))])
+
+
+def foreseen(curve: CurveResult) -> Iterator[Text]:
+    """Yield what one run of twice the largest size should measure, and whether a family fits exactly."""
+    run = curve.next_run
+    if run is not None:
+        limits = f"[{number(run.low)}, {number(run.high)}]"
+        yield say("reason.run", n=integer(run.n_train), value=number(run.value), interval=limits)
+    if curve.family_holds is not None:
+        yield say("reason.family", p=probability(curve.family_holds))
 
 
 def next_text(runs: NextRuns, largest: float, w: Words) -> str:
@@ -235,7 +247,8 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     what, one = "seeds" if runs.n_train <= largest else "rung", ".one" if runs.seeds == 1 else ""
     text = w(f"next.{what}{one}", seeds=runs.seeds, n=integer(runs.n_train), chance=chance(runs.chance))
     cost = integer(runs.passes) if runs.hours is None else duration(3600 * runs.hours, w)
-    return w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+    text = w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+    return text if runs.needs is None else w(f"next.{runs.needs[0]}", runs=text, count=integer(runs.needs[1]))
 
 
 def study_notes(result: StudyResult, w: Words) -> list[str]:

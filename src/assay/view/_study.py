@@ -76,7 +76,7 @@ def _cost_line(result: StudyResult) -> core.Paragraph:
 
 
 def _types(found: Index, w: Words) -> core.Table:
-    arm, metric = found.arms[0], found.headline
+    arm, metric = found.answered[0], found.headline
     curve = core.Column(say("summary.curve", metric=w.metric(metric)), "@")
     rows: list[tuple[core.Cell, ...]] = []
     for name in found.types:
@@ -110,7 +110,7 @@ def report(result: StudyResult) -> core.Page:
         core.Paragraph(details),
     ]
     blocks.append(_cost_line(result))
-    for arm in found.arms:
+    for arm in found.answered:
         blocks += _verdicts(found, arm, w)
     blocks += [
         *check_blocks(result),
@@ -145,7 +145,7 @@ def _verdict(curve: CurveResult, w: Words) -> tuple[core.Cell, core.Cell, core.C
     runs = None
     if verdict.next_runs is not None and curve.band is not None:
         runs = next_text(verdict.next_runs, curve.band.extrapolated_from, w)
-    return curve.satisfied_at, runs, reason_text(verdict, w)
+    return curve.satisfied_at, runs, reason_text(curve, verdict, w)
 
 
 def _measured(found: Index, w: Words) -> Iterator[core.Block]:
