@@ -73,7 +73,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "recipe.best.row": ("best, 90 % interval", "最佳值及 90 % 区间"),
     "recipe.best": ("{best} [{low}, {high}]", "{best} [{low}, {high}]"),
     "recipe.on.control": ("samples of the pool kept out of training", "数据池中未参与训练的样本"),
-    "recipe.on.evaluation": ("the evaluation set, as there is no control slice", "评测集（未设对照集）"),
+    "recipe.on.evaluation": ("the evaluation set, as no control slice holds enough samples like it", "评测集（对照集中没有足够的同类样本）"),
     "recipe.cost": ("Loss in nats per answer token on {on:@recipe.on}, one seed. The check took {samples:,} sample passes, {share:percent} of the ladder's.", "损失为每个回答词元的奈特数，在{on:@recipe.on}上测量，一个种子。检查用了 {samples:,} 次样本训练，为规模阶梯的 {share:percent}。"),
     "recipe.plan.will": ("Recipe check first: {count} learning rates at {sizes:,} samples, {samples:,} sample passes ({share:percent} of the ladder's).", "先做配方检查：{count} 个学习率，{sizes:,} 条样本，{samples:,} 次样本训练（规模阶梯的 {share:percent}）。"),
     "recipe.plan.off": ("No recipe check (recipe_check: false).", "不做配方检查（recipe_check: false）。"),
