@@ -276,7 +276,7 @@ class StudyMixtures:
         ladder, store, drawn = self.ladder, self.store, self.drawn
         runs = self._runs()
         steps = [step for run in runs for step in run.parts.values()]
-        finished(self.config, steps, store, f"{self.config.name}-mix")
+        finished(ladder, steps, store, f"{self.config.name}-mix")
         items = list(data.Dataset(store.path(ladder.evaluation.key) / "dataset"))
         measured = [_measured(store, run) for run in runs]
         points = [[p for p in one.points(items) if p.type != core.OVERALL] for one in measured]
