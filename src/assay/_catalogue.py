@@ -55,11 +55,12 @@ CATALOGUE: Mapping[str, Entry] = {
     "mix fit": Entry("select", "assay.study._mix:fit", "Show which type helps or hurts which."),
     "mix allocate": Entry("select", "assay.study._mix_allocate:allocate", "Divide a total among the types."),
     "search": Entry("select", "assay.study._search:search", "Find the best size of a selection.", True),
+    "recipe check": Entry("study", "assay.study._recipe:check", "Try learning rates before a study.", True),
     "demo": Entry("study", "assay.study._run:demo", "Run a small study in about two minutes, offline.", True),
     "study run": Entry("study", "assay.study._run:run", "Run a study from data to report.", True),
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
-    "study next": Entry("study", "assay.study._next:next_data", "Choose the next data to get for a budget."),
+    "study next": Entry("study", "assay.study._next:next", "Choose the next data to get for a budget."),
     "estimate": Entry(
         "study", "assay.jobs._estimate:estimate", "Estimate memory and time of a training run."
     ),
@@ -90,6 +91,7 @@ GROUPS: Mapping[str, str] = {
     "doctor": "Verify stored results.",
     "evalset": "Build an evaluation set: split, classify, sample.",
     "mix": "Find out which type of data helps or hurts which.",
+    "recipe": "Check a training recipe before a study.",
     "rule": "Fit and test a quality rule on your own fine-tuning runs.",
     "study": "Plan, run and report studies.",
     "vocabulary": "Add tokens to a base model.",

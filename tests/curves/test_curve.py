@@ -331,7 +331,7 @@ def test_no_run_is_proposed_that_the_pool_cannot_fill() -> None:
 
 
 def test_a_metric_of_unknown_direction_is_refused() -> None:
-    with pytest.raises(AssayError, match="rise or fall"):
+    with pytest.raises(AssayError, match="direction of this metric"):
         fit_curves(points(rising, metric="wobble"))
 
 

@@ -206,3 +206,22 @@ def test_quantiles_are_true(found: list[int], tmp_path_factory: pytest.TempPathF
     wanted = np.quantile(np.array(found) + 1, [0.1, 0.5, 0.9])
     assert [counted.p10, counted.p50, counted.p90] == pytest.approx(list(wanted))
     assert sum(n for _, n in counted.bins) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ('{"x": 1.50, "y": "\\u00e9"}', '{"x": 1.50, "y": "\\u00e9"}'),
+        ("not JSON", '"not JSON"'),
+        ("[1]", '"[1]"'),
+    ],
+)
+def test_arguments_that_are_the_text_of_an_object_are_that_object(
+    arguments: str, told: str, tmp_path: Path
+) -> None:
+    calls = json.dumps([{"type": "function", "function": {"name": "w", "arguments": arguments}}])
+    turns = (Message("user", "q"), Message("assistant", "", tool_calls=calls), Message("tool", "r"))
+    write([Sample((*turns, Message("assistant", "a")))], tmp_path / "x.jsonl", "sharegpt")
+    row = json.loads((tmp_path / "x.jsonl").read_text())
+    assert row["conversations"][1]["value"] == f'{{"name": "w", "arguments": {told}}}'
+    assert all(isinstance(one, Sample) for one in read(tmp_path / "x.jsonl"))

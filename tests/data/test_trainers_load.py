@@ -50,7 +50,7 @@ TURNS: dict[str, list[dict[str, Any]]] = {
         {"messages": [
             {"role": "user", "content": "warm?"},
             {"role": "assistant", "content": "", "tool_calls": [
-                {"type": "function", "function": {"name": "w", "arguments": "{}"}}]},
+                {"type": "function", "function": {"name": "w", "arguments": '{"x": 1}'}}]},
             {"role": "tool", "content": "19"}, {"role": "assistant", "content": "19."},
         ], "tools": [{"type": "function", "function": {"name": "w", "parameters": {}}}]},
     ],
@@ -76,7 +76,8 @@ def test_llama_factory_loads_every_entry(tmp_path: Path) -> None:
         for row, sample in zip(rows, samples[name], strict=True):
             said = [turn["content"] for turn in (*row["_prompt"], *row["_response"])]
             own = [m.content for m in sample.messages if m.role != "system"]
+            assert '"arguments": "' not in said[1] or not name.endswith("sharegpt"), "a text within a text"
             assert len(said) == len(own) and all(b in a for a, b in zip(said, own, strict=True)), (name, row)
             assert bool(row["_tools"]) == (sample.tools is not None), name
             system = [m.content for m in sample.messages if m.role == "system"]
-            assert row["_system"] == "".join(system), name
+            assert (row["_system"] or "") == "".join(system), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -83,5 +84,20 @@ def test_a_model_removed_says_how_it_comes_back(small_study: Small, tmp_path: Pa
         study.find_model("old:random/full/seed1", runs=tmp_path)
     assert caught.value.value == "old:random/128/seed1" and "assay study run" in str(caught.value)
     (tmp_path / "old" / "models.json").write_text("{")
-    with pytest.raises(AssayError, match="cannot be read"):
+    with pytest.raises(AssayError, match="not JSON"):
         study.find_model("old:base", runs=tmp_path)
+
+
+def test_names_that_cannot_be_written_cost_their_study_alone(tmp_path: Path) -> None:
+    """A name of bytes that are no UTF-8, and an arm with half a surrogate pair, end no list of models."""
+    row = {"arm": "a", "n_train": 1, "seed": 0, "base": "b", "key": None, "answer": "k", "judged": None}
+    found = {"store": "s", "evaluation": "e", "pool": "p", "pool_samples": 1, "models": [row]}
+    (tmp_path / os.fsdecode(b"odd\xff")).mkdir()
+    (tmp_path / os.fsdecode(b"odd\xff") / "models.json").write_text(json.dumps(found))
+    (tmp_path / "half").mkdir()
+    half = {**found, "models": [{**row, "arm": "\ud800"}]}
+    (tmp_path / "half" / "models.json").write_text(json.dumps(half))
+    folders = study.study_folders(tmp_path)
+    assert sorted(map(study.study_name, folders)) == ["half", "odd\\udcff"]
+    with pytest.raises(AssayError, match="cannot be read"):
+        study.read_models(tmp_path / "half")

@@ -80,9 +80,28 @@ def _sharegpt_turns(message: Message) -> Iterator[dict[str, Any]]:
     if message.content or message.tool_calls is None:
         yield {"from": _NAMES[message.role], "value": message.content, **weight}
     if message.tool_calls is not None:
-        calls = [call["function"] for call in json.loads(message.tool_calls)]
-        value = json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
+        calls = [_called(call["function"]) for call in json.loads(message.tool_calls)]
+        value = calls[0] if len(calls) == 1 else f"[{', '.join(calls)}]"
         yield {"from": "function_call", "value": value, **weight}
+
+
+def _called(function: dict[str, Any]) -> str:
+    """Return a call as trainers read it: arguments that are given as the text of an object are that object.
+
+    They stand there as they were written.  LLaMA-Factory would write a text as a text, in quotes.
+    """
+    arguments = function.get("arguments")
+    if isinstance(arguments, str) and _is_object(arguments):
+        rest = {key: value for key, value in function.items() if key != "arguments"}
+        return json.dumps(rest, ensure_ascii=False)[:-1] + f', "arguments": {arguments}}}'
+    return json.dumps(function, ensure_ascii=False)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _alpaca_row(sample: Sample) -> dict[str, Any]:

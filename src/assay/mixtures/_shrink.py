@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
-from scipy.stats import chi2
+from scipy.special import gammaincinv, ndtr
 
 Array = NDArray[np.float64]
 
@@ -62,7 +61,9 @@ class _Cells:
         middles = (np.arange(_NODES) + 0.5) / _NODES
         with np.errstate(divide="ignore", invalid="ignore"):
             spread = np.where(
-                np.isinf(freedom)[:, None], 1.0, freedom[:, None] / chi2.ppf(middles, freedom[:, None])
+                np.isinf(freedom)[:, None],
+                1.0,
+                freedom[:, None] / (2 * gammaincinv(freedom[:, None] / 2, middles)),
             )
         self.noise = errors[:, None] ** 2 * spread
         small = float(np.median(errors))

@@ -26,8 +26,7 @@ from assay.study._find import (
     study_name,
 )
 from assay.study._kept import Kept, kept
-from assay.study._next import NextData
-from assay.study._next import next_data as next  # noqa: A004 - `assay study next`
+from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search

@@ -91,7 +91,7 @@ class NextData(Shown):
         return notes
 
 
-def next_data(
+def next(  # noqa: A001 - `assay study next`
     config: Study,
     budget: str,
     *,

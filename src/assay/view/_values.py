@@ -11,8 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay import core
-from assay.core import BasesResult, CurvePower, CurveResult, ExportPage, Reading, Say, StudyResult, Text, say
+from assay.core import (
+    BasesResult,
+    CurvePower,
+    CurveResult,
+    ExportPage,
+    Reading,
+    RecipeCheck,
+    Say,
+    StudyResult,
+    Text,
+    say,
+)
 from assay.view._bases import bases_summary
+from assay.view._control import check_page
 from assay.view._export import export_page
 from assay.view._findings import findings
 from assay.view._format import short_key
@@ -49,6 +61,8 @@ def described(value: Any) -> core.Page:
             return _power(value)
         case ExportPage():
             return export_page(value)
+        case RecipeCheck():
+            return check_page(value)
     return core.Page(tuple(_blocks(value)))
 
 

@@ -130,8 +130,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "says.only": ("{n} samples ({metric}).", "{n} 条样本（{metric}）。"),
     "says.more": ("Keep adding data: doubling to {twice} samples should {move}.", "继续增加数据：翻倍到 {twice} 条，预计{move}。"),
     "says.enough": ("{n} samples are enough: doubling them should {move}.", "{n} 条已经足够：再翻一倍，预计{move}。"),
-    "says.less": ("More of this data hurts: doubling to {twice} samples should {move}.", "再增加这种数据有害：翻倍到 {twice} 条，预计{move}。"),
-    "says.mixed": ("More of this data helps {rising} and hurts {falling}: doubling to {twice} samples should {move}.", "更多这样的数据有利于{rising}，却有损于{falling}：翻倍到 {twice} 条，预计{move}。"),
     "says.undecided": ("Undecided overall: doubling to {twice} samples may {move}.", "总体尚无结论：翻倍到 {twice} 条，可能{move}。"),
     "says.run": ("Run next: {next}.", "下一步：{next}。"),
     "says.rising": ("Still rising: {types}.", "仍在上升：{types}。"),
