@@ -211,7 +211,8 @@ def test_the_first_sentence_names_the_cause(
 @pytest.mark.parametrize(
     ("matched", "helps", "outside", "word"),
     [
-        (40, None, False, "data"), (40, 0.99, True, "open"), (0, None, False, "open"), (0, 0.99, True, "recipe"),
+        (40, None, False, "data"), (40, 0.99, True, "open"),
+        (0, None, False, "open"), (0, 0.99, True, "recipe"),
         (0, 0.2, True, "data"),
     ],
 )  # fmt: skip

@@ -30,7 +30,7 @@ from assay.study.steps._measure import ITEMS
 from assay.study.steps._read import summary_of
 
 if TYPE_CHECKING:
-    from assay.study.steps._result import MeasuredRun
+    from assay.study.steps._measured import MeasuredRun
 
 Part: TypeAlias = Literal["control", "matched", "training"]
 Cell: TypeAlias = tuple[str, int, int]
