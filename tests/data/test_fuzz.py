@@ -37,3 +37,17 @@ def test_the_laws_can_be_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(mutate, "list", lambda rows: [*rows][1:], raising=False)
     fault = mutate.examine(kind, tmp_path / kind.name)
     assert fault is not None and fault.law == "every row is kept or rejected"
+
+
+@pytest.mark.parametrize("kind", mutate.small(), ids=lambda kind: kind.name)
+def test_small_files_are_read_or_refused(kind: mutate.Kind, tmp_path: Path) -> None:
+    """Sound, nested without an end in its first line and as a whole, and no UTF-8."""
+    mutate.mutate_small.READERS[kind.name][1](_written(tmp_path / kind.name, kind.content))
+    deep = b"[" * 50_000
+    for content in (deep, deep + b"\n" + kind.content, b"\xff\xfe\xff" + kind.content, b""):
+        assert mutate.examine(mutate.Kind(kind.name, content), tmp_path / kind.name) is None
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path

@@ -64,7 +64,7 @@ def _take_answer(line: str, items: dict[str, Sample], found: dict[str, str]) -> 
         return None
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"not JSON ({error})"
     if not isinstance(row, dict) or not isinstance(row.get("item"), str):
         return "no id of an item under `item`"

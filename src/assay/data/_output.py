@@ -165,6 +165,6 @@ def mark_ours(path: Path) -> None:
 def _ledger(folder: Path) -> dict[str, str]:
     try:
         found = json.loads((folder / _LEDGER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -54,7 +54,7 @@ def write_training_configs(
 def _entries(info: Path) -> dict[str, Any]:
     try:
         found = json.loads(info.read_text(encoding="utf-8")) if info.exists() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         found = error
     if not isinstance(found, dict):
         raise AssayError(

@@ -176,7 +176,7 @@ def load_classifier(path: Path) -> TypeClassifier:
             trained_on=card["trained_on"],
             quality=_quality_of(card["quality"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise AssayError(
             f"the classifier cannot be read ({type(error).__name__})", place=str(path),
             expected="a .safetensors file of `assay evalset classify --labels`, its .json beside it",

@@ -68,7 +68,7 @@ def _known(place: Path) -> dict[str, Any]:
     try:
         written: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
         return {**written, "files": dict(written["files"])}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise AssayError(
             f"the receipt of the training cannot be read ({type(error).__name__})", place=str(place),
             expected="written by `assay train`", hint="choose another folder, or move this one away",

@@ -37,7 +37,7 @@ def others(parts: Mapping[str, str], folder: Path) -> str | None:
         return "all: it was written by another command" if (folder / "result.json").is_file() else None
     try:
         written: dict[str, str] = dict(json.loads(place.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return f"all: {STUDY} cannot be read"
     return ", ".join(name for name, part in written.items() if parts.get(name) != part) or None
 

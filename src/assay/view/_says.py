@@ -191,6 +191,8 @@ def _advice(result: StudyResult, w: Words) -> Iterator[str]:
     unlike = result.control is not None and not result.control.matched
     if found.word == "open" and unlike and check is None:
         yield w("cause.next.check")
+    elif check is not None and check.helping is not None and found.word == "recipe" and unlike:
+        yield w("cause.next.rate", best=rate(check.helping), own=rate(check.own))
     elif check is not None and check.outside and check.chosen is not None and found.word != "overfitting":
         yield w("cause.next.rate", best=rate(check.chosen.learning_rate), own=rate(check.own))
     else:

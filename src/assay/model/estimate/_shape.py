@@ -233,7 +233,7 @@ def read_shape(folder: Path) -> Shape:
     try:
         config: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
         kind = str(config.get("model_type"))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise AssayError(
             f"the configuration cannot be read ({type(error).__name__})", place=str(place),
             expected="a model folder with config.json",

@@ -169,8 +169,8 @@ PRESETS: Mapping[str, Recipe] = {
         adapter_dropout=0.05,
         targets=("q_proj", "v_proj"),
     ),
-    # For a model of a million parameters.  On text a rate that forgets less (LOG.md); the testbed's
-    # associations are learned in a few hundred samples by three times that.
+    # For a model of a million parameters.  On text a rate that forgets less (LOG.md); the associations of the
+    # testbed are learned in a few hundred samples by three times that.
     "pocket": Recipe(
         batch_size=32, epochs=1, learning_rate=5e-4, schedule="wsd", warmup_steps=10, weight_decay=0.01
     ),
