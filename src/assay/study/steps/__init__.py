@@ -13,6 +13,7 @@ from assay.study.steps._base import Base
 from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
+from assay.study.steps._measured import MeasuredRun
 from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
 from assay.study.steps._order import needs_of, order_step
 from assay.study.steps._rates import check_of, rates_step
@@ -26,7 +27,7 @@ from assay.study.steps._read import (
     read_step,
     summary_of,
 )
-from assay.study.steps._result import MeasuredRun, result
+from assay.study.steps._result import result
 from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._text import TEXT, text_places, text_step
 from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from assay.core import (
 from assay.plan import StepContext
 from assay.study.steps._control import control_kinds, matched
 from assay.study.steps._measure import ITEMS
+from assay.study.steps._measured import MeasuredRun
 from assay.study.steps._read import summary_of
 
 Part: TypeAlias = Literal["control", "matched", "training"]
@@ -34,18 +35,6 @@ Cell: TypeAlias = tuple[str, int, int]
 """Arm, size (0 is the untrained model) and seed."""
 PARTS: tuple[Part, ...] = ("control", "matched", "training")
 """The slice, those of it that are like the evaluation set (where that is not all), and samples seen."""
-
-
-class MeasuredRun(Protocol):
-    """What is asked of a model's measurements; ``held`` is where those on the slice are."""
-
-    arm: str
-    seed: int
-    n_train: int
-    held: Path | None
-
-    def influences(self, items: Sequence[Sample]) -> dict[tuple[str, str], dict[str, float]]:
-        """Return, by type and metric, how far each cluster of items moves the mean."""
 
 
 @dataclass(frozen=True, slots=True)
