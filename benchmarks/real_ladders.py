@@ -126,6 +126,7 @@ POINTS: dict[tuple[str, str], list] = {}
 
 def load() -> list[Ladder]:
     points = learn.read(shared() / "real_curves.csv")
+    POINTS.clear()
     for p in points:
         POINTS.setdefault((p.type, p.arm), []).append(p)
     return ladders(points)

@@ -6,7 +6,7 @@ Expectation-maximisation of a mixture: discrepancies, families, gains per doubli
 failed runs all get the weights under which the ladders are likeliest, drawn towards even weights as by some
 further ladders.  Two weights are not left to the ladders, since one run a size cannot tell noise from a curve
 that is rough: ``EXACT``, that a family holds as it is, and ``SIMPLE``, that it is constant, log-linear or a
-power law (decision 19 has the frontier that chose them).  The figures that a run prints are those of the
+power law (decision 21 has the frontier that chose them).  The figures that a run prints are those of the
 ladders; nothing but weights, centres and spreads is kept.
 """
 
@@ -60,10 +60,13 @@ def even(kind: str) -> Learned:
 
 
 def _grid(slope: Sequence[float], level: Sequence[float], bent: Sequence[float]) -> list[tuple[float, ...]]:
-    """Return discrepancies: none, each kind alone, and slope with level together."""
-    alone = [(s, 0, 0) for s in slope] + [(0, v, 0) for v in level] + [(0, 0, b) for b in bent]
-    both = [(s, v, 0) for s, v in zip(slope[1:], level[::-1][:3][::-1], strict=True)]
-    return [(0, 0, 0), *alone, *both, (slope[1], level[0], bent[1])]
+    """Return discrepancies: none, each kind alone, one of all, and slopes in units of the run-level sd.
+
+    The last are a damped trend of unknown scale: curves that are rough are apt to have noisy runs.
+    """
+    alone = [(s, 0, 0, 0) for s in slope] + [(0, v, 0, 0) for v in level] + [(0, 0, b, 0) for b in bent]
+    relative = [(1, 0, 0, 1), (2.5, 0, 0, 1), (1, 0.5, 0, 1)]
+    return [(0, 0, 0, 0), *alone, (slope[1], level[0], bent[1], 0), *relative]
 
 
 _SCORE = (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assay import data as data
     from assay import doctor as doctor
     from assay import evalset as evalset
+    from assay import recipe as recipe
     from assay import rule as rule
     from assay import study as study
     from assay import vocabulary as vocabulary

@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 
 from assay.core import AssayError, Point
 from assay.curves import compare_arms, fit_curves, recommend
+from assay.curves._curve import fit_group
 from assay.curves._families import (
     COMPONENTS,
     FAMILIES,
@@ -22,6 +23,7 @@ from assay.curves._families import (
 )
 from assay.curves._learned import learned
 from assay.curves._posterior import DRAWS, Data, NoisePrior, Posterior
+from assay.curves._table import ladders
 
 Truth = Callable[[float], float]
 
@@ -91,7 +93,8 @@ def test_the_evidence_is_the_gaussian_integral(cell: int, component: int, gain: 
     posterior = Posterior(found, NOISE, PRIOR)
     mean, sd, _ = PRIOR.gains[gain]
     rise = COMPONENTS[component].rise(found.d, 5.0)
-    slope, level, bent = PRIOR.cells[cell] ** 2
+    *sizes, relative = PRIOR.cells[cell]
+    slope, level, bent = (np.array(sizes) * (0.1 if relative else 1)) ** 2
     covariance = 0.01 * found.runs + found.fixed + slope * wandering_slope(found.d, PRIOR.damping)
     covariance = (
         covariance
@@ -104,12 +107,57 @@ def test_the_evidence_is_the_gaussian_integral(cell: int, component: int, gain: 
     assert posterior.log_likelihood[cell, component, gain] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("exact", [0.02, 0.98])
+def test_new_weights_need_no_new_fit(exact: float) -> None:
+    found = data(np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.6]))
+    others = PRIOR.cell_weight[1:] / PRIOR.cell_weight[1:].sum() * (1 - exact)
+    other = replace(PRIOR, cell_weight=np.concatenate([[exact], others]))
+    before = Posterior(found, NOISE, PRIOR)
+    moved, fresh = before.reweighed(other), Posterior(found, NOISE, other)
+    np.testing.assert_allclose(moved.weights, fresh.weights, atol=1e-12)
+    assert moved.log_evidence == pytest.approx(fresh.log_evidence)
+    assert before.log_evidence != pytest.approx(fresh.log_evidence)
+
+
+def test_the_fitted_values_are_the_mean_of_the_draws() -> None:
+    found = data(np.array([0.1, 0.3, 0.2, 0.9, 0.4, 0.6]))
+    posterior = Posterior(found, NOISE, PRIOR)
+    draws, _ = posterior.draw(found.d, slice(0, DRAWS))
+    np.testing.assert_allclose(posterior.fitted(), draws.mean(axis=0), atol=0.01)
+
+
+@pytest.mark.parametrize("n_eval", [20, 50, None])
+def test_noisy_runs_in_mid_curve_do_not_pull_down_a_score_that_all_seeds_agree_on(n_eval: int | None) -> None:
+    """On the logit 1.00 is noisier than 0.5 by the delta method at the measured value, not at the curve's."""
+    runs = [(0.2, 0.25, 0.2), (0.3, 0.5, 0.2), (0.8, 0.35, 0.6), (0.5, 0.9, 0.75), (1, 1, 1), (1, 1, 1)]
+    rows = [
+        Point("t", 100 * 2**k, s, "score", v, n_eval) for k, r in enumerate(runs) for s, v in enumerate(r)
+    ]
+    (curve,) = fit_group(ladders(rows))
+    drawn = curve.draw(curve.ladder.n)
+    assert drawn[:, -1].mean() > 0.94
+    assert drawn[:, -2].mean() > 0.88
+    assert np.abs(drawn.mean(axis=0) - curve.ladder.value)[:4].max() < 0.1
+
+
+def test_types_of_one_study_tell_each_other_where_growth_ends() -> None:
+    """Eleven types that ran into ceilings make one more apt to: it is foretold less than alone."""
+    full = [p for i in range(11) for p in points(flat, name=f"type{i}", seed=i)]
+    risen = points(lambda k: 0.2 + 0.05 * k, name="risen")
+    alone = fit_group(ladders(risen))[0]
+    among = fit_group(ladders([*risen, *full]))[0]
+    ends = np.array([500 * 2**6, 500 * 2**7], float)
+    gain, lent = (float(np.diff(curve.draw(ends), axis=1).mean()) for curve in (alone, among))
+    assert 0 < lent < gain
+    assert among.families["log-linear"] < alone.families["log-linear"]
+
+
 def test_draws_have_the_moments_of_the_posterior() -> None:
     """One cell, one component and one gain: draws are from a known Gaussian, ahead of the data too."""
     found = data(np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.6]))
     one = replace(
         PRIOR,
-        cells=np.array([[0.1, 0.05, 0.2]]),
+        cells=np.array([[0.1, 0.05, 0.2, 0]]),
         cell_weight=np.ones(1),
         gains=np.array([[0.1, 0.2, 1.0]]),
         family_weight={f: float(f == "log-linear") or 1e-300 for f in FAMILIES},
@@ -277,13 +325,13 @@ def test_no_run_is_proposed_that_the_pool_cannot_fill() -> None:
     for curve in (free, bound):
         runs = curve.verdict.next_runs if curve.verdict else None
         assert runs is None or runs.chance >= 0.5
-        assert runs is None or (runs.n_from, runs.n_to) == (4000, 8000)
+        assert runs is None or runs.n_train in (4000, 8000)
     runs = bound.verdict.next_runs
     assert runs is None or runs.n_train <= 5000 or runs.wanted == runs.n_train - 5000
 
 
 def test_a_metric_of_unknown_direction_is_refused() -> None:
-    with pytest.raises(AssayError, match="rise or fall"):
+    with pytest.raises(AssayError, match="direction of this metric"):
         fit_curves(points(rising, metric="wobble"))
 
 

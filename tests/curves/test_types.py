@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from assay.core import OVERALL, Point
-from assay.curves import compare_arms, double_descent, fit_curves
-from assay.curves._compare import _inverse_trigamma, moderated_cells
+from assay.curves import compare_arms, double_descent, fit_curves, inverse_trigamma
+from assay.curves._compare import moderated_cells
 from assay.curves._table import ladders
 
 SIZES = [500 * 2**k for k in range(6)]
@@ -61,7 +61,7 @@ def test_an_overall_that_is_no_mean_keeps_its_own_curve() -> None:
 def test_the_inverse_of_trigamma_is_one(value: float) -> None:
     from scipy.special import polygamma
 
-    assert float(polygamma(1, _inverse_trigamma(value))) == pytest.approx(value, rel=1e-6)
+    assert float(polygamma(1, inverse_trigamma(value))) == pytest.approx(value, rel=1e-6)
 
 
 def test_variances_that_are_alike_are_pooled_and_those_that_differ_stay_apart() -> None:

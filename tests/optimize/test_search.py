@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assay.core import AssayError
 from assay.optimize import METHODS, Budget, Observation, Surface, searcher
@@ -120,3 +122,17 @@ def test_what_cannot_be_searched_is_refused() -> None:
         searcher("guess", 1, 2, Budget())
     with pytest.raises(AssayError, match="empty search range"):
         searcher("grid", 10, 10, Budget())
+
+
+@pytest.mark.parametrize("observed", [False, True])
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_no_choice_lies_beyond_what_was_trained(observed: bool, data: st.DataObject) -> None:
+    """However the loss goes on: a size that no run has seen is no finding."""
+    sizes = data.draw(st.lists(st.integers(LOW, HIGH), min_size=4, max_size=8, unique=True))
+    losses = data.draw(st.lists(st.floats(0.5, 4), min_size=len(sizes), max_size=len(sizes)))
+    seen = [Observation(n, loss) for n, loss in zip(sizes, losses, strict=True)]
+    choice = Surface(LOW, HIGH, seen).choice(observed=observed)
+    assert min(sizes) <= choice.size <= max(sizes) and choice.low <= choice.size <= choice.high
+    if observed:
+        assert choice.size == min(seen, key=lambda o: o.loss).size

@@ -161,6 +161,13 @@ def test_the_report_is_a_studys_without_what_nobody_knows(tmp_path: Path) -> Non
     assert (tmp_path / "ours" / "report.md").read_text("utf-8").count("检查点") == 1
 
 
+def test_arms_without_the_answers_metric_have_no_empty_table(tmp_path: Path) -> None:
+    assay.import_runs([PEERS / "lm_eval", PEERS / "llamafactory"], report=tmp_path / "ours")
+    text = (tmp_path / "ours" / "report.md").read_text("utf-8")
+    assert "Verdicts by type, arm “trl”" in text and "Verdicts by type, arm “factory”" not in text
+    assert "factory" in text, "its losses are there"
+
+
 def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from assay import cli
 

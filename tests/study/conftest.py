@@ -17,7 +17,7 @@ SMALL: dict[str, Any] = {
     "pool": {"testbed": {"samples": 150, "types": ["classification", "code"]}},
     "evaluation": {"testbed": {"samples": 16, "seed": 1, "types": ["classification", "code"]}},
     "ladder": {"rungs": [32, 64, 128], "seeds": 2},
-    "recipe": {"preset": "pocket", "batch_size": 16},
+    "recipe": {"preset": "testbed", "batch_size": 16},
     "measure": {"max_new_tokens": 6},
     "question": {"satisfied_at": 0.5, "smallest_gain": 0.02},
     "where": {"pool": "inline"},

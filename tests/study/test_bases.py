@@ -17,7 +17,7 @@ from assay import study, view
 from assay.core import BASE_ARM, OVERALL, AssayError, BasesResult, StudyResult
 from assay.model import base_digest, resolve_base
 from assay.plan import Store
-from assay.study._bases import StudyGraph, study_graph
+from assay.study._bases import StudyGraph, study_graph, study_ladders
 from assay.study._graph import input_steps
 from assay.study._run import read_summary, run_one
 
@@ -57,7 +57,7 @@ def graph(path: Path, **changes: Any) -> StudyGraph:
     config = study.load(path, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
     evaluation, pool = input_steps(config)
     summary = read_summary(Store(path.parent / "store", create=False), pool)
-    return study_graph(config, evaluation, pool, summary)
+    return study_graph(config, evaluation, study_ladders(config, evaluation, pool, summary))
 
 
 def test_every_base_is_measured_from_before_training_on_along_its_ladder(several: Several) -> None:

@@ -128,7 +128,7 @@ def test_another_study_of_the_same_name_is_refused(
     report = path.parent / "report"
     before = {p: p.read_bytes() for p in report.rglob("*") if p.is_file()}
     rest = {"out": str(report), "store": str(path.parent / "store")}
-    recipe = {"preset": "pocket", "batch_size": 8}
+    recipe = {"preset": "testbed", "batch_size": 8}
     pool = {"testbed": {"samples": 150, "seed": 3, "types": ["code"]}}
     for changes, part in (({"recipe": recipe}, "recipe"), ({"pool": pool}, "pool"), ({"name": "b"}, "name")):
         other = study_file(**changes, where=rest)
@@ -150,7 +150,7 @@ def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
     assert {p.n_train for p in found.points} == {0, 16, 32, 64}
     store = Store(tmp_path / "store", create=False)
     assert list(store.roots()) == ["small"], "and wants its objects under one name"
-    other = study_file(**small, recipe={"preset": "pocket", "batch_size": 8})
+    other = study_file(**small, recipe={"preset": "testbed", "batch_size": 8})
     with pytest.raises(AssayError, match="report of another study"):
         study.run(other)
     written = (tmp_path / "report" / "result.json").read_bytes()
@@ -222,7 +222,7 @@ def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Pa
     jsonl(tmp_path / "pool.jsonl", pool)
     path = study_file(
         pool="pool.jsonl", evaluation="items.jsonl", ladder={"rungs": [16, "full"], "seeds": 1},
-        recipe={"preset": "pocket", "batch_size": 16, "max_tokens": 96},
+        recipe={"preset": "testbed", "batch_size": 16, "max_tokens": 96},
         measure={"answers": False, "max_tokens": 96}, language="zh",
     )  # fmt: skip
     result = study.run(path)
@@ -240,7 +240,7 @@ def test_what_length_takes_away_is_counted_and_said(study_file: Callable[..., Pa
 def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path], tmp_path: Path) -> None:
     rows = [{"instruction": f"{i} " + "word " * 90, "output": "late"} for i in range(20)]
     jsonl(tmp_path / "pool.jsonl", rows)
-    recipe = {"preset": "pocket", "batch_size": 8, "max_tokens": 32}
+    recipe = {"preset": "testbed", "batch_size": 8, "max_tokens": 32}
     path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
     with pytest.raises(AssayError, match="no trainable token is left"):
         study.run(path)

@@ -105,6 +105,12 @@ def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) 
     assert found.choice.low <= found.choice.size <= found.choice.high
     assert found.reported > 0 and found.random > 0 and found.seeds == 3
     assert json.loads(Path(found.out).read_text())["choice"]["size"] == found.choice.size
+    trained = [o.size for o in found.observations]
+    assert min(trained) <= found.choice.size <= max(trained)
+    assert found.ahead.value == pytest.approx(found.random - found.reported)
+    assert found.ahead.low < found.ahead.value < found.ahead.high
+    said = {"better": "beats random", "worse": "worse than random", "undecided": "Not shown to beat random"}
+    assert said[found.word] in Path(found.page).read_text()
     assert assay.search(rule_file) == found
     assert f"{found.choice.size:,} samples" in Path(found.page).read_text()
 

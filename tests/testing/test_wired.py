@@ -37,7 +37,7 @@ def test_a_study_with_plugins_of_every_kind(tmp_path: Path) -> None:
         "pool": "pool.qa",
         "evaluation": "evaluation.qa",
         "ladder": {"rungs": [8, 16, 32], "seeds": 1},
-        "recipe": {"preset": "pocket", "batch_size": 8, "trainer": "noted"},
+        "recipe": {"preset": "testbed", "batch_size": 8, "trainer": "noted"},
         "arms": {"middle": {"rule": "middle", "by": "questions"}},
         "measure": {"method": "one-sentence", "metrics": ["words"], "max_new_tokens": 8},
         "baselines": False,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 
+from assay.core._causes import Cause, Control, RecipeCheck
 from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
 from assay.core._forgetting import Rise
@@ -73,9 +74,6 @@ class NextRuns:
     chance: float
     hours: float | None = None
     """Training time; None where the speed is not known."""
-    n_from: int | None = None
-    n_to: int | None = None
-    """The question that the runs should settle: what going from one size to the other buys."""
     wanted: int | None = None
     """Samples more that the pool must hold before these runs can be made; None where it holds enough."""
     items: int | None = None
@@ -85,6 +83,13 @@ class NextRuns:
     def passes(self) -> int:
         """Return the samples trained, for one pass over each run."""
         return self.n_train * self.seeds
+
+    @property
+    def needs(self) -> tuple[Literal["wanted", "items"], int] | None:
+        """Return what these runs need first and how many: samples for the pool, or items of each type."""
+        if self.wanted is not None:
+            return "wanted", self.wanted
+        return None if self.items is None else ("items", self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -615,6 +620,13 @@ class StudyResult(Shown):
         """How many models were trained and measured."""
         points = {(p.arm, p.n_train, p.seed) for p in self.points if p.arm != BASE_ARM}
         return len(points) if self.imported else len(self.runs)
+
+    control: Control | None = None
+    """Loss on samples kept out of training and on samples seen; None where no slice was kept."""
+    causes: tuple[Cause, ...] = ()
+    """Why more data were read as harm or as no help, by arm; empty where they were not."""
+    recipe_check: RecipeCheck | None = None
+    """The check of the learning rate before the ladder; None where it did not run."""
 
     def __repr__(self) -> str:
         return f"<StudyResult {self.name}: {self.models} models, {len(self.curves)} curves>"

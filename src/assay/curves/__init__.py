@@ -5,6 +5,7 @@ A curve is a posterior over families, never one power law; a verdict is given at
 """
 
 from assay.curves._balance import balance_points
+from assay.curves._cause import Paired, below_base, cause, clustered_se, reference, shift
 from assay.curves._compare import benjamini_hochberg, compare_arms, holm, inverse_trigamma, recommend
 from assay.curves._curve import DECIDED
 from assay.curves._descent import double_descent
@@ -13,6 +14,7 @@ from assay.curves._forget import rises
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
+from assay.curves._rates import Tried, best_rate, chance_below, moves, optima, regret
 from assay.curves._read import read_curves
 from assay.curves._table import own_share
 from assay.curves._upgrade import Neighbours, upgrades
@@ -25,8 +27,15 @@ __all__ = [
     "TRUSTED",
     "FreeForm",
     "Neighbours",
+    "Paired",
+    "Tried",
     "balance_points",
+    "below_base",
     "benjamini_hochberg",
+    "best_rate",
+    "cause",
+    "chance_below",
+    "clustered_se",
     "compare_arms",
     "curve_power",
     "double_descent",
@@ -35,10 +44,15 @@ __all__ = [
     "held_out",
     "holm",
     "inverse_trigamma",
+    "moves",
+    "optima",
     "own_share",
     "read_curves",
     "recommend",
+    "reference",
+    "regret",
     "rises",
+    "shift",
     "upgrades",
     "verdicts_between",
 ]

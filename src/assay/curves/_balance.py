@@ -37,6 +37,9 @@ def balance_points(
             groups[ladder.metric].append(ladder)
     found = []
     for group in groups.values():
+        arms = {ladder.arm for ladder in group}
+        if baseline not in arms or len(arms) == 1:
+            continue
         curves = {(c.ladder.type, c.ladder.arm): c for c in fit_group(group, common_items=False)}
         for (kind, arm), curve in curves.items():
             base = curves.get((kind, baseline))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Protocol
@@ -12,11 +13,11 @@ from typing import Protocol
 import numpy as np
 from scipy.special import logsumexp
 
-from assay.core import FailedRun
+from assay.core import OVERALL, FailedRun
 from assay.curves._families import COMPONENTS, FAMILIES, Array
 from assay.curves._learned import Learned, learned
 from assay.curves._link import Link, links
-from assay.curves._posterior import DRAWS, Data, Posterior, noise_grid
+from assay.curves._posterior import DRAWS, Data, Posterior, coarse, noise_grid
 from assay.curves._table import (
     Ladder,
     item_covariance,
@@ -40,6 +41,8 @@ _APART = 4.0
 _NEGLIGIBLE = 0.004
 _WITHIN = 0.5
 _FEW = 4
+_LADDERS = 4.0
+_REWEIGHED, _ALIKE = 2, 0.1
 _SCATTER = 0.4
 
 Run = tuple[int, int]
@@ -97,6 +100,12 @@ class _Part:
     posterior: Posterior
     log_weight: float
 
+    def reweighed(self, prior: Learned, log_weight: float) -> _Part:
+        """Return the part under other prior weights, ``log_weight`` being that under the old ones."""
+        posterior = self.posterior.reweighed(prior)
+        moved = posterior.log_evidence - self.posterior.log_evidence
+        return _Part(self.link, self.failed, posterior, log_weight + moved)
+
 
 class Curve:
     """The posterior of one ladder over links, failed runs, families and discrepancies."""
@@ -117,9 +126,35 @@ class Curve:
         self.correlation, self.common_items = correlation, common_items
         self.d = np.log2(ladder.n / ladder.n[0])
         self.links = links(ladder.metric, ladder.value, ladder.n_eval, float(self.d[-1]))
-        # Run-level sd of one run in the metric's units, per unit of it on the curved link.
-        self.root = run_root(ladder, self.links[0], ladder.value)
+        self.at = ladder.value
+        self.at = self._settled()
         self.parts = self._weighed(list(self._parts()))
+
+    @property
+    def root(self) -> Array:
+        """Return the run-level sd [K] of one run in the metric's units, per unit of it on the curved link."""
+        return run_root(self.ladder, self.links[0], self.at)
+
+    def _settled(self) -> Array:
+        """Return the values [K] at which noise is taken: what the curve says of each rung.
+
+        A score is the less noisy the nearer it is to its bounds, but on the logit the noisier.  At the
+        measured value three runs at 1.00 would weigh next to nothing beside noisy ones at 0.5, which would
+        pull the curve far below them.  So it is the fitted value, as in iteratively reweighted least squares,
+        and approached by halves, as fit and noise pull each other in turns.
+        """
+        link, at = self.links[0], self.at
+        if link.kind != "logit":
+            return at
+        for _ in range(_REWEIGHED):
+            before = self._roots(link)
+            data, _ = self._data(link, ())
+            noise = coarse(noise_grid(self.prior, self.noise.centre, self.noise.spread, data))
+            fitted = Posterior(data, noise, self.prior).fitted()
+            self.at = link.back(0.5 * (link.forth(self.at) + fitted))
+            if np.abs(np.log(self._roots(link) / before)).max() < _ALIKE:
+                break
+        return self.at
 
     def _parts(self) -> Iterator[_Part]:
         weights = (1 - self.prior.straight, self.prior.straight) if len(self.links) > 1 else (1.0,)
@@ -138,6 +173,15 @@ class Curve:
         kept = weight > _NEGLIGIBLE
         shares = weight[kept] / weight[kept].sum()
         return list(zip(shares.tolist(), [p for p, k in zip(parts, kept, strict=True) if k], strict=True))
+
+    def lent(self, prior: Learned) -> Curve:
+        """Return this curve under a prior that differs in weights alone."""
+        found = copy(self)
+        found.prior = prior
+        for name in ("families", "failed"):
+            found.__dict__.pop(name, None)
+        found.parts = self._weighed([part.reweighed(prior, math.log(w)) for w, part in self.parts])
+        return found
 
     def _suspects(self, whole: _Part) -> list[Run]:
         """Return the few runs that may have failed.
@@ -163,7 +207,7 @@ class Curve:
 
     def _roots(self, link: Link) -> Array:
         """Return the run-level sd of one run on a link [K], per unit of it on the curved link."""
-        return self.root * link.derivative(self.ladder.value)
+        return self.root * link.derivative(self.at)
 
     def _part(self, link: Link, failed: tuple[Run, ...], log_weight: float) -> _Part:
         data, constant = self._data(link, failed)
@@ -199,14 +243,14 @@ class Curve:
         ran = np.isfinite(values)
         seeds = ran.sum(axis=0)
         means = np.nanmean(values, axis=0)
-        slope = link.derivative(means)
-        roots = self.root * slope
-        deviations = np.where(ran, (values - means) / self.root, 0.0)
+        root, roots = self.root, self._roots(link)
+        deviations = np.where(ran, (values - means) / root, 0.0)
         freedom = int((seeds - 1).sum())
-        constant += float((seeds * np.log(slope)).sum())
-        left = (seeds - 1) * (np.log(roots) + 0.5 * math.log(2 * math.pi)) + 0.5 * np.log(seeds)
+        constant += float(np.log(link.derivative(means)).sum())
+        left = (seeds - 1) * (np.log(root) + 0.5 * math.log(2 * math.pi)) + 0.5 * np.log(seeds)
         constant -= float(left[seeds > 1].sum())
         runs = run_covariance(ladder, self.correlation, roots) * (ladder.seeds / seeds)
+        slope = self._item_slope(link)
         items = item_covariance(ladder, self.place(ladder.n), common=False) * np.outer(slope, slope)
         data = Data(
             self.d,
@@ -217,6 +261,10 @@ class Curve:
             freedom,
         )
         return data, constant
+
+    def _item_slope(self, link: Link) -> Array:
+        """Return the item-level error on a link [K], per unit of it as measured."""
+        return self._roots(link) / run_root(self.ladder, self.links[0], self.ladder.value)
 
     @cached_property
     def failed(self) -> tuple[FailedRun, ...]:
@@ -236,7 +284,8 @@ class Curve:
     def run_sd(self) -> float:
         """Return the posterior mean of the run-level sd in the metric's units, at factor 1."""
         mean = sum(weight * part.posterior.noise_sd for weight, part in self.parts)
-        return mean * float(self.root[-1] / np.sqrt(self.ladder.factor[-1]))
+        root = run_root(self.ladder, self.links[0], self.ladder.value)
+        return mean * float(root[-1] / np.sqrt(self.ladder.factor[-1]))
 
     @cached_property
     def families(self) -> Mapping[str, float]:
@@ -252,6 +301,12 @@ class Curve:
         """Return the posterior probability that a family holds with no discrepancy."""
         return sum(weight * part.posterior.exact() for weight, part in self.parts)
 
+    def told(self) -> tuple[Array, Array, Array]:
+        """Return the posterior weights of families, discrepancies and gains."""
+        cells: Array = np.sum([w * part.posterior.by_cell() for w, part in self.parts], axis=0)
+        gains: Array = np.sum([w * part.posterior.by_gain() for w, part in self.parts], axis=0)
+        return np.array(list(self.families.values())), cells, gains
+
     def place(self, n: Array) -> Array:
         """Return sizes as u."""
         return place(n, self.ladder)
@@ -264,7 +319,7 @@ class Curve:
         link, ladder = self.links[0], self.ladder
         # How hard the items are is one number for all sizes; near a ceiling they hardly tell, so the size at
         # which they tell most speaks for all.
-        told = (ladder.item_se * link.derivative(ladder.value))[ladder.item_se > 0]
+        told = (ladder.item_se * self._item_slope(link))[ladder.item_se > 0]
         shift = math.sqrt(1 - ladder.own_share) * float(told.min()) * _common(len(values), 0)
         return link.back(link.forth(values) + shift[:, None])
 
@@ -326,10 +381,51 @@ def fit_group(group: Sequence[Ladder], *, common_items: bool = True) -> list[Cur
         return []
     prior = learned(group[0].metric)
     words = noise_words(group, prior)
-    return [
+    alone = [
         Curve(ladder, word, prior, correlation, common_items=common_items)
         for ladder, word in zip(group, words, strict=True)
     ]
+    return lent(alone, prior)
+
+
+def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:
+    """Return curves whose families, roughness and gains the others of the study have told something of.
+
+    Types of one study grow alike: where most run into ceilings, the next is apt to.  Each curve's prior
+    weights are those of real ladders, as by ``_LADDERS`` of them, and what the other types of the study show
+    (one step of expectation-maximisation, its own ladder left out).
+    """
+    types = [curve for curve in curves if curve.ladder.type != OVERALL]
+    if len(types) < _FEW:
+        return list(curves)
+    told = {id(curve): curve.told() for curve in types}
+    sums = [np.sum(column, axis=0) for column in zip(*told.values(), strict=True)]
+    found = []
+    for curve in curves:
+        own = told.get(id(curve))
+        if own is None:
+            found.append(curve)
+        else:
+            others = [total - mine for total, mine in zip(sums, own, strict=True)]
+            found.append(curve.lent(_taught(prior, *others)))
+    return found
+
+
+def _taught(prior: Learned, families: Array, cells: Array, gains: Array) -> Learned:
+    """Return the prior with weights moved by those that other ladders show; each sums to their number."""
+    before = np.array([prior.family_weight[f] for f in FAMILIES])
+    weight, column = _drawn(before, families), _drawn(prior.gains[:, 2], gains)
+    return replace(
+        prior,
+        family_weight=dict(zip(FAMILIES, weight.tolist(), strict=True)),
+        cell_weight=_drawn(prior.cell_weight, cells),
+        gains=np.column_stack([prior.gains[:, :2], column]),
+    )
+
+
+def _drawn(before: Array, seen: Array) -> Array:
+    drawn: Array = (_LADDERS * before + seen) / (_LADDERS + seen.sum())
+    return drawn
 
 
 def noise_words(group: Sequence[Ladder], prior: Learned) -> list[NoiseWord]:

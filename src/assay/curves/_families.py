@@ -62,7 +62,8 @@ def _components() -> Iterator[Component]:
     yield from (Component("accelerating", _damped(phi)) for phi in (1.1, 1.2, 1.35, 1.5, 1.8))
     places = [(c, w) for w in (0.4, 1.2) for c in (0.2, 0.4, 0.6, 0.8)]
     yield from (Component("rectified", _softplus(c, w, 1.0)) for c, w in places)
-    yield from (Component("hinge", _softplus(c, w, -1.0)) for c, w in places)
+    # A ceiling may be met at the last size: no rung shows it, but others of the study may.
+    yield from (Component("hinge", _softplus(c, w, -1.0)) for c, w in [*places, (1.0, 0.4), (1.0, 1.2)])
     centres = [(c, w) for w in (0.4, 0.9) for c in (0.15, 0.35, 0.55, 0.75, 0.95)]
     yield from (Component("logistic", _logistic(c, w)) for c, w in centres)
 

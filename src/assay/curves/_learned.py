@@ -21,14 +21,13 @@ from assay.curves._families import COMPONENTS, FAMILIES, Array
 class Learned:
     """The prior of one kind of metric; all sizes in units of the link (log loss or logit) per doubling.
 
-    ``cells`` [C, 3]: discrepancies, each the sd of a wandering slope, of a wandering level and of a bend;
-    the first is none, the families exact.  ``cell_weight`` [C].  ``family_weight`` by name.  ``gains`` [G,
-    3]: mean, sd and weight of the mean gain per doubling.  ``noise_centre`` and ``noise_spread``: mean and
-    sd of the logarithm of the run-level sd; ``noise_grid`` its values.  ``failure`` is the share of runs
-    that fail; their result is worse by ``failure_shift``, give or take ``failure_spread``.  ``damping``:
-    what a wandering slope keeps per doubling.  ``straight``: weight of the straight link beside the curved
-    one.
-    ``size_power``: the run-level sd falls as n to minus this.
+    ``cells`` [C, 4]: discrepancies, each the sd of a wandering slope, of a wandering level and of a bend, and
+    1 where these are in units of the run-level sd; the first is none, the families exact.  ``cell_weight``
+    [C].  ``family_weight`` by name.  ``gains`` [G, 3]: mean, sd and weight of the mean gain per doubling.
+    ``noise_centre`` and ``noise_spread``: mean and sd of the logarithm of the run-level sd; ``noise_grid``
+    its values.  ``failure`` is the share of runs that fail; their result is worse by ``failure_shift``, give
+    or take ``failure_spread``.  ``damping``: what a wandering slope keeps per doubling.  ``straight``: weight
+    of the straight link beside the curved one.  ``size_power``: the run-level sd falls as n to minus this.
     """
 
     cells: Array

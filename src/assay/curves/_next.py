@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +56,7 @@ def next_runs(
 
 
 def _wanting(design: NextRuns, samples: int) -> NextRuns:
-    return NextRuns(
-        design.n_train, design.seeds, design.chance, None, design.n_from, design.n_to, wanted=samples
-    )
+    return replace(design, wanted=samples)
 
 
 def _cheapest(designs: list[NextRuns]) -> NextRuns | None:
@@ -110,8 +108,7 @@ class _Ahead:
             )
 
     def _design(self, n: float, seeds: int, chance: float, items: int | None = None) -> NextRuns:
-        asked = round(self.question.n_from), round(self.question.n_to)
-        return NextRuns(round(n), seeds, chance, None, *asked, items=items)
+        return NextRuns(round(n), seeds, chance, items=items)
 
     def _chance(self, values: Array, variance: float) -> float:
         """Return the share of outcomes after which a word is decided; no draw vouches for itself."""

@@ -10,6 +10,7 @@ mixture over noise and gains has the tails of Student's t.  No chain, no converg
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -63,6 +64,11 @@ def noise_grid(prior: Learned, centre: float, spread: float, data: Data) -> Nois
     return NoisePrior(prior.noise_grid[kept], log[kept])
 
 
+def coarse(noise: NoisePrior) -> NoisePrior:
+    """Return every third value of a grid of noise: enough to say where the curve runs."""
+    return NoisePrior(noise.sd[::3], noise.log_weight[::3])
+
+
 @lru_cache(maxsize=16)
 def _normals(columns: int, stream: int) -> Array:
     """Return standard normals [DRAWS, columns], always the same, so that equal data give equal digits."""
@@ -94,17 +100,24 @@ class Posterior:
         self.rise = rises(data.d, self.doublings)
         self._solve(self._covariances())
         self._integrate()
+        self._weigh()
 
     def _covariances(self) -> Array:
         """Return the covariance of the data around level and rise [noise x cell, K, K]."""
-        data, (slope, level, bent) = self.data, self.prior.cells.T[:, :, None, None]
+        data, (slope, level, bent) = self.data, self.prior.cells.T[:3, :, None, None]
         b = bend(data.d, self.doublings)
         wander = slope**2 * wandering_slope(data.d, self.prior.damping) + level**2 * wandering_level(data.d)
         wander = wander + bent**2 * np.outer(b, b)
         noise = self.noise.sd[:, None, None] ** 2 * data.runs + data.fixed + _TINY * np.eye(len(data.d))
-        k = len(data.d)
-        found: Array = (noise[:, None] + wander[None]).reshape(-1, k, k)
+        k, unit = len(data.d), self._units()[:, :, None, None] ** 2
+        found: Array = (noise[:, None] + unit * wander[None]).reshape(-1, k, k)
         return found
+
+    def _units(self) -> Array:
+        """Return the unit [noise, cells] of each discrepancy's size: 1, or the run-level sd."""
+        relative = self.prior.cells[:, 3] > 0
+        units: Array = np.where(relative, self.noise.sd[:, None], 1.0)
+        return units
 
     def _solve(self, covariance: Array) -> None:
         self.inverse = np.linalg.inv(covariance)
@@ -120,7 +133,7 @@ class Posterior:
         across = self.rise @ whitened
         xx = np.maximum(np.einsum("hjk,jk->hj", across, self.rise), 0.0)[:, :, None]
         xz = (across @ z)[:, :, None]
-        mean, sd, weight = self.prior.gains.T
+        mean, sd, _ = self.prior.gains.T
         precision = xx + 1 / sd**2
         self.gain_mean, self.gain_variance = (xz + mean / sd**2) / precision, 1 / precision
         gain = self.gain_mean**2 * precision - (mean / sd) ** 2 - np.log(sd**2 * precision)
@@ -128,18 +141,42 @@ class Posterior:
         self.log_likelihood = still[:, None, None] + 0.5 * gain
         # Without a rise there is no gain to sum over: its one cell stands for all.
         self.log_likelihood[:, 0, 1:] = -np.inf
-        log_gain = np.tile(np.log(weight), (len(COMPONENTS), 1))
+
+    def _weigh(self) -> None:
+        """Weigh the grids by prior times likelihood."""
+        log_gain = np.tile(np.log(self.prior.gains[:, 2]), (len(COMPONENTS), 1))
         log_gain[0, 0] = 0.0
         log_cells = (self.noise.log_weight[:, None] + np.log(self.prior.cell_weight)).ravel()
         log = self.log_likelihood + log_cells[:, None, None]
         log = log + self.prior.log_components()[:, None] + log_gain
-        self.log_evidence = float(logsumexp(log))
-        self.weights: Array = np.exp(log - self.log_evidence)
+        best = float(log.max())
+        weights = np.exp(log - best)
+        total = float(weights.sum())
+        self.log_evidence, self.weights = best + math.log(total), weights / total
+
+    def reweighed(self, prior: Learned) -> Posterior:
+        """Return this posterior under a prior that differs in weights alone: nothing is solved anew."""
+        found = copy(self)
+        found.prior, found._picks = prior, {}
+        found.__dict__.pop("noise_sd", None)
+        found._weigh()
+        return found
 
     @cached_property
     def noise_sd(self) -> float:
         """Return the posterior mean of the run-level standard deviation on the link."""
         return float(self.weights.sum(axis=(1, 2)) @ np.repeat(self.noise.sd, len(self.prior.cells)))
+
+    def fitted(self) -> Array:
+        """Return the posterior mean of the curve at the rungs [K], on the link."""
+        z, by = self.data.z, self.weights.sum(axis=(1, 2))
+        risen = (self.weights * self.gain_mean).sum(axis=2) @ self.rise
+        missed = by[:, None] * z - risen
+        level = (self.ones * missed).sum(axis=1) / self.total
+        solved = np.einsum("hkl,hl->hk", self.inverse, missed - level[:, None])
+        sd = np.repeat(self.noise.sd, len(self.prior.cells))
+        fitted: Array = z - self.data.runs @ (sd**2 @ solved) - self.data.fixed @ solved.sum(axis=0)
+        return fitted
 
     def by_component(self) -> Array:
         """Return the posterior weight [components] of each component."""
@@ -148,8 +185,17 @@ class Posterior:
 
     def exact(self) -> float:
         """Return the posterior weight of the families as they are, with no discrepancy."""
-        cells = len(self.prior.cells)
-        return float(self.weights.sum(axis=(1, 2)).reshape(-1, cells).sum(axis=0)[0])
+        return float(self.by_cell()[0])
+
+    def by_cell(self) -> Array:
+        """Return the posterior weight [cells] of each discrepancy."""
+        found: Array = self.weights.sum(axis=(1, 2)).reshape(-1, len(self.prior.cells)).sum(axis=0)
+        return found
+
+    def by_gain(self) -> Array:
+        """Return the posterior weight [gains] of each normal of the gain, where anything rises."""
+        found: Array = self.weights[:, 1:].sum(axis=(0, 1))
+        return found
 
     def odds(self) -> Array:
         """Return how far each rung [K] lies from what the others say, in its own standard errors.
@@ -181,7 +227,7 @@ class Posterior:
         level = (self.ones[h] * missed).sum(axis=1) / self.total[h] + normals[:, 1] / np.sqrt(self.total[h])
         ahead = level[:, None] + gain[:, None] * rises(d, self.doublings)[j]
         i, cell = np.divmod(h, len(self.prior.cells))
-        size = self.prior.cells[cell]
+        size = self.prior.cells[cell, :3] * self._units()[i, cell, None]
         everywhere = np.concatenate([self.data.d, d])
         path, kernels = self._paths(everywhere, size, rows)
         error = self._errors(self.noise.sd[i], rows)
@@ -236,13 +282,14 @@ def prior_draw(
     mean, sd, weight = prior.gains.T
     g = rng.choice(len(weight), p=weight)
     gain = rng.normal(mean[g], sd[g])
-    slope, level, bent = prior.cells[rng.choice(len(prior.cells), p=prior.cell_weight)]
+    *cell, relative = prior.cells[rng.choice(len(prior.cells), p=prior.cell_weight)]
+    one = float(rng.choice(noise.sd, p=np.exp(noise.log_weight - logsumexp(noise.log_weight))))
+    slope, level, bent = np.array(cell) * (one if relative else 1.0)
     d, doublings = np.concatenate([design.d, at]), float(design.d[-1])
     b = bend(d, doublings)
     kernel = slope**2 * wandering_slope(d, prior.damping) + level**2 * wandering_level(d)
     kernel = kernel + bent**2 * np.outer(b, b) + 1e-12 * np.eye(len(d))
     curve = gain * component.rise(d, doublings) + np.linalg.cholesky(kernel) @ rng.standard_normal(len(d))
-    one = float(rng.choice(noise.sd, p=np.exp(noise.log_weight - logsumexp(noise.log_weight))))
     k = len(design.d)
     covariance = one * one * design.runs + design.fixed + _TINY * np.eye(k)
     error = np.linalg.cholesky(covariance) @ rng.standard_normal(k)

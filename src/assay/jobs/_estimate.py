@@ -39,7 +39,7 @@ def estimate(
     base
         `pocket`, a folder with config.json, or a Hugging Face id.
     recipe
-        Preset: pocket, belle or belle-lora; the default depends on the base model.
+        Preset: pocket, testbed, belle, belle-lora, alpaca or alpaca-lora; the default depends on the base.
     set
         Override a setting of the recipe, `key=value` (`adapter=lora`); may be repeated.
     samples

@@ -107,7 +107,7 @@ def train(
     base
         `pocket`, a folder, or a Hugging Face id.
     recipe
-        Preset: pocket, belle or belle-lora; the default depends on the base model.
+        Preset: pocket, testbed, belle, belle-lora, alpaca or alpaca-lora; the default depends on the base.
     set
         Override a setting of the recipe, `key=value` (adapter=qlora); may be repeated.
     seed

@@ -36,11 +36,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The size where the smoothed loss is lowest.
+    """The size where the smoothed loss is lowest, or the best run; never beyond the sizes that were trained.
 
-    ``low`` and ``high`` bound the best size (90 %); ``loss`` is expected at ``size``; ``regret`` is how much
-    lower the loss may be at the true best size, on average; ``end`` names the end of the range where
-    ``size`` stands, beyond which the best may lie.
+    ``low`` and ``high`` bound the best size (90 %), which may lie beyond; ``loss`` is expected at ``size``;
+    ``regret`` is how much lower the loss may be at the true best size, on average; ``end`` names the end of
+    what was trained where ``size`` stands, beyond which the best may lie.
     """
 
     size: int
@@ -77,9 +77,19 @@ class Surface:
         self.parts = [part for part, kept in zip(parts, keep, strict=True) if kept]
         self.mean: Array = sum(w * part[1] for w, part in zip(self.weights, self.parts, strict=True))
 
-    def choice(self) -> Choice:
-        """Return the best size and its interval, from joint draws of the whole curve."""
-        best = int(self.mean.argmin())
+    def choice(self, *, observed: bool = False) -> Choice:
+        """Return the best size and its interval, from joint draws of the whole curve.
+
+        ``observed``: the size of the run with the lowest loss, instead of the minimum of the smoothed loss.
+        """
+        trained = [o.size for o in self.seen]
+        first, last = (int(np.abs(np.log(self.sizes / n)).argmin()) for n in (min(trained), max(trained)))
+        best = first + int(self.mean[first : last + 1].argmin())
+        own = min(self.seen, key=lambda o: o.loss)
+        if observed:
+            best = int(np.abs(np.log(self.sizes / own.size)).argmin())
+        # The grid's nearest size may lie beyond what was trained by a rounding.
+        size = own.size if observed else min(max(round(self.sizes[best]), min(trained)), max(trained))
         rng = np.random.default_rng(0)
         draws = []
         for weight, (_, mean, covariance, _) in zip(self.weights, self.parts, strict=True):
@@ -91,13 +101,13 @@ class Surface:
         low, high = np.quantile(curves.argmin(axis=1), (0.05, 0.95), method="nearest")
         regret = float((curves[:, best] - curves.min(axis=1)).mean())
         return Choice(
-            size=round(self.sizes[best]),
-            low=round(self.sizes[int(low)]),
-            high=round(self.sizes[int(high)]),
+            size=size,
+            low=min(size, round(self.sizes[int(low)])),
+            high=max(size, round(self.sizes[int(high)])),
             loss=self.centre + self.unit * float(self.mean[best]),
             regret=self.unit * regret,
             runs=len(self.seen),
-            end="low" if best == 0 else "high" if best == GRID - 1 else None,
+            end="low" if best == first else "high" if best == last else None,
         )
 
     def band(self) -> tuple[Array, Array]:

@@ -51,22 +51,34 @@ class StudyGraph:
     final: Step
 
 
-def study_graph(config: StudyConfig, evaluation: Step, pool: Step, summary: DataSummary) -> StudyGraph:
-    """Return the steps of a study whose pool has been read.
+def study_ladders(
+    config: StudyConfig, evaluation: Step, pool: Step, summary: DataSummary
+) -> dict[str, Ladder]:
+    """Return the ladders of a study whose pool has been read, by base ("" where there is one).
 
     Of several bases each is a study of its own, on the data that the first base chose.
     """
     first = Ladder(config, evaluation, pool, summary)
-    if not config.bases:
-        part = _part(first, config.name)
-        return StudyGraph({"": part}, part.result)
-    parts = {}
+    found = {}
     for name, base in config.bases.items():
         own = replace(config, base=base.model, recipe=base.recipe, bases={})
         arms = {arm: _arm(first, name, arm) for arm in base.arms or first.arms}
-        ladder = Ladder(own, evaluation, pool, summary, arms, chooser=first)
-        parts[name] = _part(ladder, f"{config.name}-{name}")
-    return StudyGraph(parts, _bases_step(config, evaluation, parts))
+        found[name] = Ladder(own, evaluation, pool, summary, arms, chooser=first)
+    return found or {"": first}
+
+
+def study_graph(
+    config: StudyConfig,
+    evaluation: Step,
+    ladders: Mapping[str, Ladder],
+    checks: Mapping[str, Step | None] = {},
+) -> StudyGraph:
+    """Return the steps of a study; ``checks`` are the recipe checks by base, where they ran."""
+    parts = {
+        name: _part(ladder, f"{config.name}-{name}" if name else config.name, checks.get(name))
+        for name, ladder in ladders.items()
+    }
+    return StudyGraph(parts, _bases_step(config, evaluation, parts) if config.bases else parts[""].result)
 
 
 def _arm(first: Ladder, base: str, arm: str) -> ArmConfig:
@@ -78,9 +90,9 @@ def _arm(first: Ladder, base: str, arm: str) -> ArmConfig:
     return first.arms[arm]
 
 
-def _part(ladder: Ladder, name: str) -> BasePart:
+def _part(ladder: Ladder, name: str, check: Step | None) -> BasePart:
     runs = ladder.runs()
-    return BasePart(ladder, tuple(runs), result_step(ladder, runs, name))
+    return BasePart(ladder, tuple(runs), result_step(ladder, runs, name, check))
 
 
 def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BasePart]) -> Step:

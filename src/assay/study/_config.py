@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from assay.model import Decoding
 
 FULL = "full"
+FEWEST = 20
+"""The smallest control slice; with fewer samples its loss says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,10 @@ class StudyConfig:
     where: WhereConfig = field(default_factory=WhereConfig)
     baselines: bool = True
     """Add balanced random and full data beside every selection."""
+    control: bool | int = True
+    """Keep samples of the pool out of training, to tell recipe from data; or how many."""
+    recipe_check: bool = True
+    """Try learning rates before the ladder, for at most 15 % of its cost."""
     language: Literal["en", "zh"] = "en"
     bases: Mapping[str, BaseConfig] = field(default_factory=dict)
     """Bases by name where ``base`` names several (set by the reader); ``base`` and ``recipe`` are then the
@@ -343,7 +349,7 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     base = plain.get("base", "pocket")
     named = _named_bases(base) if isinstance(base, Mapping) else {}
     places = [settings["model"] for settings in named.values()] or [base]
-    recipe = _recipe(plain.pop("recipe", POCKET if POCKET in places else "belle"), "recipe")
+    recipe = _recipe(plain.pop("recipe", _default_recipe(places, plain.get("pool"))), "recipe")
     bases = {name: _base(name, settings, recipe) for name, settings in named.items()}
     if bases:
         recipe = next(iter(bases.values())).recipe
@@ -355,6 +361,13 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     config = replace(config, recipe=recipe, bases=bases, folder=folder)
     _check_bases(config)
     return config
+
+
+def _default_recipe(bases: typing.Sequence[Any], pool: Any) -> str:
+    """Return the preset for a study that names none; the pocket model wants another rate on the testbed."""
+    if POCKET not in bases:
+        return "belle"
+    return "testbed" if isinstance(pool, Mapping) and set(pool) == {"testbed"} else POCKET
 
 
 def _named_bases(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -540,6 +553,8 @@ def _check(config: StudyConfig) -> None:
         raise AssayError(
             "the metrics have no answers", place="measure.answers", expected="true beside metrics"
         )
+    if not isinstance(config.control, bool) and config.control < FEWEST:
+        _wrong("control", config.control, f"true, false, or a number of samples of at least {FEWEST}")
     if config.measure.method not in judging.PLUGINS.names:
         raise judging.PLUGINS.unknown(config.measure.method, "measure.method")
     if config.ladder.seeds < 1:

@@ -21,11 +21,15 @@ from assay.core import (
 )
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
+from assay.study._control import control_notes, control_size, loss_only, spared
 from assay.study.steps import (
+    SEEN,
     Base,
     answer_step,
     check_step,
+    control_step,
     expand,
+    held_step,
     judge_step,
     metrics_step,
     models_of,
@@ -61,11 +65,14 @@ class RunSteps:
     """What plug-ins measure of the answers."""
     text: Step | None = None
     """The loss on plain text."""
+    held: Step | None = None
+    """The loss on the control slice and on samples seen; None without a slice, and for the base model."""
 
     @property
     def parts(self) -> dict[str, Step]:
         """The steps that a result reads, by name."""
         own = {"answer": self.answer, "judge": self.judged, "metrics": self.metrics, "branch": self.branch}
+        own["held"] = self.held
         own["text"] = self.text
         trunk = {f"trunk{i}": step for i, step in enumerate(self.trunk)}
         return {name: step for name, step in {**own, **trunk}.items() if step is not None}
@@ -184,7 +191,9 @@ class Ladder:
         self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
         self.base = Base.at(base_folder(config))
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
-        self.notes: list[Text] = list(chooser.notes) if chooser else []
+        self.control_samples = control_size(config, summary)
+        noted = control_notes(config, summary, self.control_samples)
+        self.notes: list[Text] = list(chooser.notes) if chooser else [*noted]
         self.arms = self._arms() if arms is None else dict(arms)
         self.sizes = self._sizes()
 
@@ -219,16 +228,27 @@ class Ladder:
                 self.notes.append(say("note.balanced", arm=name))
         return arms
 
+    @property
+    def usable(self) -> int:
+        """The samples of the pool that may be trained on: all but the control slice."""
+        return self.summary.samples - self.control_samples
+
+    @property
+    def control(self) -> Step | None:
+        """The step that chooses the control slice; None without one.  It is the same for all bases."""
+        samples = self.control_samples
+        return control_step(self.pool, samples, spared(self.config)) if samples else None
+
     def rungs(self, arm: str) -> tuple[int, ...]:
         """Return the sizes of an arm, rising; raise where the pool is too small for one."""
         wanted = self.arms[arm].rungs or self.config.ladder.rungs
-        sizes = sorted({self.summary.samples if r == FULL else int(r) for r in wanted})
-        if sizes[-1] > self.summary.samples:
+        sizes = sorted({self.usable if r == FULL else int(r) for r in wanted})
+        if sizes[-1] > self.usable:
             raise AssayError(
                 "the rung is larger than the pool",
                 place="ladder.rungs" if self.arms[arm].rungs is None else f"arms.{arm}.rungs",
                 value=sizes[-1],
-                expected=f"at most {self.summary.samples}, the usable samples of the pool",
+                expected=f"at most {self.usable}, the usable samples of the pool",
                 hint="add data, lower the rung, or write `full` for the whole pool",
             )
         return tuple(sizes)
@@ -238,10 +258,22 @@ class Ladder:
         runs = [self._measured(BASE_ARM, 0, 0, (), None, shared=False)]
         for arm in self.arms:
             for seed in range(self.config.ladder.seeds):
-                runs += self._seed(arm, seed)
+                runs += self.seed_runs(arm, seed)
         return runs
 
-    def _seed(self, arm: str, seed: int) -> Iterator[RunSteps]:
+    def passes(self) -> int:
+        """Return the sample passes of the whole ladder; what rungs share counts once."""
+        trained = [step for run in self.runs() for step in (*run.trunk, run.branch) if step is not None]
+        return sum({step.key: self.samples_of(step) for step in trained}.values())
+
+    def samples_of(self, step: Step) -> int:
+        """Return the sample passes of a step that trains."""
+        recipe, settings = self.config.recipe, step.config
+        size = settings["n_train"] or settings["stop"] * recipe.batch_size
+        return recipe.samples_in(int(size), int(settings["start"]), int(settings["stop"]))
+
+    def seed_runs(self, arm: str, seed: int) -> Iterator[RunSteps]:
+        """Yield the steps of the models of one arm and seed, rising."""
         recipe = self.config.recipe
         inputs = {"order": self.chooser.order(arm, seed), "tokens": self.tokens()}
         trunk: tuple[Step, ...] = ()
@@ -263,6 +295,8 @@ class Ladder:
         settings: dict[str, Any] = {"seed": seed, "rule": chosen.rule}
         inputs: dict[str, Step] = {}
         where: dict[str, Any] = {}
+        if self.control is not None:
+            inputs["control"] = self.control
         if chosen.rule not in ("random", "balanced"):
             settings["rungs"] = list(self.rungs(arm))
         if chosen.groups != "source":
@@ -377,8 +411,29 @@ class Ladder:
         metrics = None
         if measure.metrics and measure.answers:
             metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
+        held = None if branch is None else self.held(arm, seed, branch, label)
         text = self._text(branch, label)
-        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text)
+        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, held)
+
+    def held(self, arm: str, seed: int, branch: Step | None, label: str) -> Step | None:
+        """Return the step that measures a model of an arm, or the base, on the slice and on samples seen."""
+        control = self.chooser.control
+        if control is None:
+            return None
+        seen = min(SEEN, self.rungs(arm)[0])
+        items = held_step(self.pool, control, self.chooser.order(arm, seed), seen, f"{arm}, seed {seed}")
+        count = self.control_samples + seen
+        return self.loss_on(items, branch, f"{label}, control", count)
+
+    def loss_on(self, items: Step, branch: Step | None, label: str, count: int) -> Step:
+        """Return the step that measures the loss of a trained model, or of the base, on ``count`` items."""
+        measure, recipe = loss_only(self.config.measure), self.config.recipe
+        tokens = count * self.sizes.tokens_per_sample
+        return answer_step(
+            items, branch or self.base, measure, runtime(measure, self.config.where.device),
+            base=None if branch is None else self.base, threads=recipe.threads, template=recipe.template,
+            label=label, estimate=Estimate(seconds=1 + 2 * self.sizes.parameters * tokens / 3e9),
+        )  # fmt: skip
 
     def _text(self, branch: Step | None, label: str) -> Step | None:
         measure, recipe = self.config.measure, self.config.recipe
@@ -399,7 +454,7 @@ class Ladder:
         return judge_step(self.config, inputs, label, items=items, tokens=tokens)
 
 
-def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
+def result_step(ladder: Ladder, runs: list[RunSteps], name: str, check: Step | None = None) -> Step:
     """Return the step that reads curves and verdicts from all measurements and writes the report."""
     config = ladder.config
     inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation, "tokens": ladder.tokens()}
@@ -415,6 +470,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         inputs[f"arm/{arm}/order"] = order
         if "scores" in order.inputs:
             inputs[f"arm/{arm}/scores"] = order.inputs["scores"]
+    inputs |= _untrained(ladder) | ({} if check is None else {"recipe_check": check})
     settings = {
         "name": name,
         "language": config.language,
@@ -426,7 +482,22 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str) -> Step:
         "seeds": config.ladder.seeds,
         "runs": rows,
         "notes": to_json(ladder.notes),
+        "control": ladder.control_samples,
     }
     estimate = Estimate(seconds=15)
     return Step("result", 8, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
+
+
+def _untrained(ladder: Ladder) -> dict[str, Step]:
+    """Return the steps that measure the base model beside the evaluation set, by their place in a result."""
+    control = ladder.chooser.control
+    if control is None:
+        return {}
+    found = {"control": control}
+    for arm in ladder.arms:
+        for seed in range(ladder.config.ladder.seeds):
+            step = ladder.held(arm, seed, None, f"base model, samples of {arm} seed {seed}")
+            assert step is not None  # noqa: S101 - there is a slice
+            found[f"untrained/{arm}/{seed}"] = step
+    return found

@@ -18,6 +18,7 @@ from assay.core import AssayError, File, OnCommand, Shown, digest, page, say
 from assay.plan import StepContext, Store
 from assay.study._claim import claim
 from assay.study._config import ArmConfig, MixConfig, StudyConfig
+from assay.study._control import control_size
 from assay.study._graph import Ladder, RunSteps, input_steps, model_place
 from assay.study._measured import finished, prepared
 from assay.study._mix_table import read_runs, write_runs
@@ -229,7 +230,8 @@ class StudyMixtures:
     """The mixtures of one study: the pool is read, the rest is built from it."""
 
     def __init__(self, config: StudyConfig) -> None:
-        self.config, self.wanted = config, settings(config)
+        # Mixtures are drawn from the whole pool, so that a control slice would take samples out of them.
+        self.study, self.config, self.wanted = config, replace(config, control=False), settings(config)
         self.folder = report_folder(config) / "mix"
 
     @cached_property
@@ -334,6 +336,8 @@ class StudyMixtures:
     def _shared(self) -> int:
         if not self.drawn.random or self.wanted.n not in self.config.ladder.rungs:
             return 0
+        if control_size(self.study, self.ladder.summary):
+            return 0  # the study trains on other orders: without its slice
         return min(self.wanted.centres, self.config.ladder.seeds)
 
 

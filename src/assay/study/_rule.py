@@ -305,9 +305,11 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
     design(config)
     rows = sorted(folder.glob("row*.ids"))
     arms = {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
-    found = losses(config, arms, 1, f"{config.name}-rule")
+    # The subsets were designed over the whole pool.
+    whole = replace(config, control=False)
+    found = losses(whole, arms, 1, f"{config.name}-rule")
     first = {rows[0].stem: arms[rows[0].stem]}
-    found |= losses(config, first, _SEED_RUNS, f"{config.name}-rule-seeds")
+    found |= losses(whole, first, _SEED_RUNS, f"{config.name}-rule-seeds")
     by_row: dict[str, list[float]] = {}
     for arm, size, seed in sorted(found):
         by_row.setdefault(arm, []).append(math.log(found[arm, size, seed].loss))

@@ -25,12 +25,13 @@ from assay.core import (
     say,
 )
 from assay.plan import Plan, Step, Store
-from assay.study._bases import BasePart, study_graph
+from assay.study._bases import BasePart, study_graph, study_ladders
+from assay.study._check import check_note, checked
 from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
-from assay.study._graph import Ladder, input_steps
+from assay.study._graph import input_steps
 from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
 
@@ -146,7 +147,10 @@ def run(
     owner = claim(study, samples, target)
     with workers:
         planning.run([evaluation, samples], store, workers)
-        graph = study_graph(study, evaluation, samples, read_summary(store, samples))
+        summary = read_summary(store, samples)
+        ladders = study_ladders(study, evaluation, samples, summary)
+        checks = {name: checked(ladder, store, workers) for name, ladder in ladders.items()}
+        graph = study_graph(study, evaluation, ladders, checks)
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
         store.register(study.name, [graph.final], owner)
@@ -255,12 +259,12 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         notes.append(say("plan.other_report", folder=str(report_folder(study)), differs=differs))
     summary = read_summary(store, samples) if read else _count(study, samples)
     notes += view.read_notes("pool", summary)
-    graph = study_graph(study, evaluation, samples, summary)
+    graph = study_graph(study, evaluation, study_ladders(study, evaluation, samples, summary))
     passes: dict[str, int] = {}
     alone = 0
     for part in graph.parts.values():
         trained = [step for r in part.runs for step in (*r.trunk, r.branch) if step is not None]
-        passes |= {step.key: _samples(part.ladder, step) for step in trained}
+        passes |= {step.key: part.ladder.samples_of(step) for step in trained}
         rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
         alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
     for part in graph.parts.values():
@@ -285,14 +289,16 @@ def _notes(part: BasePart, store: Store) -> list[Text]:
     tokens, base = part.ladder.tokens().key, part.runs[0].answer.key
     counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
     counts |= item_counts(store.path(base)) if store.has(base) else {}
-    unknown = [] if counts else [say("plan.uncounted")]
+    unknown: list[Text] = [] if counts else [say("plan.uncounted")]
+    unknown += [*_control_note(part), check_note(part.ladder)]
     return [*part.ladder.notes, *view.count_notes(counts), *unknown]
 
 
-def _samples(ladder: Ladder, step: Step) -> int:
-    recipe, settings = ladder.config.recipe, step.config
-    size = settings["n_train"] or settings["stop"] * recipe.batch_size
-    return recipe.samples_in(int(size), int(settings["start"]), int(settings["stop"]))
+def _control_note(part: BasePart) -> list[Text]:
+    """Return what a plan says of the control slice and what measuring it takes."""
+    samples = part.ladder.control_samples
+    seconds = sum(one.held.estimate.seconds or 0 for one in part.runs if one.held is not None)
+    return [say("control.plan", samples=samples, minutes=seconds / 60)] if samples else []
 
 
 def _count(study: StudyConfig, pool: Step) -> DataSummary:

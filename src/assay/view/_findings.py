@@ -20,7 +20,7 @@ from assay.core import (
 _FORMS = {
     "type": "@type", "arm": "@arm", "verdict": "@word", "n": ",", "value": "value", "thousand": "+.2g",
     "per_money": "+.2g", "per_hour": "+.2g", "best": ",", "best_range": ",", "p_value": "p",
-    "visible": "value",
+    "p_adjusted": "p",    "visible": "value",
     "meet": ",",
 }  # fmt: skip
 
@@ -109,7 +109,7 @@ def _best(found: Sequence[tuple[CurveResult, BestSize]]) -> tuple[str, list[str]
 
 def _descents(found: Sequence[DoubleDescent]) -> tuple[str, list[str], list[Row]]:
     rows: list[Row] = [(r.type, r.arm, *_descent(r)) for r in found]
-    return "descent", ["type", "arm", "verdict", "rise", "p_value", "visible", "next"], rows
+    return "descent", ["type", "arm", "verdict", "rise", "p_value", "p_adjusted", "visible", "next"], rows
 
 
 def _descent(row: DoubleDescent) -> Row:
@@ -120,7 +120,9 @@ def _descent(row: DoubleDescent) -> Row:
     rise = say("descent.rise", rise=row.rise, valley=row.valley, peak=row.peak) if seen else None
     wanted = row.fresh_seeds and row.word in ("nominated", "cannot tell") and row.valley is not None
     runs = say("descent.next", seeds=row.fresh_seeds) if wanted else None
-    return word, rise, row.p if row.p_fresh is None else row.p_fresh, row.visible_rise, runs
+    fresh = row.p_fresh is not None
+    p, adjusted = (row.p_fresh, None) if fresh else (row.p, row.p_adjusted)
+    return word, rise, p, adjusted, row.visible_rise, runs
 
 
 def _balances(found: Sequence[BalancePoint]) -> tuple[str, list[str], list[Row]]:

@@ -117,3 +117,9 @@ def plain(value: object) -> str:
 def clean(text: str) -> str:
     """Return text that every encoder takes: lone surrogates and NULs become U+FFFD."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def rate(value: float) -> str:
+    """Return a learning rate with two digits: ``1.5e-3``."""
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"

@@ -39,6 +39,12 @@ class Index:
         """The metric of the answer: the score where there is one."""
         return self.metrics[0] if self.metrics else "score"
 
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """Arms that were measured by the metric of the answer; all of them where none was fitted."""
+        own = {arm for _, arm, metric in self.curves if metric == self.headline}
+        return tuple(arm for arm in self.arms if arm in own) or self.arms
+
     def arm_number(self, arm: str) -> int:
         """Return the number that gives an arm its colour and mark."""
         return self.arms.index(arm)

@@ -123,7 +123,7 @@ def _subtitle(curves: Sequence[CurveResult], w: Words) -> list[str]:
     lines = []
     for curve in curves:
         best = sorted(curve.families.items(), key=lambda item: -item[1])[:3]
-        weights = w.listed(f"{w.name('family', name)} {share:.0%}" for name, share in best)
+        weights = w.listed(f"{w.show(name, '@family')} {share:.0%}" for name, share in best)
         lines.append(f"{w.arm(curve.arm)}: {weights}" if len(curves) > 1 else weights)
         reasons = Counter(point.reason for point in curve.excluded)
         lines += [

@@ -8,6 +8,7 @@ from typing import Any
 from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
 from assay.view import _format
 from assay.view._charts import bar, cost_bars, traces, whisker
+from assay.view._control import check_blocks, control_blocks
 from assay.view._export import export_blocks
 from assay.view._findings import findings, forgetting_blocks
 from assay.view._html import block_html, environment, part, policy, style
@@ -74,9 +75,14 @@ class _View:
             "labels": CATALOGUES[result.language],
             "glyphs": GLYPHS,
             "dash_text": _format.DASH,
+            "check": [block_html(b, self.w) for b in check_blocks(result)],
             "findings": [
                 block_html(b, self.w)
-                for b in (*findings(result, self.found.headline, 3), *forgetting_blocks(result, 3))
+                for b in (
+                    *control_blocks(result, 3),
+                    *findings(result, self.found.headline, 3),
+                    *forgetting_blocks(result, 3),
+                )
             ],
             "answer": answer_text(result, self.w),
             "own_notes": study_notes(result, self.w),
@@ -137,7 +143,7 @@ class _View:
 
     def reason(self, curve: CurveResult) -> str:
         """Return why a verdict was given, or why there is none."""
-        return reason_text(curve.verdict, self.w) if curve.verdict else self.w.refusal(curve.refused)
+        return reason_text(curve, curve.verdict, self.w) if curve.verdict else self.w.refusal(curve.refused)
 
     def next_runs(self, curve: CurveResult) -> str:
         """Return what would settle an undecided verdict, or "" where nothing is open."""

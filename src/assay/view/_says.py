@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from assay.core import (
     BASE_ARM,
     OVERALL,
     Answer,
+    Cause,
+    CurveResult,
     DataSummary,
     Forgetting,
     NextRuns,
     Say,
+    Shift,
     StudyResult,
     Text,
     Verdict,
@@ -28,11 +31,12 @@ from assay.view._format import (
     number,
     percent,
     probability,
+    rate,
     signed,
 )
 from assay.view._words import Words, words
 
-_OPENINGS = {"rising": "more", "plateau": "enough", "falling": "less", "undecided": "undecided"}
+_OPENINGS = {"rising": "more", "plateau": "enough", "undecided": "undecided"}
 
 
 def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
@@ -40,7 +44,7 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
     answer = result.answer
     if answer is None:
         return w("says.nothing"), ""
-    parts = []
+    parts = list(_advice(result, w))
     if answer.overall is not None and answer.overall.next_runs is not None:
         parts.append(w("says.run", next=next_text(answer.overall.next_runs, answer.n, w)))
     if answer.choice != "only":
@@ -56,7 +60,7 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
     ):
         if types:
             parts.append(w(f"says.{key}", types=_listed(types, w)))
-    return _too_dear(answer, result, w) or _overall(answer, w), w("says.space").join(parts)
+    return _too_dear(answer, result, w) or _overall(result, answer, w), w("says.space").join(parts)
 
 
 def forgetting_text(result: StudyResult, answer: Answer, found: Forgetting, w: Words) -> list[str]:
@@ -108,21 +112,91 @@ def said(text: Text, language: str = "en") -> str:
     return words(language).text(text)
 
 
-def _overall(answer: Answer, w: Words) -> str:
+def _overall(result: StudyResult, answer: Answer, w: Words) -> str:
     verdict = answer.overall
     if verdict is None:
         return w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
-    mixed = verdict.word == "falling" and bool(answer.rising and answer.falling)
     gain = verdict.gain, verdict.gain_low, verdict.gain_high
     sure = verdict.word in ("rising", "falling")
+    move = (moved if sure else changed)(gain, answer.metric, "overall", w)
+    found = cause_of(result, answer.arm)
+    if found is not None and (found.harm != "plateau" or found.word not in ("exhausted", "open")):
+        return _caused(result, found, answer, move, w)
+    key = "cause.none.worse" if verdict.word == "falling" else f"says.{_OPENINGS[verdict.word]}"
+    return w(key, n=integer(answer.n), twice=integer(2 * answer.n), move=move)
+
+
+def cause_of(result: StudyResult, arm: str) -> Cause | None:
+    """Return why more data of an arm did harm or no good; None where they did good, or nothing can tell."""
+    return next((found for found in result.causes if found.arm == arm), None)
+
+
+def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Words) -> str:
+    """Return the first sentence of a study in which more data did harm or no good: it names the cause."""
+    own, control, training = found.shifts
+    held = 0 if result.control is None else result.control.matched or result.control.samples
+    check = result.recipe_check
     return w(
-        "says.mixed" if mixed else f"says.{_OPENINGS[verdict.word]}",
+        f"cause.{found.word}.{_case(result, found, answer)}",
+        helping="" if check is None or check.helping is None else rate(check.helping),
+        rate="" if check is None else rate(check.own),
+        span=_span(own, w),
+        metric=w.metric(own.metric),
+        own=_moves(own, w),
+        control=_moves(control, w),
+        training=_moves(training, w),
+        samples=integer(held),
+        p=probability(found.probability),
+        n=integer(own.n_to),
+        move=move,
         rising=_listed(answer.rising, w),
         falling=_listed(answer.falling, w),
-        n=integer(answer.n),
-        twice=integer(2 * answer.n),
-        move=(moved if sure else changed)(gain, answer.metric, "overall", w),
     )
+
+
+def _case(result: StudyResult, found: Cause, answer: Answer) -> str:
+    if found.harm == "plateau":
+        return "plateau"
+    if found.word == "recipe" and found.shifts[1].gain > 0:
+        return "rate"
+    if found.word == "open" and result.control is not None and not result.control.matched:
+        return "unlike"
+    if found.word != "data":
+        return "worse"
+    mixed = bool(answer.rising and answer.falling)
+    return "below_base" if found.harm == "below_base" else "mixed" if mixed else "worse"
+
+
+def _span(shift: Shift, w: Words) -> str:
+    key = "cause.span" if shift.n_from else "cause.span.base"
+    return w(key, start=integer(shift.n_from), n=integer(shift.n_to))
+
+
+def _moves(shift: Shift, w: Words) -> str:
+    """Return in which direction a curve moved and how far, in the metric's own direction."""
+    sign = 1 if higher_is_better(shift.metric) else -1
+    mean, *ends = (sign * value for value in (shift.gain, shift.low, shift.high))
+    up = mean >= 0
+    mean, *ends = (value if up else -value for value in (mean, *ends))
+    reach = f"{number(mean)} [{', '.join(map(number, sorted(ends)))}]"
+    return w("cause.up" if up else "cause.down", reach=reach)
+
+
+def _advice(result: StudyResult, w: Words) -> Iterator[str]:
+    """Yield what to do about the cause, ahead of all other advice."""
+    found = result.answer and cause_of(result, result.answer.arm)
+    if not found or (found.harm == "plateau" and found.word not in ("recipe", "overfitting")):
+        return
+    check = result.recipe_check
+    unlike = result.control is not None and not result.control.matched
+    if found.word == "open" and unlike and check is None:
+        yield w("cause.next.check")
+    elif check is not None and check.helping is not None and found.word == "recipe" and unlike:
+        yield w("cause.next.rate", best=rate(check.helping), own=rate(check.own))
+    elif check is not None and check.outside and check.chosen is not None and found.word != "overfitting":
+        yield w("cause.next.rate", best=rate(check.chosen.learning_rate), own=rate(check.own))
+    else:
+        yield w(f"cause.next.{found.word}")
 
 
 def moved(gain: tuple[float, float, float], metric: str, what: str, w: Words) -> str:
@@ -148,15 +222,26 @@ def _listed(types: Sequence[str], w: Words) -> str:
     return w("says.list").join(w.type(name) for name in types)
 
 
-def reason_text(verdict: Verdict, w: Words) -> str:
-    """Return the three probabilities behind a verdict."""
-    return w(
+def reason_text(curve: CurveResult, verdict: Verdict, w: Words) -> str:
+    """Return the three probabilities behind a verdict, and what the next run should measure."""
+    parts = w(
         "reason",
         delta=number(verdict.threshold),
         rising=probability(verdict.p_rising),
         plateau=probability(verdict.p_plateau),
         falling=probability(verdict.p_falling),
     )
+    return w("reason.more").join([parts, *(w.text(part) for part in foreseen(curve))])
+
+
+def foreseen(curve: CurveResult) -> Iterator[Text]:
+    """Yield what one run of twice the largest size should measure, and whether a family fits exactly."""
+    run = curve.next_run
+    if run is not None:
+        limits = f"[{number(run.low)}, {number(run.high)}]"
+        yield say("reason.run", n=integer(run.n_train), value=number(run.value), interval=limits)
+    if curve.family_holds is not None:
+        yield say("reason.family", p=probability(curve.family_holds))
 
 
 def next_text(runs: NextRuns, largest: float, w: Words) -> str:
@@ -164,7 +249,8 @@ def next_text(runs: NextRuns, largest: float, w: Words) -> str:
     what, one = "seeds" if runs.n_train <= largest else "rung", ".one" if runs.seeds == 1 else ""
     text = w(f"next.{what}{one}", seeds=runs.seeds, n=integer(runs.n_train), chance=chance(runs.chance))
     cost = integer(runs.passes) if runs.hours is None else duration(3600 * runs.hours, w)
-    return w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+    text = w("next.cost" if runs.hours is None else "next.time", runs=text, cost=cost)
+    return text if runs.needs is None else w(f"next.{runs.needs[0]}", runs=text, count=integer(runs.needs[1]))
 
 
 def study_notes(result: StudyResult, w: Words) -> list[str]:

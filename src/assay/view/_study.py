@@ -8,6 +8,7 @@ from typing import Any
 
 from assay import core
 from assay.core import OVERALL, ArmRow, CurveResult, DataSummary, ExportPage, StudyResult, say
+from assay.view._control import check_blocks, check_head, control_blocks
 from assay.view._export import export_blocks
 from assay.view._files import HTML
 from assay.view._findings import findings, forgetting_blocks
@@ -43,6 +44,7 @@ def summary(result: StudyResult, folder: Path | None = None) -> core.Page:
     blocks: list[core.Block] = [
         core.Paragraph(headline, "strong"),
         *([core.Paragraph(details)] if details else []),
+        *([] if result.recipe_check is None else [core.Paragraph(check_head(result.recipe_check))]),
     ]
     if found.arms and found.types:
         blocks += [_types(found, w), core.Paragraph(say("summary.scale"), "quiet")]
@@ -74,7 +76,7 @@ def _cost_line(result: StudyResult) -> core.Paragraph:
 
 
 def _types(found: Index, w: Words) -> core.Table:
-    arm, metric = found.arms[0], found.headline
+    arm, metric = found.answered[0], found.headline
     curve = core.Column(say("summary.curve", metric=w.metric(metric)), "@")
     rows: list[tuple[core.Cell, ...]] = []
     for name in found.types:
@@ -108,9 +110,11 @@ def report(result: StudyResult) -> core.Page:
         core.Paragraph(details),
     ]
     blocks.append(_cost_line(result))
-    for arm in found.arms:
+    for arm in found.answered:
         blocks += _verdicts(found, arm, w)
     blocks += [
+        *check_blocks(result),
+        *control_blocks(result),
         *_measured(found, w),
         *findings(result, found.headline),
         *forgetting_blocks(result),
@@ -141,7 +145,7 @@ def _verdict(curve: CurveResult, w: Words) -> tuple[core.Cell, core.Cell, core.C
     runs = None
     if verdict.next_runs is not None and curve.band is not None:
         runs = next_text(verdict.next_runs, curve.band.extrapolated_from, w)
-    return curve.satisfied_at, runs, reason_text(verdict, w)
+    return curve.satisfied_at, runs, reason_text(curve, verdict, w)
 
 
 def _measured(found: Index, w: Words) -> Iterator[core.Block]:

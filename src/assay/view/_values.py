@@ -11,8 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay import core
-from assay.core import BasesResult, CurvePower, CurveResult, ExportPage, Reading, Say, StudyResult, Text, say
+from assay.core import (
+    BasesResult,
+    CurvePower,
+    CurveResult,
+    ExportPage,
+    Reading,
+    RecipeCheck,
+    Say,
+    StudyResult,
+    Text,
+    say,
+)
 from assay.view._bases import bases_summary
+from assay.view._control import check_page
 from assay.view._export import export_page
 from assay.view._findings import findings
 from assay.view._format import short_key
@@ -49,6 +61,8 @@ def described(value: Any) -> core.Page:
             return _power(value)
         case ExportPage():
             return export_page(value)
+        case RecipeCheck():
+            return check_page(value)
     return core.Page(tuple(_blocks(value)))
 
 
@@ -257,11 +271,12 @@ def _curves(curves: Sequence[CurveResult]) -> Iterator[core.Block]:
     apart = [n for n in ("arm", "metric") if len({getattr(c, n) for c in curves}) > 1]
     asked = ["satisfied"] if any(c.satisfied_at is not None for c in curves) else []
     heads = columns("type", *apart, "verdict", metric="@metric")
-    tail = columns("gain", *asked, "next", gain="@")
+    ahead = ["one_run"] if any(c.next_run is not None for c in curves) else []
+    tail = columns("gain", *ahead, *asked, "next", gain="@")
     rows = tuple(
         (
             c.type, *(getattr(c, name) for name in apart), *verdict_cells(c),
-            *([c.satisfied_at] if asked else []), _next(c),
+            *([_run(c)] if ahead else []), *([c.satisfied_at] if asked else []), _next(c),
         )
         for c in curves
     )  # fmt: skip
@@ -274,7 +289,15 @@ def _next(curve: CurveResult) -> core.Cell:
     if curve.verdict is None or curve.band is None:
         return say(f"refusal.{curve.refused}") if curve.refused else None
     runs = curve.verdict.next_runs
-    return say("next.short", seeds=runs.seeds, n=runs.n_train, chance=runs.chance) if runs else None
+    if runs is None:
+        return None
+    short = say("next.short", seeds=runs.seeds, n=runs.n_train, chance=runs.chance)
+    return say(f"next.{runs.needs[0]}", runs=short, count=f"{runs.needs[1]:,}") if runs.needs else short
+
+
+def _run(curve: CurveResult) -> core.Cell:
+    run = curve.next_run
+    return None if run is None else say("cell.interval", value=run.value, interval=(run.low, run.high))
 
 
 def _power(power: CurvePower) -> core.Page:

@@ -150,8 +150,31 @@ PRESETS: Mapping[str, Recipe] = {
     # Adapter: BELLE's train/configs/lora_config_llama.json.  Rate: QLoRA's for 7B and 13B (Dettmers et al.
     # 2023, Table 9), as BELLE's own script gives LoRA the rate of full fine-tuning.  The rest as above.
     "belle-lora": Recipe(adapter="lora", rank=16, alpha=32, adapter_dropout=0.05, learning_rate=2e-4),
-    # The same shape for a model of a million parameters, which needs a far larger rate.
+    # Stanford Alpaca's README: LLaMA 7B, all weights.  Its warm-up is a share of the steps, ours is absolute.
+    "alpaca": Recipe(
+        batch_size=128, epochs=3, learning_rate=2e-5, schedule="cosine", weight_decay=0.0, max_tokens=512
+    ),
+    # tloen/alpaca-lora, finetune.py: a rate fifteen times that of all weights.
+    "alpaca-lora": Recipe(
+        batch_size=128,
+        epochs=3,
+        learning_rate=3e-4,
+        schedule="cosine",
+        warmup_steps=100,
+        weight_decay=0.0,
+        max_tokens=256,
+        adapter="lora",
+        rank=8,
+        alpha=16,
+        adapter_dropout=0.05,
+        targets=("q_proj", "v_proj"),
+    ),
+    # For a model of a million parameters.  On text a rate that forgets less (LOG.md); the associations of the
+    # testbed are learned in a few hundred samples by three times that.
     "pocket": Recipe(
+        batch_size=32, epochs=1, learning_rate=5e-4, schedule="wsd", warmup_steps=10, weight_decay=0.01
+    ),
+    "testbed": Recipe(
         batch_size=32, epochs=1, learning_rate=1.5e-3, schedule="wsd", warmup_steps=10, weight_decay=0.01
     ),
 }

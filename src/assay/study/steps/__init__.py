@@ -4,16 +4,18 @@ A step's function takes a step context and writes into ``context.out``; its buil
 Studies, rules, searches, single jobs and exports build the same steps, so that each thing is done in one way
 and what one of them has done is not done again.
 
-Data (:func:`read_step`, :func:`tokens_step`, :func:`score_pool`) → ladder (:func:`order_step`) → training
-(:func:`train_step`) → answers and losses (:func:`answer_step`) → scores (:func:`check_step`,
-:func:`judge_step`, :func:`metrics_step`) → curves and verdicts (:func:`result`).
+Data (:func:`read_step`, :func:`control_step`, :func:`tokens_step`, :func:`score_pool`) → ladder
+(:func:`order_step`) → training (:func:`train_step`) → answers and losses (:func:`answer_step`) → scores
+(:func:`check_step`, :func:`judge_step`, :func:`metrics_step`) → curves and verdicts (:func:`result`).
 """
 
 from assay.study.steps._base import Base
+from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
 from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
 from assay.study.steps._order import needs_of, order_step
+from assay.study.steps._rates import check_of, rates_step
 from assay.study.steps._read import (
     REJECTED,
     Tally,
@@ -34,8 +36,11 @@ __all__ = [
     "COUNTS",
     "ITEMS",
     "LOG",
+    "MOST",
     "REJECTED",
     "REPORT",
+    "SEEN",
+    "SHARE",
     "SPEED",
     "TEXT",
     "Base",
@@ -45,18 +50,23 @@ __all__ = [
     "Runtime",
     "Tally",
     "answer_step",
+    "check_of",
     "check_step",
+    "control_step",
     "expand",
     "file_settings",
+    "held_step",
     "item_counts",
     "iterate",
     "judge_step",
     "judgements_of",
+    "listed_ids",
     "metrics_step",
     "models_of",
     "needs_of",
     "order_step",
     "place_digest",
+    "rates_step",
     "read_step",
     "result",
     "runtime",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay import data, indicators, model, selection
-from assay.core import AssayError, Sample
+from assay.core import AssayError
 from assay.plan import Step, StepContext
+from assay.study.steps._control import left_over, listed_ids
 from assay.study.steps._score import models_of
 
 
@@ -38,14 +38,17 @@ def order_pool(context: StepContext) -> None:
     """Write the order in which an arm takes the samples of the pool; every prefix is a rung.
 
     Random order sorts by a digest of (seed, id), so that it depends on what the samples say and not on
-    where they stood in a file.  A selection is shuffled between one rung and the next: were the best always
-    first, it would be a curriculum as well, and a comparison with random would be of both.
+    where they stood in a file; it leaves the control slice out.  A selection is
+    shuffled between one rung and the next: were the best always first, it would be a curriculum as well, and
+    a comparison with random would be of both.
     """
     dataset = data.Dataset(context.inputs["pool"] / "dataset")
     config = context.config
     seed, rule = config["seed"], config["rule"]
-    ids = dataset.column("id").to_pylist()
-    groups = _groups(context, dataset)
+    left = left_over(context.inputs.get("control"), len(dataset))
+    ids, groups = (
+        _at(values, left) for values in (dataset.column("id").to_pylist(), _groups(context, dataset))
+    )
     if rule == "file":
         listed = _listed(context.where["file"], ids, config["rungs"][-1])
         chance = selection.pick(ids, "random", seed=seed)
@@ -57,21 +60,25 @@ def order_pool(context: StepContext) -> None:
             ids,
             "top" if rule == "longest" else rule,
             n=config["rungs"][-1],
-            score=_wanted(context, dataset),
+            score=_at(_wanted(context, dataset), left),
             groups=groups,
             seed=seed,
-            **_compared(context, dataset),
+            **{k: v if k == "targets" else _at(v, left) for k, v in _compared(context, dataset).items()},
         )
         found = _shuffled(found, selection.pick(ids, "random", seed=seed), config["rungs"])
-    np.save(context.out / "order.npy", found)
+    np.save(context.out / "order.npy", left[found])
+
+
+def _at(values: Any, rows: NDArray[np.int64]) -> Any:
+    """Return the values of some rows of the pool, of an array or a list; None where there are none."""
+    if values is None or isinstance(values, np.ndarray):
+        return None if values is None else values[rows]
+    return [values[row] for row in rows]
 
 
 def _listed(place: str, ids: list[str], wanted: int) -> NDArray[np.int64]:
     """Return the pool's rows of a file of samples or ids, in its order."""
-    if place.endswith(".ids"):
-        listed = Path(place).read_text(encoding="utf-8").split()
-    else:
-        listed = [row.id for row in data.read(place) if isinstance(row, Sample)]
+    listed = listed_ids(place)
     rows = {sample: row for row, sample in enumerate(ids)}
     found = [rows[sample] for sample in dict.fromkeys(listed) if sample in rows]
     if len(found) < wanted:

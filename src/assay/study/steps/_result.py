@@ -16,9 +16,12 @@ from assay.core import (
     OVERALL,
     AnswerSheet,
     ArmRow,
+    Cause,
+    Control,
     Cost,
     JudgeSummary,
     Point,
+    RecipeCheck,
     RungAnswer,
     RunRow,
     Sample,
@@ -29,9 +32,11 @@ from assay.core import (
     stored_text,
 )
 from assay.plan import StepContext
+from assay.study.steps._causes import causes, control_of, read_held
 from assay.study.steps._forgetting import forgetting, limited
 from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
+from assay.study.steps._rates import check_of
 from assay.study.steps._read import summary_of
 from assay.study.steps._text import TEXT
 from assay.study.steps._tokenize import sample_counts
@@ -66,8 +71,15 @@ def assemble(context: StepContext) -> StudyResult:
         smallest_relative_gain=question["smallest_relative_gain"],
         price=question["price_per_thousand"],
         hours=_hours_per_thousand(rows),
-        pools=dict.fromkeys(config["arms"], pool.samples),
+        pools=dict.fromkeys(config["arms"], pool.samples - config["control"]),
     )
+    held = read_held(context, runs)
+    control = control_of(context, held)
+    checked = check_of(context.inputs["recipe_check"]) if "recipe_check" in context.inputs else None
+    found = causes(
+        reading.curves, points, runs, items, held, epochs=config["recipe"]["epochs"],
+        smallest_relative_gain=question["smallest_relative_gain"],
+    )  # fmt: skip
     return StudyResult(
         name=config["name"],
         assay_version=config["version"],
@@ -93,7 +105,28 @@ def assemble(context: StepContext) -> StudyResult:
         notes=(*map(stored_text, config["notes"]), *(note for run in runs for note in run.notes)),
         counts=_counts(context, runs[0]),
         forgetting=forgotten,
+        control=control,
+        causes=tuple(_excluded(cause, control, checked) for cause in found),
+        recipe_check=checked,
     )
+
+
+def _excluded(cause: Cause, control: Control | None, check: RecipeCheck | None) -> Cause:
+    """Blame the data only where the recipe is excluded.
+
+    Samples of the pool that are like the evaluation set exclude it, unless the check finds a better rate.
+    Where there are none, only the check does: at none of its rates do more data help.
+    """
+    if cause.word != "data" or cause.harm == "plateau":
+        return cause
+    if check is not None and check.helps is not None and check.helps >= curves.DECIDED and not _like(control):
+        return replace(cause, word="recipe", likeliest="recipe", probability=check.helps)
+    excluded = not (check and check.outside) if _like(control) else check is not None
+    return cause if excluded else replace(cause, word="open")
+
+
+def _like(control: Control | None) -> bool:
+    return control is not None and control.matched > 0
 
 
 def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
@@ -124,6 +157,7 @@ class MeasuredRun:
         )
         self.text = polars.read_parquet(found["text"] / TEXT) if "text" in found else None
         self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
+        self.held = found.get("held")
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
         self.reports = [read_json(found[p] / "train.json") for p in parts if p in found]
 

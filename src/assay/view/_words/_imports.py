@@ -32,7 +32,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "import.note.with_size": ("{setting} goes with the size ({values}): what looks like the worth of data is also that of this setting.", "{setting} 随规模变化（{values}）：看似数据带来的收益，也包含这项设置的影响。"),
     "import.note.seeds": ("Of {n} runs nothing tells the seed; they are numbered by name.", "有 {n} 个运行未给出种子，已按名称编号。"),
     "import.note.later": ("{run}: {n} results were measured again; the later ones are taken.", "{run}：有 {n} 项结果被重新测量，取较晚的一次。"),
-    "import.note.implied": ("{run} is said to have {n:,} samples; by the trainer's own speed it trained on {found:,}. Rows may have been dropped for their length.", "{run} 标称 {n:,} 条样本；按训练器记录的速度推算，实际训练了 {found:,} 条。可能有样本因过长而被丢弃。"),
+    "import.note.implied": ("{run} is named as a run on {n:,} samples; by the trainer's own speed it trained on {found:,}. Rows may have been dropped for their length.", "{run} 标称 {n:,} 条样本；按训练器记录的速度推算，实际训练了 {found:,} 条。可能有样本因过长而被丢弃。"),
     "import.note.metrics": ("Also there, not imported (`--metric`): {names}", "另有未导入的指标（`--metric`）：{names}"),
     "import.note.no_items": ("{task}: {n} of {of} models have no values by item, so errors are not paired.", "{task}：{of} 个模型中有 {n} 个没有逐题分数，误差未按题配对。"),
     "import.note.common": ("{task}: not all models were measured on the same items; means are over the {n:,} of {of:,} that all have.", "{task}：各模型的评测题不尽相同；均值只取共有的 {n:,} 道（共 {of:,} 道）。"),

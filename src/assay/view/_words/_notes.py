@@ -103,6 +103,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "reason.encoding": ("not valid {name}", "不是有效的 {name}"),
     "reason.encoding.at": ("not valid {name} at byte {n}", "第 {n} 字节起不是有效的 {name}"),
     "reason.too_broken": ("too much of the file is broken; the rest is left unread", "文件损坏过多，其余部分未读取"),
+    "reason.blank": ("more than {n} blank lines; the file is left unread from here on", "空行超过 {n} 行；其后的内容未读取"),
     "reason.container": ("a {kind} file inside {compression}: decompress it first", "{compression} 压缩包内的 {kind} 文件：请先解压"),
     "reason.file_ends": ("the file breaks off after line {line}: {problem}", "文件在第 {line} 行之后中断：{problem}"),
     "reason.stream_ends": ("the stream breaks off after row {line}: {problem}", "数据流在第 {line} 行之后中断：{problem}"),

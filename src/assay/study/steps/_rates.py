@@ -1,0 +1,179 @@
+"""Read a check of the learning rate: losses by rate and size, the best, and whether the study's own is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay import curves, data, view
+from assay.core import RateLoss, RateWord, RecipeCheck
+from assay.plan import Estimate, Step, StepContext
+from assay.study.steps._causes import Losses, control_part, read_losses
+from assay.study.steps._control import matched
+from assay.study.steps._read import summary_of
+from assay.study.steps._train import REPORT
+
+CHECK = "check.json"
+# A training is unstable where its loss jumps above that of its first step by this factor, and diverged where
+# it ends there.
+_JUMP, _DIVERGED = 1.2, 1.5
+
+
+def rates_step(
+    rows: Sequence[Mapping[str, Any]],
+    inputs: Mapping[str, Step],
+    *,
+    own: float,
+    measured_on: Literal["control", "evaluation"],
+    smallest_relative_gain: float,
+    samples: int,
+    share: float,
+) -> Step:
+    """Return the step that reads a check.
+
+    ``rows``: ``rate`` and ``n_train`` of each training, and whether it ``diverged``; of those that did not,
+    ``inputs`` are the measurements ``loss/<row>`` (with a ``control`` slice) and ``evaluation/<row>``, and
+    the training's parts ``train/<row>/<part>``; ``untrained`` is the base's loss on the ``evaluation`` set.
+    Of the slice those samples count that are like that set; where they are too few, the set itself.
+    """
+    settings = {
+        "rows": list(rows), "own": own, "measured_on": measured_on,
+        "smallest_relative_gain": smallest_relative_gain, "samples": samples, "share": share,
+    }  # fmt: skip
+    return Step(
+        "rates", 1, f"{__name__}:read_rates", settings, inputs, label="recipe check",
+        estimate=Estimate(seconds=1),
+    )  # fmt: skip
+
+
+def read_rates(context: StepContext) -> None:
+    """Write what the check found."""
+    data.write_json(context.out / CHECK, dataclasses.asdict(_checked(context)))
+
+
+def check_of(folder: Path) -> RecipeCheck:
+    """Return what a check found, from its folder."""
+    return view.restore(RecipeCheck, json.loads((folder / CHECK).read_text(encoding="utf-8")))
+
+
+def _checked(context: StepContext) -> RecipeCheck:
+    config = context.config
+    rows = [_Row(context, index, row) for index, row in enumerate(config["rows"])]
+    sizes = sorted({row.n_train for row in rows})
+    tried = [found for n in sizes if (found := _tried([r for r in rows if r.n_train == n])) is not None]
+    best = tuple(curves.best_rate(one) for one in tried)
+    gap, p = _regret(tried, config)
+    outside = p is not None and p >= curves.DECIDED and not best[-1].low <= config["own"] <= best[-1].high
+    helping, helps = _helping(rows, _all(context.inputs["untrained"]), config["own"])
+    return RecipeCheck(
+        own=config["own"],
+        measured_on="control" if _like(context).any() else "evaluation",
+        helping=helping,
+        helps=helps,
+        rates=tuple(row.shown(tried) for row in rows),
+        best=best,
+        moves=curves.moves(tried[0], tried[-1]) if len(tried) > 1 else "unknown",
+        regret=gap,
+        p=p,
+        outside=outside,
+        samples=config["samples"],
+        share=config["share"],
+    )
+
+
+class _Row:
+    """One training of the check."""
+
+    def __init__(self, context: StepContext, index: int, row: Mapping[str, Any]) -> None:
+        self.rate, self.n_train = float(row["rate"]), int(row["n_train"])
+        self.losses: Losses | None = None
+        self.evaluation: Losses | None = None
+        self.word: RateWord = "diverged"
+        if not row["diverged"]:
+            self.evaluation = _all(context.inputs[f"evaluation/{index}"])
+            measured = self.evaluation
+            if context.config["measured_on"] == "control" and (like := _like(context)).any():
+                parts = read_losses(context.inputs[f"loss/{index}"], like)
+                measured = parts[control_part(parts)]
+            self.losses = measured if np.isfinite(measured.loss) else None
+            trained = sorted(name for name in context.inputs if name.startswith(f"train/{index}/"))
+            reports = [json.loads((context.inputs[name] / REPORT).read_text("utf-8")) for name in trained]
+            self.word = _word([loss for report in reports for _, loss in report["trace"]])
+
+    @property
+    def usable(self) -> bool:
+        return self.losses is not None and self.word != "diverged"
+
+    def shown(self, tried: Sequence[curves.Tried]) -> RateLoss:
+        """Return the row as the report shows it."""
+        own = next((one for one in tried if one.n_train == self.n_train), None)
+        se = None
+        if own is not None and self.usable:
+            se = float(own.item_se[int(np.argmin(np.abs(own.rates - self.rate)))])
+        loss, evaluation = (None if o is None else o.loss for o in (self.losses, self.evaluation))
+        return RateLoss(self.rate, self.n_train, loss, se, self.word, evaluation)
+
+
+def _like(context: StepContext) -> NDArray[np.bool_]:
+    """Return which samples of the slice are like the evaluation set; empty without a slice."""
+    control = context.inputs.get("control")
+    if control is None:
+        return np.zeros(0, bool)
+    return matched(control, summary_of(context.inputs["evaluation"]))
+
+
+def _all(measured: Path) -> Losses:
+    return read_losses(measured, None)["control"]
+
+
+def _helping(rows: Sequence[_Row], untrained: Losses, own: float) -> tuple[float | None, float | None]:
+    """Return which other rate is likeliest to make more data help on the evaluation set, and how likely."""
+    usable = [row for row in rows if row.usable]
+    sizes = sorted({row.n_train for row in rows})
+    start = (
+        {row.rate: row.evaluation for row in usable if row.n_train == sizes[0]} if len(sizes) > 1 else None
+    )
+    found = []
+    for row in usable:
+        before = untrained if start is None else start.get(row.rate)
+        if row.n_train == sizes[-1] and row.rate != own and row.evaluation and before:
+            se = curves.clustered_se(row.evaluation.influences - before.influences)
+            found.append((curves.chance_below(row.evaluation.loss, before.loss, se), row.rate))
+    helps, helping = max(found, default=(None, None))
+    return helping, helps
+
+
+def _word(trace: Sequence[float]) -> RateWord:
+    if not trace:
+        return "ok"
+    first = trace[0]
+    if trace[-1] > _DIVERGED * first:
+        return "diverged"
+    return "unstable" if max(trace) > _JUMP * first else "ok"
+
+
+def _tried(rows: Sequence[_Row]) -> curves.Tried | None:
+    """Return the losses of one size by rate, with paired errors; None where all diverged."""
+    usable = sorted((row for row in rows if row.usable), key=lambda row: row.rate)
+    losses = [row.losses for row in usable if row.losses is not None]
+    if not losses:
+        return None
+    best = min(losses, key=lambda one: one.loss)
+    errors = [0.0 if one is best else curves.clustered_se(one.influences - best.influences) for one in losses]
+    values = np.array([one.loss for one in losses])
+    return curves.Tried(usable[0].n_train, np.array([r.rate for r in usable]), values, np.array(errors))
+
+
+def _regret(tried: Sequence[curves.Tried], config: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Return how much worse the study's own rate is at the largest size; its own may have diverged."""
+    if not tried:
+        return None, None
+    if not np.isclose(tried[-1].rates, config["own"], rtol=1e-9, atol=0).any():
+        return None, 1.0
+    return curves.regret(tried[-1], config["own"], config["smallest_relative_gain"])

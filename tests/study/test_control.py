@@ -1,0 +1,225 @@
+"""The control slice: out of every training, stable, measured at every rung; and the recipe check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay import recipe, study
+from assay.core import AssayError, Cause, Control, DataSummary, RecipeCheck, Shift, StudyResult
+from assay.plan import Step, Store
+from assay.study._bases import study_ladders
+from assay.study._check import SHARE, planned
+from assay.study._control import control_size
+from assay.study._graph import Ladder, input_steps
+from assay.study._run import read_summary
+from assay.study.steps._control import shares
+from assay.study.steps._result import _excluded
+from assay.view import headline, value_markdown
+
+Ran: TypeAlias = tuple[Path, StudyResult]
+SETTINGS: dict[str, Any] = {
+    "control": 20, "recipe_check": False, "ladder": {"rungs": [16, 32, 48], "seeds": 1},
+    "recipe": {"preset": "pocket", "batch_size": 4, "warmup_steps": 2, "learning_rate": 0.05},
+    "measure": {"answers": False},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, writer: Callable[..., Path]) -> Ran:
+    path = writer(tmp_path_factory.mktemp("control"), **SETTINGS)
+    found = study.run(path)
+    assert isinstance(found, StudyResult)
+    return path, found
+
+
+def ladder_of(path: Path, *changes: str) -> tuple[Ladder, Store]:
+    config = study.load(path, changes)
+    store = Store(Path(config.where.store))
+    evaluation, pool = input_steps(config)
+    return study_ladders(config, evaluation, pool, read_summary(store, pool))[""], store
+
+
+def test_no_model_is_trained_on_the_slice(ran: Ran) -> None:
+    ladder, store = ladder_of(ran[0])
+    assert ladder.control is not None
+    rows = set(np.load(store.path(ladder.control.key) / "control.npy").tolist())
+    order = np.load(store.path(ladder.order("random", 0).key) / "order.npy").tolist()
+    assert len(rows) == 20
+    assert rows.isdisjoint(order)
+    assert rows | set(order) == set(range(ladder.summary.samples)), "nothing else is lost"
+
+
+def test_every_rung_and_the_untrained_model_are_measured_on_it(ran: Ran) -> None:
+    control = ran[1].control
+    assert control is not None
+    cells = {(m.part, m.n_train) for m in control.means}
+    assert cells == {(part, n) for part in ("control", "training") for n in (0, 16, 32, 48)}
+    assert {m.samples for m in control.means if m.part == "training"} == {16}, "seen by the smallest rung too"
+    assert all(point.type != "control" for point in ran[1].points), "it is no type and never enters overall"
+    written = ran[0].parent / "report"
+    for name in ("report.md", "report.html"):
+        assert "Recipe or data?" in (written / name).read_text(encoding="utf-8")
+
+
+def keys(step: Step) -> set[str]:
+    return {step.key} | {key for other in step.inputs.values() for key in keys(other)}
+
+
+def test_the_slice_changes_only_the_keys_of_what_is_trained(ran: Ran) -> None:
+    own, without = (ladder_of(ran[0], *changes)[0] for changes in ((), ("control=false",)))
+    assert own.tokens().key == without.tokens().key
+    assert own.pool.key == without.pool.key
+    assert own.runs()[0].answer.key == without.runs()[0].answer.key, "the untrained model"
+    assert own.order("random", 0).key != without.order("random", 0).key
+    assert without.control is None
+    assert all(run.held is None for run in without.runs())
+    assert own.control is not None
+    assert own.control.key not in keys(without.runs()[-1].answer)
+
+
+def test_a_study_of_several_epochs_at_a_wild_rate_blames_no_data(ran: Ran) -> None:
+    """The rate is thirty times too large: the first sentence may not say that the data hurt."""
+    assert "hurts" not in headline(ran[1], "en")
+    assert all(cause.word != "data" for cause in ran[1].causes)
+
+
+@pytest.fixture(scope="module")
+def check(ran: Ran) -> RecipeCheck:
+    return recipe.check(ran[0])
+
+
+def test_the_check_finds_a_rate_below_a_wild_one(check: RecipeCheck) -> None:
+    assert check.outside
+    assert check.chosen is not None
+    assert check.chosen.learning_rate < check.own
+    assert check.measured_on == "control"
+    assert {row.word for row in check.rates if row.learning_rate >= check.own} == {"diverged"}
+    assert "The study's learning rate of 5e-2 diverges" in value_markdown(check)
+    assert "学习率 5e-2 在" in value_markdown(replace(check, language="zh"))
+
+
+def test_the_study_s_own_rate_costs_the_check_nothing(ran: Ran, check: RecipeCheck) -> None:
+    ladder, store = ladder_of(ran[0])
+    plan = planned(ladder, None)
+    assert plan is not None
+    assert plan.samples == check.samples == 4 * 32, "four further rates at the middle rung"
+    assert all(
+        store.has(step.key) for run in ladder.runs() if run.branch for step in (*run.trunk, run.branch)
+    )
+
+
+@cache
+def unread() -> Ladder:
+    """A ladder over a pool that nobody has read."""
+    config = study.parse_config({
+        "name": "unread", "pool": {"testbed": {"samples": 600}},
+        "evaluation": {"testbed": {"samples": 9, "seed": 1}},
+        **SETTINGS,
+    })  # fmt: skip
+    return Ladder(config, *input_steps(config), summary(600))
+
+
+def summary(samples: int) -> DataSummary:
+    return DataSummary((), samples, {}, {}, {}, {"p50": 20.0})
+
+
+@pytest.mark.parametrize(
+    ("pool", "rungs", "control", "size"),
+    [
+        (10_000, [500, 8000], True, 200), (1500, [200, 1200], True, 150), (150, [100], True, 0),
+        (1500, [1450], True, 50), (1500, [1490], True, 0), (1500, [1490], 100, 100), (9000, [500], False, 0),
+        (9000, ["full"], True, 200),
+    ],
+)  # fmt: skip
+def test_the_slice_makes_room_for_the_rungs(
+    study_file: Callable[..., Path], pool: int, rungs: list[Any], control: Any, size: int
+) -> None:
+    config = study.load(study_file(ladder={"rungs": rungs}, control=control))
+    assert control_size(config, summary(pool)) == size
+
+
+@pytest.mark.parametrize("control", [5, -1, 0])
+def test_a_slice_too_small_to_say_anything_is_refused(study_file: Callable[..., Path], control: int) -> None:
+    with pytest.raises(AssayError, match="control"):
+        study.load(study_file(control=control))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.dictionaries(st.text(min_size=1, max_size=3), st.integers(1, 500), min_size=1), st.integers(1, 300))
+def test_types_share_the_slice_in_proportion(counts: dict[str, int], samples: int) -> None:
+    found, whole = shares(counts, samples), sum(counts.values())
+    assert sum(found.values()) == min(samples, whole)
+    for kind, n in found.items():
+        assert abs(n - min(samples, whole) * counts[kind] / whole) < 1
+        assert n <= counts[kind]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(5, 400), min_size=2, max_size=7, unique=True), st.integers(1, 4))
+def test_a_check_before_a_ladder_stays_within_its_share(rungs: list[int], seeds: int) -> None:
+    ladder = unread()
+    config = replace(ladder.config, ladder=study.LadderConfig(tuple(sorted(rungs)), seeds))
+    many = Ladder(config, ladder.evaluation, ladder.pool, summary(600))
+    plan = planned(many)
+    if plan is not None:
+        assert plan.share <= SHARE
+        assert 3 <= len(plan.rates) <= 5
+        assert config.recipe.learning_rate in plan.rates
+        assert all(config.recipe.steps(n) >= 8 for n in plan.sizes)
+
+
+def named(word: str, harm: str, control: float) -> Cause:
+    shifts = tuple(
+        Shift(curve, "loss", 16, 48, gain, gain - 0.1, gain + 0.1, 0.5, 0.5)  # type: ignore[arg-type]
+        for curve, gain in (("evaluation", -0.3), ("control", control), ("training", 0.4))
+    )
+    return Cause(word, 0.97, word, harm, "random", shifts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("word", "harm", "control", "english"),
+    [
+        ("recipe", "falling", -0.2, "The recipe, not the data, makes the model worse: from 16 to 48"),
+        ("overfitting", "below_base", -0.2, "The recipe overfits"),
+        ("data", "falling", 0.2, "and not because of the recipe"),
+        ("data", "below_base", 0.2, "leaves the model worse than before"),
+        ("data", "plateau", 0.2, "but not this task"),
+        ("open", "falling", 0.2, "it is open whether the data or the recipe"),
+        ("recipe", "plateau", -0.2, "The recipe is the limit"),
+    ],
+)
+def test_the_first_sentence_names_the_cause(
+    ran: Ran, word: str, harm: str, control: float, english: str, language: str
+) -> None:
+    result = replace(ran[1], causes=(named(word, harm, control),), language=language)
+    said = headline(result, language)
+    assert language != "en" or english in said
+    assert "0.200" in said or word == "open"
+    assert word == "data" or "hurts" not in said
+
+
+@pytest.mark.parametrize(
+    ("matched", "helps", "outside", "word"),
+    [
+        (40, None, False, "data"), (40, 0.99, True, "open"), (0, None, False, "open"),
+        (0, 0.99, True, "recipe"), (0, 0.2, True, "data"),
+    ],
+)  # fmt: skip
+def test_the_data_are_blamed_only_where_the_recipe_is_excluded(
+    matched: int, helps: float | None, outside: bool, word: str
+) -> None:
+    ran = None
+    if helps is not None:
+        ran = RecipeCheck(1e-3, "evaluation", (), (), "unknown", 0.1, 0.9, outside, 3e-4, helps, 100, 0.1)
+    found = _excluded(named("data", "falling", 0.2), Control(60, matched), ran)
+    assert found.word == word
