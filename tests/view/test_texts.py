@@ -105,7 +105,7 @@ def test_data_that_helps_some_and_hurts_others_is_said_to(result: StudyResult) -
     overall = replace(result.answer.overall, word="falling")
     mixed = replace(result.answer, overall=overall, rising=("math", "code"), falling=("open_qa",))
     text = render_markdown(replace(result, answer=mixed))
-    assert "More of this data helps math, code and hurts open QA: doubling" in text
+    assert "Under this recipe more of this data helps math, code and hurts open QA: doubling" in text
 
 
 def test_a_study_without_curves_says_so(result: StudyResult) -> None:

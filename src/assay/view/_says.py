@@ -122,8 +122,11 @@ def _overall(result: StudyResult, answer: Answer, w: Words) -> str:
     found = cause_of(result, answer.arm)
     if found is not None and (found.harm != "plateau" or found.word not in ("exhausted", "open")):
         return _caused(result, found, answer, move, w)
-    key = "cause.none.worse" if verdict.word == "falling" else f"says.{_OPENINGS[verdict.word]}"
-    return w(key, n=integer(answer.n), twice=integer(2 * answer.n), move=move)
+    sizes = {"n": integer(answer.n), "twice": integer(2 * answer.n)}
+    if verdict.word != "falling":
+        return w(f"says.{_OPENINGS[verdict.word]}", move=move, **sizes)
+    types = {"rising": _listed(answer.rising, w), "falling": _listed(answer.falling, w)}
+    return w(f"cause.none.{'mixed' if all(types.values()) else 'worse'}", move=move, **sizes, **types)
 
 
 def cause_of(result: StudyResult, arm: str) -> Cause | None:
