@@ -52,7 +52,7 @@ def test_a_study_with_plugins_of_every_kind(tmp_path: Path) -> None:
     assert source.detected.startswith("qa: read by entry point qa = my_plugins:QA of my-plugins 0.1.0")
     assert {point.metric for point in result.points} == {"score", "words", "loss", "bits_per_byte"}
     assert {run.arm for run in result.runs} == {"random", "middle"}
-    assert any("trained by my-plugins" in note for note in result.notes)
+    assert any("trained by my-plugins" in str(note) for note in result.notes)
     words = [curve for curve in result.curves if curve.metric == "words"]
     assert {curve.arm for curve in words if curve.band is not None} | {
         curve.arm for curve in words if curve.refused == "constant"
