@@ -223,3 +223,14 @@ def test_the_data_are_blamed_only_where_the_recipe_is_excluded(
         ran = RecipeCheck(1e-3, "evaluation", (), (), "unknown", 0.1, 0.9, outside, 3e-4, helps, 100, 0.1)
     found = _excluded(named("data", "falling", 0.2), Control(60, matched), ran)
     assert found.word == word
+
+
+def test_the_noise_of_one_batch_is_no_instability() -> None:
+    from assay.study.steps._rates import _word
+
+    falling = [6.0 - 0.2 * step for step in range(20)]
+    assert _word(falling) == "ok"
+    assert _word([*falling[:3], 7.3, *falling[4:]]) == "ok", "one batch of hard rows while the rate warms up"
+    assert _word([*falling[:12], *[6.1] * 10, *falling[12:]]) == "unstable"
+    assert _word([*falling, *[9.5] * 5]) == "diverged"
+    assert _word([*falling[:8], *[float("nan")] * 12]) == "diverged"

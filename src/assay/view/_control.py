@@ -21,8 +21,7 @@ def control_blocks(result: StudyResult, level: int = 2) -> Iterator[core.Block]:
         yield _shifts(cause)
     yield _means(found)
     if len(found.by_type) > 1:
-        counts = {f"type.{kind}": n for kind, n in found.by_type.items()}
-        yield core.Paragraph(say("control.types", counts=counts), "quiet")
+        yield core.Paragraph(say("control.types", counts=found.by_type), "quiet")
 
 
 def _named(cause: Cause) -> core.Text:

@@ -147,8 +147,10 @@ class _View:
 
     def next_runs(self, curve: CurveResult) -> str:
         """Return what would settle an undecided verdict, or "" where nothing is open."""
-        if curve.verdict is None or curve.verdict.next_runs is None or curve.band is None:
+        if curve.verdict is None or curve.band is None:
             return ""
+        if curve.verdict.next_runs is None:
+            return self.w("next.none") if curve.verdict.word == "undecided" else ""
         return next_text(curve.verdict.next_runs, curve.band.extrapolated_from, self.w)
 
     def clip(self, text: str, length: int) -> str | Svg:

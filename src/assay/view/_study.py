@@ -142,7 +142,7 @@ def _verdict(curve: CurveResult, w: Words) -> tuple[core.Cell, core.Cell, core.C
     verdict = curve.verdict
     if verdict is None:
         return None, None, w.refusal(curve.refused)
-    runs = None
+    runs = w("next.none") if verdict.word == "undecided" else None
     if verdict.next_runs is not None and curve.band is not None:
         runs = next_text(verdict.next_runs, curve.band.extrapolated_from, w)
     return curve.satisfied_at, runs, reason_text(curve, verdict, w)

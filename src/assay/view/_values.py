@@ -290,7 +290,7 @@ def _next(curve: CurveResult) -> core.Cell:
         return say(f"refusal.{curve.refused}") if curve.refused else None
     runs = curve.verdict.next_runs
     if runs is None:
-        return None
+        return say("next.none") if curve.verdict.word == "undecided" else None
     short = say("next.short", seeds=runs.seeds, n=runs.n_train, chance=runs.chance)
     return say(f"next.{runs.needs[0]}", runs=short, count=f"{runs.needs[1]:,}") if runs.needs else short
 

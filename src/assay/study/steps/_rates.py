@@ -20,9 +20,10 @@ from assay.study.steps._read import summary_of
 from assay.study.steps._train import REPORT
 
 CHECK = "check.json"
-# A training is unstable where its loss jumps above that of its first step by this factor, and diverged where
-# it ends there.
-_JUMP, _DIVERGED = 1.2, 1.5
+# Of the mean loss over so many steps, as that of one batch is noise: a training is unstable where it jumps by
+# this share of the loss at the beginning above the least before, diverged where it ends above the beginning
+# by that factor.
+_STEPS, _JUMP, _DIVERGED = 5, 0.2, 1.5
 
 
 def rates_step(
@@ -152,10 +153,13 @@ def _helping(rows: Sequence[_Row], untrained: Losses, own: float) -> tuple[float
 def _word(trace: Sequence[float]) -> RateWord:
     if not trace:
         return "ok"
-    first = trace[0]
-    if trace[-1] > _DIVERGED * first:
+    size = max(1, min(_STEPS, len(trace) // 4))
+    parts = [trace[i : i + size] for i in range(0, len(trace) - size + 1, size)]
+    means = [sum(part) / len(part) for part in parts]
+    if not means[-1] <= _DIVERGED * means[0]:  # or no number
         return "diverged"
-    return "unstable" if max(trace) > _JUMP * first else "ok"
+    jumps = (mean - min(means[: i + 1]) for i, mean in enumerate(means[1:]))
+    return "unstable" if max(jumps, default=0.0) > _JUMP * means[0] else "ok"
 
 
 def _tried(rows: Sequence[_Row]) -> curves.Tried | None:

@@ -16,7 +16,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "control.curve.matched": ("control loss, samples like the evaluation set", "对照损失（与评测集同类的样本）"),
     "control.curve.training": ("loss on samples seen", "已训练样本的损失"),
     "control.curve.evaluation": ("evaluation set", "评测集"),
-    "control.types": ("Samples kept out by type: {counts}", "对照集各类型样本数：{counts}"),
+    "control.types": ("Samples kept out by type: {counts:@type}", "对照集各类型样本数：{counts:@type}"),
     "col.curve": ("Curve", "曲线"),
     "col.sizes": ("From – to", "起止样本数"),
     "col.gain.paired": ("Gain (positive is better)", "收益（为正表示改善）"),

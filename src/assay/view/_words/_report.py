@@ -118,6 +118,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "reason.more": ("; ", "；"),
     "reason.run": ("one run on {n} samples should measure {value} {interval}", "用 {n} 条样本训练一次，预计测得 {value} {interval}"),
     "reason.family": ("probability that one curve family fits exactly: {p}", "单一曲线族完全成立的概率：{p}"),
+    "next.none": ("none likely to settle it", "均不太可能得出结论"),
     "next.wanted": ("{runs}, after adding {count} samples to the pool", "{runs}；须先为样本池补充 {count} 条样本"),
     "next.items": ("{runs}, with {count} evaluation items per type", "{runs}；每类需 {count} 道评测题"),
     "next.seeds.one": ("1 more seed at {n} ({chance} chance to settle it)", "在 {n} 条处再加 1 个种子（得出结论的概率 {chance}）"),
