@@ -53,7 +53,7 @@ def random_rows(folder: Path, first: int, out: Path) -> Path:
 
 
 def tuned(folder: Path, samples: list[Sample], out: Path) -> Path:
-    recipe = preset("pocket")
+    recipe = preset("testbed")
     out.mkdir()
     write_tokens(load_tokenizer(folder), samples, out, recipe.max_tokens)
     table = TokenTable(out)

@@ -280,7 +280,7 @@ def test_means_of_old_rows_learn_faster_than_random_ones(tmp_path: Path) -> None
 
 
 def tuned(folder: Path, samples: list[Sample]) -> Path:
-    recipe = preset("pocket", warmup_steps=2)
+    recipe = preset("testbed", warmup_steps=2)
     out = folder.with_name(f"tuned-{folder.name}")
     out.mkdir()
     write_tokens(load_tokenizer(folder), samples, out, 200)

@@ -129,7 +129,8 @@ def test_kills_at_random_moments_change_nothing(small_study: Small, study_file: 
     def objects(folder: Path) -> int:
         return len(list(folder.glob("store/objects/*/*/manifest.json")))
 
-    for wanted in sorted(random.Random(5).sample(range(1, objects(path.parent)), 4)):
+    # The last third is left out: other tests may have added to the store of the first.
+    for wanted in sorted(random.Random(5).sample(range(1, objects(path.parent) * 2 // 3), 4)):
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
