@@ -1,4 +1,4 @@
-"""Which mixtures to train so that the effect of each part on each type can be told apart.
+"""Which mixtures to train so that the effects of the parts on each type can be estimated separately.
 
 Levels are doublings of a part's number of samples from the base mixture: +1 is twice as many, -1 half.
 Amounts are varied, not shares: at a fixed total every part that grows makes the others shrink, and what one

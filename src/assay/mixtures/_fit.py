@@ -143,7 +143,7 @@ def _fitted(runs: MixRuns, offset: float) -> tuple[_Table, list[tuple[int, float
     apart, suspects = every.copy(), []
     for row in made.suspects():
         apart[row] = False
-        # A run without which the parts cannot be told apart stays, whatever it measured.
+        # A run without which the parts cannot be distinguished stays, whatever it measured.
         if made.tells(apart):
             suspects.append(row)
         else:

@@ -29,7 +29,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "loss_type": ("loss_type", "loss"),
 }
 RECIPE = tuple(name for name in _NAMES if name not in ("n_train", "seed", "arm", "base", "loss_type"))
-"""Settings by which recipes are told apart."""
+"""Settings that distinguish recipes."""
 
 
 def facts_of(config: Mapping[str, Any]) -> dict[str, Fact]:

@@ -1,4 +1,4 @@
-"""The study file: every key, its default, and errors that name the place and the mend."""
+"""The study file: every key, its default, and errors that name the place and the remedy."""
 
 from __future__ import annotations
 

@@ -444,7 +444,7 @@ def _warnings(
     noise: float | None,
     target: Array,
 ) -> list[Say]:
-    """Return what speaks against using the rule on single samples."""
+    """Return the reasons not to use the rule on single samples."""
     found: list[Say] = []
     if ridge.rank < 0.3:
         found.append(say("rule.warning.rank", rank=ridge.rank))
