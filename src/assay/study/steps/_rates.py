@@ -48,7 +48,7 @@ def rates_step(
         "smallest_relative_gain": smallest_relative_gain, "samples": samples, "share": share,
     }  # fmt: skip
     return Step(
-        "rates", 1, f"{__name__}:read_rates", settings, inputs, label="recipe check",
+        "rates", 2, f"{__name__}:read_rates", settings, inputs, label="recipe check",
         estimate=Estimate(seconds=1),
     )  # fmt: skip
 
