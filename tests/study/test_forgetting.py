@@ -130,3 +130,32 @@ def test_files_of_ones_own(study_file: Callable[..., Path], tmp_path: Path) -> N
     assert isinstance(off, StudyResult) and off.forgetting is None
     with pytest.raises(AssayError, match=r"measure\.text"):
         study.run(path, set=["measure.text=[absent.txt]"])
+
+
+def test_paragraphs_that_are_cut_are_said_and_one_alone_is_refused(tmp_path: Path) -> None:
+    from assay import model
+    from assay.plan import Estimate, Store, parse_pool, run
+    from assay.study._config import MeasureConfig
+    from assay.study.steps._base import Base
+    from assay.study.steps._open import runtime
+    from assay.study.steps._text import TEXT, cut_parts, text_places, text_step
+
+    def measured(*paragraphs: str) -> Path:
+        file = tmp_path / "own.txt"
+        file.write_text("\n".join(paragraphs), encoding="utf-8")
+        measure = MeasureConfig(text=(str(file),), max_tokens=16)
+        base = Base.at(model.resolve_base("pocket"))
+        step = text_step(
+            text_places(measure, tmp_path), base, measure, runtime(measure, "cpu", None), base=None,
+            threads=1, template="auto", label="text", estimate=Estimate(seconds=1),
+        )  # fmt: skip
+        store = Store(tmp_path / "store")
+        with parse_pool("inline") as pool:
+            run([step], store, pool)
+        return store.path(step.key)
+
+    (note,) = cut_parts(polars.read_parquet(measured("A short one.", "and " * 40) / TEXT))
+    assert (note.values["text"], note.values["n"], note.values["of"]) == ("own", 1, 2)
+    assert cut_parts(polars.read_parquet(measured("A short one.", "Another one.") / TEXT)) == []
+    with pytest.raises(AssayError, match="too few paragraphs"):
+        measured("One alone.")

@@ -10,7 +10,7 @@ from assay.curves._compare import benjamini_hochberg, compare_arms, holm, invers
 from assay.curves._curve import DECIDED
 from assay.curves._descent import double_descent
 from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
-from assay.curves._forget import rises
+from assay.curves._forget import ratio_se, rises
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
@@ -47,6 +47,7 @@ __all__ = [
     "moves",
     "optima",
     "own_share",
+    "ratio_se",
     "read_curves",
     "recommend",
     "reference",

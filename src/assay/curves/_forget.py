@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from assay.core import Rise
+from assay.curves._cause import clustered_se
 from assay.curves._families import Array
 
 _NORMAL = 1.6448536269514722
@@ -35,7 +36,7 @@ def rises(
     found = []
     for n, values in sorted(sizes.items()):
         mean = float(values.mean())
-        items = _item_error(np.mean([own - base for own in runs[n]], axis=0), tokens)
+        items = ratio_se(np.mean([own - base for own in runs[n]], axis=0), tokens)
         of_runs = math.sqrt(squares / freedom / len(values)) if freedom else 0.0
         times = float(stdtrit(freedom, 0.95)) if freedom else 0.0
         reach = math.hypot(_NORMAL * items, times * of_runs)
@@ -44,13 +45,9 @@ def rises(
     return found
 
 
-def _item_error(change: Array, tokens: Array) -> float:
-    """Return the standard error of the sum of changes over the sum of tokens."""
-    k = len(change)
-    if k < 2:
-        return 0.0
-    residuals = change - change.sum() / tokens.sum() * tokens
-    return math.sqrt(float((residuals**2).sum()) * k / (k - 1)) / float(tokens.sum())
+def ratio_se(sums: Array, tokens: Array) -> float:
+    """Return the standard error of the sum of ``sums`` [items] over that of ``tokens``; inf for one item."""
+    return clustered_se((sums - sums.sum() / tokens.sum() * tokens) / tokens.sum())
 
 
 def _within(mean: float, error: float, largest: float) -> float:

@@ -56,10 +56,8 @@ def _texts(run: HasText) -> dict[str, _Text]:
 def _points(run: HasText, texts: Mapping[str, _Text]) -> Iterator[Point]:
     for name, (nats, tokens) in texts.items():
         mean = float(nats.sum() / tokens.sum())
-        k = len(nats)
-        residuals = nats - mean * tokens
-        se = float(np.sqrt((residuals**2).sum() * k / (k - 1)) / tokens.sum()) if k > 1 else None
-        yield Point(name, run.n_train, run.seed, "loss", mean, k, se, run.arm, run.key)
+        se = curves.ratio_se(nats, tokens)
+        yield Point(name, run.n_train, run.seed, "loss", mean, len(nats), se, run.arm, run.key)
 
 
 def limited(found: Sequence[CurveResult], forgotten: Forgetting | None) -> Curves:

@@ -31,6 +31,7 @@ from assay.study.steps._forgetting import forgetting, limited
 from assay.study.steps._measured import MeasuredRun, seconds
 from assay.study.steps._rates import check_of
 from assay.study.steps._read import summary_of
+from assay.study.steps._text import cut_parts
 from assay.study.steps._tokenize import sample_counts
 
 SHEETS_PER_TYPE = 2
@@ -92,7 +93,11 @@ def assemble(context: StepContext) -> StudyResult:
         answers=tuple(_sheets(runs, items)),
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
-        notes=(*map(stored_text, config["notes"]), *(note for run in runs for note in run.notes)),
+        notes=(
+            *map(stored_text, config["notes"]),
+            *(note for run in runs for note in run.notes),
+            *(cut_parts(runs[0].text) if runs[0].text is not None else ()),
+        ),
         counts=_counts(context, runs[0]),
         forgetting=forgotten,
         control=control,

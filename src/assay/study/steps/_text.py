@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, model
-from assay.core import AssayError, Message, Sample
+from assay.core import AssayError, Message, Sample, Say, say
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import MeasureConfig
 from assay.study.steps._base import Base
@@ -16,6 +16,8 @@ from assay.study.steps._read import expand, place_digest
 
 TEXT = "text.parquet"
 _OWN = ("en", "zh")
+FEWEST_PARTS = 2
+"""Of one paragraph there is no error."""
 
 
 def text_places(measure: MeasureConfig, folder: Path) -> dict[str, str]:
@@ -55,7 +57,7 @@ def text_step(
     else:
         where["model"] = str(subject.folder)
         settings["model"] = subject.digest
-    return Step("text", 1, f"{__name__}:text", settings, inputs, where=where, label=label, estimate=estimate)
+    return Step("text", 2, f"{__name__}:text", settings, inputs, where=where, label=label, estimate=estimate)
 
 
 def text(context: StepContext) -> None:
@@ -73,15 +75,33 @@ def text(context: StepContext) -> None:
         losses = model.answer_loss(
             network, tokenizer, samples, given="nothing", max_tokens=config["max_tokens"]
         )
-        rows += [
-            {"text": name, "part": part, "nats": loss.nats, "tokens": loss.tokens}
-            for part, loss in enumerate(losses) if loss is not None
+        encoded = model.encode_answers(tokenizer, samples, config["max_tokens"], given="nothing")
+        own = [
+            {"text": name, "part": part, "nats": loss.nats, "tokens": loss.tokens, "cut": row.cut}
+            for part, (loss, row) in enumerate(zip(losses, encoded, strict=True)) if loss is not None
         ]  # fmt: skip
-        if not any(row["text"] == name for row in rows):
-            raise AssayError("the text holds nothing to measure", place=context.where["texts"][name],
-                             expected="paragraphs, one a line, or rows with a field text")  # fmt: skip
-    schema = {"text": polars.String, "part": polars.Int64, "nats": polars.Float64, "tokens": polars.Int64}
+        if len(own) < FEWEST_PARTS:
+            raise AssayError(
+                "the text has too few paragraphs to tell how sure its loss is",
+                place=context.where["texts"][name], value=len(own),
+                expected="two paragraphs or more, one a line, or rows with a field text",
+            )  # fmt: skip
+        rows += own
+    schema = {
+        "text": polars.String, "part": polars.Int64, "nats": polars.Float64, "tokens": polars.Int64,
+        "cut": polars.Boolean,
+    }  # fmt: skip
     polars.DataFrame(rows, schema=schema).write_parquet(context.out / TEXT)
+
+
+def cut_parts(measured: Any) -> list[Say]:
+    """Return a note for each text of which paragraphs were longer than ``max_tokens``."""
+    found = [(name, own["cut"]) for (name,), own in measured.group_by("text", maintain_order=True)]
+    return [
+        say("note.text.cut", text=n, n=int(cut.sum()), of=len(cut), setting="measure.max_tokens")
+        for n, cut in found
+        if cut.any()
+    ]
 
 
 def _as_sample(part: str) -> Sample:

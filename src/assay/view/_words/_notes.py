@@ -12,6 +12,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "note.balanced": ("Arm {arm}: the pool has a single source, so balanced selection is the same as random; the arm was dropped", "方案 {arm}：数据池只有一个来源，均衡选择与随机选择相同，已去掉该方案"),
     "note.memory.step": ("Out of memory at step {step:,}: micro-batches of {now:,} tokens instead of {before:,} from there on. The batch size is unchanged; gradients are summed in a different order", "第 {step:,} 步显存不足：此后微批由 {before:,} 个词元改为 {now:,} 个。批大小不变，只是梯度累加的顺序不同"),
     "note.memory.run": ("Out of memory: restarted with micro-batches of {now:,} tokens instead of {before:,}. The batch size is unchanged; gradients are summed in a different order", "显存不足：微批由 {before:,} 个词元改为 {now:,} 个，并重新开始训练。批大小不变，只是梯度累加的顺序不同"),
+    "note.text.cut": ("Plain text {text}: {n:,} of {of:,} paragraphs are longer than {setting} and were measured up to there", "普通文本 {text}：{of:,} 段中有 {n:,} 段超过 {setting}，只测量了该长度以内的部分"),
     "note.rule": ("Rule {rule}: {text}", "规则 {rule}：{text}"),
     "note.rule.check": ("in its check, {verdict}", "检验结论：{verdict}"),
     "note.rule.model": ("Rule {rule}: applied with {what} {used}, fitted with {fitted}", "规则 {rule}：此处使用的 {what} 为 {used}，拟合时为 {fitted}"),
