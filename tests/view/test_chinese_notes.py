@@ -46,7 +46,8 @@ VALUES = {
     "n": 3, "of": 7, "now": 512, "before": 1024, "step": 2, "seed": 1, "block": 256, "count": 4,
     "window": 4096, "share": 0.97, "arm": "top", "counts": {"len_out": 2}, "others": {"q8_0": 1},
     "name": "f1", "rule": "mine", "what": "reward", "used": "a", "fitted": "b", "kind": "q4_k",
-    "suffix": "tsv", "setting": "measure.max_tokens", "place": "a.jsonl", "language": "zh", "note": "no user turn",
+    "suffix": "tsv", "setting": "measure.max_tokens", "place": "a.jsonl", "language": "zh",
+    "note": "no user turn",
     "text": say("rule.warning.rank", rank=0.1), "verdict": say("rule.verdict.equal"),
 }  # fmt: skip
 
