@@ -61,9 +61,10 @@ def forgetting_blocks(result: StudyResult, level: int = 2) -> list[core.Block]:
         say("forgetting.next", text=c.type, arm=c.arm, gain=-v.gain, interval=(-v.gain_high, -v.gain_low))
         for c in found.curves if (v := c.verdict) is not None
     )  # fmt: skip
+    errors = say(f"forgetting.errors.{'runs' if any(r.seeds > 1 for r in found.rises) else 'none'}")
     return [
         core.Heading(say("forgetting.heading"), level),
-        core.Paragraph(say("forgetting.intro"), "quiet"),
+        core.Paragraph(say("forgetting.intro", errors=errors), "quiet"),
         core.Table(columns, rows),
         *([core.Items(doublings)] if doublings else []),
     ]
