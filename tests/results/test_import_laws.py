@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,3 +256,16 @@ def test_runs_without_a_seed_are_told_apart_by_place_and_joined_by_name(make: Ma
 )  # fmt: skip
 def test_names_of_metrics(key: str, expected: tuple[str, str, bool] | None) -> None:
     assert split_name(key) == expected
+
+
+def test_a_training_that_diverged_has_no_earlier_value(tmp_path: Path) -> None:
+    for n, last in ((100, 1.0), (200, math.nan)):
+        folder = tmp_path / f"full-{n}-s0"
+        folder.mkdir()
+        history = [{"step": 1, "eval_loss": 2.0}, {"step": 2, "eval_loss": last}]
+        state = {"log_history": history, "global_step": 2, "max_steps": 2}
+        (folder / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
+    found = assay.import_runs(tmp_path)
+    assert [(p.n_train, p.value) for p in found.points] == [(100, 1.0)]
+    (note,) = [note for note in found.notes if note.key == "import.note.nan"]
+    assert "full-200-s0" in str(note.values["run"])

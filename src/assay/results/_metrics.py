@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -52,11 +51,11 @@ def split_name(key: str) -> tuple[str, str, bool] | None:
 
 
 def measured(values: Mapping[str, float]) -> tuple[Measure, ...]:
-    """Return the measures among named numbers; what is not finite is none."""
+    """Return the measures among named numbers; what is not finite is one too, for its run diverged."""
     found = []
     for key, value in values.items():
         name = split_name(key)
-        if name is not None and isinstance(value, int | float) and math.isfinite(value):
+        if name is not None and isinstance(value, int | float):
             task, metric, first = name
             found.append(Measure(task, metric, float(value), direction(metric), first=first))
     return tuple(found)

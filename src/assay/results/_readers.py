@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from assay.core import AssayError, Plugins
+from assay.core import AssayError, Plugins, say
 from assay.results._inspect import InspectReader
 from assay.results._lm_eval import LmEvalReader
 from assay.results._stores import MlflowReader, TrackioReader
@@ -96,7 +98,19 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, readers: Iterable[ResultReader]) -> Iterable[Run] | None:
-    return next((found for reader in readers if (found := reader(path)) is not None), None)
+    found = next((found for reader in readers if (found := reader(path)) is not None), None)
+    return None if found is None else map(_finite, found)
+
+
+def _finite(run: Run) -> Run:
+    """Take from a run what is no number: a training that diverged is said to, and has no earlier value."""
+    lost = [measure for measure in run.measures if not math.isfinite(measure.value)]
+    if not lost:
+        return run
+    names = tuple("/".join(filter(None, (measure.task, measure.metric))) for measure in lost)
+    note = say("import.note.nan", run=(*run.names, run.place)[0], names=names)
+    kept = tuple(measure for measure in run.measures if math.isfinite(measure.value))
+    return replace(run, measures=kept, notes=(*run.notes, note))
 
 
 def _unknown(place: Path, readers: Sequence[ResultReader], problem: str, broken: Sequence[str]) -> AssayError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,8 +94,7 @@ def _mlflow(store: sqlite3.Connection, path: Path) -> Iterator[Run]:
     history: dict[str, _History] = defaultdict(list)
     rows = "SELECT run_uuid, step, key, value, is_nan FROM metrics ORDER BY run_uuid, step, timestamp"
     for run, step, key, value, missing in store.execute(rows):
-        if not missing:
-            history[run].append((int(step), {key: float(value)}))
+        history[run].append((int(step), {key: math.nan if missing else float(value)}))
     for run, name, status, stage in store.execute("SELECT run_uuid, name, status, lifecycle_stage FROM runs"):
         if stage != "deleted":
             yield _logged("mlflow", path, (name or run, run), params[run], history[run], _status(status))

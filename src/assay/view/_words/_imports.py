@@ -33,6 +33,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "import.note.seeds": ("Of {n} runs nothing tells the seed; they are numbered by name.", "有 {n} 个运行未给出种子，已按名称编号。"),
     "import.note.later": ("{run}: {n} results were measured again; the later ones are taken.", "{run}：有 {n} 项结果被重新测量，取较晚的一次。"),
     "import.note.implied": ("{run} is named as a run on {n:,} samples; by the trainer's own speed it trained on {found:,}. Rows may have been dropped for their length.", "{run} 标称 {n:,} 条样本；按训练器记录的速度推算，实际训练了 {found:,} 条。可能有样本因过长而被丢弃。"),
+    "import.note.nan": ("{run}: {names} ended as no number, which is what a training that diverged leaves; no earlier value is taken.", "{run}：{names} 最后不是数字，通常是训练发散所致；不取更早的值。"),
     "import.note.metrics": ("Also there, not imported (`--metric`): {names}", "另有未导入的指标（`--metric`）：{names}"),
     "import.note.no_items": ("{task}: {n} of {of} models have no values by item, so errors are not paired.", "{task}：{of} 个模型中有 {n} 个没有逐题分数，误差未按题配对。"),
     "import.note.common": ("{task}: not all models were measured on the same items; means are over the {n:,} of {of:,} that all have.", "{task}：各模型的评测题不尽相同；均值只取共有的 {n:,} 道（共 {of:,} 道）。"),
