@@ -13,6 +13,7 @@ from assay.model import Recipe
 from assay.plan import Pool, Step, Store
 from assay.study._config import ArmConfig
 from assay.study._graph import Ladder, RunSteps
+from assay.study._recipes import done, random_arm
 from assay.study.steps import check_of, rates_step
 
 SHARE = 0.15
@@ -42,7 +43,7 @@ class _Trained:
 
 def planned(ladder: Ladder, limit: float | None = SHARE) -> CheckPlan | None:
     """Return the largest check within the limit; None where none is, or no rung reaches the peak rate."""
-    recipe, arm = ladder.config.recipe, _arm(ladder)
+    recipe, arm = ladder.config.recipe, random_arm(ladder)
     reached = [n for n in ladder.rungs(arm) if _reaches(recipe, n)]
     if not reached:
         return None
@@ -54,10 +55,6 @@ def planned(ladder: Ladder, limit: float | None = SHARE) -> CheckPlan | None:
             if limit is None or found.share <= limit:
                 return found
     return None
-
-
-def _arm(ladder: Ladder) -> str:
-    return next((name for name, arm in ladder.arms.items() if arm.rule == "random"), next(iter(ladder.arms)))
 
 
 def _reaches(recipe: Recipe, n_train: int) -> bool:
@@ -94,7 +91,6 @@ class Check:
             i: ladder.loss_on(ladder.evaluation, row.run.branch, f"{self._label(row)}, evaluation", items)
             for i, row in every
         }
-        self.untrained = ladder.loss_on(ladder.evaluation, None, "base model, evaluation", items)
 
     def _rate(self, rate: float) -> list[_Trained]:
         own = self.ladder.config.recipe.learning_rate
@@ -120,7 +116,7 @@ class Check:
 
     def step(self, diverged: Sequence[int] = ()) -> Step:
         """Return the step that reads the check, without the rows that ``diverged``."""
-        inputs: dict[str, Step] = {"untrained": self.untrained, "evaluation": self.ladder.evaluation}
+        inputs: dict[str, Step] = {"evaluation": self.ladder.evaluation}
         for index, row in enumerate(self.rows):
             if index not in diverged:
                 inputs[f"evaluation/{index}"] = self.evaluated[index]
@@ -150,20 +146,9 @@ class Check:
         try:
             planning.run([step], store, workers)
         except AssayError:
-            step = self.step([i for i, one in self.evaluated.items() if not _done(one, store, workers)])
+            step = self.step([i for i, one in self.evaluated.items() if not done(one, store, workers)])
             planning.run([step], store, workers)
         return step
-
-
-def _done(step: Step, store: Store, workers: Pool) -> bool:
-    """Return whether a model was trained and measured; False where its loss became no number."""
-    try:
-        planning.run([step], store, workers)
-    except AssayError as error:
-        if "not a number" not in error.problem:
-            raise
-        return False
-    return True
 
 
 def checked(ladder: Ladder, store: Store, workers: Pool) -> Step | None:
@@ -180,10 +165,16 @@ def checked(ladder: Ladder, store: Store, workers: Pool) -> Step | None:
     return None if plan is None else Check(ladder, plan).run(store, workers)
 
 
-def check_note(ladder: Ladder) -> Said:
-    """Return what a plan says of the check and what it takes."""
+def check_notes(ladder: Ladder) -> list[Said]:
+    """Return what a plan says of the check, what it takes, and what it may take later."""
     if not ladder.config.recipe_check:
-        return say("recipe.plan.off")
+        return [say("recipe.plan.off")]
+    samples = ladder.config.recipe.epochs * ladder.rungs(random_arm(ladder))[-1]
+    decides = say("recipe.plan.decides", samples=samples, share=samples / ladder.passes())
+    return [_check_note(ladder), *([] if ladder.config.question.recipes else [decides])]
+
+
+def _check_note(ladder: Ladder) -> Said:
     if (plan := planned(ladder)) is not None:
         return _will(plan)
     full = planned(ladder, None)
