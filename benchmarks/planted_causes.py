@@ -7,7 +7,7 @@ small ladder of losses on it with its own pool, evaluation set and seeds:
 * ``rate``: the learning rate is far too high; the data are right.
 * ``harm``: the answers of each type are exchanged by a fixed rule: a pool that teaches what is wrong, as
   consistently as the evaluation set asks for what is right.
-* ``forgetting``: the pool is in one language and the evaluation set in the other.
+* ``forgetting``: the pool holds other tasks in English, the evaluation set the learned ones in Chinese.
 
 A study whose ladder shows no harm names no cause; it is counted apart, as it is no answer.  Results are kept
 in a log that a later run goes on from.
@@ -29,6 +29,7 @@ from assay.data import synthetic, write
 from assay.view import headline
 
 TYPES = ("classification", "code", "math", "extraction")
+OTHERS = ("translation", "summarization", "rewrite", "closed_qa")
 RIGHT = {"rate": "recipe", "harm": "data", "forgetting": "data"}
 POOL, RUNGS, ITEMS = 500, [60, 120, 240], 64
 LEARNED = 400
@@ -63,7 +64,8 @@ def study(cause: str, seed: int, folder: Path) -> dict[str, Any]:
     """Write the pool of a planted cause and return the study on it."""
     both = ("en", "zh")
     languages, asked = (("en",), ("zh",)) if cause == "forgetting" else (both, both)
-    pool = [p.sample for p in synthetic.generate(POOL, seed=100 + seed, types=TYPES, languages=languages)]
+    types = OTHERS if cause == "forgetting" else TYPES
+    pool = [p.sample for p in synthetic.generate(POOL, seed=100 + seed, types=types, languages=languages)]
     if cause == "harm":
         pool = list(exchanged(pool))
     folder.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,10 @@ class Shift:
     p_worse: float
 
 
+LEARNED = 0.5
+"""What another recipe must learn of the pool beside the study's own to say something of the data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
     """The largest rung under another recipe, beside what the study's own reached before its harm.
@@ -42,6 +46,14 @@ class Elsewhere:
 
     recipe: str
     shift: Shift
+    learned: float | None = None
+    """What it learned of the pool, as a share of what the study's own recipe did: the fall of the control
+    loss from no training to the largest rung; None without a slice, or where the own recipe learned nothing."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it learned at least half as much; who hardly trains does no harm either."""
+        return self.learned is None or self.learned >= LEARNED
 
     @property
     def p_harmless(self) -> float:
@@ -72,8 +84,9 @@ class Cause:
 
     @property
     def harmless(self) -> Elsewhere | None:
-        """The recipe under which more data are likeliest to do no harm; None where none was trained."""
-        return max(self.elsewhere, key=lambda one: one.p_harmless, default=None)
+        """The recipe that learned and is likeliest to do no harm; None where there is none."""
+        counted = [one for one in self.elsewhere if one.counts]
+        return max(counted, key=lambda one: one.p_harmless, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +172,9 @@ class RecipeCheck(Shown):
     """Sample passes that the check took beyond those of the ladder."""
     share: float
     """Those as a share of the ladder's own."""
+    short: bool = False
+    """At fewer steps than any rung, in smaller batches, with rates as if at the study's own batch: the best
+    rate falls with the steps, so that one above the study's own says nothing."""
     language: str = "en"
 
     @property

@@ -439,9 +439,8 @@ class Ladder:
         metrics = None
         if measure.metrics and measure.answers:
             metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
-        beside = self.other is not None
-        held = None if branch is None or beside else self.held(arm, seed, branch, label)
-        text = None if beside else self._text(branch, label)
+        held = None if branch is None else self.held(arm, seed, branch, label)
+        text = self._text(branch, label) if self.other is None else None
         return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, held)
 
     def held(self, arm: str, seed: int, branch: Step | None, label: str) -> Step | None:

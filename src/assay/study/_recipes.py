@@ -11,7 +11,7 @@ from assay import plan as planning
 from assay.core import AssayError, Text, say
 from assay.model import Recipe
 from assay.plan import Pool, Step, Store
-from assay.study._config import ArmConfig, LadderConfig, other_recipes, recipe_name
+from assay.study._config import ArmConfig, other_recipes, recipe_name
 from assay.study._graph import Ladder, RunSteps
 
 REPEATS = (2, 4)
@@ -90,12 +90,12 @@ def own_name(ladder: Ladder) -> str:
     return recipe_name(changed)
 
 
-def deciding(ladder: Ladder, rate: float) -> Variant:
+def deciding(ladder: Ladder, rate: float, seed: int) -> Variant:
     """Return one training of the largest rung at another rate, which tells whether harm goes away."""
     arm = random_arm(ladder)
     recipe = replace(ladder.config.recipe, learning_rate=rate)
     rungs = {arm: replace(ladder.arms[arm], rungs=ladder.rungs(arm)[-1:])}
-    return _variant("deciding", recipe_name({"learning_rate": rate}), 1, ladder, recipe, rungs, seeds=1)
+    return _variant("deciding", recipe_name({"learning_rate": rate}), 1, ladder, recipe, rungs, [seed])
 
 
 def random_arm(ladder: Ladder) -> str:
@@ -120,16 +120,19 @@ def _steps(ladder: Ladder) -> Iterator[Variant]:
 
 def _variant(
     kind: Kind, name: str, passes: int, ladder: Ladder, recipe: Recipe, arms: Mapping[str, ArmConfig],
-    seeds: int | None = None,
+    seeds: Sequence[int] = (),
 ) -> Variant:  # fmt: skip
-    own = ladder.config.ladder
-    config = replace(ladder.config, recipe=recipe, ladder=LadderConfig(own.rungs, seeds or own.seeds))
     found = Ladder(
-        config, ladder.evaluation, ladder.pool, ladder.summary, arms, chooser=ladder.chooser, other=ladder
+        replace(ladder.config, recipe=recipe),
+        ladder.evaluation,
+        ladder.pool,
+        ladder.summary,
+        arms,
+        chooser=ladder.chooser,
+        other=ladder,
     )
-    runs = tuple(
-        run for arm in arms for seed in range(config.ladder.seeds) for run in found.seed_runs(arm, seed)
-    )
+    every = seeds or range(ladder.config.ladder.seeds)
+    runs = tuple(run for arm in arms for seed in every for run in found.seed_runs(arm, seed))
     return Variant(kind, name, passes, found, runs)
 
 

@@ -103,14 +103,18 @@ def check_head(check: RecipeCheck) -> core.Say:
     }  # fmt: skip
     if check.regret is None:
         return say("recipe.head.diverged", **parts)
+    if check.short and best.learning_rate >= check.own and not check.outside:
+        return say("recipe.head.short", **parts)
     if check.outside:
         return say("recipe.head.outside", regret=check.regret, p=check.p, **parts)
     return say("recipe.head.inside", **parts)
 
 
 def _said(check: RecipeCheck) -> Iterator[core.Text]:
+    if check.short:
+        yield say("recipe.short", n=max(row.n_train for row in check.rates))
     for best in check.best[-1:]:
-        if best.edge is not None:
+        if best.edge is not None and not (check.short and best.edge == "high"):
             yield say(f"recipe.edge.{best.edge}")
     if len(check.best) > 1:
         yield say(f"recipe.moves.{check.moves}", small=check.best[0].n_train, large=check.best[-1].n_train)

@@ -219,7 +219,24 @@ class _Arm:
                 paired = curves.Paired(
                     "evaluation", self.curve.metric, size, self.largest, np.array(own), np.array(end), se
                 )
-                yield Elsewhere(name, curves.shift(paired, self.curve.verdict.threshold))
+                shift = curves.shift(paired, self.curve.verdict.threshold)
+                yield Elsewhere(name, shift, self._learned([there[seed] for seed in seeds]))
+
+    def _learned(self, runs: Sequence[MeasuredRun]) -> float | None:
+        """Return what models learned of the pool, as a share of what the study's own largest rung did."""
+        losses = [self._control_loss(run.held) for run in runs if run.held is not None]
+        if not losses:
+            return None
+        cells = self.parts["control"]
+        start, own = (
+            float(np.mean([cells[self.arm, size, run.seed].loss for run in runs]))
+            for size in (0, self.largest)
+        )
+        return (start - float(np.mean(losses))) / (start - own) if own < start else None
+
+    def _control_loss(self, measured: Path) -> float:
+        slice_size = len(self.parts["control"][self.arm, 0, self._seeds(0)[0]].tokens)
+        return read_losses(measured, np.zeros(slice_size, bool))["control"].loss
 
     def _value(self, run: MeasuredRun) -> float:
         key = self.curve.type, self.curve.metric

@@ -35,17 +35,20 @@ def rates_step(
     smallest_relative_gain: float,
     samples: int,
     share: float,
+    short: bool,
 ) -> Step:
     """Return the step that reads a check.
 
     ``rows``: ``rate`` and ``n_train`` of each training, and whether it ``diverged``; of those that did not,
     ``inputs`` are the measurements ``loss/<row>`` (with a ``control`` slice) and ``evaluation/<row>``, and
     the training's parts ``train/<row>/<part>``; ``evaluation`` is that set.
+    ``short``: of fewer steps than any rung, where a rate may only be found too high.
     Of the slice those samples count that are like that set; where they are too few, the set itself.
     """
     settings = {
         "rows": list(rows), "own": own, "measured_on": measured_on,
         "smallest_relative_gain": smallest_relative_gain, "samples": samples, "share": share,
+        "short": short,
     }  # fmt: skip
     return Step(
         "rates", 3, f"{__name__}:read_rates", settings, inputs, label="recipe check",
@@ -71,6 +74,7 @@ def _checked(context: StepContext) -> RecipeCheck:
     best = tuple(curves.best_rate(one) for one in tried)
     gap, p = _regret(tried, config)
     outside = p is not None and p >= curves.DECIDED and not best[-1].low <= config["own"] <= best[-1].high
+    outside = outside and not (config["short"] and best[-1].learning_rate > config["own"])
     return RecipeCheck(
         own=config["own"],
         measured_on="control" if _like(context).any() else "evaluation",
@@ -82,6 +86,7 @@ def _checked(context: StepContext) -> RecipeCheck:
         outside=outside,
         samples=config["samples"],
         share=config["share"],
+        short=config["short"],
     )
 
 
