@@ -48,7 +48,7 @@ class Elsewhere:
     shift: Shift
     learned: float | None = None
     """What it learned of the pool, as a share of what the study's own recipe did: the fall of the control
-    loss from no training to the largest rung; None without a slice, or where the own recipe learned nothing."""
+    loss from no training to the largest rung; None without a slice, or where the study's own did not fall."""
 
     @property
     def counts(self) -> bool:
