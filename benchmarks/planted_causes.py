@@ -31,7 +31,7 @@ from assay.view import headline
 TYPES = ("classification", "code", "math", "extraction")
 OTHERS = ("translation", "summarization", "rewrite", "closed_qa")
 RIGHT = {"rate": "recipe", "harm": "data", "forgetting": "data"}
-POOL, RUNGS, ITEMS = 500, [60, 120, 240], 64
+POOL, RUNGS, ITEMS = 500, [60, 120, 240], 160
 LEARNED = 400
 
 

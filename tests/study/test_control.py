@@ -213,7 +213,7 @@ def test_the_first_sentence_names_the_cause(
     [
         (40, None, (), "data"), (40, False, (), "data"), (40, True, (), "open"), (0, None, (), "open"),
         (0, False, (), "open"), (0, None, (0.02,), "recipe"), (0, None, (0.99, 0.01), "recipe"),
-        (0, None, (0.99, 0.95), "data"), (0, None, (0.99, 0.6), "open"), (40, True, (0.99,), "data"),
+        (0, None, (0.99, 0.6), "data"), (0, None, (0.99, 0.4), "open"), (40, True, (0.99,), "data"),
     ],
 )  # fmt: skip
 def test_the_data_are_blamed_only_where_the_recipe_is_excluded(

@@ -85,8 +85,16 @@ class Cause:
     @property
     def harmless(self) -> Elsewhere | None:
         """The recipe that learned and is likeliest to do no harm; None where there is none."""
-        counted = [one for one in self.elsewhere if one.counts]
-        return max(counted, key=lambda one: one.p_harmless, default=None)
+        return max(self._counted, key=lambda one: one.p_harmless, default=None)
+
+    @property
+    def harmful(self) -> Elsewhere | None:
+        """The recipe that learned and is likeliest to do harm too; None where there is none."""
+        return max(self._counted, key=lambda one: one.shift.p_worse, default=None)
+
+    @property
+    def _counted(self) -> list[Elsewhere]:
+        return [one for one in self.elsewhere if one.counts]
 
 
 @dataclass(frozen=True, slots=True)

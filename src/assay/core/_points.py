@@ -764,10 +764,10 @@ class StudyResult(Shown):
 
     @property
     def every_run(self) -> tuple[RunRow, ...]:
-        """All models that were trained, those of other recipes and of equal steps too."""
+        """All models that were trained, those of other recipes and of equal steps too, each once."""
         others = [] if self.recipes is None else [r for one in self.recipes.ladders for r in one.runs]
         steps = () if self.steps_or_samples is None else self.steps_or_samples.runs
-        return (*self.runs, *others, *steps)
+        return tuple({run.key: run for run in (*self.runs, *others, *steps)}.values())
 
     def __repr__(self) -> str:
         return f"<StudyResult {self.name}: {self.models} models, {len(self.curves)} curves>"

@@ -41,9 +41,9 @@ class Variant:
         own, here = (dataclasses.asdict(one.config.recipe) for one in (self.ladder.other, self.ladder))
         return {name: value for name, value in here.items() if value != own[name]}
 
-    def passed(self) -> int:
-        """Return the sample passes that the trainings take beyond what they share with the ladder."""
-        return sum(map(self.ladder.samples_of, {s.key: s for s in self._added()}.values()))
+    def passes_of(self) -> dict[str, int]:
+        """Return by key the sample passes of what is trained beyond what is shared with the ladder."""
+        return {step.key: self.ladder.samples_of(step) for step in self._added()}
 
     def _added(self) -> Iterator[Step]:
         shared = {part.key for run in self.runs if run.shared for part in run.trunk}
@@ -162,11 +162,12 @@ def done(step: Step, store: Store, workers: Pool) -> bool:
 
 def variants_note(ladder: Ladder, found: Sequence[Variant]) -> Iterator[Text]:
     """Yield what a plan says of the variants and what they take."""
-    whole = ladder.passes()
+    whole, known = ladder.passes(), set[str]()
     for kind in ("recipe", "steps"):
         own = [one for one in found if one.kind == kind]
-        samples = sum(one.passed() for one in own)
-        models = sum(len(one.runs) for one in own)
+        parts = {key: n for one in own for key, n in one.passes_of().items() if key not in known}
+        samples, models = sum(parts.values()), len({r.answer.key for one in own for r in one.runs} - known)
+        known |= parts.keys() | {run.answer.key for one in own for run in one.runs}
         if own:
             names = ", ".join(one.name for one in own)
             yield say(

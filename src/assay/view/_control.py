@@ -35,7 +35,7 @@ def _elsewhere(found: Elsewhere) -> core.Text:
     s = found.shift
     return say(
         "control.elsewhere", recipe=found.recipe, start=s.n_from, n=s.n_to, gain=s.gain, low=s.low,
-        high=s.high, p=found.p_harmless,
+        high=s.high, p=found.p_harmless, learned=found.learned,
     )  # fmt: skip
 
 

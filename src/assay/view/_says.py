@@ -141,10 +141,11 @@ def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Wor
     """Return the first sentence of a study in which more data did harm or no good: it names the cause."""
     own, control, training = found.shifts
     held = 0 if result.control is None else result.control.matched or result.control.samples
+    other = found.harmful if found.word == "data" else found.harmless
     return w(
         f"cause.{found.word}.{_case(result, found, answer)}",
-        helping="" if found.harmless is None else _recipe(found.harmless.recipe, w),
-        rate=rate(float(result.recipe.get("learning_rate") or 0)),
+        helping="" if other is None else _recipe(other.recipe, w),
+        rate=_own_recipe(result),
         span=_span(own, w),
         metric=w.metric(own.metric),
         own=_moves(own, w),
@@ -172,6 +173,12 @@ def _case(result: StudyResult, found: Cause, answer: Answer) -> str:
         return "worse"
     mixed = bool(answer.rising and answer.falling)
     return "below_base" if found.harm == "below_base" else "mixed" if mixed else "worse"
+
+
+def _own_recipe(result: StudyResult) -> str:
+    if result.recipes is not None:
+        return result.recipes.own
+    return rate(float(result.recipe.get("learning_rate") or 0))
 
 
 def _recipe(name: str, w: Words) -> str:

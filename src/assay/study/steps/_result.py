@@ -76,9 +76,9 @@ def assemble(context: StepContext) -> StudyResult:
     )  # fmt: skip
     others = recipes(context, beside, points, reading.curves, items, shares)
     steps = steps_or_samples(beside, runs, points, items, shares)
-    every = [*runs, *(one.run for one in beside if one.run is not None)]
-    trained = (*rows, *(row for one in (others.ladders if others else ()) for row in one.runs))
-    trained = (*trained, *(steps.runs if steps else ()))
+    # A model may stand under another recipe and at equal steps: it is one.
+    every = {run.key: run for run in (*runs, *(one.run for one in beside if one.run is not None))}
+    trained = {run.row(one.what).key: run.row(one.what) for one in beside if (run := one.run) is not None}
     return StudyResult(
         name=config["name"],
         assay_version=config["version"],
@@ -97,7 +97,7 @@ def assemble(context: StepContext) -> StudyResult:
         balances=reading.balances,
         held_out=reading.held_out,
         runs=rows,
-        cost=_cost(trained, every),
+        cost=_cost([*rows, *trained.values()], list(every.values())),
         answers=tuple(_sheets(runs, items)),
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
@@ -120,23 +120,23 @@ def _excluded(cause: Cause, control: Control | None, check: RecipeCheck | None) 
     """Blame the data only where the recipe is excluded.
 
     The largest rung under another recipe decides: where it does no harm, the recipe is to blame; where it
-    does harm under all that were tried, the recipe is excluded.  Without one, samples of the pool that are
-    like the evaluation set exclude it, unless the check finds a better rate.
+    does harm under one that was tried and likelier than not under all, the recipe is excluded.  Without one,
+    samples of the pool that are like the evaluation set exclude it, unless the check finds a better rate.
     """
     if cause.harm == "plateau" or cause.word not in ("data", "open"):
         return cause
-    if cause.harmless is not None:
-        return _decided(cause, cause.harmless)
+    if cause.harmless is not None and cause.harmful is not None:
+        return _decided(cause, cause.harmless, cause.harmful)
     excluded = _like(control) and not (check and check.outside)
     return cause if excluded or cause.word == "open" else replace(cause, word="open")
 
 
-def _decided(cause: Cause, other: Elsewhere) -> Cause:
-    """Return the cause that the likeliest harmless recipe tells: its own harm, or that of all."""
-    if other.p_harmless >= curves.DECIDED:
-        return replace(cause, word="recipe", likeliest="recipe", probability=other.p_harmless)
-    if other.shift.p_worse >= curves.DECIDED:
-        return replace(cause, word="data", likeliest="data", probability=other.shift.p_worse)
+def _decided(cause: Cause, harmless: Elsewhere, harmful: Elsewhere) -> Cause:
+    """Return the cause that the likeliest harmless and the likeliest harmful other recipe tell."""
+    if harmless.p_harmless >= curves.DECIDED:
+        return replace(cause, word="recipe", likeliest="recipe", probability=harmless.p_harmless)
+    if harmful.shift.p_worse >= curves.DECIDED and harmless.p_harmless < 0.5:
+        return replace(cause, word="data", likeliest="data", probability=harmful.shift.p_worse)
     return replace(cause, word="open")
 
 
