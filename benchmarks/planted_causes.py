@@ -1,7 +1,7 @@
 """Recipe or data: three planted causes on the testbed, and which of them the first sentence names.
 
 ``python benchmarks/planted_causes.py runs/planted-causes`` (some 20 minutes on one core; ``--quick`` for one
-seed each).  The base has learned the tasks from 400 samples, so that training can do harm.  Every study is a
+seed each).  The base has learned the tasks from 1,000 samples, so that training can do harm.  Every study is a
 small ladder of losses on it with its own pool, evaluation set and seeds:
 
 * ``rate``: the learning rate is far too high; the data are right.
@@ -32,7 +32,7 @@ TYPES = ("classification", "code", "math", "extraction")
 OTHERS = ("translation", "summarization", "rewrite", "closed_qa")
 RIGHT = {"rate": "recipe", "harm": "data", "forgetting": "data"}
 POOL, RUNGS, ITEMS = 500, [60, 120, 240], 160
-LEARNED = 400
+LEARNED = 1000
 
 
 def exchanged(samples: list[Sample]) -> Iterator[Sample]:

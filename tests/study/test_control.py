@@ -174,7 +174,7 @@ def test_a_check_before_a_ladder_stays_within_its_share(rungs: list[int], seeds:
         assert plan.share <= SHARE
         assert 3 <= len(plan.rates) <= 5
         assert config.recipe.learning_rate in plan.rates
-        assert all(config.recipe.steps(n) >= 8 for n in plan.sizes)
+        assert all(plan.recipe(config.recipe, 1e-3).steps(n) >= 8 for n in plan.sizes)
 
 
 def named(word: str, harm: str, control: float) -> Cause:
