@@ -3,7 +3,7 @@
 ``python benchmarks/check_regret.py runs/check-regret`` (``--text`` for Chinese Alpaca beside the testbed).
 The rate that the check finds best is trained at the ladder's largest rung, beside a grid of rates by factors
 of the root of three around the study's own; its regret is how much higher its loss on the evaluation set is
-than the least of the grid, as a share of that.  Results are kept in the store, so that a later run goes on.
+than the least of the grid.  Results are kept in the store, so that a later run goes on.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def main() -> None:
         print(f"batch / {plan.smaller}; best of grid {min(known, key=lambda r: known[r]):.2g} at {best:.4f}")
         for name, rate in rates:
             lost = regrets[name]
-            print(f"  {name} {rate:.2g}: {'diverged' if lost is None else f'{lost / best - 1:+.3f}'}")
+            print(f"  {name} {rate:.2g}: {'diverged' if lost is None else f'{lost - best:+.4f} nats'}")
         print("  grid", {f"{r:.1e}": round(v, 3) for r, v in known.items()}, flush=True)
 
 
