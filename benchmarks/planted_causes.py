@@ -1,8 +1,8 @@
 """Recipe or data: three planted causes on the testbed, and which of them the first sentence names.
 
 ``python benchmarks/planted_causes.py runs/planted-causes`` (some 20 minutes on one core; ``--quick`` for one
-seed each).  The base has learned the tasks from 1,000 samples, so that training can do harm.  Every study is a
-small ladder of losses on it with its own pool, evaluation set and seeds:
+seed each).  The base has learned the tasks from 1,000 samples, so that training can do harm.  Every study is
+a small ladder of losses on it with its own pool, evaluation set and seeds:
 
 * ``rate``: the learning rate is far too high; the data are right.
 * ``harm``: the answers of each type are exchanged by a fixed rule: a pool that teaches what is wrong, as

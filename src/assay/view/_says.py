@@ -15,6 +15,7 @@ from assay.core import (
     Envelope,
     Forgetting,
     NextRuns,
+    Recipes,
     Robustness,
     Say,
     Shift,
@@ -229,7 +230,7 @@ def _recipes_text(result: StudyResult, answer: Answer, w: Words) -> Iterator[str
     if robust.word == "robust":
         yield w("recipes.says.robust", count=len(robust.by), names=w.listed(robust.by))
     elif robust.word == "open":
-        yield w("recipes.says.open", listed=_under(robust, w))
+        yield w("recipes.says.open", listed=_under(found, robust, w))
     best = found.envelope(*key)
     if best is not None and robust.word != "depends":
         key_of = "recipes.says.envelope" if best.verdict.word != "undecided" else "recipes.says.envelope.open"
@@ -242,7 +243,7 @@ def _depends(result: StudyResult, answer: Answer, w: Words) -> str | None:
     robust = None if found is None else found.of(*key)
     if found is None or robust is None or robust.word != "depends":
         return None
-    best, listed = found.envelope(*key), _under(robust, w)
+    best, listed = found.envelope(*key), _under(found, robust, w)
     if best is None:
         return w("recipes.says.depends.only", listed=listed)
     sure = "recipes.says.depends" if best.verdict.word != "undecided" else "recipes.says.depends.open"
@@ -254,8 +255,10 @@ def _headline_key(result: StudyResult, answer: Answer) -> tuple[str, str, str]:
     return (OVERALL if OVERALL in own or not own else own[0]), answer.arm, answer.metric
 
 
-def _under(found: Robustness, w: Words) -> str:
-    return w.listed(w("recipes.says.under", word=word, name=name) for name, word in found.by.items())
+def _under(recipes: Recipes, found: Robustness, w: Words) -> str:
+    """Return the verdict under each recipe, the study's own first."""
+    first = sorted(found.by, key=lambda name: name != recipes.own)
+    return w.listed(w("recipes.says.under", word=found.by[name], name=name) for name in first)
 
 
 def _envelope_move(best: Envelope, w: Words) -> str:
