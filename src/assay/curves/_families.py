@@ -56,7 +56,7 @@ def _logistic(centre: float, width: float) -> Callable[[Array, float], Array]:
 
 
 def _saturating(centre: float, steepness: float) -> Callable[[Array, float], Array]:
-    """One minus an exponential of a power of n, for which ``centre`` is where most has risen: Gompertz in d."""
+    """One minus an exponential of a power of n, most of it risen at the centre: Gompertz in d."""
     return lambda d, doublings: -np.exp(-(2.0 ** (steepness * (d - centre * doublings))))
 
 
