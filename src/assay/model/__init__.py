@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         name_base,
         pick_device,
         resolve_base,
+        template_name,
         tokenizer_digest,
     )
     from assay.model.estimate import (
@@ -186,6 +187,7 @@ __all__ = [
     "set_threads",
     "smallest_machine",
     "stop_ids",
+    "template_name",
     "this_gpu",
     "tokenizer_agreement",
     "tokenizer_digest",
@@ -206,7 +208,7 @@ if not TYPE_CHECKING:
         base=(
             "ExportDtype ExtensionReport POCKET base_digest base_name extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
-            "resolve_base tokenizer_digest"
+            "resolve_base template_name tokenizer_digest"
         ),
         estimate=(
             "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "
