@@ -50,6 +50,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "rule run": Entry("select", "assay.study._rule:run", "Train on the subsets.", True),
     "rule fit": Entry("select", "assay.study._rule:fit", "Fit the rule to the measured losses.", True),
     "rule check": Entry("select", "assay.study._rule:check", "Test the rule against random samples.", True),
+    "rule transfer": Entry(
+        "select", "assay.study._transfer:transfer", "Test whether a rule carries over to other studies.", True
+    ),
     "mix design": Entry("select", "assay.study._mix:design", "Choose mixtures that separate the types."),
     "mix run": Entry("select", "assay.study._mix:run", "Train on the mixtures.", True),
     "mix fit": Entry("select", "assay.study._mix:fit", "Show which type helps or hurts which."),
