@@ -4,14 +4,15 @@ r"""Write pools, evaluation sets and study files for a rule's transfer: English 
     assay rule design runs/transfer/english.yaml
     assay rule run runs/transfer/english.yaml
     assay rule fit runs/transfer/english.yaml
-    assay rule transfer runs/english/rule/rule.json --n 600 \
+    assay rule transfer runs/english/rule/rule.json --n 240 \
         --study runs/transfer/chinese.yaml --study runs/transfer/others.yaml
 
 The rule is fitted on 6,000 samples of Alpaca, on AlpacaEval's helpful_base and oasst with the answers of
 text-davinci-003.  `chinese.yaml`: 6,000 samples of the revised Chinese Alpaca, none known to translate one of
-these, and 250 first turns of OpenAssistant in Chinese, written by people.  `others.yaml`: 6,000 samples of
+these, and first turns of OpenAssistant in Chinese, written by people.  `others.yaml`: 6,000 samples of
 GPTeacher, chain of thought, P3 and GSM8K, and AlpacaEval's koala and vicuna.  Each is tried with the pocket
-model and with a Llama of 260,000 parameters, where it is there.
+model and with a Llama of 260,000 parameters, where it is there.  All sets have at most 120 items, all
+subsets 240 samples: minutes, not hours.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from typing import Any
 import yaml
 
 Rows = list[dict[str, Any]]
-RECIPE = {"preset": "pocket", "max_tokens": 256, "batch_size": 16}
+RECIPE = {"preset": "pocket", "max_tokens": 192, "batch_size": 8}
+N, ITEMS = 240, 120
 INDICATORS = ["len_in", "len_out", "compression", "overlap", "novelty", "knn"]
 OTHERS = ("cot", "gpteacher_codegen", "gpteacher_roleplay", "p3_t0_40_per_template", "gsm8k_train")
 
@@ -82,7 +84,7 @@ def alpaca_eval(folder: Path, sources: tuple[str, ...]) -> Rows:
 def study(name: str, pool: str, evaluation: str, bases: Any, **more: Any) -> dict[str, Any]:
     return {
         "name": name, "base": bases, "pool": pool, "evaluation": evaluation, "recipe": RECIPE,
-        "ladder": {"rungs": [600], "seeds": 3}, "measure": {"answers": False, "text": False},
+        "ladder": {"rungs": [N], "seeds": 3}, "measure": {"answers": False, "text": False},
         "models": {"embedder": "lexical"}, "recipe_check": False, **more,
     }  # fmt: skip
 
@@ -110,12 +112,12 @@ def main() -> None:
     own = [pair(row) for row in lines_of(folder / "self_instruct" / "user_oriented_instructions.jsonl.gz")]
     sets = {
         "en-pool.jsonl": [pair(english[place]) for place in sorted(taken)],
-        "en-fit.jsonl": alpaca_eval(folder / "judge_outputs", ("helpful_base", "oasst")),
-        "en-report.jsonl": own,
+        "en-fit.jsonl": drawn(alpaca_eval(folder / "judge_outputs", ("helpful_base", "oasst")), ITEMS),
+        "en-report.jsonl": drawn(own, ITEMS),
         "zh-pool.jsonl": drawn(map(pair, apart), 6000),
-        "zh-report.jsonl": drawn(map(pair, people), 250),
+        "zh-report.jsonl": drawn(map(pair, people), ITEMS),
         "other-pool.jsonl": drawn(other, 6000),
-        "other-report.jsonl": alpaca_eval(folder / "judge_outputs", ("koala", "vicuna")),
+        "other-report.jsonl": drawn(alpaca_eval(folder / "judge_outputs", ("koala", "vicuna")), ITEMS),
     }
     for name, rows in sets.items():
         print(f"{name}: {len(rows):,} rows")
@@ -124,7 +126,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for name, rows in sets.items():
         write(options.out, name, rows)
-    rule = {"indicators": INDICATORS, "evaluation": "en-fit.jsonl", "n": 600, "runs": 32, "doubled": 0}
+    rule = {"indicators": INDICATORS, "evaluation": "en-fit.jsonl", "n": N, "runs": 32, "doubled": 0}
     stories = shared / "models" / "stories260k"
     bases = {"pocket": "pocket", "stories": str(stories.resolve())} if stories.exists() else "pocket"
     studies = (

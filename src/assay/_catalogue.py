@@ -64,6 +64,12 @@ CATALOGUE: Mapping[str, Entry] = {
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
     "study next": Entry("study", "assay.study._next:next", "Choose the next data to get for a budget."),
+    "forecast": Entry(
+        "study", "assay.study._forecast:forecast", "Forecast which types will need most data.", True
+    ),
+    "forecast fit": Entry(
+        "study", "assay.study._forecast:forecast_fit", "Fit a forecast on finished studies.", True
+    ),
     "estimate": Entry(
         "study", "assay.jobs._estimate:estimate", "Estimate memory and time of a training run."
     ),

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         MINILM,
         Embedder,
         Grade,
+        Gradients,
         Influence,
         InfluenceSettings,
         boolean_questions,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         embedder,
         embedder_id,
         hidden_means,
+        loss_gradients,
         rewarder,
     )
     from assay.model.inference import (
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         Prompt,
         TooLongError,
         answer,
+        answer_confidence,
         answer_loss,
         open_chat,
         reference_loss,
@@ -132,6 +135,7 @@ __all__ = [
     "GgufModel",
     "Given",
     "Grade",
+    "Gradients",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
@@ -148,6 +152,7 @@ __all__ = [
     "Trainer",
     "TrainingEstimate",
     "answer",
+    "answer_confidence",
     "answer_loss",
     "base_digest",
     "base_name",
@@ -168,6 +173,7 @@ __all__ = [
     "load_exported",
     "load_model",
     "load_tokenizer",
+    "loss_gradients",
     "merge",
     "model_folder",
     "name_base",
@@ -214,12 +220,14 @@ if not TYPE_CHECKING:
         ),
         export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
         indicators=(
-            "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
-            "critic_digest critic_folder embedder embedder_id hidden_means rewarder"
+            "DIMENSIONS Embedder Grade Gradients Influence InfluenceSettings LEXICAL MINILM "
+            "boolean_questions critic_digest critic_folder embedder embedder_id hidden_means "
+            "loss_gradients rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
-            "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
+            "answer_confidence answer_loss open_chat reference_loss tokenizer_agreement "
+            "vllm_answer vllm_python"
         ),
         launch="Launch trainer trainer_identity",
         tokens=(
