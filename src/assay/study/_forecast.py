@@ -98,14 +98,20 @@ class Forecast(Shown):
         return core.Page(blocks, self.language, say("forecast.title"), say("forecast.eyebrow"), self.base)
 
     def _table(self) -> core.Table:
-        columns = (
+        columns = [
             core.Column(say("col.type"), "@type"), core.Column(say("forecast.col.samples"), ","),
             core.Column(say("forecast.col.cosine"), "+.3f"), core.Column("90 %", "+.3f"),
-            core.Column(say("forecast.col.area"), ".2f"), core.Column("90 %", ".2f"),
-            core.Column(say("forecast.col.half"), ",.0f"), core.Column("90 %", ",.0f"),
-            core.Column(say("explain.why_not"), "@reason"),
-        )  # fmt: skip
-        return core.Table(columns, tuple(_row(one) for one in self.types))
+        ]  # fmt: skip
+        if self.fitted is not None:
+            columns += [
+                core.Column(say("forecast.col.area"), ".2f"), core.Column("90 %", ".2f"),
+                core.Column(say("forecast.col.half"), ",.0f"), core.Column("90 %", ",.0f"),
+            ]  # fmt: skip
+        missing = any(one.agreement.reason for one in self.types)
+        if missing:
+            columns.append(core.Column(say("explain.why_not"), "@reason"))
+        rows = (_row(one, fitted=self.fitted is not None, reason=missing) for one in self.types)
+        return core.Table(tuple(columns), tuple(rows))
 
     def _cost(self) -> Say:
         every = [t.agreement for t in self.types]
@@ -116,12 +122,13 @@ class Forecast(Shown):
         )  # fmt: skip
 
 
-def _row(one: TypeForecast) -> tuple[core.Cell, ...]:
+def _row(one: TypeForecast, *, fitted: bool, reason: bool) -> tuple[core.Cell, ...]:
     a = one.agreement
-    cosine = None if a.cosine is None else (a.low, a.high)
-    area = (None, None) if one.area is None else (one.area[0], one.area[1:])
-    half = (None, None) if one.half is None else (one.half[0], one.half[1:])
-    return (a.type, a.samples, a.cosine, cosine, *area, *half, a.reason)
+    row: tuple[core.Cell, ...] = (a.type, a.samples, a.cosine, None if a.cosine is None else (a.low, a.high))
+    if fitted:
+        for found in (one.area, one.half):
+            row += (None, None) if found is None else (found[0], found[1:])
+    return (*row, a.reason) if reason else row
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def agreement_step(base: Base, pool: Step, kind: str, settings: AgreeSettings) -
     """Return the step that measures one type of a pool (``untyped``: samples without one)."""
     own = {"type": kind, "base": base.digest, "threads": 1, **asdict(settings)}
     return Step(
-        "agreement", 1, f"{__name__}:agreement", own, {"pool": pool}, where={"base": str(base.folder)},
+        "agreement", 2, f"{__name__}:agreement", own, {"pool": pool}, where={"base": str(base.folder)},
         label=kind, estimate=Estimate(seconds=30),
     )  # fmt: skip
 

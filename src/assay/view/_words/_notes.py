@@ -36,6 +36,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
 REASONS: Mapping[str, tuple[str, str]] = {
     "reason.of": ("{name}: {reason:@reason}", "{name}：{reason:@reason}"),
     "reason.few": ("fewer than {n} {unit:@pool.unit}", "少于 {n} 个{unit:@pool.unit}"),
+    "reason.few_that_fit": ("fewer than {n} samples whose prompt fits", "提示词未超长的样本少于 {n} 条"),
     "reason.four_words": ("fewer than four words", "少于 4 个词"),
     "reason.few_others": ("fewer than {n} other samples", "其他样本不足 {n} 条"),
     "reason.few_reference": ("fewer than {n} reference samples (--reference)", "参照样本不足 {n} 条（--reference）"),
