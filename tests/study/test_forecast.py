@@ -48,7 +48,7 @@ def test_types_are_in_order_without_coefficients(there: Path) -> None:
         assert own.low is not None and own.high is not None and own.low <= own.high
         assert own.drawn == 8 and own.answered == own.samples <= 40 and one.area is None
     shown = view.page_markdown(found.as_page())
-    assert "likely to need most data" in shown and "never a verdict" in shown and "Half" not in shown
+    assert "gradients that agree least" in shown and "never a verdict" in shown and "Half" not in shown
     assert "96 forward and backward passes" in shown
     assert assay.forecast(["data.jsonl"], store="store", pool="inline", **SMALL) == found
 
@@ -78,6 +78,8 @@ def test_a_pilot_gives_coefficients_with_their_own_error(there: Path) -> None:
     for one in found.types:
         assert one.area is not None and one.half is not None
         assert one.area[1] <= one.area[0] <= one.area[2] and one.half[1] <= one.half[0] <= one.half[2]
+    poor = any("not shown to be better than chance" in str(note) for note in found.notes)
+    assert poor == (fitted.rank.low <= 0), "a forecast that foretells nothing says so where it is used"
     assert found.error == fitted.fit.error and list(found.rungs) == sorted(found.rungs)
     assert "never a verdict" in Path("page.html").read_text()
 

@@ -49,6 +49,7 @@ class _Line:
     largest: int
     settings: AgreeSettings
     fit: curves.AreaFit
+    rank: regression.Rank | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _row(one: TypeForecast, *, fitted: bool, reason: bool) -> tuple[core.Cell, .
 
 @dataclass(frozen=True)
 class ForecastFit(Shown):
-    """Coefficients of one base model; ``rank``: of areas foretold from other types with those measured."""
+    """Coefficients of one base model; ``rank``: of the cosines with the areas; nothing is fitted in it."""
 
     path: str
     base: str
@@ -157,7 +158,7 @@ class ForecastFit(Shown):
             error=self.fit.error, spread=float(np.std(self.areas)),
         )  # fmt: skip
         ranked = say("forecast.fit.rank", value=rank.value, interval=(rank.low, rank.high)) if rank else None
-        poor = rank is None or rank.low <= 0
+        poor = not _foretells(rank)
         columns = (
             core.Column(say("col.type"), "@type"), core.Column(say("forecast.col.cosine"), "+.3f"),
             core.Column(say("forecast.col.measured"), ".2f"),
@@ -242,6 +243,8 @@ def forecast(
         kinds = sorted(read_summary(kept, samples).by_type)
         found = _measured(own, samples, kinds, settings, kept, workers)
     types = tuple(sorted((_foretold(a, line) for a in found), key=_need))
+    if line is not None and not _foretells(line.rank):
+        notes = (*notes, say("forecast.poor"))
     beyond = [t.agreement.type for t in types if t.outside]
     if beyond:
         notes = (*notes, say("forecast.outside", types=beyond))
@@ -253,6 +256,11 @@ def forecast(
     if out is not None:
         view.write_page(made.as_page(), Path(out))
     return made
+
+
+def _foretells(rank: regression.Rank | None) -> bool:
+    """Whether types whose gradients agree more were shown to need less data."""
+    return rank is not None and rank.low > 0
 
 
 def _measured(
@@ -303,6 +311,7 @@ def _read_fit(path: Path) -> _Line:
         return _Line(
             indicators.ModelId(**line["base"]), str(line["metric"]), int(line["largest"]),
             AgreeSettings(**line["settings"]), curves.AreaFit(**line["fit"]),
+            None if line["rank"] is None else regression.Rank(**line["rank"]),
         )  # fmt: skip
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise AssayError(
@@ -475,7 +484,7 @@ def _fitted(
     named = _named(base)
     made = ForecastFit(
         str(out), named.name, metric, largest, fit,
-        regression.rank_correlation(foretold, np.array(areas)),
+        regression.rank_correlation(np.array(cosines), np.array(areas)),
         types, cosines, areas, tuple(foretold.tolist()), tuple(left), language,
     )  # fmt: skip
     text = {

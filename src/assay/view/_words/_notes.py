@@ -29,6 +29,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "note.convert.function_call": ("axolotl does not read `function_call` turns: convert to messages instead", "axolotl 不读取 `function_call` 轮次：请改为转换成 messages 格式"),
     "note.judge.unread": ("{share:percent} of the judge's replies could not be parsed", "裁判模型的回复中有 {share:percent} 无法解析"),
     "note.judge.items": ("{n:,} items: {note:@reason}", "{n:,} 道评测题：{note:@reason}"),
+    "note.ratings": ("Ratings by {model}: {calls:,} calls, {cached:,} replies from the cache, {tokens:,} tokens, {money:.4f} {currency} (a dash: price unknown)", "由 {model} 评分：调用 {calls:,} 次，缓存命中 {cached:,} 次，{tokens:,} 个词元，费用 {money:.4f} {currency}（短横线表示价格未知）"),
     "note.generate.rows": ("{n:,} rows of {place} could not be read", "{place} 中有 {n:,} 行无法读取"),
     "note.generate.language": ("The language filter was off: {language} cannot be distinguished from other languages here", "语言过滤未生效：此处无法区分 {language} 与其他语言"),
 }
@@ -37,6 +38,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "reason.of": ("{name}: {reason:@reason}", "{name}：{reason:@reason}"),
     "reason.few": ("fewer than {n} {unit:@pool.unit}", "少于 {n} 个{unit:@pool.unit}"),
     "reason.few_that_fit": ("fewer than {n} samples whose prompt fits", "提示词未超长的样本少于 {n} 条"),
+    "reason.no_rating": ("no rating: {why}", "未得到评分：{why}"),
     "reason.four_words": ("fewer than four words", "少于 4 个词"),
     "reason.few_others": ("fewer than {n} other samples", "其他样本不足 {n} 条"),
     "reason.few_reference": ("fewer than {n} reference samples (--reference)", "参照样本不足 {n} 条（--reference）"),
