@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
-import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -196,7 +196,8 @@ class Tools:
             config = replace(config, calls=models.cache.parent / "calls")
             run = f"ratings {models.cache.resolve()}"
         chat = open_chat(config, run=run)
-        weakref.finalize(self, chat.close)
+        # Not where these tools are collected: that may be in the thread that closing waits for.
+        atexit.register(chat.close)
         return chat
 
     def critic(self, setting: Literal["reward", "dialog"]) -> Path:
