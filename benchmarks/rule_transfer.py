@@ -6,11 +6,11 @@ r"""Write pools, evaluation sets and study files for a rule's transfer: English 
 
 `recipes/studies/alpaca-rule.json` was fitted on English ratings of Alpaca; with the lexical embedder, which
 any script has, it has to be insisted on.  `chinese.yaml`: the translated rows of the revised Chinese Alpaca,
-none known to translate one of the English pool, and first turns of OpenAssistant in Chinese, written by people.
-`others.yaml`: 6,000 samples of GPTeacher, chain of thought, P3 and GSM8K, and AlpacaEval's koala and vicuna.
-Each is tried with the pocket model and with a Llama of 260,000 parameters, where it is there.  `english.yaml`
-fits a rule of losses on 6,000 samples of Alpaca (`assay rule design`, `run`, `fit`).  All sets have at most 120
-items, all subsets 240 samples: minutes, not hours.
+none known to translate one of the English pool, and first turns of OpenAssistant in Chinese, which people
+wrote.  `others.yaml`: 6,000 samples of GPTeacher, chain of thought, P3 and GSM8K, and AlpacaEval's koala and
+vicuna.  Each is tried with the pocket model and with a Llama of 260,000 parameters, where it is there.
+`english.yaml` fits a rule of losses on 6,000 samples of Alpaca (`assay rule design`, `run`, `fit`).  All sets
+have at most 120 items, all subsets 240 samples: minutes, not hours.
 """
 
 from __future__ import annotations

@@ -199,6 +199,10 @@ def forecast(
 
     Example: `assay forecast data.jsonl --base pocket --coefficients pocket.json`
 
+        >>> found = assay.forecast(["pool.jsonl"], most=16, max_new_tokens=2, pool="inline")
+        >>> found.fitted is None        # no coefficients: an order, no sizes
+        True
+
     Parameters
     ----------
     places

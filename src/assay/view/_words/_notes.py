@@ -15,6 +15,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "note.text.cut": ("Plain text {text}: {n:,} of {of:,} paragraphs are longer than {setting} and were measured up to there", "普通文本 {text}：{of:,} 段中有 {n:,} 段超过 {setting}，只测量了该长度以内的部分"),
     "note.rule": ("Rule {rule}: {text}", "规则 {rule}：{text}"),
     "note.rule.check": ("in its check, {verdict}", "检验结论：{verdict}"),
+    "note.rule.untried": ("not tried against random samples yet (`assay rule check`)", "尚未与随机样本比较过（`assay rule check`）"),
     "note.rule.model": ("Rule {rule}: applied with {what} {used}, fitted with {fitted}", "规则 {rule}：此处使用的 {what} 为 {used}，拟合时为 {fitted}"),
     "note.rule.outside": ("Rule {rule}: {n:,} of {of:,} samples lie outside the range it was fitted on ({counts:@pool.indicator})", "规则 {rule}：{of:,} 条样本中有 {n:,} 条超出拟合时的取值范围（{counts:@pool.indicator}）"),
     "note.gguf.split": ("llama.cpp has no pre-tokenizer equal to this tokenizer's; `{name}` is used instead", "llama.cpp 没有与此分词器相同的预分词规则，改用 `{name}`"),
