@@ -58,6 +58,7 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     for name, found in rule.ranges.items():
         low, high = found.samples
         assert low <= found.subsets[0] < found.subsets[1] <= high, name
+    assert "not tried against random samples" in str(rule.told()[-1]), "wherever it is used"
     assert Path(fitted.page).read_text().startswith("<!doctype html>")
     assert assay.rule.run(rule_file) == trained, "everything comes from the store"
     assert assay.rule.fit(rule_file) == fitted
@@ -65,6 +66,7 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     tried = assay.rule.check(rule_file)
     written = json.loads(Path(tried.path).read_text())
     assert written["check"]["verdict"] == tried.verdict
+    assert not any("not tried" in str(text) for text in read_rule(Path(tried.path)).told())
     assert {c.a for c in tried.comparisons} == {"top", "top-matched", "bottom"}
     assert all(c.seeds >= 3 for c in tried.comparisons)
     assert Path(tried.page).exists() and tried.verdict in (folder / "rule.html").read_text()

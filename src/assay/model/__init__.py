@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         MINILM,
         Embedder,
         Grade,
+        Gradients,
         Influence,
         InfluenceSettings,
         boolean_questions,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         embedder,
         embedder_id,
         hidden_means,
+        loss_gradients,
         rewarder,
     )
     from assay.model.inference import (
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         Prompt,
         TooLongError,
         answer,
+        answer_confidence,
         answer_loss,
         open_chat,
         reference_loss,
@@ -133,6 +136,7 @@ __all__ = [
     "GgufModel",
     "Given",
     "Grade",
+    "Gradients",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
@@ -149,6 +153,7 @@ __all__ = [
     "Trainer",
     "TrainingEstimate",
     "answer",
+    "answer_confidence",
     "answer_loss",
     "base_digest",
     "base_name",
@@ -169,6 +174,7 @@ __all__ = [
     "load_exported",
     "load_model",
     "load_tokenizer",
+    "loss_gradients",
     "merge",
     "model_folder",
     "name_base",
@@ -216,12 +222,14 @@ if not TYPE_CHECKING:
         ),
         export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
         indicators=(
-            "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
-            "critic_digest critic_folder embedder embedder_id hidden_means rewarder"
+            "DIMENSIONS Embedder Grade Gradients Influence InfluenceSettings LEXICAL MINILM "
+            "boolean_questions critic_digest critic_folder embedder embedder_id hidden_means "
+            "loss_gradients rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
-            "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
+            "answer_confidence answer_loss open_chat reference_loss tokenizer_agreement "
+            "vllm_answer vllm_python"
         ),
         launch="Launch trainer trainer_identity",
         tokens=(
