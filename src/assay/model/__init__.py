@@ -48,6 +48,17 @@ if TYPE_CHECKING:
         write_gguf,
         write_modelfile,
     )
+    from assay.model.external import (
+        EXTERNAL,
+        ExternalRun,
+        HandedBase,
+        Tool,
+        external_tool,
+        look,
+        read_run,
+        receive,
+        write_run,
+    )
     from assay.model.indicators import (
         DIMENSIONS,
         LEXICAL,
@@ -81,7 +92,7 @@ if TYPE_CHECKING:
         vllm_answer,
         vllm_python,
     )
-    from assay.model.launch import Launch, trainer, trainer_identity
+    from assay.model.launch import Launch, shared_steps, trainer, trainer_identity
     from assay.model.tokens import (
         TEMPLATES,
         Encoded,
@@ -113,6 +124,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVICES",
     "DIMENSIONS",
+    "EXTERNAL",
     "LEXICAL",
     "MINILM",
     "POCKET",
@@ -127,11 +139,13 @@ __all__ = [
     "Encoded",
     "ExportDtype",
     "ExtensionReport",
+    "ExternalRun",
     "GgufFile",
     "GgufKind",
     "GgufModel",
     "Given",
     "Grade",
+    "HandedBase",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
@@ -144,6 +158,7 @@ __all__ = [
     "Shape",
     "TokenTable",
     "TooLongError",
+    "Tool",
     "TrainReport",
     "Trainer",
     "TrainingEstimate",
@@ -163,11 +178,13 @@ __all__ = [
     "end_mark",
     "estimate_training",
     "extend_vocabulary",
+    "external_tool",
     "find_shape",
     "hidden_means",
     "load_exported",
     "load_model",
     "load_tokenizer",
+    "look",
     "merge",
     "model_folder",
     "name_base",
@@ -177,13 +194,16 @@ __all__ = [
     "quantize_gptq",
     "quantize_gptqmodel",
     "read_recipe",
+    "read_run",
     "read_shape",
+    "receive",
     "reference_loss",
     "refusals",
     "render",
     "resolve_base",
     "rewarder",
     "set_threads",
+    "shared_steps",
     "smallest_machine",
     "stop_ids",
     "this_gpu",
@@ -197,6 +217,7 @@ __all__ = [
     "vllm_python",
     "write_gguf",
     "write_modelfile",
+    "write_run",
     "write_tokens",
 ]
 
@@ -221,7 +242,8 @@ if not TYPE_CHECKING:
             "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
             "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
         ),
-        launch="Launch trainer trainer_identity",
+        external=("EXTERNAL ExternalRun HandedBase Tool external_tool look read_run receive write_run"),
+        launch="Launch shared_steps trainer trainer_identity",
         tokens=(
             "Encoded Given TEMPLATES TokenTable chat_template encode encode_answers encode_prompts end_mark "
             "refusals render stop_ids write_tokens"

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from assay.model._lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.model.launch._launch import trainer, trainer_identity
+    from assay.model.launch._launch import shared_steps, trainer, trainer_identity
     from assay.model.launch._settings import Launch
 
 __all__ = [
     "Launch",
+    "shared_steps",
     "trainer",
     "trainer_identity",
 ]
@@ -19,6 +20,6 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        _launch="trainer trainer_identity",
+        _launch="shared_steps trainer trainer_identity",
         _settings="Launch",
     )

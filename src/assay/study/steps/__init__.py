@@ -31,7 +31,7 @@ from assay.study.steps._result import result
 from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._text import TEXT, text_places, text_step
 from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
-from assay.study.steps._train import REPORT, train_step
+from assay.study.steps._train import REPORT, received_step, train_step
 
 __all__ = [
     "COUNTS",
@@ -69,6 +69,7 @@ __all__ = [
     "place_digest",
     "rates_step",
     "read_step",
+    "received_step",
     "result",
     "runtime",
     "runtime_of",
