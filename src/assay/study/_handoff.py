@@ -308,10 +308,11 @@ def _write(
 ) -> HandedRun:
     """Write the folder of a run, unless the store has its model."""
     step, recipe = _trained(one), part.ladder.config.recipe
+    segment = model.Segment(recipe, one.seed, one.n_train, 0, recipe.steps(one.n_train))
     table = model.TokenTable(store.path(step.inputs["tokens"].key))
     order = np.load(store.path(step.inputs["order"].key) / "order.npy")
     processes = part.ladder.config.where.launch.processes
-    whole = model.ExternalRun(recipe, one.seed, one.n_train, int(table.lengths.max()), processes)
+    whole = model.ExternalRun.of(segment, table, part.ladder.base.folder, processes)
     folder, state = _folder(name, one), "kept" if store.has(step.key) else "written"
     if state == "written":
         model.write_run(

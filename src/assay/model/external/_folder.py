@@ -51,9 +51,9 @@ class HandedBase:
         return {"name": self.name, "place": str(self.place.resolve()), "handed": self.handed, "files": files}
 
 
-def _lines(table: TokenTable, rows: Indices) -> Iterator[bytes]:
-    for row in token_rows(table, rows):
-        yield (json.dumps(row, separators=(",", ":")) + "\n").encode()
+def _lines(tool: Tool, run: ExternalRun, table: TokenTable, order: Indices) -> Iterator[bytes]:
+    for row in token_rows(table, row_order(run.recipe, order, run.n_train, run.seed)):
+        yield (json.dumps(tool.row(row), separators=(",", ":")) + "\n").encode()
 
 
 def _config(tool: Tool, run: ExternalRun) -> bytes:
@@ -67,13 +67,14 @@ def _script() -> bytes:
 
 def _own_files(tool: Tool, run: ExternalRun) -> dict[str, bytes]:
     """Return what a run's folder holds beside its rows."""
-    return {CONFIG: _config(tool, run), SCRIPT: _script()}
+    more = {name: text.encode() for name, text in tool.files.items()}
+    return {CONFIG: _config(tool, run), SCRIPT: _script(), **more}
 
 
 def run_digests(tool: Tool, run: ExternalRun, table: TokenTable, order: Indices) -> dict[str, str]:
     """Return the SHA-256 of every file that a run is made from, by its name in the folder."""
     rows = hashlib.sha256()
-    for line in _lines(table, row_order(run.recipe, order, run.n_train, run.seed)):
+    for line in _lines(tool, run, table, order):
         rows.update(line)
     own = {name: hashlib.sha256(text).hexdigest() for name, text in _own_files(tool, run).items()}
     return {DATA: rows.hexdigest(), **own}
@@ -93,7 +94,7 @@ def write_run(
             partial.write_bytes(text)
         digests[name] = hashlib.sha256(text).hexdigest()
     with replacing(folder / DATA) as partial, partial.open("wb") as lines:
-        lines.writelines(_lines(table, row_order(run.recipe, order, run.n_train, run.seed)))
+        lines.writelines(_lines(tool, run, table, order))
     digests[DATA] = file_digest(folder / DATA)
     with replacing(folder / "run.sh") as partial:
         partial.write_text(_START.format(title=tool.title), encoding="utf-8")

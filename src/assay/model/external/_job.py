@@ -136,10 +136,9 @@ def environment(job: dict[str, Any]) -> dict[str, str]:
         "HF_DATASETS_CACHE": str(Path("cache").resolve()),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "NPROC_PER_NODE": str(processes),
     }
     if processes > 1:
-        own["FORCE_TORCHRUN"] = "1"
+        own |= {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(processes)}
     else:
         # With one process the Trainer would spread each batch over all GPUs that it sees, and make it larger.
         own["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
@@ -201,13 +200,11 @@ def read_receipt() -> dict[str, Any]:
 
 
 def device() -> str:
-    """Return what was trained on."""
-    try:
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    except Exception:
-        return "unknown"
+    """Return what was trained on, by the drivers that are there: importing torch again takes long."""
+    if sys.platform == "darwin":
+        return "mps" if os.uname().machine == "arm64" else "cpu"
+    driven = any(Path(place).exists() for place in ("/proc/driver/nvidia/version", "/dev/kfd"))
+    return "cuda" if driven and os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu"
 
 
 def write_receipt(job: dict[str, Any], status: str, **more: object) -> None:

@@ -6,13 +6,13 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assay.core import AssayError, file_digest, say
-from assay.model.external._folder import CONFIG, DATA, SCRIPT, read_run, run_digests
+from assay.model.external._folder import CONFIG, DATA, read_run, run_digests
 from assay.model.external._settings import ExternalRun, row_order, warms_late
 from assay.model.external._tools import Tool
 from assay.model.tokens import TokenTable
@@ -83,9 +83,7 @@ def receive(
     data or settings, or holds numbers that are none.
     """
     job, came = read_run(folder), look(folder)
-    run = ExternalRun(
-        segment.recipe, segment.seed, segment.n_train, int(table.lengths.max()), int(job["processes"])
-    )
+    run = ExternalRun.of(segment, table, base, int(job["processes"]))
     _check_status(folder, came, tool)
     _check_files(folder, came, run_digests(tool, run, table, order))
     _check_steps(folder, came, run)
@@ -133,7 +131,7 @@ def _check_files(folder: Path, came: Came, wanted: Mapping[str, str]) -> None:
         if (not absent and (not path.is_file() or file_digest(path) != digest)) or (
             came.receipt and told.get(name) != digest
         ):
-            what = {DATA: "data", CONFIG: "settings", SCRIPT: "script"}[name]
+            what = {DATA: "data", CONFIG: "settings"}.get(name, "script")
             raise AssayError(
                 f"the run was not made from the {what} that this study hands over", place=str(path),
                 value="missing" if not path.is_file() else "another SHA-256",
@@ -202,6 +200,7 @@ def _trace(state: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
     )
 
 
+_ERROR = re.compile(r"(\[rank\d+\]: )?[\w.]*(Error|Exception)(: |$)")
 _CAUSES = (
     (
         re.compile(r"out of memory|OutOfMemoryError|can't allocate memory|MemoryError", re.IGNORECASE),
@@ -230,7 +229,14 @@ def training_failure(folder: Path, receipt: Mapping[str, Any], tool: Tool) -> As
         f"was killed by signal {-code}" if isinstance(code, int) and code < 0 else f"ended with status {code}"
     )
     return AssayError(
-        f"{tool.title} {ended}", place=str(log), value=lines[-1] if lines else "it printed nothing",
+        f"{tool.title} {ended}", place=str(log), value=_last_said(lines),
         hint="a kill without a word is mostly memory; after mending the cause run the same command: it goes "
         "on after its last checkpoint",
     )  # fmt: skip
+
+
+def _last_said(lines: Sequence[str]) -> str:
+    """Return the last error that a log names, else its last words; what launchers say of it apart."""
+    errors = [line for line in lines if _ERROR.match(line) and "ChildFailedError" not in line]
+    words = [line for line in lines if any(c.isalpha() for c in line)]
+    return next((found[-1] for found in (errors, words) if found), "it printed nothing")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from assay.core import AssayError
+from assay.core import AssayError, read_json
 from assay.model.tokens import TokenTable
-from assay.model.train import Indices, Recipe
+from assay.model.train import Indices, Recipe, Segment
 
 _UNUSED = -100
 """The label of tokens that the loss does not count, as all trainers of this family have it."""
@@ -26,7 +27,8 @@ class ExternalRun:
     """One run of a ladder as another trainer makes it.
 
     ``longest``: tokens of the longest sample of the pool; ``processes``: how many share the training, by
-    which gradient accumulation is set so that the batch stays that of the recipe.
+    which gradient accumulation is set so that the batch stays that of the recipe; ``family``: the base's
+    ``model_type``.
     """
 
     recipe: Recipe
@@ -34,6 +36,14 @@ class ExternalRun:
     n_train: int
     longest: int
     processes: int = 1
+    family: str = ""
+
+    @classmethod
+    def of(cls, segment: Segment, table: TokenTable, base: Path, processes: int) -> ExternalRun:
+        """Return the run that a segment ends, on the samples of ``table``, from ``base``."""
+        family = str(read_json(base / "config.json").get("model_type", ""))
+        longest = int(table.lengths.max())
+        return cls(segment.recipe, segment.seed, segment.n_train, longest, processes, family)
 
     def __post_init__(self) -> None:
         """Refuse processes over which the batch cannot be spread evenly."""

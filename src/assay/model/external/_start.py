@@ -79,7 +79,7 @@ def train_external(
             f"{tool.title} trains whole runs alone", place="recipe.trainer", value=str(segment),
             expected="a run from its first step to its last",
         )  # fmt: skip
-    run = ExternalRun(segment.recipe, segment.seed, segment.n_train, int(table.lengths.max()), processes)
+    run = ExternalRun.of(segment, table, base, processes)
     folder = (out / "scratch" / "run").resolve()
     _clear(folder)
     write_run(folder, tool, run, table, order, HandedBase(base_name(base) or base.name, base), key=out.name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from assay.core import AssayError
 from assay.model.external._axolotl import axolotl_config
 from assay.model.external._llamafactory import TOKENIZED, llamafactory_config
 from assay.model.external._settings import ExternalRun, refuse
-from assay.model.external._swift import swift_config
+from assay.model.external._swift import PLUGIN, PLUGIN_TEXT, swift_config, swift_row
 from assay.model.external._trl import trl_config
 from assay.model.train import Recipe
 
@@ -33,6 +33,10 @@ class Tool:
     arguments: tuple[str, ...]
     resume: tuple[str, ...]
     tokenized: str = ""
+    row: Callable[[Mapping[str, list[int]]], Mapping[str, Any]] = lambda row: row
+    """How it reads a row of ``input_ids``, ``attention_mask`` and ``labels``."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What else it reads, by name in the run's folder."""
     launched: bool = False
     """Whether it starts several processes by itself; else accelerate does."""
     version: int = 1
@@ -63,7 +67,8 @@ EXTERNAL: Mapping[str, Tool] = {
         ),
         Tool(
             "ms-swift", "ms-swift", "swift", ("ms-swift", *_COMMON), swift_config,
-            ("-m", "swift.cli.sft", "CONFIG"), ("--resume_from_checkpoint", "CHECKPOINT"), launched=True,
+            ("-m", "swift.cli.main", "sft", "CONFIG"), ("--resume_from_checkpoint", "CHECKPOINT"),
+            row=swift_row, files={PLUGIN: PLUGIN_TEXT}, launched=True,
         ),
     )
 }  # fmt: skip
