@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 
 def main(arguments: list[str]) -> None:
@@ -47,6 +47,22 @@ def main(arguments: list[str]) -> None:
         if (step + 1) % config["save_steps"] == 0 or step + 1 == stop:
             save(out, base, weights, history)
     write_model(out, base, weights)
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """Return the tensors of a file in fp32; numpy has no bf16, which is the upper half of one."""
+    raw = path.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    found = {}
+    for name, facts in json.loads(raw[8:start]).items():
+        if name != "__metadata__":
+            low, high = (start + place for place in facts["data_offsets"])
+            if facts["dtype"] == "BF16":
+                halves = np.frombuffer(raw[low:high], np.uint16).astype(np.uint32) << 16
+                found[name] = halves.view(np.float32).reshape(facts["shape"])
+            else:
+                found[name] = np.frombuffer(raw[low:high], np.float32).reshape(facts["shape"]).copy()
+    return found
 
 
 def go_wrong(wrong: str, step: int) -> None:
