@@ -9,7 +9,7 @@ Assay's own trainer:
 2. **losses**: the mean loss on the evaluation set at each size, by trainer;
 3. **verdicts** of the study's loss curve;
 4. **handed over**: whether the weights of runs that were handed over, run by their own scripts and collected
-   (the three smallest rungs, one seed) are those of the direct runs, byte for byte.
+   (the two smallest rungs, one seed) are those of the direct runs, byte for byte.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def main() -> None:
         show_study(args.pool, args.out, args.rungs, args.seeds)
     for tool in TOOLS[1:]:
         if tool in args.only:
-            show_handed(args.pool, args.out, tool, args.rungs[:3])
+            show_handed(args.pool, args.out, tool, args.rungs[:2])
 
 
 if __name__ == "__main__":

@@ -140,7 +140,6 @@ def _change(path: Path, old: str, new: str) -> None:
     [
         ("data/train.jsonl", '"labels":[-100', '"labels":[1', "data"),
         ("config.yaml", "seed: 0", "seed: 1", "settings"),
-        ("run.py", "start_new_session=True", "start_new_session=False", "script"),
     ],
 )
 @pytest.mark.parametrize("before", [True, False])
@@ -161,6 +160,24 @@ def test_changed_files_are_refused(
     found = study.collect(path, folder)
     assert _states(found) == {"runs/random-32-s0": "refused", "runs/random-64-s0": "taken"}
     assert f"not made from the {what} that this study hands over" in str(found.missing[0].reason)
+
+
+def test_scripts_may_be_adapted_and_nothing_goes_on_from_other_files(handed: tuple[Path, Path]) -> None:
+    path, folder = handed
+    run = folder / "runs/random-32-s0"
+    old = (run / "config.yaml").read_text()
+    was = file_digest(run / "config.yaml")
+    _change(run / "config.yaml", "seed: 0", "seed: 1")
+    changed = file_digest(run / "config.yaml")
+    _change(run / "run.json", was, changed)
+    _run(folder, "runs/random-32-s0")
+    (run / "config.yaml").write_text(old)
+    _change(run / "run.json", changed, was)
+    _change(run / "run.py", "start_new_session=True", "start_new_session=False")
+    _run(folder)
+    assert len(list(run.glob("out-of-other-files-*"))) == 1
+    assert json.loads((run / "receipt.json").read_text())["resumed"] is None
+    assert set(_states(study.collect(path, folder)).values()) == {"taken"}
 
 
 def test_a_changed_file_is_not_trained_on(handed: tuple[Path, Path]) -> None:

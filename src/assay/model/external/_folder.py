@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,18 +62,16 @@ def _config(tool: Tool, run: ExternalRun) -> bytes:
     return yaml.safe_dump(settings, sort_keys=False).encode()
 
 
-def _script() -> bytes:
-    return Path(__file__).with_name("_job.py").read_bytes()
-
-
 def _own_files(tool: Tool, run: ExternalRun) -> dict[str, bytes]:
-    """Return what a run's folder holds beside its rows."""
-    more = {name: text.encode() for name, text in tool.files.items()}
-    return {CONFIG: _config(tool, run), SCRIPT: _script(), **more}
+    """Return what decides a run beside its rows."""
+    return {CONFIG: _config(tool, run), **{name: text.encode() for name, text in tool.files.items()}}
 
 
 def run_digests(tool: Tool, run: ExternalRun, table: TokenTable, order: Indices) -> dict[str, str]:
-    """Return the SHA-256 of every file that a run is made from, by its name in the folder."""
+    """Return the SHA-256 of every file that decides a run, by its name in the folder.
+
+    The script that starts it is none of them: whoever trains may have to adapt it to a cluster.
+    """
     rows = hashlib.sha256()
     for line in _lines(tool, run, table, order):
         rows.update(line)
@@ -96,9 +95,7 @@ def write_run(
     with replacing(folder / DATA) as partial, partial.open("wb") as lines:
         lines.writelines(_lines(tool, run, table, order))
     digests[DATA] = file_digest(folder / DATA)
-    with replacing(folder / "run.sh") as partial:
-        partial.write_text(_START.format(title=tool.title), encoding="utf-8")
-        os.chmod(partial, 0o755)  # noqa: PTH101, S103 - a script to start
+    _write_scripts(folder, tool)
     job = {
         "key": key,
         "tool": tool.name,
@@ -118,6 +115,14 @@ def write_run(
     }
     with replacing_text(folder / RUN) as file:
         file.write(json.dumps(job, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_scripts(folder: Path, tool: Tool) -> None:
+    with replacing(folder / SCRIPT) as partial:
+        shutil.copyfile(Path(__file__).with_name("_job.py"), partial)
+    with replacing(folder / "run.sh") as partial:
+        partial.write_text(_START.format(title=tool.title), encoding="utf-8")
+        os.chmod(partial, 0o755)  # noqa: PTH101, S103 - a script to start
 
 
 def _check_free(folder: Path, key: str) -> None:

@@ -39,7 +39,11 @@ def main(folder: Path) -> int:
         write_receipt(job, "refused", problem=problem, code=REFUSED)
         return REFUSED
     last = read_receipt()
-    if last.get("status") == "finished" and last.get("key") == job["key"]:
+    if last.get("files", job["files"]) != job["files"]:
+        put_aside(Path("out"))
+        put_aside(Path(job["tokenized"] or "prepared"))
+        last = {}
+    if last.get("status") == "finished" and steps_taken(Path("out")) >= job["steps"]:
         return 0
     began, before = time.time(), float(last.get("seconds", 0.0))
     write_receipt(job, "running", seconds=before)
@@ -96,6 +100,12 @@ def link_base(base: dict[str, Any]) -> str | None:
     return None
 
 
+def put_aside(folder: Path) -> None:
+    """Rename what was made from other files, so that nothing goes on from it."""
+    if folder.exists():
+        folder.rename(folder.with_name(f"{folder.name}-of-other-files-{int(time.time())}"))
+
+
 def last_checkpoint(out: Path) -> Path | None:
     """Return the last whole checkpoint; what a kill has cut is put aside."""
     found = {int(p.name.rpartition("-")[2]): p for p in out.glob("checkpoint-*") if p.name[11:].isdigit()}
@@ -114,6 +124,15 @@ def whole(checkpoint: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def steps_taken(out: Path) -> int:
+    """Return the last step that the trainer's state tells of; 0 where nothing does."""
+    taken = [0]
+    for path in out.rglob("trainer_state.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            taken.append(int(json.loads(path.read_text(encoding="utf-8"))["global_step"]))
+    return max(taken)
 
 
 def prepare(tokenized: str) -> None:

@@ -131,7 +131,7 @@ def _check_files(folder: Path, came: Came, wanted: Mapping[str, str]) -> None:
         if (not absent and (not path.is_file() or file_digest(path) != digest)) or (
             came.receipt and told.get(name) != digest
         ):
-            what = {DATA: "data", CONFIG: "settings"}.get(name, "script")
+            what = {DATA: "data", CONFIG: "settings"}.get(name, "template")
             raise AssayError(
                 f"the run was not made from the {what} that this study hands over", place=str(path),
                 value="missing" if not path.is_file() else "another SHA-256",
