@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from assay.model._lazy import lazy
 
 if TYPE_CHECKING:
-    from assay.model.launch._launch import shared_steps, trainer, trainer_identity
+    from assay.model.launch._launch import trainer, trainer_identity
     from assay.model.launch._settings import Launch
+    from assay.model.launch._shared import shared_steps
 
 __all__ = [
     "Launch",
@@ -20,6 +21,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        _launch="shared_steps trainer trainer_identity",
+        _launch="trainer trainer_identity",
         _settings="Launch",
+        _shared="shared_steps",
     )

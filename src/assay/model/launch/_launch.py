@@ -69,16 +69,6 @@ def trainer_identity(recipe: Recipe) -> str:
     return TRAINERS.identity(name)
 
 
-def shared_steps(recipe: Recipe, n_train: int) -> int:
-    """Return how many first steps of a run larger runs share; none where the trainer takes whole runs alone.
-
-    Of a plug-in its attribute ``whole_runs`` says that it does.
-    """
-    if recipe.trainer in EXTERNAL or getattr(TRAINERS.get(recipe.trainer), "whole_runs", False):
-        return 0
-    return recipe.shared_steps(n_train)
-
-
 def train_launched(
     launch: Launch,
     segment: Segment,
