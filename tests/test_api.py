@@ -118,7 +118,10 @@ def offered(app: App, *words: str) -> dict[str, Any]:
     found = {}
     for argument in app.assemble_argument_collection():
         name = argument.field_info.name
-        assert f"--{name.replace('_', '-')}" in argument.names or argument.field_info.kind != KEYWORD
+        # A word that Python keeps for itself ends in an underscore there: for_.
+        assert (
+            f"--{name.rstrip('_').replace('_', '-')}" in argument.names or argument.field_info.kind != KEYWORD
+        )
         found[name] = argument.field_info.default
     return found
 

@@ -63,6 +63,12 @@ CATALOGUE: Mapping[str, Entry] = {
     "study run": Entry("study", "assay.study._run:run", "Run a study from data to report.", True),
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
+    "study handoff": Entry(
+        "study", "assay.study._handoff:handoff", "Write a study's runs for another trainer."
+    ),
+    "study collect": Entry(
+        "study", "assay.study._handoff:collect", "Take back runs that were handed over.", True
+    ),
     "study next": Entry("study", "assay.study._next:next", "Choose the next data to get for a budget."),
     "forecast": Entry(
         "study", "assay.study._forecast:forecast", "Forecast which types will need most data.", True

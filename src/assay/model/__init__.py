@@ -49,6 +49,17 @@ if TYPE_CHECKING:
         write_gguf,
         write_modelfile,
     )
+    from assay.model.external import (
+        EXTERNAL,
+        ExternalRun,
+        HandedBase,
+        Tool,
+        external_tool,
+        look,
+        read_run,
+        receive,
+        write_run,
+    )
     from assay.model.indicators import (
         DIMENSIONS,
         LEXICAL,
@@ -85,7 +96,7 @@ if TYPE_CHECKING:
         vllm_answer,
         vllm_python,
     )
-    from assay.model.launch import Launch, trainer, trainer_identity
+    from assay.model.launch import Launch, shared_steps, trainer, trainer_identity
     from assay.model.tokens import (
         TEMPLATES,
         Encoded,
@@ -117,6 +128,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVICES",
     "DIMENSIONS",
+    "EXTERNAL",
     "LEXICAL",
     "MINILM",
     "POCKET",
@@ -131,12 +143,14 @@ __all__ = [
     "Encoded",
     "ExportDtype",
     "ExtensionReport",
+    "ExternalRun",
     "GgufFile",
     "GgufKind",
     "GgufModel",
     "Given",
     "Grade",
     "Gradients",
+    "HandedBase",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
@@ -149,6 +163,7 @@ __all__ = [
     "Shape",
     "TokenTable",
     "TooLongError",
+    "Tool",
     "TrainReport",
     "Trainer",
     "TrainingEstimate",
@@ -169,11 +184,13 @@ __all__ = [
     "end_mark",
     "estimate_training",
     "extend_vocabulary",
+    "external_tool",
     "find_shape",
     "hidden_means",
     "load_exported",
     "load_model",
     "load_tokenizer",
+    "look",
     "loss_gradients",
     "merge",
     "model_folder",
@@ -184,13 +201,16 @@ __all__ = [
     "quantize_gptq",
     "quantize_gptqmodel",
     "read_recipe",
+    "read_run",
     "read_shape",
+    "receive",
     "reference_loss",
     "refusals",
     "render",
     "resolve_base",
     "rewarder",
     "set_threads",
+    "shared_steps",
     "smallest_machine",
     "stop_ids",
     "template_name",
@@ -205,6 +225,7 @@ __all__ = [
     "vllm_python",
     "write_gguf",
     "write_modelfile",
+    "write_run",
     "write_tokens",
 ]
 
@@ -231,7 +252,8 @@ if not TYPE_CHECKING:
             "answer_confidence answer_loss open_chat reference_loss tokenizer_agreement "
             "vllm_answer vllm_python"
         ),
-        launch="Launch trainer trainer_identity",
+        external=("EXTERNAL ExternalRun HandedBase Tool external_tool look read_run receive write_run"),
+        launch="Launch shared_steps trainer trainer_identity",
         tokens=(
             "Encoded Given TEMPLATES TokenTable chat_template encode encode_answers encode_prompts end_mark "
             "refusals render stop_ids write_tokens"

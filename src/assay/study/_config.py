@@ -224,6 +224,8 @@ class WhereConfig:
     launch: Launch = field(default_factory=Launch)
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
+    environment: str | None = None
+    """The environment, or its python, of another program that trains (else ASSAY_TRL_PYTHON's and so on)."""
 
 
 @dataclass(frozen=True, slots=True)

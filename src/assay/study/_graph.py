@@ -279,7 +279,7 @@ class Ladder:
         trunk: tuple[Step, ...] = ()
         reached, before = 0, 0
         for n_train in self.rungs(arm):
-            shared = recipe.shared_steps(n_train)
+            shared = model.shared_steps(recipe, n_train)
             if shared > reached:
                 inputs_here = {**inputs, **({"state": trunk[-1]} if trunk else {})}
                 trunk = (*trunk, self._train(arm, seed, None, reached, shared, inputs_here))
@@ -394,7 +394,8 @@ class Ladder:
         part = "trunk" if n_train is None else "run"
         return train_step(
             self.base, recipe, inputs, seed=seed, n_train=n_train, steps=(start, stop),
-            device=where.device, launch=where.launch, label=f"{part} {arm} {size} seed {seed}",
+            device=where.device, launch=where.launch, environment=where.environment,
+            label=f"{part} {arm} {size} seed {seed}",
             estimate=self._training_cost(recipe.samples_in(size, start, stop), n_train is None),
         )  # fmt: skip
 

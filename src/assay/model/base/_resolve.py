@@ -79,7 +79,7 @@ def base_digest(folder: Path, *, pickled: bool = False) -> str:
 
     With ``pickled`` weights saved by pickle count where there are no others; else they are refused.
     """
-    paths = sorted({path for pattern in _IDENTITY for path in folder.glob(pattern)})
+    paths = base_files(folder)
     if pickled and not any(path.suffix == ".safetensors" for path in paths):
         paths = sorted({*paths, *folder.glob(_PICKLED)})
     if not any(path.suffix in (".safetensors", *[".bin"] * pickled) for path in paths):
@@ -90,6 +90,11 @@ def base_digest(folder: Path, *, pickled: bool = False) -> str:
             hint="convert pickled weights with save_pretrained(..., safe_serialization=True)",
         )
     return digest({path.name: file_digest(path) for path in paths})
+
+
+def base_files(folder: Path) -> list[Path]:
+    """Return a model folder's files of weights, configuration and tokenizer, by name."""
+    return sorted({path for pattern in _IDENTITY for path in folder.glob(pattern)})
 
 
 def tokenizer_digest(folder: Path) -> str:

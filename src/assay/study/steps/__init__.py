@@ -32,7 +32,7 @@ from assay.study.steps._result import result
 from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._text import TEXT, text_places, text_step
 from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
-from assay.study.steps._train import REPORT, train_step
+from assay.study.steps._train import REPORT, received_step, train_step
 
 __all__ = [
     "COUNTS",
@@ -74,6 +74,7 @@ __all__ = [
     "rates_step",
     "read_agreement",
     "read_step",
+    "received_step",
     "result",
     "runtime",
     "runtime_of",
