@@ -18,13 +18,15 @@ from assay.curves._efficiency import (
     left_out,
     size_for,
 )
+from assay.curves._envelope import envelopes, robustness
 from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
 from assay.curves._forget import ratio_se, rises
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
-from assay.curves._rates import Tried, best_rate, chance_below, moves, optima, regret
+from assay.curves._rates import Tried, best_rate, moves, optima, regret
 from assay.curves._read import read_curves
+from assay.curves._repeats import Repeated, pass_worth
 from assay.curves._table import own_share
 from assay.curves._upgrade import Neighbours, upgrades
 
@@ -39,19 +41,20 @@ __all__ = [
     "FreeForm",
     "Neighbours",
     "Paired",
+    "Repeated",
     "Tried",
     "balance_points",
     "below_base",
     "benjamini_hochberg",
     "best_rate",
     "cause",
-    "chance_below",
     "clustered_se",
     "compare_arms",
     "curve_power",
     "double_descent",
     "efficiency_area",
     "efficiency_curve",
+    "envelopes",
     "fit_areas",
     "fit_curves",
     "free_form",
@@ -62,12 +65,14 @@ __all__ = [
     "moves",
     "optima",
     "own_share",
+    "pass_worth",
     "ratio_se",
     "read_curves",
     "recommend",
     "reference",
     "regret",
     "rises",
+    "robustness",
     "shift",
     "size_for",
     "upgrades",
