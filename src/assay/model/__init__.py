@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         name_base,
         pick_device,
         resolve_base,
+        template_name,
         tokenizer_digest,
     )
     from assay.model.estimate import (
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         MINILM,
         Embedder,
         Grade,
+        Gradients,
         Influence,
         InfluenceSettings,
         boolean_questions,
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
         embedder,
         embedder_id,
         hidden_means,
+        loss_gradients,
         rewarder,
     )
     from assay.model.inference import (
@@ -85,6 +88,7 @@ if TYPE_CHECKING:
         Prompt,
         TooLongError,
         answer,
+        answer_confidence,
         answer_loss,
         open_chat,
         reference_loss,
@@ -145,6 +149,7 @@ __all__ = [
     "GgufModel",
     "Given",
     "Grade",
+    "Gradients",
     "HandedBase",
     "Influence",
     "InfluenceSettings",
@@ -163,6 +168,7 @@ __all__ = [
     "Trainer",
     "TrainingEstimate",
     "answer",
+    "answer_confidence",
     "answer_loss",
     "base_digest",
     "base_name",
@@ -185,6 +191,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "look",
+    "loss_gradients",
     "merge",
     "model_folder",
     "name_base",
@@ -206,6 +213,7 @@ __all__ = [
     "shared_steps",
     "smallest_machine",
     "stop_ids",
+    "template_name",
     "this_gpu",
     "tokenizer_agreement",
     "tokenizer_digest",
@@ -227,7 +235,7 @@ if not TYPE_CHECKING:
         base=(
             "ExportDtype ExtensionReport POCKET base_digest base_name extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
-            "resolve_base tokenizer_digest"
+            "resolve_base template_name tokenizer_digest"
         ),
         estimate=(
             "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "
@@ -235,12 +243,14 @@ if not TYPE_CHECKING:
         ),
         export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
         indicators=(
-            "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
-            "critic_digest critic_folder embedder embedder_id hidden_means rewarder"
+            "DIMENSIONS Embedder Grade Gradients Influence InfluenceSettings LEXICAL MINILM "
+            "boolean_questions critic_digest critic_folder embedder embedder_id hidden_means "
+            "loss_gradients rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
-            "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
+            "answer_confidence answer_loss open_chat reference_loss tokenizer_agreement "
+            "vllm_answer vllm_python"
         ),
         external=("EXTERNAL ExternalRun HandedBase Tool external_tool look read_run receive write_run"),
         launch="Launch shared_steps trainer trainer_identity",

@@ -25,6 +25,7 @@ from assay.model.base._resolve import (
     model_folder,
     name_base,
     resolve_base,
+    template_name,
     tokenizer_digest,
 )
 from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
@@ -56,5 +57,6 @@ __all__ = [
     "quiet",
     "resolve_base",
     "save",
+    "template_name",
     "tokenizer_digest",
 ]
