@@ -20,13 +20,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import model
-from assay.core import AssayError
+from assay.core import AssayError, Message, Sample
 from assay.model.external._settings import row_order, schedule, warms_late
-from assay.testing._data import samples
 
 SCRIPTED = Path(__file__).parent.parent / "scripted"
 REAL = {"trl": "ASSAY_TRL_PYTHON", "llamafactory": "ASSAY_LLAMAFACTORY_PYTHON"}
 N = 24
+SAMPLES = [
+    Sample(
+        messages=(
+            Message("user", f"Say {word} {n} times. 请说“{word}”。"),
+            Message("assistant", f"{word} " * (n % 9 + 1)),
+        ),
+        origin=f"made:{n}",
+    )
+    for n, word in enumerate(["blue", "蓝色", "seven", "天空", "a longer answer"] * 6)
+]
 
 recipes = st.builds(
     model.Recipe,
@@ -43,7 +52,7 @@ recipes = st.builds(
 def table(tmp_path_factory: pytest.TempPathFactory) -> model.TokenTable:
     folder = tmp_path_factory.mktemp("tokens")
     tokenizer = model.load_tokenizer(model.resolve_base(model.POCKET))
-    model.write_tokens(tokenizer, [s for s in samples() if s.answer], folder, 96)
+    model.write_tokens(tokenizer, SAMPLES, folder, 96)
     return model.TokenTable(folder)
 
 
@@ -164,7 +173,7 @@ def test_a_run_leaves_a_model_and_a_report(scripted: Any, table: model.TokenTabl
     assert [step for step, _ in report.trace] == list(range(6))
     assert 0 < report.learned_tokens <= report.tokens <= report.padded_tokens
     network, tokenizer = model.load_model(tmp_path / "model"), model.load_tokenizer(tmp_path / "model")
-    assert model.reference_loss(network, tokenizer, samples()[:1])[0] is not None
+    assert model.reference_loss(network, tokenizer, SAMPLES[:1])[0] is not None
     assert json.loads((tmp_path / "receipt.json").read_text())["status"] == "finished"
 
 
