@@ -165,8 +165,10 @@ def json_line(line: bytes, encoding: str) -> Any:
         keys, numbers = keys_of(value)
     except (TooDeep, RecursionError):
         return Broken(TOO_DEEP, excerpt(line))
-    counted = line.count(b'":') - line.count(b'\\":')
-    if counted != keys or b'\\\\":' in line or _SPACED_COLON_BYTES.search(line):
+    counted, escaped = line.count(b'":'), b'\\"' in line
+    if escaped:
+        counted -= line.count(b'\\":')
+    if counted != keys or (escaped and b'\\\\":' in line) or _SPACED_COLON_BYTES.search(line):
         return exact(line.decode())
     if numbers and (numbers & _DEEP_FLOAT or b"-0" in line or not _as_written(value, line)):
         return FAST.decode(line.decode())

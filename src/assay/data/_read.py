@@ -12,14 +12,16 @@ from typing import Annotated, Any, TypeAlias
 
 from assay.core import AssayError, OnCommand, Sample, Undefined
 from assay.data._files import Broken, FileKind, Mark, RawRow, raw_rows, sniff
+from assay.data._languages import languages_of
 from assay.data._layouts import SCHEMAS, Schema, schema_of
 from assay.data._mapping import mapped, parse_map
 from assay.data._plugins import READERS, Reader, placed, plugin_rows, reader_for, suffixes
 from assay.data._raw import NoNumber, Number, printable
-from assay.data._rows import Read, Reject, to_sample
+from assay.data._rows import Draft, Reject, draft, sample_of
 
 _PEEK = 50
 _PEEK_BROKEN = 5_000
+_BATCH, _BATCH_CHARACTERS = 512, 1 << 22
 DATA_SUFFIXES = frozenset(
     {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".xz", ".zst", ".bz2"}
 )
@@ -145,6 +147,11 @@ class Reading:
     def _file(
         self, path: Path, rows: Iterator[tuple[int, Any]], schema: Schema | None, source: str
     ) -> Iterator[Sample | Rejected]:
+        return _sampled(self._drafts(path, rows, schema, source))
+
+    def _drafts(
+        self, path: Path, rows: Iterator[tuple[int, Any]], schema: Schema | None, source: str
+    ) -> Iterator[Sample | Rejected | Draft]:
         own, name, split = printable(source), self._name(path), ""
         source, place = own, name
         for line, row in rows:
@@ -168,8 +175,8 @@ class Reading:
 
     def converted(
         self, row: Any, schema: Schema | None, source: str, place: str, line: int
-    ) -> Sample | Rejected:
-        """Return one row as a sample or a rejection."""
+    ) -> Sample | Rejected | Draft:
+        """Return one row as a sample, as what it says of one, or as a rejection."""
         if isinstance(row, Broken):
             return Rejected(place, line, row.reason, row.excerpt)
         if isinstance(row, Undefined):
@@ -177,13 +184,39 @@ class Reading:
         if isinstance(row, Sample):
             return placed(row, source, f"{place}:{line}")
         try:
-            read: Read = to_sample(row, schema, source, f"{place}:{line}", self._fields)
+            read = draft(row, schema, source, f"{place}:{line}", self._fields)
         except Reject as reason:
             return Rejected(place, line, printable(str(reason)), _show(row))
         if read.unused or read.notes:
             self.unused.update(map(printable, read.unused))
             self.notes.update(read.notes)
-        return read.sample
+        return read
+
+
+def _sampled(rows: Iterable[Sample | Rejected | Draft]) -> Iterator[Sample | Rejected]:
+    """Yield rows with the samples of drafts, in batches that grow, since languages are told together."""
+    stream, size = iter(rows), 1
+    while batch := _batch(stream, size):
+        texts = [row.text for row in batch if type(row) is Draft and not row.language]
+        told = iter(languages_of(texts))
+        for row in batch:
+            if type(row) is Draft:
+                yield sample_of(row, None if row.language else next(told))
+            else:
+                yield row  # type: ignore[misc]
+        size = min(2 * size, _BATCH)
+
+
+def _batch(rows: Iterator[Sample | Rejected | Draft], size: int) -> list[Sample | Rejected | Draft]:
+    """Return the next rows, fewer where their texts are long."""
+    batch, room = [], _BATCH_CHARACTERS
+    for row in islice(rows, size):
+        batch.append(row)
+        if type(row) is Draft:
+            room -= sum([len(m.content) for m in row.messages])
+            if room < 0:
+                break
+    return batch
 
 
 def _show(row: Any) -> str:
@@ -270,8 +303,10 @@ def read_rows(rows: Iterable[Any], *, map: Map = None) -> Iterator[Sample | Reje
     reading, numbered = Reading("rows", [], None, None, None, fields), list(enumerate(rows, start=1))
     others = ((number, row) for number, row in numbered if not isinstance(row, Sample))
     schema = _main_schema(others) if fields is None else mapped(fields)
-    for number, row in numbered:
-        yield row if isinstance(row, Sample) else reading.converted(row, schema, "", "rows", number)
+    yield from _sampled(
+        row if isinstance(row, Sample) else reading.converted(row, schema, "", "rows", number)
+        for number, row in numbered
+    )
 
 
 def as_places(given: Places) -> tuple[str, ...]:
@@ -368,8 +403,8 @@ class _HubReading(Reading):
         wanted = self._format or self.detection.format
         schema = next((s for s in SCHEMAS if s.name == wanted), None)
         schema = schema if self._fields is None else mapped(self._fields)
-        for line, row in self._numbered():
-            yield self.converted(row, schema, self.source or self._id, self._id, line)
+        source = self.source or self._id
+        yield from _sampled(self.converted(row, schema, source, self._id, n) for n, row in self._numbered())
 
     def _numbered(self) -> Iterator[RawRow]:
         """Yield the rows; where the stream breaks off, say so."""
