@@ -103,6 +103,7 @@ from assay.core._points import (
     VerdictWord,
     Worth,
 )
+from assay.core._pools import POOLS, Inline, Pool, PoolMaker, Processes, mapped, parse_pool
 from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
 from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
@@ -116,6 +117,7 @@ __all__ = [
     "METRICS",
     "MOST_BYTES",
     "OVERALL",
+    "POOLS",
     "TASK_TYPES",
     "Answer",
     "AnswerSheet",
@@ -162,6 +164,7 @@ __all__ = [
     "Heading",
     "HeldOut",
     "Histogram",
+    "Inline",
     "ItemMetric",
     "Items",
     "Json",
@@ -179,6 +182,9 @@ __all__ = [
     "Plugin",
     "Plugins",
     "Point",
+    "Pool",
+    "PoolMaker",
+    "Processes",
     "RateLoss",
     "RateWord",
     "Reading",
@@ -221,9 +227,11 @@ __all__ = [
     "higher_is_better",
     "in_words",
     "keeping",
+    "mapped",
     "metric_value",
     "next_command",
     "page",
+    "parse_pool",
     "partial_of",
     "read_json",
     "read_json_lines",

@@ -26,7 +26,6 @@ from assay.data._read import (
     Map,
     Places,
     Reading,
-    Rejected,
     as_places,
     find_files,
     hub_revision,
@@ -34,6 +33,7 @@ from assay.data._read import (
     read_rows,
     reader_identity,
 )
+from assay.data._shard import Rejected, Shard, ShardRows
 from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
 from assay.data._turns import MAX_CHARACTERS
@@ -65,6 +65,8 @@ __all__ = [
     "Rejected",
     "Row",
     "Schema",
+    "Shard",
+    "ShardRows",
     "Written",
     "as_places",
     "cell_number",

@@ -29,7 +29,8 @@ from assay.core import (
     say,
 )
 from assay.data._output import output
-from assay.data._read import Map, Places, Rejected, as_places, read
+from assay.data._read import Map, Places, as_places, read
+from assay.data._shard import Rejected
 
 SHOWN_REJECTED = 20
 _BINS_PER_DOUBLING = 2

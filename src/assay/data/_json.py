@@ -69,11 +69,11 @@ def keys_of(value: Any, depth: int = 0) -> tuple[int, int]:
     return count, numbers
 
 
-def jsonl(stream: IO[bytes], encoding: str) -> Iterator[RawRow]:
-    """Yield one value per line that is not blank."""
+def jsonl(stream: IO[bytes], encoding: str, before: int = 0) -> Iterator[RawRow]:
+    """Yield one value per line that is not blank; ``before`` lines are in front of the first."""
     if encoding.startswith(("utf-16", "utf-32")):
         stream = _Recoded(stream, encoding)  # type: ignore[assignment]
-    for number, line in enumerate(bounded_lines(stream), start=1):
+    for number, line in enumerate(bounded_lines(stream), start=before + 1):
         if isinstance(line, Broken):
             yield number, line
             continue

@@ -18,7 +18,8 @@ from typing import IO, Any, Literal, TextIO, TypeAlias, cast
 
 from assay.core import AssayError, File, Message, Sample, Text
 from assay.data._output import Output, output
-from assay.data._read import Map, Places, Rejected, as_places, read
+from assay.data._read import Map, Places, as_places, read
+from assay.data._shard import Rejected
 from assay.data._trainers import write_training_configs
 
 Format: TypeAlias = Literal["messages", "alpaca", "sharegpt", "samples"]

@@ -1,15 +1,23 @@
-"""Pools: where steps run.  They differ in ``submit`` and in nothing else."""
+"""Pools: where steps and parts of data are worked on.  They differ in ``submit`` and in nothing else."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
-from assay.core import AssayError, Plugins, tie_to_parent
+from assay.core._errors import AssayError
+from assay.core._plugins import Plugins
+from assay.core._process import tie_to_parent
+from assay.core._ray import Ray
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - an item
+_AHEAD, _RETRIES = 2, 2
 
 
 class Pool(Protocol):
@@ -21,7 +29,9 @@ class Pool(Protocol):
     :meth:`stop`, starts workers anew.
     """
 
-    size: int
+    @property
+    def size(self) -> int:
+        """How many calls run at once."""
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call and return its future."""
@@ -128,26 +138,65 @@ class PoolMaker(Protocol):
         """Return a pool that has started nothing yet."""
 
 
-POOLS: Plugins[PoolMaker] = Plugins("assay.pools", "pool", PoolMaker, ("inline", "processes"))
+POOLS: Plugins[PoolMaker] = Plugins("assay.pools", "pool", PoolMaker, ("inline", "processes", "ray"))
 """Pools of other packages by name."""
 
 
+class _Call(NamedTuple):
+    item: Any
+    future: Future[Any]
+
+
+def mapped(pool: Pool, function: Callable[[I], T], items: Iterable[I]) -> Iterator[T]:
+    """Yield the function's value of each item, in their order, worked on in a pool.
+
+    Items are taken only as results are: no more than two for each worker are under way, so that neither they
+    nor their results fill the memory.  The item of a worker that was killed is worked on again, three times
+    in all; then :class:`AssayError`.  Errors are raised as they came, at their place in the order.
+    """
+    waiting: deque[_Call] = deque()
+    for item in items:
+        waiting.append(_Call(item, pool.submit(function, item)))
+        if len(waiting) >= _AHEAD * pool.size:
+            yield _value(pool, function, waiting.popleft())
+    while waiting:
+        yield _value(pool, function, waiting.popleft())
+
+
+def _value(pool: Pool, function: Callable[[I], T], call: _Call) -> T:
+    future = call.future
+    for _ in range(_RETRIES):
+        try:
+            return future.result()  # type: ignore[no-any-return]
+        except BrokenProcessPool:
+            future = pool.submit(function, call.item)
+    try:
+        return future.result()  # type: ignore[no-any-return]
+    except BrokenProcessPool:
+        raise AssayError(
+            f"a worker was killed {_RETRIES + 1} times at one part of the data",
+            place="pool",
+            hint="the machine may be out of memory: fewer workers",
+        ) from None
+
+
 def parse_pool(text: str) -> Pool:
-    """Return the pool that ``inline``, ``processes:N`` or ``name:settings`` of a plug-in names."""
-    kind, _, count = text.partition(":")
+    """Return the pool that ``inline``, ``processes:N``, ``ray[:address]`` or ``name:settings`` names."""
+    kind, _, settings = text.partition(":")
     other = POOLS.get(kind)
     if other is not None:
-        return _made(kind, other, count)
-    if kind == "inline" and not count:
+        return _made(kind, other, settings)
+    if kind == "inline" and not settings:
         return Inline()
-    if kind == "processes" and (not count or (count.isdecimal() and int(count) > 0)):
-        return Processes(int(count) if count else os.cpu_count() or 1)
+    if kind == "processes" and (not settings or (settings.isdecimal() and int(settings) > 0)):
+        return Processes(int(settings) if settings else os.cpu_count() or 1)
     if kind == "ray":
-        raise AssayError(
-            "the ray pool is not built yet", place="where.pool", value=text, expected="inline or processes:N"
-        )
-    expected = ", ".join(["inline or processes:N", *(f"{name}:settings" for name in POOLS)])
+        return Ray(settings)
+    expected = ", ".join([_OWN, *(f"{name}:settings" for name in POOLS)])
     raise AssayError("no such pool", place="where.pool", value=text, expected=expected)
+
+
+_OWN = "inline, processes:N or ray[:address]"
 
 
 def _made(kind: str, maker: PoolMaker, settings: str) -> Pool:
