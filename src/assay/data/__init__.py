@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
-from assay.data._languages import language_of, normalise, words
+from assay.data._languages import language_of, languages_of, normalise, words
 from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
 from assay.data._output import Output, output
@@ -78,6 +78,7 @@ __all__ = [
     "inspect",
     "kernel",
     "language_of",
+    "languages_of",
     "normalise",
     "output",
     "parse_map",
