@@ -33,7 +33,7 @@ from assay.data._read import (
     read_rows,
     reader_identity,
 )
-from assay.data._shard import Rejected, Shard, ShardRows
+from assay.data._shard import PART_BYTES, Part, Rejected, Shard, ShardRows, in_batches, rows_of_part
 from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
 from assay.data._turns import MAX_CHARACTERS
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "MAX_CHARACTERS",
+    "PART_BYTES",
     "READERS",
     "SCHEMAS",
     "Cell",
@@ -58,6 +59,7 @@ __all__ = [
     "LengthCounts",
     "Map",
     "Output",
+    "Part",
     "Places",
     "PointTable",
     "Reader",
@@ -75,6 +77,7 @@ __all__ = [
     "has_size",
     "hashed",
     "hub_revision",
+    "in_batches",
     "inspect",
     "kernel",
     "language_of",
@@ -93,6 +96,7 @@ __all__ = [
     "replacing",
     "replacing_folder",
     "replacing_text",
+    "rows_of_part",
     "shingle_sets",
     "show",
     "testbed",

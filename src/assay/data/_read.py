@@ -133,7 +133,7 @@ class Reading:
                 None if self._fields is None else tuple(self._fields.items()),
                 "" if reader is None else reader.name,
             )  # fmt: skip
-            if size is None or reader is not None or not splittable(kind) or whole.size <= size:
+            if size is None or reader is not None or not splittable(kind):
                 yield whole
                 continue
             for lines in cut(path, size):

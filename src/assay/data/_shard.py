@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from assay.core import Sample, Undefined
 from assay.data._files import Broken, FileKind, Lines, Mark, raw_rows
@@ -59,6 +59,24 @@ class Shard:
     def size(self) -> int:
         """Stored bytes."""
         return (self.path.stat().st_size if self.end is None else self.end) - self.start
+
+
+Part: TypeAlias = "Shard | tuple[Sample, ...]"
+"""What a worker is given: lines of a file, which it reads, or samples."""
+
+PART_BYTES = 4 << 20
+PART_ROWS = 4096
+
+
+def rows_of_part(part: Part) -> Iterable[Sample | Rejected]:
+    """Return the rows of a part to iterate; those of a shard are a :class:`ShardRows`."""
+    return ShardRows(part) if isinstance(part, Shard) else part
+
+
+def in_batches(samples: Iterable[Sample], rows: int = PART_ROWS) -> Iterator[tuple[Sample, ...]]:
+    """Yield samples in parts of so many."""
+    stream = iter(samples)
+    return iter(lambda: tuple(islice(stream, rows)), ())
 
 
 class RowReader:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -25,10 +26,11 @@ from assay.core import (
     page,
     say,
 )
-from assay.data import Rejected
+from assay.data import Part, Rejected, ShardRows
 from assay.plan import Advance
 
 _SHOWN = 5
+_MANY_FILES = 8
 
 T = TypeVar("T")
 
@@ -183,7 +185,35 @@ class Pool:
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield the usable samples."""
-        for row in self._read():
+        yield from self._usable(self._read())
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the samples in parts for workers, in order: of files of lines what they read themselves.
+
+        Rows that are none are told by those who read them.  Other files are read by workers too where there
+        are many of them, else here; ``advance`` is told as parts are taken.
+        """
+        if isinstance(self.source, Dataset):
+            for row in self.source.rejected:
+                self.rejected(row)
+            yield from data.in_batches(self.source.samples)
+            return
+        readings = [data.read(place) for place in self.source]
+        total = sum(path.stat().st_size for reading in readings for path in reading.files)
+        done = 0
+        for reading in readings:
+            if not reading.files:
+                yield from data.in_batches(self._usable(reading))
+                continue
+            many = len(reading.files) >= _MANY_FILES
+            for part in reading.shards(data.PART_BYTES):
+                done += part.size
+                self.advance(done / 1e6, total / 1e6, "MB")
+                here = part.end is None and not many
+                yield from data.in_batches(self._usable(ShardRows(part))) if here else (part,)
+
+    def _usable(self, rows: Iterable[Sample | Rejected]) -> Iterator[Sample]:
+        for row in rows:
             if isinstance(row, Sample):
                 yield row
             else:
@@ -196,6 +226,21 @@ class Pool:
         if isinstance(self.source, Dataset):
             return chain(self.source.rejected, self.source.samples)
         return chain.from_iterable(data.read(place, watch=watch) for place in self.source)
+
+    def take(self, rows: Collection[int], counts: Sequence[int]) -> dict[int, Sample]:
+        """Return the samples of row numbers; ``counts`` are the samples of each part (:meth:`parts`).
+
+        Only parts that hold one of them are read.
+        """
+        found: dict[int, Sample] = {}
+        wanted, first = sorted(rows), 0
+        for part, count in zip(Pool(self.source).parts(), counts, strict=False):
+            own = wanted[bisect_left(wanted, first) : bisect_left(wanted, first + count)]
+            if own:
+                usable = [row for row in data.rows_of_part(part) if isinstance(row, Sample)]
+                found |= {row: usable[row - first] for row in own}
+            first += count
+        return found
 
     def collected(self, *orders: NDArray[np.int64]) -> dict[int, Sample]:
         """Return the samples of the row numbers in all orders, by row number, from one pass."""

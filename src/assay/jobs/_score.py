@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,15 +86,18 @@ def score(
     names = (indicators,) if isinstance(indicators, str) else tuple(indicators)
     if out is not None and Path(out).suffix != ".parquet":
         raise AssayError("not a table", place="--out", value=str(out), expected="a file ending in .parquet")
-    read, workers = Pool(samples), parse_pool(pool).size
-    with TemporaryDirectory() as scratch, progress_bar("score") as advance:
+    read = Pool(samples)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(TemporaryDirectory())
+        advance = stack.enter_context(progress_bar("score"))
+        workers = stack.enter_context(parse_pool(pool))
         file = Path(scratch, "scores.parquet") if out is None else Path(out)
         # Files are read far ahead of a model: what counts then is how many samples it has measured.
         slow = any(set(measures.needs(name)) - {"pool"} for name in names)
         total = sum(1 for _ in read) if slow else 0
         streamed = read if slow else Pool(read.source, advance=advance)
         found = measures.score(
-            streamed, file, names, models=models, workers=workers,
+            streamed, file, names, models=models, pool=workers, parts=streamed.parts(),
             watch=(lambda done: advance(done, total, "samples")) if slow else (lambda done: None),
         )  # fmt: skip
         if out is None:
@@ -102,7 +106,7 @@ def score(
                 pool=read,
                 frame=read_scores(file),
             )
-    page = score_page(file, found, read)
+    page = score_page(file, found, read.take)
     shown = write_page(page, file.with_suffix(".html"), language)
     return held(ScoreTable(str(out), found.samples, found.indicators, str(shown), language), pool=read)
 
