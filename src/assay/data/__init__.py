@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from assay.data._dataset import Dataset, write_dataset
-from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
+from assay.data._hashed import HashedFile, HashedTexts, hashed, joined, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
 from assay.data._languages import language_of, languages_of, normalise, words
 from assay.data._layouts import SCHEMAS, Schema, placeholder
@@ -54,6 +54,7 @@ __all__ = [
     "Dataset",
     "Detection",
     "Format",
+    "HashedFile",
     "HashedTexts",
     "Inspection",
     "LengthCounts",
@@ -79,6 +80,7 @@ __all__ = [
     "hub_revision",
     "in_batches",
     "inspect",
+    "joined",
     "kernel",
     "language_of",
     "languages_of",

@@ -173,14 +173,17 @@ def clean(
         chosen = None if by is None else indicators.ready([by], models, read)[0]
         quality = None if chosen is None else oriented(chosen)
         advance = stack.enter_context(progress_bar("clean"))
+        streamed = Pool(read.source, receive.reject, advance)
         found = selection.clean(
-            Pool(read.source, receive.reject, advance),
+            streamed,
             rules,
             evaluation=Pool(evaluation),
             against=Pool(against),
             quality=quality,
             embed=indicators.Tools(models).embed if embeds else None,
-            workers=parse_pool(pool).size,
+            pool=stack.enter_context(parse_pool(pool)),
+            parts=streamed.parts(),
+            reject=receive.reject,
         )
         for receipt in found.receipts:
             receive(dataclasses.asdict(receipt))

@@ -256,13 +256,15 @@ class Pool:
 
         ``see`` is shown every sample of the pool.
         """
-        wanted, rising = set(rows.tolist()), bool(np.all(np.diff(rows) > 0))
+        wanted, rising = np.zeros(1 + int(rows.max(initial=-1)), bool), bool(np.all(np.diff(rows) > 0))
+        wanted[rows] = True
         found: dict[int, Sample] = {}
         for row, sample in enumerate(self):
             see(row, sample)
-            if row in wanted and rising:
-                yield sample
-            elif row in wanted:
-                found[row] = sample
+            if row < len(wanted) and wanted[row]:
+                if rising:
+                    yield sample
+                else:
+                    found[row] = sample
         if not rising:
             yield from (found[row] for row in rows.tolist())
