@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any, TypeAlias, TypeVar, overload
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from assay import data
@@ -17,6 +20,7 @@ from assay.core import (
     AssayError,
     Column,
     File,
+    Message,
     OnCommand,
     Page,
     Paragraph,
@@ -242,12 +246,16 @@ class Pool:
             first += count
         return found
 
-    def collected(self, *orders: NDArray[np.int64]) -> dict[int, Sample]:
-        """Return the samples of the row numbers in all orders, by row number, from one pass."""
+    def collected(self, *orders: NDArray[np.int64]) -> Mapping[int, Sample]:
+        """Return the samples of the row numbers in all orders, by row number, from one pass.
+
+        Those of files are in a file without a name, from which each is read when it is asked for.
+        """
         wanted = np.zeros(1 + max((int(order.max()) for order in orders if len(order)), default=0), bool)
         for order in orders:
             wanted[order] = True
-        return {row: sample for row, sample in enumerate(islice(self, len(wanted))) if wanted[row]}
+        rows = ((row, sample) for row, sample in enumerate(islice(self, len(wanted))) if wanted[row])
+        return dict(rows) if isinstance(self.source, Dataset) else Spool(rows)
 
     def rows(
         self, rows: NDArray[np.int64], see: Callable[[int, Sample], None] = lambda row, sample: None
@@ -268,3 +276,31 @@ class Pool:
                     found[row] = sample
         if not rising:
             yield from (found[row] for row in rows.tolist())
+
+
+class Spool(Mapping[int, Sample]):
+    """Samples by row number in a file without a name (in ``TMPDIR``); memory holds 16 bytes for each."""
+
+    def __init__(self, rows: Iterable[tuple[int, Sample]]) -> None:
+        """Write samples whose row numbers rise."""
+        self._file = TemporaryFile()  # noqa: SIM115 - closed with the object
+        numbers, places = array("q"), array("q", [0])
+        for row, sample in rows:
+            numbers.append(row)
+            places.append(places[-1] + self._file.write(orjson.dumps(sample)))
+        self._rows, self._places = np.array(numbers, np.int64), np.array(places, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows.tolist())
+
+    def __getitem__(self, row: int) -> Sample:
+        """Return the sample of a row number; raises KeyError where it was not written."""
+        at = int(np.searchsorted(self._rows, row))
+        if at == len(self._rows) or self._rows[at] != row:
+            raise KeyError(row)
+        self._file.seek(self._places[at])
+        found = orjson.loads(self._file.read(int(self._places[at + 1] - self._places[at])))
+        return Sample(**{**found, "messages": tuple(Message(**turn) for turn in found["messages"])})

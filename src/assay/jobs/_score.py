@@ -111,12 +111,17 @@ def score(
     return held(ScoreTable(str(out), found.samples, found.indicators, str(shown), language), pool=read)
 
 
-def read_scores(table: Path) -> polars.DataFrame:
-    """Return the table that :func:`score` wrote; raises :class:`AssayError` where it cannot be read."""
+def read_scores(table: Path, columns: Sequence[str] | None = None) -> polars.DataFrame:
+    """Return the table that :func:`score` wrote, or those of some columns that it has if it has them all.
+
+    Raises :class:`AssayError` where it cannot be read.
+    """
     import polars
 
     try:
-        return polars.read_parquet(table)
+        known = polars.read_parquet_schema(table)
+        some = None if columns is None or not set(columns) <= set(known) else list(columns)
+        return polars.read_parquet(table, columns=some)
     except (OSError, polars.exceptions.PolarsError) as error:
         raise AssayError(
             f"the table cannot be read ({type(error).__name__})", place=str(table),
