@@ -70,14 +70,20 @@ class Inline:
 
 
 class Processes:
-    """Persistent spawned worker processes that die with their parent, however it dies.
+    """Persistent worker processes that die with their parent, however it dies.
 
     Each worker is on its own: one that the system kills breaks its own call and no other.
     """
 
-    def __init__(self, size: int) -> None:
-        """Prepare ``size`` workers; each starts with its first call."""
+    def __init__(self, size: int, *, forked: bool = False) -> None:
+        """Prepare ``size`` workers; each starts with its first call.
+
+        Those that are ``forked`` (where the system can) need no importable main module, so that scripts and
+        notebooks may call what uses them; they are for work that loads no model.
+        """
         self.size = size
+        able = forked and "fork" in multiprocessing.get_all_start_methods()
+        self._method = "fork" if able else "spawn"
         self._workers: list[ProcessPoolExecutor | None] = [None] * size
         self._calls: list[Future[Any] | None] = [None] * size
 
@@ -98,7 +104,7 @@ class Processes:
         return self._calls[k]  # type: ignore[return-value]
 
     def _started(self, k: int) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(self._method)
         worker = ProcessPoolExecutor(
             1, mp_context=context, initializer=tie_to_parent, initargs=(os.getpid(),)
         )
@@ -180,8 +186,11 @@ def _value(pool: Pool, function: Callable[[I], T], call: _Call) -> T:
         ) from None
 
 
-def parse_pool(text: str) -> Pool:
-    """Return the pool that ``inline``, ``processes:N``, ``ray[:address]`` or ``name:settings`` names."""
+def parse_pool(text: str, *, forked: bool = False) -> Pool:
+    """Return the pool that ``inline``, ``processes:N``, ``ray[:address]`` or ``name:settings`` names.
+
+    ``forked``: see :class:`Processes`.
+    """
     kind, _, settings = text.partition(":")
     other = POOLS.get(kind)
     if other is not None:
@@ -189,7 +198,7 @@ def parse_pool(text: str) -> Pool:
     if kind == "inline" and not settings:
         return Inline()
     if kind == "processes" and (not settings or (settings.isdecimal() and int(settings) > 0)):
-        return Processes(int(settings) if settings else os.cpu_count() or 1)
+        return Processes(int(settings) if settings else os.cpu_count() or 1, forked=forked)
     if kind == "ray":
         return Ray(settings)
     expected = ", ".join([_OWN, *(f"{name}:settings" for name in POOLS)])

@@ -33,7 +33,16 @@ from assay.data._read import (
     read_rows,
     reader_identity,
 )
-from assay.data._shard import PART_BYTES, Part, Rejected, Shard, ShardRows, in_batches, rows_of_part
+from assay.data._shard import (
+    PART_BYTES,
+    Part,
+    Rejected,
+    Shard,
+    ShardRows,
+    in_batches,
+    rows_of_part,
+    whole_files,
+)
 from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
 from assay.data._turns import MAX_CHARACTERS
@@ -103,6 +112,7 @@ __all__ = [
     "show",
     "testbed",
     "to_row",
+    "whole_files",
     "words",
     "write",
     "write_dataset",

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from assay.core import AssayError, OnCommand, Sample
+from assay.core import AssayError, Inline, OnCommand, Pool, Processes, Sample, parse_pool
 from assay.data._files import Broken, FileKind, Mark, RawRow, cut, raw_rows, sniff, splittable
 from assay.data._layouts import SCHEMAS, Schema, schema_of
 from assay.data._mapping import mapped, parse_map
@@ -20,7 +20,7 @@ from assay.data._shard import Rejected, RowReader, Shard, ShardRows, sampled
 
 _PEEK = 50
 _PEEK_BROKEN = 5_000
-_BATCH, _BATCH_CHARACTERS = 512, 1 << 22
+_WORTH_WORKERS = 32 << 20
 DATA_SUFFIXES = frozenset(
     {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".xz", ".zst", ".bz2"}
 )
@@ -241,6 +241,14 @@ def read_rows(rows: Iterable[Any], *, map: Map = None) -> Iterator[Sample | Reje
 def as_places(given: Places) -> tuple[str, ...]:
     """Return one place or several as their texts."""
     return (str(given),) if isinstance(given, str | Path) else tuple(str(one) for one in given)
+
+
+def workers_for(places: Sequence[str], pool: str) -> Pool:
+    """Return the pool that is named, or this process for files that are read before workers have started."""
+    found = parse_pool(pool, forked=True)
+    local = isinstance(found, Processes)
+    size = sum(p.stat().st_size for one in places if not one.startswith("hf:") for p in find_files(one))
+    return Inline() if local and size < _WORTH_WORKERS else found
 
 
 def find_files(place: str) -> list[Path]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from assay.core import Sample, Undefined
 from assay.data._files import Broken, FileKind, Lines, Mark, raw_rows
@@ -77,6 +77,31 @@ def in_batches(samples: Iterable[Sample], rows: int = PART_ROWS) -> Iterator[tup
     """Yield samples in parts of so many."""
     stream = iter(samples)
     return iter(lambda: tuple(islice(stream, rows)), ())
+
+
+class Worked(Protocol):
+    """What a worker returns of a part: its file, and whether that is left unread from there on."""
+
+    @property
+    def path(self) -> str:
+        """The file, or ""."""
+
+    @property
+    def stopped(self) -> bool:
+        """See :class:`ShardRows`."""
+
+
+W = TypeVar("W", bound=Worked)
+
+
+def whole_files(parts: Iterable[W]) -> Iterator[W]:
+    """Yield what was made of parts, without those behind the place where their file is left unread."""
+    stopped: set[str] = set()
+    for part in parts:
+        if not part.path or part.path not in stopped:
+            yield part
+        if part.stopped:
+            stopped.add(part.path)
 
 
 class RowReader:

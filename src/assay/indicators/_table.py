@@ -33,7 +33,7 @@ from assay.core import (
     stored_text,
     to_json,
 )
-from assay.data import Part, Rejected, Shard, ShardRows, in_batches
+from assay.data import Part, Rejected, Shard, ShardRows, in_batches, whole_files
 from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._ready import PLUGINS, ready, slow_parts
 from assay.indicators._tools import DEFAULT, Models
@@ -149,7 +149,7 @@ def score(
     ):
         if text_alone:
             work = _Work(tuple(i.name for i in chosen), dict(schema.metadata), str(kept))
-            found = _whole_files(mapped(pool, work, in_batches(samples) if parts is None else parts))
+            found = whole_files(mapped(pool, work, in_batches(samples) if parts is None else parts))
         else:
             found = (_measure(batch, chosen) for batch in in_batches(samples))
         for part in found:
@@ -298,16 +298,6 @@ def _load(file: Path) -> _Part:
         table = pa.ipc.open_file(source).read_all()
     reasons, rejected, path, stopped = json.loads(table.schema.metadata[b"told"])
     return _Part(table, reasons, tuple(Rejected(**row) for row in rejected), path, stopped)
-
-
-def _whole_files(parts: Iterable[_Part]) -> Iterator[_Part]:
-    """Leave out what lies behind the place where a file is left unread."""
-    stopped: set[str] = set()
-    for part in parts:
-        if part.path not in stopped:
-            yield part
-        if part.stopped:
-            stopped.add(part.path)
 
 
 @contextmanager

@@ -181,7 +181,7 @@ def clean(
             against=Pool(against),
             quality=quality,
             embed=indicators.Tools(models).embed if embeds else None,
-            pool=stack.enter_context(parse_pool(pool)),
+            pool=stack.enter_context(parse_pool(pool, forked=True)),
             parts=streamed.parts(),
             reject=receive.reject,
         )

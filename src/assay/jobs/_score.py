@@ -90,7 +90,7 @@ def score(
     with ExitStack() as stack:
         scratch = stack.enter_context(TemporaryDirectory())
         advance = stack.enter_context(progress_bar("score"))
-        workers = stack.enter_context(parse_pool(pool))
+        workers = stack.enter_context(parse_pool(pool, forked=True))
         file = Path(scratch, "scores.parquet") if out is None else Path(out)
         # Files are read far ahead of a model: what counts then is how many samples it has measured.
         slow = any(set(measures.needs(name)) - {"pool"} for name in names)

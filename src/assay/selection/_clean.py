@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import AssayError, Inline, Pool, Sample, mapped
-from assay.data import Part, Rejected, in_batches, joined
+from assay.data import Part, Rejected, in_batches, joined, whole_files
 from assay.selection._columns import AnswersOf, Columns, Quality, Table, columns_of, columns_of_part, said
 from assay.selection._conflicts import POLICIES, Conflict, Found, Policy, conflicting, resolved
 from assay.selection._evaluation import Match, alike, holding, prompt_of
@@ -191,7 +191,7 @@ def clean(
         found = mapped(pool, columns_of_part, in_batches(samples) if parts is None else parts)
     else:
         found = map(seen.columns, in_batches(samples))
-    for columns in _whole_files(found):
+    for columns in whole_files(found):
         for row in columns.rejected:
             reject(row)
         table.add(columns)
@@ -228,16 +228,6 @@ class _Seen:
                 expected=str(len(part)),
             )
         return replace(found, best=np.array(values, np.float64))
-
-
-def _whole_files(parts: Iterable[Columns]) -> Iterator[Columns]:
-    """Leave out what lies behind the place where a file is left unread."""
-    stopped: set[str] = set()
-    for part in parts:
-        if part.path not in stopped:
-            yield part
-        if part.stopped:
-            stopped.add(part.path)
 
 
 def _decided(
