@@ -32,9 +32,9 @@ def run(verb: str, file: Path, pool: str) -> int:
     if verb == "read":
         return sum(1 for row in data.read(file) if not isinstance(row, data.Rejected))
     if verb == "inspect":
-        return data.inspect([str(file)]).samples
+        return data.inspect([str(file)], pool=pool).samples
     if verb == "convert":
-        return data.convert([str(file)], out.with_suffix(".messages.jsonl"), force=True).rows
+        return data.convert([str(file)], out.with_suffix(".messages.jsonl"), force=True, pool=pool).rows
     if verb == "score":
         return assay.score(str(file), out=out.with_suffix(".parquet"), pool=pool).samples
     if verb == "clean":
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
     parser.add_argument("--data", help="a real data set to repeat")
-    parser.add_argument("--pool", default="processes:2")
+    parser.add_argument("--pool", default="inline")
     parser.add_argument("--folder", type=Path, help="where pools are made, and kept; by default nowhere")
     parser.add_argument("--quick", action="store_true", help="10,000 rows")
     parser.add_argument("--task", nargs=3, help=argparse.SUPPRESS)

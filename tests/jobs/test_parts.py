@@ -68,3 +68,40 @@ def test_a_changed_part_is_measured_anew(pool: Path, tmp_path: Path) -> None:
     pool.write_text(pool.read_text("utf-8").replace('"word two ', '"word two, too ', 1), "utf-8")
     changed = next(data.read(pool).shards(3_000))
     assert work(changed).table["len_out"].to_pylist() != before
+
+
+def test_cleaning_is_the_same_in_every_pool_and_from_memory(pool: Path, tmp_path: Path) -> None:
+    found = [assay.clean(str(pool), near=0.5, to=200, pool=text) for text in ("inline", "processes:2")]
+    found.append(assay.clean(assay.load(str(pool)), near=0.5, to=200))
+    assert found[0].samples == found[1].samples and found[0].removed == found[1].removed
+    assert [s.id for s in found[0].samples] == [s.id for s in found[2].samples]
+    assert {r.id: r for r in found[0].removed} == {r.id: r for r in found[2].removed} and found[0].rows == 300
+
+
+def test_selected_samples_are_read_from_their_file(pool: Path, tmp_path: Path) -> None:
+    table = tmp_path / "scores.parquet"
+    assay.score(str(pool), ["len_out"], out=table)
+    chosen = assay.select(str(pool), out=tmp_path / "best.jsonl", top=20, by="len_out", scores=table)
+    inside = assay.select(assay.load(str(pool)), top=20, by="len_out")
+    assert chosen.ids == inside.ids
+    assert {n: [s.id for s in b] for n, b in chosen.baselines.items()} == {
+        n: [s.id for s in b] for n, b in inside.baselines.items()
+    }
+
+
+def test_inspecting_and_converting_in_parts(
+    pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = [str(pool), str(pool)]
+    whole = data.inspect(twice, pool="inline")
+    assert (whole.samples, whole.rejected, whole.duplicates) == (578, 22, 289)
+    assert [row.duplicates for row in whole.sources] == [0, 289]
+    monkeypatch.setattr("assay.data._read._WORTH_WORKERS", 0)
+    assert data.inspect(twice, pool="processes:2") == whole
+    made = []
+    for name, text in (("inl", "inline"), ("pro", "processes:2")):
+        bad = tmp_path / f"{name}.bad.jsonl"
+        made.append(data.convert(str(pool), tmp_path / f"{name}.jsonl", rejected=bad, pool=text))
+    assert [(one.rows, one.rejected) for one in made] == [(289, 11)] * 2
+    assert (tmp_path / "inl.jsonl").read_bytes() == (tmp_path / "pro.jsonl").read_bytes()
+    assert (tmp_path / "inl.bad.jsonl").read_bytes() == (tmp_path / "pro.bad.jsonl").read_bytes()

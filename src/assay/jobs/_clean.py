@@ -151,7 +151,7 @@ def clean(
     alarm
         Warn about sources, languages and types that lose more than this share.
     pool
-        Where work runs: `inline` or `processes:N`; does not affect the result.
+        Where work runs: `inline`, `processes:N` or `ray[:address]`; does not affect the result.
     language
         Language of the page.
     models

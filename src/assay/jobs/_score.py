@@ -77,7 +77,8 @@ def score(
     out
         Table to write (.parquet); a page with distributions and extreme samples goes next to it.
     pool
-        Where work runs: `inline` or `processes:N`; does not affect the values. Models run in this process.
+        Where work runs: `inline`, `processes:N` or `ray[:address]`; does not affect the values. Models
+        run in this process.
     language
         Language of the page.
     models
