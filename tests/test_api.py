@@ -52,7 +52,8 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 UNRUN = {
     # Only a chat model, a person or minutes of training would answer.
     "generate", "judge", "judge estimate", "judge pairs", "annotate", "annotate status", "annotate export",
-    "chat", "serve", "demo", "rule design", "rule run", "rule fit", "rule check", "search",
+    "chat", "serve", "demo", "rule design", "rule run", "rule fit", "rule check",
+    "rule transfer", "forecast fit", "search",
     "mix design", "mix run", "mix allocate", "study next",
 }  # fmt: skip
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         name_base,
         pick_device,
         resolve_base,
+        template_name,
         tokenizer_digest,
     )
     from assay.model.estimate import (
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         MINILM,
         Embedder,
         Grade,
+        Gradients,
         Influence,
         InfluenceSettings,
         boolean_questions,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         embedder,
         embedder_id,
         hidden_means,
+        loss_gradients,
         rewarder,
     )
     from assay.model.inference import (
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
         Prompt,
         TooLongError,
         answer,
+        answer_confidence,
         answer_loss,
         open_chat,
         reference_loss,
@@ -132,6 +136,7 @@ __all__ = [
     "GgufModel",
     "Given",
     "Grade",
+    "Gradients",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
@@ -148,6 +153,7 @@ __all__ = [
     "Trainer",
     "TrainingEstimate",
     "answer",
+    "answer_confidence",
     "answer_loss",
     "base_digest",
     "base_name",
@@ -168,6 +174,7 @@ __all__ = [
     "load_exported",
     "load_model",
     "load_tokenizer",
+    "loss_gradients",
     "merge",
     "model_folder",
     "name_base",
@@ -186,6 +193,7 @@ __all__ = [
     "set_threads",
     "smallest_machine",
     "stop_ids",
+    "template_name",
     "this_gpu",
     "tokenizer_agreement",
     "tokenizer_digest",
@@ -206,7 +214,7 @@ if not TYPE_CHECKING:
         base=(
             "ExportDtype ExtensionReport POCKET base_digest base_name extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
-            "resolve_base tokenizer_digest"
+            "resolve_base template_name tokenizer_digest"
         ),
         estimate=(
             "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "
@@ -214,12 +222,14 @@ if not TYPE_CHECKING:
         ),
         export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
         indicators=(
-            "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
-            "critic_digest critic_folder embedder embedder_id hidden_means rewarder"
+            "DIMENSIONS Embedder Grade Gradients Influence InfluenceSettings LEXICAL MINILM "
+            "boolean_questions critic_digest critic_folder embedder embedder_id hidden_means "
+            "loss_gradients rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
-            "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
+            "answer_confidence answer_loss open_chat reference_loss tokenizer_agreement "
+            "vllm_answer vllm_python"
         ),
         launch="Launch trainer trainer_identity",
         tokens=(

@@ -327,6 +327,7 @@ class Ladder:
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
             "other_models": models.other_models,
+            **{name: getattr(models, name) for name in ("rater", "rater_url", "rater_budget")},
             "template": self.config.recipe.template,
             **{
                 name: model_place(
@@ -363,6 +364,8 @@ class Ladder:
         for note in indicators.said_of(by, models_of(where)):
             if note not in self.notes:
                 self.notes.append(note)
+        if "rater" in needs and where["rater"] is not None:
+            settings["rater"] = [where["rater"], indicators.prompts_digest(self._questions(by))]
         for need in ("target", "reference"):
             if need in needs:
                 settings[need] = [place_digest(place) for place in where[need]]
@@ -371,6 +374,12 @@ class Ladder:
             "score", 2, "assay.study.steps:score_pool", settings, {"pool": self.pool},
             where={**where, "by": by}, label=name, estimate=estimate,
         )  # fmt: skip
+
+    def _questions(self, by: str) -> tuple[str, ...]:
+        """Return what a chat model is asked for an indicator, or for the parts of a rule."""
+        found = indicators.find(by)
+        parts = (found.name,) if isinstance(found, indicators.Indicator) else tuple(found.coefficients)
+        return tuple(q for part in parts for q in indicators.RATED_BY.get(part, ()))
 
     def tokens(self) -> Step:
         """Return the step that tokenizes the pool."""

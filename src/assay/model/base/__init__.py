@@ -24,6 +24,7 @@ from assay.model.base._resolve import (
     model_folder,
     name_base,
     resolve_base,
+    template_name,
     tokenizer_digest,
 )
 from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
@@ -54,5 +55,6 @@ __all__ = [
     "quiet",
     "resolve_base",
     "save",
+    "template_name",
     "tokenizer_digest",
 ]

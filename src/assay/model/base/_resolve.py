@@ -98,6 +98,20 @@ def tokenizer_digest(folder: Path) -> str:
     return digest({path.name: file_digest(path) for path in paths})
 
 
+def template_name(folder: Path, template: str) -> str:
+    """Return by which chat template a base renders samples: its name, or the digest of the base's own.
+
+    ``template`` is the recipe's: a name, or ``auto`` for the tokenizer's own, which is ``plain`` where it has
+    none.
+    """
+    if template != "auto":
+        return template
+    file, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    own = file.read_text(encoding="utf-8") if file.exists() else None
+    own = own or (read_json(config).get("chat_template") if config.exists() else None)
+    return f"own, {digest(own)[:8]}" if own else "plain"
+
+
 def base_name(folder: Path) -> str | None:
     """Return the name that finds a base again anywhere: ``pocket`` or a hub id; None for a folder."""
     if folder == resolve_base(POCKET):

@@ -9,6 +9,7 @@ Data (:func:`read_step`, :func:`control_step`, :func:`tokens_step`, :func:`score
 (:func:`check_step`, :func:`judge_step`, :func:`metrics_step`) → curves and verdicts (:func:`result`).
 """
 
+from assay.study.steps._agree import Agreement, AgreeSettings, agreement_step, read_agreement
 from assay.study.steps._base import Base
 from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
@@ -44,12 +45,15 @@ __all__ = [
     "SHARE",
     "SPEED",
     "TEXT",
+    "AgreeSettings",
+    "Agreement",
     "Base",
     "MeasuredRun",
     "Opened",
     "Opener",
     "Runtime",
     "Tally",
+    "agreement_step",
     "answer_step",
     "check_of",
     "check_step",
@@ -68,6 +72,7 @@ __all__ = [
     "order_step",
     "place_digest",
     "rates_step",
+    "read_agreement",
     "read_step",
     "result",
     "runtime",
