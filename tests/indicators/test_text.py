@@ -9,7 +9,7 @@ import polars
 import pytest
 from lexicalrichness import LexicalRichness
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Processes, Sample
 from assay.indicators import INDICATORS, Undefined, hdd, mtld, score
 
 
@@ -114,8 +114,9 @@ def test_no_answer_is_no_value(name: str) -> None:
 
 def test_a_table_has_values_reasons_and_versions_whatever_the_workers(tmp_path: Path) -> None:
     rows = [Sample.single(f"Question {i}?", "word " * (i % 30) or None, origin=f"f:{i}") for i in range(2500)]
-    one = score(rows, tmp_path / "one.parquet", ["mtld", "len_out"], workers=1)
-    score(rows, tmp_path / "two.parquet", ["mtld", "len_out"], workers=2)
+    one = score(rows, tmp_path / "one.parquet", ["mtld", "len_out"])
+    with Processes(2) as pool:
+        score(rows, tmp_path / "two.parquet", ["mtld", "len_out"], pool=pool)
     frame = polars.read_parquet(tmp_path / "one.parquet")
     assert frame.equals(polars.read_parquet(tmp_path / "two.parquet"))
     assert frame["origin"].to_list() == [r.origin for r in rows] and frame["id"][7] == rows[7].id

@@ -9,8 +9,8 @@ from typing import ClassVar
 import pytest
 
 from assay.core import AssayError
+from assay.core._slurm import Slurm
 from assay.plan import parse_pool
-from assay.plan._slurm import Slurm
 from assay.testing import PoolSuite
 
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed")

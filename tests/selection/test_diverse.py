@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Processes, Sample
 from assay.data import hashed
 from assay.model import embedder
 from assay.selection import SELECTIONS, CleanRules, alike, clean, holding, pick, similar
@@ -179,7 +179,9 @@ def test_holding_finds_equal_and_contained_prompts_in_any_script() -> None:
 def test_workers_change_nothing_and_to_keeps_the_best() -> None:
     pool = [Sample.single(f"Question {i} about thing {i * 7}", "word " * (i + 1)) for i in range(60)]
     pool += pool[:5]
-    plain, parallel = (clean(pool, workers=n) for n in (1, 2))
+    plain = clean(pool)
+    with Processes(2) as workers:
+        parallel = clean(pool, pool=workers)
     assert plain.receipts == parallel.receipts and plain.kept.tolist() == parallel.kept.tolist()
     found = clean(pool, CleanRules(to=10), quality=lambda part: [float(len(s.answer or "")) for s in part])
     assert found.kept.tolist() == list(range(50, 60)) and found.removed_by == {"exact": 5, "surplus": 50}

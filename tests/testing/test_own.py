@@ -122,7 +122,13 @@ suites(SelectionSuite, SELECTIONS)
 suites(JudgeSuite, [CHECKER, *METRICS])
 suites(CurveFormSuite, FREE_FORMS)
 suites(TrainerSuite, ["full"])
-suites(PoolSuite, ["inline", "processes"], inline={"workers": False}, processes={"settings": "2"})
+suites(
+    PoolSuite,
+    ["inline", "processes", "ray"],
+    inline={"workers": False},
+    processes={"settings": "2"},
+    ray={"settings": "workers=2"},
+)
 
 
 @pytest.mark.parametrize("name", sorted(CRITICS))

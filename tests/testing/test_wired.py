@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from assay import data, indicators, judging, selection, study
-from assay.core import AssayError, Sample
+from assay.core import AssayError, Processes, Sample
 from assay.curves import free_form
 from assay.model import TRAINERS, trainer
 from assay.plan import Inline, parse_pool, quiet
@@ -122,7 +122,8 @@ def test_a_table_of_scores_says_whose_indicator_it_was(tmp_path: Path) -> None:
 
     rows = [Sample.single(f"{n}?", "why? " * n or None) for n in range(40)]
     for workers in (1, 2):
-        indicators.score(rows, tmp_path / f"{workers}.parquet", ["questions", "mtld"], workers=workers)
+        with Processes(workers) as pool:
+            indicators.score(rows, tmp_path / f"{workers}.parquet", ["questions", "mtld"], pool=pool)
     one, two = (pq.read_table(tmp_path / f"{workers}.parquet") for workers in (1, 2))
     assert one.equals(two) and one["questions"].to_pylist()[:3] == [None, 1.0, 2.0]
     kept = pq.read_schema(tmp_path / "1.parquet").metadata

@@ -112,6 +112,7 @@ from assay.core._points import (
     VerdictWord,
     Worth,
 )
+from assay.core._pools import POOLS, Inline, Pool, PoolMaker, Processes, mapped, parse_pool
 from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
 from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
@@ -125,6 +126,7 @@ __all__ = [
     "METRICS",
     "MOST_BYTES",
     "OVERALL",
+    "POOLS",
     "TASK_TYPES",
     "Answer",
     "AnswerSheet",
@@ -174,6 +176,7 @@ __all__ = [
     "Heading",
     "HeldOut",
     "Histogram",
+    "Inline",
     "ItemMetric",
     "Items",
     "Json",
@@ -192,6 +195,9 @@ __all__ = [
     "Plugin",
     "Plugins",
     "Point",
+    "Pool",
+    "PoolMaker",
+    "Processes",
     "RateLoss",
     "RateWord",
     "Reading",
@@ -239,9 +245,11 @@ __all__ = [
     "higher_is_better",
     "in_words",
     "keeping",
+    "mapped",
     "metric_value",
     "next_command",
     "page",
+    "parse_pool",
     "partial_of",
     "read_json",
     "read_json_lines",

@@ -146,7 +146,12 @@ class Sample:
     @property
     def id(self) -> str:
         """Digest of the conversation (32 hex digits): the same text has the same id in every file."""
-        turns = [[m.role, m.content, *([e] if (e := m.extras) else ())] for m in self.messages]
+        turns = [
+            [m.role, m.content]
+            if m.learned and m.tool_calls is m.tool_call_id is m.name is m.tools is None
+            else [m.role, m.content, m.extras]
+            for m in self.messages
+        ]
         # The canonical JSON of plain texts, without the walk over unknown types.
         try:
             text = orjson.dumps(turns)

@@ -5,9 +5,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from assay.data._dataset import Dataset, write_dataset
-from assay.data._hashed import HashedTexts, hashed, kernel, shingle_sets
+from assay.data._hashed import HashedFile, HashedTexts, hashed, joined, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
-from assay.data._languages import language_of, normalise, words
+from assay.data._languages import language_of, languages_of, normalise, words
 from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
 from assay.data._output import Output, output
@@ -26,13 +26,22 @@ from assay.data._read import (
     Map,
     Places,
     Reading,
-    Rejected,
     as_places,
     find_files,
     hub_revision,
     read,
     read_rows,
     reader_identity,
+)
+from assay.data._shard import (
+    PART_BYTES,
+    Part,
+    Rejected,
+    Shard,
+    ShardRows,
+    in_batches,
+    rows_of_part,
+    whole_files,
 )
 from assay.data._testbed import Written, testbed
 from assay.data._texts import read_texts
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "MAX_CHARACTERS",
+    "PART_BYTES",
     "READERS",
     "SCHEMAS",
     "Cell",
@@ -53,11 +63,13 @@ __all__ = [
     "Dataset",
     "Detection",
     "Format",
+    "HashedFile",
     "HashedTexts",
     "Inspection",
     "LengthCounts",
     "Map",
     "Output",
+    "Part",
     "Places",
     "PointTable",
     "Reader",
@@ -65,6 +77,8 @@ __all__ = [
     "Rejected",
     "Row",
     "Schema",
+    "Shard",
+    "ShardRows",
     "Written",
     "as_places",
     "cell_number",
@@ -73,9 +87,12 @@ __all__ = [
     "has_size",
     "hashed",
     "hub_revision",
+    "in_batches",
     "inspect",
+    "joined",
     "kernel",
     "language_of",
+    "languages_of",
     "normalise",
     "output",
     "parse_map",
@@ -90,10 +107,12 @@ __all__ = [
     "replacing",
     "replacing_folder",
     "replacing_text",
+    "rows_of_part",
     "shingle_sets",
     "show",
     "testbed",
     "to_row",
+    "whole_files",
     "words",
     "write",
     "write_dataset",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -18,9 +19,11 @@ from assay.data._compressed import STREAM_ERRORS, open_bytes
 from assay.data._csv import table
 from assay.data._json import FAST, jsonl
 from assay.data._json_window import BEGINS_ROWS, ROW_LISTS, values
-from assay.data._raw import Broken, Mark, RawRow, printable
+from assay.data._raw import MAX_LINE_BYTES, Broken, Mark, RawRow, printable
 
-__all__ = ["Broken", "FileKind", "Mark", "RawRow", "open_bytes", "raw_rows", "sniff"]
+__all__ = [
+    "Broken", "FileKind", "Lines", "Mark", "RawRow", "cut", "open_bytes", "raw_rows", "sniff", "splittable",
+]  # fmt: skip
 
 SNIFF_BYTES = 1 << 16
 _BOMS = {
@@ -166,8 +169,75 @@ def _holds_lists(text: str) -> bool:
     return False
 
 
-def raw_rows(path: Path, kind: FileKind, watch: Callable[[int], None] | None = None) -> Iterator[RawRow]:
-    """Yield the raw rows of a file in order; what cannot be read is :class:`Broken`, never an exception."""
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Whole lines of a file: its bytes from ``start`` to ``end``, with ``before`` lines in front of them."""
+
+    start: int
+    end: int
+    before: int
+
+
+def splittable(kind: FileKind) -> bool:
+    """Say whether whole lines of a file can be read by themselves."""
+    wide = kind.encoding.startswith(("utf-16", "utf-32"))
+    return kind.container == "jsonl" and kind.compression == "none" and not wide
+
+
+def cut(path: Path, size: int) -> Iterator[Lines]:
+    """Yield a file's lines in parts of at least ``size`` bytes (the last may be smaller), in order.
+
+    No part begins with a blank line, so that a run of them is counted in one part.
+    """
+    start = line = 0
+    with path.open("rb") as file:
+        while block := file.read(size):
+            lines = block.count(b"\n")
+            while tail := file.readline(MAX_LINE_BYTES):
+                if block.endswith(b"\n") and len(tail) < 3 and not tail.strip():
+                    lines += 1
+                    continue
+                if block.endswith(b"\n"):
+                    file.seek(-len(tail), 1)
+                    break
+                block = tail[-1:]
+                lines += tail.endswith(b"\n")
+            yield Lines(start, file.tell(), line)
+            start, line = file.tell(), line + lines
+
+
+class _Section(io.RawIOBase):
+    """The bytes of a file in front of an end."""
+
+    def __init__(self, file: IO[bytes], lines: Lines) -> None:
+        self._file, self._left = file, lines.end - lines.start
+        file.seek(lines.start)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)[: self._left]
+        count = self._file.readinto(view)  # type: ignore[attr-defined]
+        self._left -= count
+        return int(count)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def raw_rows(
+    path: Path,
+    kind: FileKind,
+    watch: Callable[[int], None] | None = None,
+    lines: Lines | None = None,
+    stop: Callable[[], None] = lambda: None,
+) -> Iterator[RawRow]:
+    """Yield the raw rows of a file in order; what cannot be read is :class:`Broken`, never an exception.
+
+    ``lines`` are those of a part; ``stop`` is called where the rest of a file of lines is left unread.
+    """
     if kind.container in ("parquet", "arrow"):
         if kind.compression != "none":
             yield 1, Broken(f"a {kind.container} file inside {kind.compression}: decompress it first")
@@ -175,19 +245,24 @@ def raw_rows(path: Path, kind: FileKind, watch: Callable[[int], None] | None = N
         yield from columnar(path, kind.container)
         return
     stream, _ = open_bytes(path, watch)
-    last = 0
+    if lines is not None:
+        stream = io.BufferedReader(_Section(stream, lines), 1 << 17)
+    last = before = 0 if lines is None else lines.before
     with stream:
         try:
-            for number, row in _text_rows(stream, kind):
+            for number, row in _text_rows(stream, kind, before):
                 last = number
                 yield number, row
+            if lines is not None and stream.read(1):
+                stop()
         except STREAM_ERRORS as error:
             yield last + 1, Broken(f"the file breaks off after line {last}: {error or type(error).__name__}")
+            stop()
 
 
-def _text_rows(stream: IO[bytes], kind: FileKind) -> Iterator[RawRow]:
+def _text_rows(stream: IO[bytes], kind: FileKind, before: int) -> Iterator[RawRow]:
     if kind.container == "jsonl":
-        return jsonl(stream, kind.encoding)
+        return jsonl(stream, kind.encoding, before)
     if kind.container in ("csv", "tsv"):
         return table(stream, kind.encoding, tabs=kind.container == "tsv")
     return values(stream, kind.encoding, wrapped=kind.container == "json list in an object")

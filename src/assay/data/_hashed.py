@@ -7,8 +7,11 @@ slower and is left to those indicators that speak of words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from os import SEEK_END
+from tempfile import TemporaryFile
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -46,6 +49,73 @@ class HashedTexts:
     def lengths(self) -> Offsets:
         """Return the number of tokens of each text."""
         return np.diff(self.offsets)
+
+    def chunks(self) -> Iterator[tuple[int, HashedTexts]]:
+        """Yield (number of the first text, texts): all of them."""
+        yield 0, self
+
+    def take(self, rows: Offsets) -> HashedTexts:
+        """Return the texts of the given numbers, in that order."""
+        return self.parts(self.offsets[rows], self.lengths[rows])
+
+    def parts(self, starts: Offsets, lengths: Offsets) -> HashedTexts:
+        """Return as texts the tokens from each start on, so many."""
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return HashedTexts(self.tokens[places], offsets)
+
+
+class HashedFile:
+    """Token hashes of many texts in a file without a name, so that memory holds their lengths alone."""
+
+    def __init__(self) -> None:
+        """Make the file, in the folder for temporary files (``TMPDIR``)."""
+        self._file = TemporaryFile()  # noqa: SIM115 - closed with the object
+        self._lengths: list[Offsets] = []
+
+    def add(self, texts: HashedTexts) -> None:
+        """Write texts behind the others."""
+        self._file.seek(0, SEEK_END)
+        self._file.write(np.ascontiguousarray(texts.tokens).data)
+        self._lengths.append(texts.lengths.astype(np.int32))
+        vars(self).pop("lengths", None)
+
+    @cached_property
+    def lengths(self) -> Offsets:
+        """Return the number of tokens of each text."""
+        return np.concatenate([*self._lengths, np.zeros(0, np.int32)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.lengths)
+
+    def chunks(self) -> Iterator[tuple[int, HashedTexts]]:
+        """Yield (number of the first text, texts), some at a time."""
+        place = 0
+        for first in range(0, len(self), _FILE_ROWS):
+            offsets = np.concatenate([[0], np.cumsum(self.lengths[first : first + _FILE_ROWS])])
+            self._file.seek(place)
+            tokens = np.frombuffer(self._file.read(4 * int(offsets[-1])), np.uint32)
+            place += 4 * int(offsets[-1])
+            yield first, HashedTexts(tokens, offsets.astype(np.int64))
+
+    def take(self, rows: Offsets) -> HashedTexts:
+        """Return the texts of the given numbers, which rise."""
+        found = [HashedTexts(np.zeros(0, np.uint32), np.zeros(1, np.int64))]
+        for first, texts in self.chunks():
+            low, high = np.searchsorted(rows, (first, first + len(texts)))
+            found.append(texts.take(rows[low:high] - first))
+        return joined(found)
+
+
+def joined(parts: Sequence[HashedTexts]) -> HashedTexts:
+    """Return the texts of all parts."""
+    lengths = np.concatenate([part.lengths for part in parts])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return HashedTexts(np.concatenate([part.tokens for part in parts]), offsets)
+
+
+_FILE_ROWS = 50_000
 
 
 def hashed(texts: Iterable[str]) -> HashedTexts:

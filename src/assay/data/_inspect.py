@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from typing import TextIO
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +20,23 @@ from assay.core import (
     Items,
     Page,
     Paragraph,
+    Pool,
     Sample,
     Shown,
     SourceRow,
     Table,
+    mapped,
     page,
     say,
 )
 from assay.data._output import output
-from assay.data._read import Map, Places, Rejected, as_places, read
+from assay.data._read import Map, Places, Reading, as_places, read, workers_for
+from assay.data._shard import PART_BYTES, Rejected, Shard, ShardRows, whole_files
 
 SHOWN_REJECTED = 20
 _BINS_PER_DOUBLING = 2
 _GROUPS = 15
+_ID = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,48 +171,75 @@ def _edge(length: int) -> int:
 
 
 class _Counts:
-    """What one pass counts, in memory that grows with the number of distinct samples only."""
+    """What is counted in one part or in several: 16 bytes for each sample, and what is counted by name."""
 
-    def __init__(self, report: TextIO | None) -> None:
-        self.report = report
-        self.seen: set[bytes] = set()
+    def __init__(self) -> None:
+        self.ids = bytearray()
         self.types: Counter[str] = Counter()
         self.languages: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
         self.turns: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.prompts, self.answers = _Lengths(), _Lengths()
-        self.first: list[Rejected] = []
+        self.rejected: list[Rejected] = []
         self.unused: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
-        self.samples = self.duplicates = self.open_items = self.rejected = 0
+        self.open_items = self.lost = 0
+        self.path, self.stopped = "", False
 
-    def keep(self, sample: Sample) -> bool:
-        """Count a sample; return whether it was seen before."""
-        self.samples += 1
+    @property
+    def samples(self) -> int:
+        return len(self.ids) // _ID
+
+    def keep(self, sample: Sample) -> None:
+        """Count a sample."""
         self.types[sample.type or "untyped"] += 1
         self.languages[sample.language or "unknown"] += 1
         self.names[sample.source] += 1
-        pairs = sum(m.role == "user" for m in sample.messages)
+        pairs = sum([m.role == "user" for m in sample.messages])
         self.turns["1" if pairs == 1 else "2-3" if pairs < 4 else "4+"] += 1
-        self.prompts.counts[sum(len(m.content) for m in sample.prompt)] += 1
+        self.prompts.counts[sum([len(m.content) for m in sample.prompt])] += 1
         if sample.answer is None:
             self.open_items += 1
         else:
             self.answers.counts[len(sample.answer)] += 1
-        key = bytes.fromhex(sample.id)
-        known = key in self.seen
-        self.seen.add(key)
-        self.duplicates += known
-        return known
+        self.ids += bytes.fromhex(sample.id)
 
-    def reject(self, row: Rejected) -> None:
-        self.rejected += 1
-        self.reasons[_reason(row.reason)] += 1
-        if len(self.first) < SHOWN_REJECTED:
-            self.first.append(row)
-        if self.report is not None:
-            self.report.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+    def add(self, part: _Counts) -> None:
+        """Add what another part counted, the rows that it rejected apart."""
+        self.ids += part.ids
+        for name in ("types", "languages", "names", "turns", "reasons", "unused", "notes"):
+            getattr(self, name).update(getattr(part, name))
+        self.prompts.counts.update(part.prompts.counts)
+        self.answers.counts.update(part.answers.counts)
+        self.open_items += part.open_items
+        self.lost += part.lost
+
+    def duplicates(self) -> NDArray[np.int64]:
+        """Return the numbers of the samples whose conversation stands before them."""
+        ids = np.frombuffer(self.ids, np.uint64).reshape(-1, 2)
+        order = np.lexsort((ids[:, 1], ids[:, 0]))
+        again = (ids[order][1:] == ids[order][:-1]).all(axis=1)
+        return np.sort(order[1:][again])
+
+
+def _counted(part: Shard) -> _Counts:
+    """Count a part in a worker."""
+    rows, counts = ShardRows(part), _Counts()
+    _count(rows, counts)
+    counts.unused, counts.notes = rows.unused, rows.notes
+    counts.path, counts.stopped = str(part.path), rows.stopped
+    return counts
+
+
+def _count(rows: Iterable[Sample | Rejected], counts: _Counts) -> None:
+    for row in rows:
+        if isinstance(row, Sample):
+            counts.keep(row)
+        else:
+            counts.lost += 1
+            counts.reasons[_reason(row.reason)] += 1
+            counts.rejected.append(row)
 
 
 def _reason(reason: str) -> str:
@@ -219,7 +249,12 @@ def _reason(reason: str) -> str:
 
 
 def inspect(
-    places: Places, *, rejected: File | None = None, map: Map = None, force: bool = False
+    places: Places,
+    *,
+    rejected: File | None = None,
+    map: Map = None,
+    force: bool = False,
+    pool: str = "processes:2",
 ) -> Inspection:
     """Count a data set by type, language and length, with duplicates and the reason for each rejected row.
 
@@ -238,6 +273,8 @@ def inspect(
         Field names for a layout that Assay does not know: `prompt=question,answer=response`.
     force
         Overwrite an existing file.
+    pool
+        Where work runs: `inline`, `processes:N` or `ray[:address]`; does not affect the result.
     """
     with ExitStack() as stack:
         report, inputs = None, as_places(places)
@@ -245,8 +282,24 @@ def inspect(
             out = output(rejected, inputs=inputs, force=force, suffixes=(".jsonl", ".ndjson"))
             partial = stack.enter_context(out.partial())
             report = stack.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
-        counts = _Counts(report)
-        rows = [_one(place, counts, map) for place in inputs]
+        workers = stack.enter_context(workers_for(inputs, pool))
+        counts, first = _Counts(), list[Rejected]()
+        rows, ends = [], []
+        for place in inputs:
+            before, lost = counts.samples, counts.lost
+            reading = read(place, map=map)
+            for part in _parts_of(reading, workers):
+                counts.add(part)
+                first += part.rejected[: SHOWN_REJECTED - len(first)]
+                for row in part.rejected if report is not None else ():
+                    report.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")  # type: ignore[union-attr]
+            kept, lost = counts.samples - before, counts.lost - lost
+            detected = f"{reading.detection.format}: {reading.detection.why}"
+            rows.append(SourceRow(place, detected, kept + lost, kept, lost, 0, ""))
+            ends.append(counts.samples)
+    again = counts.duplicates()
+    upto = np.searchsorted(again, ends)
+    rows = [replace(r, duplicates=int(n)) for r, n in zip(rows, np.diff(upto, prepend=0), strict=True)]
     return Inspection(
         sources=tuple(rows),
         samples=counts.samples,
@@ -257,26 +310,21 @@ def inspect(
         by_source=dict(counts.names.most_common(50)),
         prompt_characters=counts.prompts.frozen(),
         answer_characters=counts.answers.frozen(),
-        duplicates=counts.duplicates,
-        rejected=counts.rejected,
+        duplicates=len(again),
+        rejected=counts.lost,
         rejected_by_reason=dict(counts.reasons.most_common(20)),
-        rejected_first=tuple(counts.first),
+        rejected_first=tuple(first),
         unused_fields=dict(counts.unused.most_common()),
         notes=dict(counts.notes.most_common()),
     )
 
 
-def _one(place: str, counts: _Counts, map: Map) -> SourceRow:
-    reading = read(place, map=map)
-    kept = rejected = duplicates = 0
-    for row in reading:
-        if isinstance(row, Sample):
-            kept += 1
-            duplicates += counts.keep(row)
-        else:
-            rejected += 1
-            counts.reject(row)
-    counts.unused.update(reading.unused)
-    counts.notes.update(reading.notes)
-    detected = f"{reading.detection.format}: {reading.detection.why}"
-    return SourceRow(place, detected, kept + rejected, kept, rejected, duplicates, "")
+def _parts_of(reading: Reading, pool: Pool) -> Iterator[_Counts]:
+    """Yield what is counted in each part of a place, in order."""
+    if reading.files:
+        yield from whole_files(mapped(pool, _counted, reading.shards(PART_BYTES)))
+        return
+    counts = _Counts()
+    _count(reading, counts)
+    counts.unused, counts.notes = reading.unused, reading.notes
+    yield counts

@@ -69,11 +69,11 @@ def keys_of(value: Any, depth: int = 0) -> tuple[int, int]:
     return count, numbers
 
 
-def jsonl(stream: IO[bytes], encoding: str) -> Iterator[RawRow]:
-    """Yield one value per line that is not blank."""
+def jsonl(stream: IO[bytes], encoding: str, before: int = 0) -> Iterator[RawRow]:
+    """Yield one value per line that is not blank; ``before`` lines are in front of the first."""
     if encoding.startswith(("utf-16", "utf-32")):
         stream = _Recoded(stream, encoding)  # type: ignore[assignment]
-    for number, line in enumerate(bounded_lines(stream), start=1):
+    for number, line in enumerate(bounded_lines(stream), start=before + 1):
         if isinstance(line, Broken):
             yield number, line
             continue
@@ -165,8 +165,10 @@ def json_line(line: bytes, encoding: str) -> Any:
         keys, numbers = keys_of(value)
     except (TooDeep, RecursionError):
         return Broken(TOO_DEEP, excerpt(line))
-    counted = line.count(b'":') - line.count(b'\\":')
-    if counted != keys or b'\\\\":' in line or _SPACED_COLON_BYTES.search(line):
+    counted, escaped = line.count(b'":'), b'\\"' in line
+    if escaped:
+        counted -= line.count(b'\\":')
+    if counted != keys or (escaped and b'\\\\":' in line) or _SPACED_COLON_BYTES.search(line):
         return exact(line.decode())
     if numbers and (numbers & _DEEP_FLOAT or b"-0" in line or not _as_written(value, line)):
         return FAST.decode(line.decode())

@@ -124,7 +124,7 @@ def _system(row: Row, *names: str) -> list[Message]:
     return [turn("system", system)] if system else []
 
 
-_PLAIN_ALPACA = frozenset(("instruction", "input", "output", "response", "context"))
+_BESIDE_ALPACA = frozenset(("system", "system_prompt", "history", "tools", "functions"))
 
 
 def alpaca(row: Row) -> Parsed:
@@ -133,7 +133,7 @@ def alpaca(row: Row) -> Parsed:
     extra = text_of(_first(row, "input", "context"), "input", optional=True)
     answer = text_of(_first(row, "output", "response"), "output")
     turns, notes = _asked(instruction, extra)
-    if not _PLAIN_ALPACA.issuperset(row):
+    if not _BESIDE_ALPACA.isdisjoint(row):
         before = [*_system(row, "system", "system_prompt"), *_history(row)]
         turns = with_tools([*before, *turns], tools_of(row))
     return _answered(turns, answer, notes)

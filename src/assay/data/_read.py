@@ -4,36 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from assay.core import AssayError, OnCommand, Sample, Undefined
-from assay.data._files import Broken, FileKind, Mark, RawRow, raw_rows, sniff
+from assay.core import AssayError, Inline, OnCommand, Pool, Processes, Sample, parse_pool
+from assay.data._files import Broken, FileKind, Mark, RawRow, cut, raw_rows, sniff, splittable
 from assay.data._layouts import SCHEMAS, Schema, schema_of
 from assay.data._mapping import mapped, parse_map
-from assay.data._plugins import READERS, Reader, placed, plugin_rows, reader_for, suffixes
-from assay.data._raw import NoNumber, Number, printable
-from assay.data._rows import Read, Reject, to_sample
+from assay.data._plugins import READERS, Reader, reader_for, suffixes
+from assay.data._raw import printable
+from assay.data._shard import Rejected, RowReader, Shard, ShardRows, sampled
 
 _PEEK = 50
 _PEEK_BROKEN = 5_000
+_WORTH_WORKERS = 32 << 20
 DATA_SUFFIXES = frozenset(
     {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".gz", ".xz", ".zst", ".bz2"}
 )
 _NOT_DATA = frozenset({"dataset_info.json", "state.json", "dataset_dict.json", "manifest.json"})
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row that is no sample: where it stands, why, and how it begins."""
-
-    place: str
-    line: int
-    reason: str
-    excerpt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,78 +119,49 @@ class Reading:
             files=len(self.files),
         )
 
+    def shards(self, size: int | None = None) -> Iterator[Shard]:
+        """Yield the files in order, those of lines in parts of at least ``size`` bytes if it is given.
+
+        What the parts hold one after another is what an iteration yields.
+        """
+        files = zip(self.files, self._kinds, self._schemas, self._readers, strict=True)
+        for path, kind, schema, (reader, _) in files:
+            stem = _source_name(path) if reader is None else path.stem
+            whole = Shard(
+                path, kind, self._name(path), self.source or stem, bool(self.source),
+                None if schema is None or self._fields is not None else SCHEMAS.index(schema),
+                None if self._fields is None else tuple(self._fields.items()),
+                "" if reader is None else reader.name,
+            )  # fmt: skip
+            if size is None or reader is not None or not splittable(kind):
+                yield whole
+                continue
+            for lines in cut(path, size):
+                yield replace(whole, start=lines.start, end=lines.end, line=lines.before)
+
     def __iter__(self) -> Iterator[Sample | Rejected]:
         """Read all files in order."""
         self._forget()
         total = sum(path.stat().st_size for path in self.files)
         before = 0
-        kinds = zip(self.files, self._kinds, self._schemas, self._readers, strict=True)
-        for path, kind, schema, (reader, _) in kinds:
+        for shard in self.shards():
             done = before
             watch = (lambda n, done=done: self._watch(done + n, total)) if self._watch else None  # type: ignore[misc]
-            rows = raw_rows(path, kind, watch) if reader is None else plugin_rows(reader, path)
-            stem = _source_name(path) if reader is None else path.stem
-            yield from self._file(path, rows, schema, self.source or stem)
-            before += path.stat().st_size
+            rows = ShardRows(shard, watch)
+            yield from rows
+            self.count(rows)
+            before += shard.size
 
-    def _file(
-        self, path: Path, rows: Iterator[tuple[int, Any]], schema: Schema | None, source: str
-    ) -> Iterator[Sample | Rejected]:
-        own, name, split = printable(source), self._name(path), ""
-        source, place = own, name
-        for line, row in rows:
-            if isinstance(row, Mark):
-                if row.unused is not None:
-                    self.unused[f"{printable(row.unused)} (beside the rows)"] += 1
-                else:
-                    split = printable(row.split or "")
-                    self.splits[split] += 0
-                    place = f"{name}[{split}]"
-                    source = own if self.source else f"{own}/{split}"
-                continue
-            if split:
-                self.splits[split] += 1
-            yield self.converted(row, schema, source, place, line)
+    def count(self, rows: RowReader) -> None:
+        """Add what one part counted."""
+        self.unused.update(rows.unused)
+        self.notes.update(rows.notes)
+        self.splits.update(rows.splits)
 
     def _name(self, path: Path) -> str:
         """Return the name of a file in origins: its path in the folder that is read."""
         root = Path(self.place).expanduser()
         return printable(path.relative_to(root).as_posix() if root.is_dir() else path.name)
-
-    def converted(
-        self, row: Any, schema: Schema | None, source: str, place: str, line: int
-    ) -> Sample | Rejected:
-        """Return one row as a sample or a rejection."""
-        if isinstance(row, Broken):
-            return Rejected(place, line, row.reason, row.excerpt)
-        if isinstance(row, Undefined):
-            return Rejected(place, line, printable(row.reason), "")
-        if isinstance(row, Sample):
-            return placed(row, source, f"{place}:{line}")
-        try:
-            read: Read = to_sample(row, schema, source, f"{place}:{line}", self._fields)
-        except Reject as reason:
-            return Rejected(place, line, printable(str(reason)), _show(row))
-        if read.unused or read.notes:
-            self.unused.update(map(printable, read.unused))
-            self.notes.update(read.notes)
-        return read.sample
-
-
-def _show(row: Any) -> str:
-    """Return how a row begins, fit to be written anywhere."""
-    if not isinstance(row, dict):
-        return printable(_shown(row)[:120])
-    return printable(", ".join(f"{str(k)[:40]}: {_shown(v)[:60]}" for k, v in list(row.items())[:12])[:120])
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, str | Number | NoNumber):
-        return str(getattr(value, "text", value))[:120]
-    try:
-        return str(value)[:120]
-    except (ValueError, RecursionError):
-        return f"({type(value).__name__})"
 
 
 def _main_schema(rows: Iterator[RawRow]) -> Schema | None:
@@ -266,17 +228,27 @@ def read(
 
 def read_rows(rows: Iterable[Any], *, map: Map = None) -> Iterator[Sample | Rejected]:
     """Yield a sample or a rejection for each row in memory: samples as they are, mappings by their layout."""
-    fields = None if map is None else parse_map(map)
-    reading, numbered = Reading("rows", [], None, None, None, fields), list(enumerate(rows, start=1))
+    fields, numbered = None if map is None else parse_map(map), list(enumerate(rows, start=1))
     others = ((number, row) for number, row in numbered if not isinstance(row, Sample))
     schema = _main_schema(others) if fields is None else mapped(fields)
-    for number, row in numbered:
-        yield row if isinstance(row, Sample) else reading.converted(row, schema, "", "rows", number)
+    reader = RowReader(fields)
+    yield from sampled(
+        row if isinstance(row, Sample) else reader.converted(row, schema, "", "rows", number)
+        for number, row in numbered
+    )
 
 
 def as_places(given: Places) -> tuple[str, ...]:
     """Return one place or several as their texts."""
     return (str(given),) if isinstance(given, str | Path) else tuple(str(one) for one in given)
+
+
+def workers_for(places: Sequence[str], pool: str) -> Pool:
+    """Return the pool that is named, or this process for files that are read before workers have started."""
+    found = parse_pool(pool, forked=True)
+    local = isinstance(found, Processes)
+    size = sum(p.stat().st_size for one in places if not one.startswith("hf:") for p in find_files(one))
+    return Inline() if local and size < _WORTH_WORKERS else found
 
 
 def find_files(place: str) -> list[Path]:
@@ -368,8 +340,9 @@ class _HubReading(Reading):
         wanted = self._format or self.detection.format
         schema = next((s for s in SCHEMAS if s.name == wanted), None)
         schema = schema if self._fields is None else mapped(self._fields)
-        for line, row in self._numbered():
-            yield self.converted(row, schema, self.source or self._id, self._id, line)
+        source, reader = self.source or self._id, RowReader(self._fields)
+        yield from sampled(reader.converted(row, schema, source, self._id, n) for n, row in self._numbered())
+        self.count(reader)
 
     def _numbered(self) -> Iterator[RawRow]:
         """Yield the rows; where the stream breaks off, say so."""

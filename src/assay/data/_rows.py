@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.core import Message, Sample, task_type
-from assay.data._languages import language_of
-from assay.data._layouts import Schema, broken_schema_of, schema_of
+from assay.data._languages import TOLD_BY
+from assay.data._layouts import LABELS, Schema, broken_schema_of, schema_of
 from assay.data._mapping import labels_of
 from assay.data._raw import encodable, printable
 from assay.data._turns import MAX_CHARACTERS, Reject, Row
 
-__all__ = ["MAX_CHARACTERS", "Read", "Reject", "to_sample"]
+__all__ = ["MAX_CHARACTERS", "Draft", "Reject", "draft", "sample_of"]
 
 _KINDS = ("type", "class", "category", "task_type", "task_category", "kind")
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A sample, the fields of its row that were not used, and notes for a report."""
+class Draft(NamedTuple):
+    """What a row says of its sample; a ``language`` of "" is told from ``text``, those of many at once."""
 
-    sample: Sample
-    unused: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    messages: tuple[Message, ...]
+    type: str | None
+    language: str
+    source: str
+    checker: str | None
+    group: str | None
+    origin: str
+    text: str
+    unused: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def to_sample(
+def sample_of(found: Draft, told: str | None) -> Sample:
+    """Return the sample of a draft; ``told`` is the language of its text, where it does not name its own."""
+    messages, kind, language, source, checker, group, origin = found[:7]
+    return Sample(messages, kind, language or told, source, checker, group, origin)
+
+
+def draft(
     row: Any, schema: Schema | None, source: str, origin: str, fields: Mapping[str, str] | None = None
-) -> Read:
-    """Return the sample of a row; raise :class:`Reject` with the reason if there is none.
+) -> Draft:
+    """Return what a row says of its sample; raise :class:`Reject` with the reason if there is none.
 
     A row that does not show the file's main ``schema`` is read by the one it shows.  ``fields`` is the map
     that made ``schema``, where a user gave one.
@@ -39,23 +50,29 @@ def to_sample(
         raise Reject(f"the row is a {type(row).__name__}, not an object")
     chosen = schema if schema is not None and schema.fits(row) else _other_schema(row, schema)
     parsed = chosen.parse(row)
-    _check(parsed.messages, parsed.item)
+    turns = parsed.messages
+    _check(turns, parsed.item)
     labels = row if fields is None else labels_of(row, fields)
-    language = _label(labels, "language", "lang")
-    sample = Sample(
-        messages=tuple(parsed.messages),
-        type=_type(labels),
-        language=language or language_of(" ".join(m.content for m in parsed.messages if m.role != "system")),
-        source=_label(labels, "source", "dataset") or source,
-        checker=_label(labels, "checker"),
-        group=_label(labels, "group"),
-        origin=origin,
+    kind, language, checker, group = None, None, None, None
+    if not LABELS.isdisjoint(labels):
+        language, kind = _label(labels, "language", "lang"), _type(labels)
+        source = _label(labels, "source", "dataset") or source
+        checker, group = _label(labels, "checker"), _label(labels, "group")
+    unused = () if row.keys() <= chosen.reads else tuple(
+        key for key, value in row.items() if value is not None and key not in chosen.reads
+    )  # fmt: skip
+    text = "" if language else _told_from(turns)
+    return Draft(
+        tuple(turns), kind, language or "", source, checker, group, origin, text, unused, parsed.notes
     )
-    if row.keys() <= chosen.reads:
-        return Read(sample, notes=parsed.notes)
-    return Read(
-        sample, tuple(k for k, v in row.items() if v is not None and k not in chosen.reads), parsed.notes
-    )
+
+
+def _told_from(turns: Sequence[Message]) -> str:
+    """Return the text that tells the language: the beginning of all turns but the system's."""
+    first = turns[0].content
+    if turns[0].role != "system" and len(first) >= TOLD_BY:
+        return first
+    return " ".join([m.content[:TOLD_BY] for m in turns if m.role != "system"])
 
 
 def _other_schema(row: Row, main: Schema | None) -> Schema:
@@ -104,12 +121,19 @@ def _label(labels: Row, *names: str) -> str | None:
 
 def _check(turns: Sequence[Message], is_item: bool) -> None:
     asked = said = learns = False
+    plain = True
     for turn in turns:
+        content = turn.content
         if turn.role == "user":
             asked = True
-            said = said or bool(turn.content and not turn.content.isspace())
+            said = said or bool(content and not content.isspace())
         elif turn.role == "assistant":
             learns = learns or turn.learned
+        plain = (
+            plain
+            and content.isascii()
+            and turn.tool_call_id is turn.tool_calls is turn.name is turn.tools is None
+        )
     if not asked:
         raise Reject("no user turn")
     if not said:
@@ -122,7 +146,7 @@ def _check(turns: Sequence[Message], is_item: bool) -> None:
         raise Reject("the answer is empty")
     elif not learns:
         raise Reject("every answer has weight 0: there is nothing to learn")
-    if not all(map(_encodable, turns)):
+    if not (plain or all(map(_encodable, turns))):
         raise Reject("the text holds half of a surrogate pair")
 
 
@@ -130,7 +154,5 @@ def _encodable(turn: Message) -> bool:
     """Say whether UTF-8 can hold a turn."""
     if not encodable(turn.content):
         return False
-    if turn.tool_calls is turn.tool_call_id is turn.name is turn.tools is None:
-        return True
     beside = (turn.tool_calls, turn.tool_call_id, turn.name, turn.tools)
     return all(encodable(value) for value in beside if value is not None)

@@ -10,15 +10,17 @@ import json
 import lzma
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Literal, TextIO, TypeAlias, cast
 
-from assay.core import AssayError, File, Message, Sample, Text
+from assay.core import AssayError, File, Message, Pool, Sample, Text, mapped
 from assay.data._output import Output, output
-from assay.data._read import Map, Places, Rejected, as_places, read
+from assay.data._read import Map, Places, Reading, as_places, read, workers_for
+from assay.data._shard import PART_BYTES, Rejected, Shard, ShardRows, whole_files
 from assay.data._trainers import write_training_configs
 
 Format: TypeAlias = Literal["messages", "alpaca", "sharegpt", "samples"]
@@ -293,6 +295,7 @@ def convert(
     rejected: File | None = None,
     map: Map = None,
     force: bool = False,
+    pool: str = "processes:2",
 ) -> Conversion:
     """Convert data sets to one format, with entries for LLaMA-Factory and axolotl beside the file.
 
@@ -315,31 +318,97 @@ def convert(
         Field names for a layout that Assay does not know: `prompt=question,answer=response`.
     force
         Overwrite an existing file.
+    pool
+        Where work runs: `inline`, `processes:N` or `ray[:address]`; does not affect the result.
     """
     if format not in FORMATS:
         raise AssayError("no such format", place="format", value=format, expected=", ".join(FORMATS))
     inputs = as_places(places)
     target = output(out, inputs=inputs, force=force)
     report = None if rejected is None else output(rejected, inputs=[*inputs, target.path], force=force)
-    refused: list[Rejected] = []
-    lost: Counter[str] = Counter()
-    unused: Counter[str] = Counter()
-
-    def kept() -> Iterator[dict[str, Any]]:
-        for place in inputs:
-            reading = read(place, map=map)
-            for row in reading:
-                if isinstance(row, Rejected):
-                    refused.append(row)
-                    continue
-                lost.update(lost_in(row, format))
-                yield to_row(row, format)
-            unused.update(reading.unused)
-
-    columns: Counter[str] = Counter()
-    rows = write_rows(kept(), target, columns)
-    if report is not None:
-        write_rejected(refused, report)
-    configs, notes = ((), ()) if format == "samples" else write_training_configs(target, format, columns)
+    told = _Told()
+    with ExitStack() as stack:
+        refused = stack.enter_context(TemporaryFile("w+", encoding="utf-8", errors="surrogatepass"))
+        readings = [read(place, map=map) for place in inputs]
+        if target.container == "jsonl":
+            workers = stack.enter_context(workers_for(inputs, pool))
+            parts = (part for r in readings for part in _parts_of(r, format, workers))
+            rows = _write_parts(parts, target, told, refused)
+        else:
+            kept = (row for r in readings for row in _kept(r, format, told, refused))
+            rows = write_rows(kept, target, told.columns)
+        if report is not None:
+            refused.seek(0)
+            write_rows((json.loads(line) for line in refused), report)
+    configs, notes = ((), ()) if format == "samples" else write_training_configs(target, format, told.columns)
     files = tuple(str(path) for path in configs)
-    return Conversion(str(target.path), format, rows, len(refused), files, lost, unused, tuple(notes))
+    return Conversion(
+        str(target.path), format, rows, told.refused, files, told.lost, told.unused, tuple(notes)
+    )  # fmt: skip
+
+
+@dataclass
+class _Told:
+    """What is told of a conversion, and in a worker the lines of a part."""
+
+    columns: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    unused: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
+    lines: list[str] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
+    path: str = ""
+    stopped: bool = False
+
+
+def _kept(
+    rows: Reading | ShardRows, format: Format, told: _Told, refused: TextIO | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows that are written; those that are rejected go to a file, or are told."""
+    for row in rows:
+        if isinstance(row, Sample):
+            told.lost.update(lost_in(row, format))
+            yield to_row(row, format)
+            continue
+        told.refused += 1
+        line = json.dumps(asdict(row), ensure_ascii=False) + "\n"
+        if refused is None:
+            told.rejected.append(line)
+        else:
+            refused.write(line)
+    told.unused.update(rows.unused)
+
+
+def _converted(format: Format, part: Shard) -> _Told:
+    """Convert a part in a worker."""
+    rows, told = ShardRows(part), _Told(path=str(part.path))
+    for row in _counted(_kept(rows, format, told, None), told.columns):
+        told.lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    told.stopped = rows.stopped
+    return told
+
+
+def _parts_of(reading: Reading, format: Format, pool: Pool) -> Iterator[_Told]:
+    """Yield what becomes of each part of a place, in order."""
+    if reading.files:
+        made = mapped(pool, partial(_converted, format), reading.shards(PART_BYTES))
+        yield from whole_files(made)
+        return
+    told = _Told()
+    for row in _counted(_kept(reading, format, told, None), told.columns):
+        told.lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    yield told
+
+
+def _write_parts(parts: Iterable[_Told], out: Output, told: _Told, refused: TextIO) -> int:
+    """Write the lines of all parts and return how many."""
+    count = 0
+    with out.partial() as place, _opened(place, out.compression) as file:
+        for part in parts:
+            file.writelines(part.lines)
+            refused.writelines(part.rejected)
+            count += len(part.lines)
+            told.refused += part.refused
+            for name in ("columns", "lost", "unused"):
+                getattr(told, name).update(getattr(part, name))
+    return count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from assay.indicators._indicator import Undefined
 
@@ -30,14 +31,14 @@ def mtld(words: Sequence[str], *, least: int = _LEAST_WORDS, unit: str = "words"
 
 def _runs(words: Iterable[str]) -> float:
     """Return the number of factors, the last one in part."""
-    factors, seen, count = 0.0, set[str](), 0
-    for word in words:
-        count += 1
-        seen.add(word)
-        if len(seen) / count <= _FACTOR:
-            factors, seen, count = factors + 1, set(), 0
-    if count:
-        factors += (1 - len(seen) / count) / (1 - _FACTOR)
+    factors, seen, start, at = 0.0, set[str](), -1, -1
+    for at, word in enumerate(words):
+        if word not in seen:  # a new word raises the ratio
+            seen.add(word)
+        elif len(seen) / (at - start) <= _FACTOR:
+            factors, seen, start = factors + 1, set(), at
+    if at > start:
+        factors += (1 - len(seen) / (at - start)) / (1 - _FACTOR)
     return factors
 
 
@@ -49,12 +50,18 @@ def hdd(words: Sequence[str], *, drawn: int = _DRAWN) -> float | Undefined:
     total = len(words)
     if total < drawn:
         return Undefined(f"fewer than {drawn} words")
-    # log C(total - k, drawn) - log C(total, drawn) is the log chance that a word of k tokens is not drawn.
-    absent = {
-        k: math.exp(_log_choose(total - k, drawn) - _log_choose(total, drawn)) if total - k >= drawn else 0.0
-        for k in set(Counter(words).values())
-    }
-    return sum(1 - absent[k] for k in Counter(words).values()) / drawn
+    counts = Counter(words).values()
+    absent = {count: _absent(total, count, drawn) for count in set(counts)}
+    return sum([1 - absent[count] for count in counts]) / drawn
+
+
+@lru_cache(maxsize=1 << 16)
+def _absent(total: int, count: int, drawn: int) -> float:
+    """Return the chance that a word of ``count`` tokens is not among those drawn."""
+    if total - count < drawn:
+        return 0.0
+    # log C(total - count, drawn) - log C(total, drawn)
+    return math.exp(_log_choose(total - count, drawn) - _log_choose(total, drawn))
 
 
 def _log_choose(n: int, k: int) -> float:

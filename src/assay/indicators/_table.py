@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,26 +18,28 @@ from assay import core
 from assay.core import (
     Column,
     Heading,
+    Inline,
     Page,
+    Pool,
     Sample,
     Shown,
     Table,
     Text,
+    digest,
+    mapped,
     page,
     replacing,
     say,
     stored_text,
-    tie_to_parent,
     to_json,
 )
-from assay.indicators._indicator import Indicator, Undefined, Value
+from assay.data import Part, Rejected, Shard, ShardRows, in_batches, whole_files
+from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._ready import PLUGINS, ready, slow_parts
 from assay.indicators._tools import DEFAULT, Models
 
 _BATCH = 1024
-_MODEL_BATCH = 4096
-"""More, so that samples of like length are found for a model to read together."""
-_AHEAD = 4
+INLINE = Inline()
 NOTES = "notes"
 """Key of a table's metadata under which the notes of each indicator stand as JSON."""
 
@@ -78,6 +80,8 @@ class Scored(Shown):
     indicators: tuple[IndicatorSummary, ...]
     page: str = ""
     language: str = "en"
+    parts: tuple[int, ...] = ()
+    """Samples of each part that was measured by itself."""
 
     def as_page(self) -> Page:
         """Return one row per indicator: how many have a value, its quantiles, why others have none."""
@@ -112,51 +116,63 @@ def score(
     names: Sequence[str] = (),
     *,
     models: Models = DEFAULT,
-    workers: int = 1,
+    pool: Pool = INLINE,
+    parts: Iterable[Part] | None = None,
+    reject: Callable[[Rejected], None] = lambda row: None,
     watch: Callable[[int], None] = lambda done: None,
 ) -> Scored:
     """Measure samples in one pass and write a Parquet table: id, origin, a column for each indicator.
 
     Indicators that need the whole pool go through ``samples`` before, so these must not be a bare stream.
+    Where all need the text alone, ``parts`` (the samples again, by default in batches of them) are measured
+    in the ``pool``, which never changes a value; ``reject`` is told of the rows of theirs that are none.
+    What is finished of files is kept beside ``out`` until the table is whole: a run that was killed goes on.
 
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
-    table appears whole, by a rename; ``workers`` never changes a value, and where one indicator needs more
-    than the text all run in this process.  ``watch`` is told the number of samples done, which rises within a
+    table appears whole, by a rename.  ``watch`` is told the number of samples done, which rises within a
     batch where models measure: those done by half of the models count half.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     heard = _Heard(watch, sum(map(slow_parts, names)))
     chosen = ready(names, models, samples, told=heard)
-    fields = [("id", pa.string()), ("origin", pa.string())]
-    schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
-    versions = {i.name: PLUGINS.identity(i.name) or str(i.version) for i in chosen}
+    text_alone = not any(indicator.needs for indicator in chosen)
+    schema = _schema(chosen)
     seen: dict[str, list[Any]] = {i.name: [] for i in chosen}
     reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}
-    total = 0
+    counts: list[int] = []
     with (
+        _kept_beside(out) as kept,
         replacing(out) as partial,
-        pq.ParquetWriter(partial, schema.with_metadata(versions), compression="zstd") as writer,
+        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
     ):
-        for ids, origins, columns in _measured(samples, chosen, workers):
-            rows: dict[str, Any] = {"id": ids, "origin": origins}
-            whys: list[list[str]] = [[] for _ in ids]
-            for name, values in columns.items():
-                rows[name] = [None if isinstance(v, Undefined) else v for v in values]
-                seen[name].append(np.array([v for v in rows[name] if v is not None], np.float32))
-                for why, value in zip(whys, values, strict=True):
-                    if isinstance(value, Undefined):
-                        reasons[name][value.reason] += 1
-                        why.append(f"{name}: {value.reason}")
-            rows["why"] = ["; ".join(why) for why in whys]
-            writer.write_table(pa.table(rows, schema=schema))
-            total += len(ids)
-            heard.reach(total)
+        if text_alone:
+            work = _Work(tuple(i.name for i in chosen), dict(schema.metadata), str(kept))
+            found = whole_files(mapped(pool, work, in_batches(samples) if parts is None else parts))
+        else:
+            found = (_measure(batch, chosen) for batch in in_batches(samples))
+        for part in found:
+            for row in part.rejected:
+                reject(row)
+            for i in chosen:
+                seen[i.name].append(part.table[i.name].drop_null().to_numpy().astype(np.float32))
+                reasons[i.name].update(part.reasons.get(i.name, {}))
+            writer.write_table(part.table.cast(schema))
+            counts.append(part.table.num_rows)
+            heard.reach(sum(counts))
         writer.add_key_value_metadata({NOTES: json.dumps({i.name: to_json(i.notes()) for i in chosen})})
-    summaries = tuple(_summary(i, seen[i.name], reasons[i.name]) for i in chosen)
-    return Scored(str(out), total, summaries)
+    summaries = tuple(_summary(i, seen.pop(i.name), reasons[i.name]) for i in chosen)
+    return Scored(str(out), sum(counts), summaries, parts=tuple(counts))
+
+
+def _schema(chosen: Sequence[Indicator]) -> Any:
+    """Return the columns of a table, with the version of each indicator."""
+    import pyarrow as pa
+
+    fields = [("id", pa.string()), ("origin", pa.string())]
+    schema = pa.schema([*fields, *((i.name, pa.float64()) for i in chosen), ("why", pa.string())])
+    return schema.with_metadata({i.name: PLUGINS.identity(i.name) or str(i.version) for i in chosen})
 
 
 class _Heard:
@@ -192,33 +208,107 @@ def _summary(indicator: Indicator, parts: Sequence[Any], reasons: Counter[str]) 
     )
 
 
-Batch = tuple[list[str], list[str], dict[str, list[Value]]]
+class _Part(NamedTuple):
+    """The values of a part of the samples, and the rows that were none."""
+
+    table: Any
+    reasons: dict[str, dict[str, int]]
+    rejected: tuple[Rejected, ...] = ()
+    path: str = ""
+    stopped: bool = False
 
 
-def _measure(batch: Sequence[Sample], chosen: Sequence[Indicator]) -> Batch:
-    columns = {i.name: i.measure(batch) for i in chosen if i.measure is not None}
-    return [s.id for s in batch], [s.origin for s in batch], columns
+def _measure(samples: Sequence[Sample], chosen: Sequence[Indicator]) -> _Part:
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {"id": [s.id for s in samples], "origin": [s.origin for s in samples]}
+    whys: list[list[str]] = [[] for _ in samples]
+    reasons: dict[str, dict[str, int]] = {}
+    for indicator in chosen:
+        assert indicator.measure is not None  # noqa: S101 - ready() has made it
+        values, counted = indicator.measure(samples), Counter[str]()
+        for why, value in zip(whys, values, strict=True):
+            if isinstance(value, Undefined):
+                counted[value.reason] += 1
+                why.append(f"{indicator.name}: {value.reason}")
+        columns[indicator.name] = [None if isinstance(v, Undefined) else v for v in values]
+        reasons[indicator.name] = dict(counted)
+    columns["why"] = ["; ".join(why) for why in whys]
+    return _Part(pa.table(columns, schema=_schema(chosen)), reasons)
 
 
-def _by_name(batch: Sequence[Sample], names: Sequence[str]) -> Batch:
-    """Measure in a worker, which finds the indicators by name."""
-    return _measure(batch, ready(names))
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Measures a part in a worker, which finds the indicators by name."""
+
+    names: tuple[str, ...]
+    versions: Mapping[bytes, bytes]
+    kept: str
+
+    def __call__(self, part: Part) -> _Part:
+        if not isinstance(part, Shard):
+            return _measure(part, ready(self.names))
+        file = Path(self.kept, f"{self._key(part)}.arrow")
+        if not file.exists():
+            with replacing(file) as partial:
+                _save(self._shard(part), partial)
+        return _load(file)
+
+    def _key(self, part: Shard) -> str:
+        with part.path.open("rb") as file:
+            file.seek(part.start)
+            content = hashlib.sha256(file.read(part.size)).hexdigest()
+        said = [part.name, part.source, part.line, part.layout, part.fields, part.reader, content]
+        versions = sorted((k.decode(), v.decode()) for k, v in self.versions.items())
+        return digest([*said, list(self.names), versions])
+
+    def _shard(self, part: Shard) -> _Part:
+        import pyarrow as pa
+
+        rows, rejected, chosen = ShardRows(part), list[Rejected](), ready(self.names)
+        done = [_measure(batch, chosen) for batch in in_batches(_usable(rows, rejected), _BATCH)]
+        table = pa.concat_tables([d.table for d in done]) if done else _schema(chosen).empty_table()
+        reasons = {i.name: sum((Counter(d.reasons[i.name]) for d in done), Counter[str]()) for i in chosen}
+        told = {name: dict(counts) for name, counts in reasons.items()}
+        return _Part(table, told, tuple(rejected), str(part.path), rows.stopped)
 
 
-def _measured(samples: Iterable[Sample], chosen: Sequence[Indicator], workers: int) -> Iterator[Batch]:
-    """Measure batches in order, a few ahead of the writer."""
-    stream = iter(samples)
-    needing = any(indicator.needs for indicator in chosen)
-    batches = iter(lambda: list(islice(stream, _MODEL_BATCH if needing else _BATCH)), [])
-    if workers <= 1 or needing:
-        yield from (_measure(batch, chosen) for batch in batches)
-        return
-    names = [indicator.name for indicator in chosen]
-    with ProcessPoolExecutor(workers, initializer=tie_to_parent, initargs=(os.getpid(),)) as pool:
-        waiting: deque[Future[Batch]] = deque()
-        for batch in batches:
-            waiting.append(pool.submit(_by_name, batch, names))
-            if len(waiting) >= _AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _usable(rows: Iterable[Sample | Rejected], rejected: list[Rejected]) -> Iterator[Sample]:
+    for row in rows:
+        if isinstance(row, Sample):
+            yield row
+        else:
+            rejected.append(row)
+
+
+def _save(part: _Part, file: Path) -> None:
+    import pyarrow as pa
+
+    rejected = [to_json(row) for row in part.rejected]
+    told = json.dumps([part.reasons, rejected, part.path, part.stopped])
+    table = part.table.replace_schema_metadata({**(part.table.schema.metadata or {}), b"told": told})
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _load(file: Path) -> _Part:
+    import pyarrow as pa
+
+    with pa.OSFile(str(file)) as source:
+        table = pa.ipc.open_file(source).read_all()
+    reasons, rejected, path, stopped = json.loads(table.schema.metadata[b"told"])
+    return _Part(table, reasons, tuple(Rejected(**row) for row in rejected), path, stopped)
+
+
+@contextmanager
+def _kept_beside(out: Path) -> Iterator[Path]:
+    """Give the folder for finished parts, which goes when the table is there."""
+    folder = out.with_name(f".{out.name}.parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing is in it
+        raise
+    shutil.rmtree(folder, ignore_errors=True)

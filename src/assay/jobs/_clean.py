@@ -151,7 +151,7 @@ def clean(
     alarm
         Warn about sources, languages and types that lose more than this share.
     pool
-        Where work runs: `inline` or `processes:N`; does not affect the result.
+        Where work runs: `inline`, `processes:N` or `ray[:address]`; does not affect the result.
     language
         Language of the page.
     models
@@ -173,14 +173,17 @@ def clean(
         chosen = None if by is None else indicators.ready([by], models, read)[0]
         quality = None if chosen is None else oriented(chosen)
         advance = stack.enter_context(progress_bar("clean"))
+        streamed = Pool(read.source, receive.reject, advance)
         found = selection.clean(
-            Pool(read.source, receive.reject, advance),
+            streamed,
             rules,
             evaluation=Pool(evaluation),
             against=Pool(against),
             quality=quality,
             embed=indicators.Tools(models).embed if embeds else None,
-            workers=parse_pool(pool).size,
+            pool=stack.enter_context(parse_pool(pool, forked=True)),
+            parts=streamed.parts(),
+            reject=receive.reject,
         )
         for receipt in found.receipts:
             receive(dataclasses.asdict(receipt))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,31 +52,31 @@ def _page(kind: str, name: str, blocks: Iterable[core.Block]) -> core.Page:
     return core.Page(tuple(blocks), None, title, say(f"pool.eyebrow.{kind}"), name)
 
 
-def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -> core.Page:
-    """Return the distributions of all indicators of a table, with the samples at both ends of each."""
-    import polars
+def score_page(
+    table: Path,
+    scored: indicators.Scored,
+    take: Callable[[Collection[int], Sequence[int]], Mapping[int, Sample]],
+) -> core.Page:
+    """Return the distributions of all indicators of a table, with the samples at both ends of each.
 
-    frame = polars.read_parquet(table)
-    ends: dict[str, tuple[list[int], list[int]]] = {}
-    values = {i.name: frame[i.name].to_numpy().astype(float) for i in scored.indicators}
-    for name, found in values.items():
-        order = np.argsort(found, kind="stable")[: int(np.isfinite(found).sum())]
-        ends[name] = (order[:_ENDS].tolist(), order[::-1][:_ENDS].tolist())
-    wanted = {row for both in ends.values() for rows in both for row in rows}
-    shown = {row: sample for row, sample in enumerate(pool) if row in wanted}
+    ``take`` returns the samples of row numbers, told how many each part of the pool has.  One column of the
+    table is in memory at a time.
+    """
+    ends = {i.name: _ends(_column(table, i.name)) for i in scored.indicators}
+    wanted = {row for both in ends.values() for rows in both for row, _ in rows}
+    shown = take(wanted, scored.parts)
 
-    def examples(name: str, rows: Sequence[int]) -> tuple[core.Example, ...]:
-        return tuple(example(shown[row], float(values[name][row])) for row in rows if row in shown)
+    def examples(rows: Sequence[tuple[int, float]]) -> tuple[core.Example, ...]:
+        return tuple(example(shown[row], value) for row, value in rows if row in shown)
 
     sections: list[core.Block] = []
     for i in scored.indicators:
-        low, high = (examples(i.name, rows) for rows in ends[i.name])
+        low, high = map(examples, ends[i.name])
         both = ("pool.lowest", low), ("pool.highest", high)
         sections += _indicator(
             _Shown(
-                i.name, i.unit, i.direction, i.source, i.defined, i.undefined, i.why, values[i.name], None,
-                both,
-                "pool.ends.score",
+                i.name, i.unit, i.direction, i.source, i.defined, i.undefined, i.why, _column(table, i.name),
+                None, both, "pool.ends.score",
             )
         )  # fmt: skip
     head = (
@@ -85,6 +85,19 @@ def score_page(table: Path, scored: indicators.Scored, pool: Iterable[Sample]) -
         *scored.as_page().blocks[1:2],
     )
     return _page("score", table.stem, (*head, *sections))
+
+
+def _column(table: Path, name: str) -> Values:
+    import polars
+
+    return polars.read_parquet(table, columns=[name])[name].to_numpy().astype(float)
+
+
+def _ends(found: Values) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+    """Return the rows of the lowest and of the highest values, with them."""
+    order = np.argsort(found, kind="stable")[: int(np.isfinite(found).sum())]
+    low, high = order[:_ENDS].tolist(), order[::-1][:_ENDS].tolist()
+    return [(r, float(found[r])) for r in low], [(r, float(found[r])) for r in high]
 
 
 def _indicator(shown: _Shown) -> Iterator[core.Block]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any, TypeAlias, TypeVar, overload
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from assay import data
@@ -16,6 +20,7 @@ from assay.core import (
     AssayError,
     Column,
     File,
+    Message,
     OnCommand,
     Page,
     Paragraph,
@@ -25,10 +30,11 @@ from assay.core import (
     page,
     say,
 )
-from assay.data import Rejected
+from assay.data import Part, Rejected, ShardRows
 from assay.plan import Advance
 
 _SHOWN = 5
+_MANY_FILES = 8
 
 T = TypeVar("T")
 
@@ -183,7 +189,35 @@ class Pool:
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield the usable samples."""
-        for row in self._read():
+        yield from self._usable(self._read())
+
+    def parts(self) -> Iterator[Part]:
+        """Yield the samples in parts for workers, in order: of files of lines what they read themselves.
+
+        Rows that are none are told by those who read them.  Other files are read by workers too where there
+        are many of them, else here; ``advance`` is told as parts are taken.
+        """
+        if isinstance(self.source, Dataset):
+            for row in self.source.rejected:
+                self.rejected(row)
+            yield from data.in_batches(self.source.samples)
+            return
+        readings = [data.read(place) for place in self.source]
+        total = sum(path.stat().st_size for reading in readings for path in reading.files)
+        done = 0
+        for reading in readings:
+            if not reading.files:
+                yield from data.in_batches(self._usable(reading))
+                continue
+            many = len(reading.files) >= _MANY_FILES
+            for part in reading.shards(data.PART_BYTES):
+                done += part.size
+                self.advance(done / 1e6, total / 1e6, "MB")
+                here = part.end is None and not many
+                yield from data.in_batches(self._usable(ShardRows(part))) if here else (part,)
+
+    def _usable(self, rows: Iterable[Sample | Rejected]) -> Iterator[Sample]:
+        for row in rows:
             if isinstance(row, Sample):
                 yield row
             else:
@@ -197,12 +231,31 @@ class Pool:
             return chain(self.source.rejected, self.source.samples)
         return chain.from_iterable(data.read(place, watch=watch) for place in self.source)
 
-    def collected(self, *orders: NDArray[np.int64]) -> dict[int, Sample]:
-        """Return the samples of the row numbers in all orders, by row number, from one pass."""
+    def take(self, rows: Collection[int], counts: Sequence[int]) -> dict[int, Sample]:
+        """Return the samples of row numbers; ``counts`` are the samples of each part (:meth:`parts`).
+
+        Only parts that hold one of them are read.
+        """
+        found: dict[int, Sample] = {}
+        wanted, first = sorted(rows), 0
+        for part, count in zip(Pool(self.source).parts(), counts, strict=False):
+            own = wanted[bisect_left(wanted, first) : bisect_left(wanted, first + count)]
+            if own:
+                usable = [row for row in data.rows_of_part(part) if isinstance(row, Sample)]
+                found |= {row: usable[row - first] for row in own}
+            first += count
+        return found
+
+    def collected(self, *orders: NDArray[np.int64]) -> Mapping[int, Sample]:
+        """Return the samples of the row numbers in all orders, by row number, from one pass.
+
+        Those of files are in a file without a name, from which each is read when it is asked for.
+        """
         wanted = np.zeros(1 + max((int(order.max()) for order in orders if len(order)), default=0), bool)
         for order in orders:
             wanted[order] = True
-        return {row: sample for row, sample in enumerate(islice(self, len(wanted))) if wanted[row]}
+        rows = ((row, sample) for row, sample in enumerate(islice(self, len(wanted))) if wanted[row])
+        return dict(rows) if isinstance(self.source, Dataset) else Spool(rows)
 
     def rows(
         self, rows: NDArray[np.int64], see: Callable[[int, Sample], None] = lambda row, sample: None
@@ -211,13 +264,43 @@ class Pool:
 
         ``see`` is shown every sample of the pool.
         """
-        wanted, rising = set(rows.tolist()), bool(np.all(np.diff(rows) > 0))
+        wanted, rising = np.zeros(1 + int(rows.max(initial=-1)), bool), bool(np.all(np.diff(rows) > 0))
+        wanted[rows] = True
         found: dict[int, Sample] = {}
         for row, sample in enumerate(self):
             see(row, sample)
-            if row in wanted and rising:
-                yield sample
-            elif row in wanted:
-                found[row] = sample
+            if row < len(wanted) and wanted[row]:
+                if rising:
+                    yield sample
+                else:
+                    found[row] = sample
         if not rising:
             yield from (found[row] for row in rows.tolist())
+
+
+class Spool(Mapping[int, Sample]):
+    """Samples by row number in a file without a name (in ``TMPDIR``); memory holds 16 bytes for each."""
+
+    def __init__(self, rows: Iterable[tuple[int, Sample]]) -> None:
+        """Write samples whose row numbers rise."""
+        self._file = TemporaryFile()  # noqa: SIM115 - closed with the object
+        numbers, places = array("q"), array("q", [0])
+        for row, sample in rows:
+            numbers.append(row)
+            places.append(places[-1] + self._file.write(orjson.dumps(sample)))
+        self._rows, self._places = np.array(numbers, np.int64), np.array(places, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows.tolist())
+
+    def __getitem__(self, row: int) -> Sample:
+        """Return the sample of a row number; raises KeyError where it was not written."""
+        at = int(np.searchsorted(self._rows, row))
+        if at == len(self._rows) or self._rows[at] != row:
+            raise KeyError(row)
+        self._file.seek(self._places[at])
+        found = orjson.loads(self._file.read(int(self._places[at + 1] - self._places[at])))
+        return Sample(**{**found, "messages": tuple(Message(**turn) for turn in found["messages"])})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +77,8 @@ def score(
     out
         Table to write (.parquet); a page with distributions and extreme samples goes next to it.
     pool
-        Where work runs: `inline` or `processes:N`; does not affect the values. Models run in this process.
+        Where work runs: `inline`, `processes:N` or `ray[:address]`; does not affect the values. Models
+        run in this process.
     language
         Language of the page.
     models
@@ -85,15 +87,18 @@ def score(
     names = (indicators,) if isinstance(indicators, str) else tuple(indicators)
     if out is not None and Path(out).suffix != ".parquet":
         raise AssayError("not a table", place="--out", value=str(out), expected="a file ending in .parquet")
-    read, workers = Pool(samples), parse_pool(pool).size
-    with TemporaryDirectory() as scratch, progress_bar("score") as advance:
+    read = Pool(samples)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(TemporaryDirectory())
+        advance = stack.enter_context(progress_bar("score"))
+        workers = stack.enter_context(parse_pool(pool, forked=True))
         file = Path(scratch, "scores.parquet") if out is None else Path(out)
         # Files are read far ahead of a model: what counts then is how many samples it has measured.
         slow = any(set(measures.needs(name)) - {"pool"} for name in names)
         total = sum(1 for _ in read) if slow else 0
         streamed = read if slow else Pool(read.source, advance=advance)
         found = measures.score(
-            streamed, file, names, models=models, workers=workers,
+            streamed, file, names, models=models, pool=workers, parts=streamed.parts(),
             watch=(lambda done: advance(done, total, "samples")) if slow else (lambda done: None),
         )  # fmt: skip
         if out is None:
@@ -102,17 +107,22 @@ def score(
                 pool=read,
                 frame=read_scores(file),
             )
-    page = score_page(file, found, read)
+    page = score_page(file, found, read.take)
     shown = write_page(page, file.with_suffix(".html"), language)
     return held(ScoreTable(str(out), found.samples, found.indicators, str(shown), language), pool=read)
 
 
-def read_scores(table: Path) -> polars.DataFrame:
-    """Return the table that :func:`score` wrote; raises :class:`AssayError` where it cannot be read."""
+def read_scores(table: Path, columns: Sequence[str] | None = None) -> polars.DataFrame:
+    """Return the table that :func:`score` wrote, or those of some columns that it has if it has them all.
+
+    Raises :class:`AssayError` where it cannot be read.
+    """
     import polars
 
     try:
-        return polars.read_parquet(table)
+        known = polars.read_parquet_schema(table)
+        some = None if columns is None or not set(columns) <= set(known) else list(columns)
+        return polars.read_parquet(table, columns=some)
     except (OSError, polars.exceptions.PolarsError) as error:
         raise AssayError(
             f"the table cannot be read ({type(error).__name__})", place=str(table),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ from assay.jobs._pages import PoolChange, select_page, shift_blocks
 from assay.jobs._pool import Data, Dataset, Pool, held, load
 from assay.jobs._score import MODELS, ScoreTable, read_scores
 from assay.view import write_page
+
+if TYPE_CHECKING:
+    import polars
 
 _BATCH = 1024
 _SHOWN = 12
@@ -206,7 +210,7 @@ def select(
     columns = {}
     if by is not None and values is not None:
         columns[indicators.find(by).name] = values * indicators.direction(by)
-    columns["length"] = np.array(facts.lengths, np.float64)
+    columns["length"] = facts.lengths
     made = select_page(file.stem, columns, orders[rule], changes, texts)
     shown = str(write_page(made, file.with_suffix(".html"), language))
     return Selection(tuple(files), shown, len(facts.ids), files[0].rows, without, changes, notes, language)
@@ -246,19 +250,48 @@ def _size(n: int | None, top: int | None, rule: str, most: int) -> int:
     return size
 
 
+class _Ids(Sequence[str]):
+    """Ids of rows, 16 bytes each."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def append(self, id: str) -> None:
+        self._bytes += bytes.fromhex(id)
+
+    def __len__(self) -> int:
+        return len(self._bytes) // 16
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._bytes[16 * index : 16 * index + 16].hex()
+
+
 class _Facts:
-    """What a selection needs to know of each sample, without its text."""
+    """What a selection needs to know of each sample, without its text: some 36 bytes."""
 
     def __init__(self, pool: Pool) -> None:
-        self.ids: list[str] = []
-        self.lengths: list[int] = []
-        self.names: dict[str, list[str]] = {"source": [], "type": [], "language": []}
+        self.ids = _Ids()
+        lengths, names = array("q"), {"source": array("i"), "type": array("i"), "language": array("i")}
+        known: dict[str, dict[str, int]] = {kind: {} for kind in names}
         for sample in pool:
             self.ids.append(sample.id)
-            self.lengths.append(len(sample.answer or ""))
-            self.names["source"].append(sample.source)
-            self.names["type"].append(sample.type or "untyped")
-            self.names["language"].append(sample.language or "unknown")
+            lengths.append(len(sample.answer or ""))
+            said = (sample.source, sample.type or "untyped", sample.language or "unknown")
+            for (kind, codes), name in zip(names.items(), said, strict=True):
+                codes.append(known[kind].setdefault(name, len(known[kind])))
+        self.lengths = np.array(lengths, np.float64)
+        self.names = {
+            kind: selection.Names(list(known[kind]), np.array(codes, np.int32))
+            for kind, codes in names.items()
+        }
 
 
 def _baselines(facts: _Facts, rule: str, seed: int) -> dict[str, NDArray[np.int64]]:
@@ -266,7 +299,7 @@ def _baselines(facts: _Facts, rule: str, seed: int) -> dict[str, NDArray[np.int6
         "random": selection.pick(facts.ids, "random", seed=seed),
         "longest": selection.pick(facts.ids, "top", score=facts.lengths, seed=seed),
     }
-    if len(set(facts.names["source"])) > 1:
+    if len(facts.names["source"].names) > 1:
         found["balanced"] = selection.pick(facts.ids, "balanced", groups=facts.names["source"], seed=seed)
     found.pop(rule, None)
     return found
@@ -284,8 +317,8 @@ def _tags(pool: Pool) -> list[frozenset[str]]:
 
 def _from_table(given: str | Path | ScoreTable, by: str, ids: Sequence[str]) -> NDArray[np.float64]:
     """Return an indicator of the ids from a table, oriented so that more is better."""
-    frame = given.frame if isinstance(given, ScoreTable) else read_scores(Path(given))
     table, name = "scores" if isinstance(given, ScoreTable) else str(given), indicators.find(by).name
+    frame = given.frame if isinstance(given, ScoreTable) else read_scores(Path(given), ("id", name))
     if name not in frame.columns:
         raise AssayError(
             "the table has no such column",
@@ -293,8 +326,7 @@ def _from_table(given: str | Path | ScoreTable, by: str, ids: Sequence[str]) -> 
             value=name,
             expected=", ".join(c for c in frame.columns if c not in ("id", "origin", "why")),
         )
-    known = dict(zip(frame["id"].to_list(), frame[name].to_list(), strict=True))
-    missing = sum(sample not in known for sample in ids)
+    values, missing = _by_id(frame, name, ids)
     if missing:
         raise AssayError(
             "samples of the pool are not in the table",
@@ -302,8 +334,18 @@ def _from_table(given: str | Path | ScoreTable, by: str, ids: Sequence[str]) -> 
             value=f"{missing:,} of {len(ids):,}",
             hint="score this pool: `assay score POOL --out TABLE`",
         )
-    values = np.array([np.nan if known[i] is None else known[i] for i in ids], np.float64)
     return values * indicators.direction(by)
+
+
+def _by_id(frame: polars.DataFrame, name: str, ids: Sequence[str]) -> tuple[NDArray[np.float64], int]:
+    """Return a column's values of the ids (NaN where null), and how many ids the table lacks."""
+    import polars
+
+    asked = polars.DataFrame({"id": polars.Series(ids, dtype=polars.String)})
+    known = frame.unique("id", keep="last").select("id", value=name, there=True)
+    found = asked.join(known, on="id", how="left", maintain_order="left")
+    values = found["value"].cast(polars.Float64).fill_null(np.nan).to_numpy()
+    return np.array(values, np.float64), found["there"].null_count()
 
 
 def _changes(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[PoolChange, ...]:

@@ -1,5 +1,6 @@
 """Keys, store, steps, runner, pools.  Knows nothing of data or models."""
 
+from assay.core import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
 from assay.plan._execute import execute
 from assay.plan._garbage import (
     CorruptObject,
@@ -11,7 +12,6 @@ from assay.plan._garbage import (
     collect_garbage,
     status,
 )
-from assay.plan._pools import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
 from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order

@@ -11,9 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from assay.core import AssayError, as_assay_error, keeping
+from assay.core import AssayError, Inline, Pool, as_assay_error, keeping
 from assay.plan._execute import execute
-from assay.plan._pools import Inline, Pool
 from assay.plan._progress import Display
 from assay.plan._step import Step, in_order
 from assay.plan._store import Store

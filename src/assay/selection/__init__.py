@@ -6,7 +6,7 @@ from assay.selection._conflicts import POLICIES, Conflict, Policy
 from assay.selection._evaluation import Match, alike, holding, prompt_of
 from assay.selection._near import Answers, near_duplicates, text_key
 from assay.selection._novel import NearIndex, NoveltyIndex, novel
-from assay.selection._pick import length_classes, pick, shift
+from assay.selection._pick import Names, length_classes, pick, shift
 from assay.selection._plugins import PLUGINS, SELECTIONS, Choice, Need, Selection, needs
 from assay.selection._similar import similar
 
@@ -23,6 +23,7 @@ __all__ = [
     "Cleaned",
     "Conflict",
     "Match",
+    "Names",
     "NearIndex",
     "Need",
     "NoveltyIndex",

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
-from typing import Any
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.core import AssayError, Sample, tie_to_parent
-from assay.data import HashedTexts, hashed, placeholder
+from assay.core import AssayError, Inline, Pool, Sample, mapped
+from assay.data import Part, Rejected, in_batches, joined, whole_files
+from assay.selection._columns import AnswersOf, Columns, Quality, Table, columns_of, columns_of_part, said
 from assay.selection._conflicts import POLICIES, Conflict, Found, Policy, conflicting, resolved
 from assay.selection._evaluation import Match, alike, holding, prompt_of
-from assay.selection._near import Answers, Rows, near_duplicates, text_key
+from assay.selection._near import Answers, Rows, near_duplicates
 from assay.selection._novel import novel
 from assay.selection._pick import pick
 from assay.selection._similar import Vectors, similar
@@ -25,6 +22,7 @@ from assay.selection._similar import Vectors, similar
 RULES = ("broken", "exact", "conflict", "evaluation", "near", "semantic", "novelty", "surplus")
 """Rules in the order in which they are applied; a sample has the receipt of the first that removes it."""
 
+INLINE = Inline()
 _ALARM_LEAST = 20
 
 
@@ -84,113 +82,73 @@ class Alarm:
     """The rule that took most of them."""
 
 
+class Receipts(Sequence[Receipt]):
+    """The receipts of a cleaning in row order, each made when it is asked for: some 20 bytes a row."""
+
+    def __init__(self, table: Table, gone: _Gone) -> None:
+        """Look into a table and what was removed of it."""
+        self._table, self._gone = table, gone
+        self._rows = np.flatnonzero(gone.rule)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Receipt: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Receipt]: ...
+    def __getitem__(self, index: int | slice) -> Receipt | Sequence[Receipt]:
+        """Return one receipt, or some of them."""
+        if isinstance(index, slice):
+            return tuple(map(self._receipt, self._rows[index].tolist()))
+        return self._receipt(int(self._rows[index]))
+
+    def _receipt(self, row: int) -> Receipt:
+        table, gone = self._table, self._gone
+        partner, score = int(gone.partner[row]), float(gone.score[row])
+        name, detail, span = gone.more.get(row, (None, "", None))
+        return Receipt(
+            row - table.old, table.id(row), table.origin(row), RULES[int(gone.rule[row]) - 1],
+            table.name(partner) if partner >= 0 else name, None if np.isnan(score) else round(score, 4),
+            detail, span,
+        )  # fmt: skip
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether the receipts are equal."""
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+class _Gone:
+    """By row: the rule that removes it (from 1; 0: it stays), its partner's row, and how alike they are."""
+
+    def __init__(self, rows: int) -> None:
+        self.rule = np.zeros(rows, np.int8)
+        self.partner = np.full(rows, -1, np.int32)
+        self.score = np.full(rows, np.nan, np.float64)
+        self.more: dict[int, tuple[str | None, str, tuple[int, int] | None]] = {}
+        """What few rows have: a partner that is no row, what was seen, and where."""
+
+    def put(self, rule: str, row: int, partner: int = -1, score: float = np.nan) -> None:
+        self.rule[row], self.partner[row], self.score[row] = RULES.index(rule) + 1, partner, score
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        return self.rule > 0
+
+
 @dataclass(frozen=True)
 class Cleaned:
     """Which rows stay, the receipts of all others in row order, alarms, and conflicts of answers."""
 
     kept: Rows
-    receipts: tuple[Receipt, ...]
+    receipts: Receipts
     removed_by: Mapping[str, int]
     alarms: tuple[Alarm, ...]
     samples: int
     conflicts: tuple[Conflict, ...] = ()
-
-
-class _Pool:
-    """What one pass keeps of each sample: digests and names, not texts."""
-
-    def __init__(self, quality: Callable[[Sequence[Sample]], Sequence[float]] | None) -> None:
-        self.ids: list[str] = []
-        self.origins: list[str] = []
-        self.groups: list[tuple[str, str, str]] = []
-        self.broken: dict[int, str] = {}
-        self.best: list[float] = []
-        self.prompts: list[int] = []
-        self.keys: list[int] = []
-        self.old = 0
-        """Rows in front that are only compared with: they are never removed."""
-        self.quality = quality
-
-    def chunks(self, samples: Iterable[Sample]) -> Iterator[list[tuple[str, str]]]:
-        """Yield prompts and answers, noting what is kept of their samples."""
-        stream = iter(samples)
-        while part := list(islice(stream, _CHUNK)):
-            texts = [self._add(sample) for sample in part]
-            values = [len(answer) for _, answer in texts] if self.quality is None else self.quality(part)
-            if len(values) != len(part):
-                raise AssayError(
-                    "the number of quality values and samples differs",
-                    value=len(values),
-                    expected=str(len(part)),
-                )
-            self.best += values
-            yield texts
-
-    def older(self, samples: Iterable[Sample]) -> Iterator[list[tuple[str, str]]]:
-        """Yield prompts and answers of samples that are only compared with."""
-        yield from self.chunks(samples)
-        self.old = len(self.ids)
-
-    def _add(self, sample: Sample) -> tuple[str, str]:
-        reason = _broken(sample)
-        if reason:
-            self.broken[len(self.ids)] = reason
-        self.ids.append(sample.id)
-        self.origins.append(sample.origin)
-        self.groups.append((sample.source, sample.language or "unknown", sample.type or "untyped"))
-        answer = _said(sample)
-        prompt = prompt_of(sample)
-        self.prompts.append(text_key(prompt))
-        self.keys.append(text_key(answer))
-        return prompt, answer
-
-    def unusable(self) -> dict[int, Receipt]:
-        """Return the receipts of broken samples."""
-        return {
-            row: Receipt(row, self.ids[row], self.origins[row], "broken", detail=why)
-            for row, why in self.broken.items()
-            if row >= self.old
-        }
-
-    def left(self, removed: Mapping[int, Receipt]) -> Rows:
-        """Return the rows that stay so far, the best first."""
-        best = np.array(self.best, np.float64)
-        best[: self.old] = np.inf
-        order = np.lexsort((np.arange(len(best)), -np.where(np.isnan(best), -np.inf, best)))
-        gone = np.zeros(len(best), bool)
-        gone[list(removed)] = True
-        return order[~gone[order]].astype(np.int64)
-
-    def name(self, row: int) -> str:
-        """Return how a receipt names a row."""
-        return self.origins[row] or self.ids[row]
-
-    def receipt(self, row: int, rule: str, **what: Any) -> Receipt:
-        """Return the receipt of a row."""
-        return Receipt(row, self.ids[row], self.origins[row], rule, **what)
-
-
-def _said(sample: Sample) -> str:
-    """Return the answer of a sample with its tool calls, or ""."""
-    return "" if sample.answer is None else sample.messages[-1].said
-
-
-def _broken(sample: Sample) -> str:
-    """Return why a sample cannot be learnt from, or ""."""
-    answer = _said(sample)
-    if not answer.strip():
-        return "no answer"
-    if placeholder(answer, answer=True):
-        return f"the answer says that there is none ({answer.strip()})"
-    if not any(c.isalnum() for c in answer):
-        return "the answer has no letter or digit"
-    prompt = "".join(m.content for m in sample.prompt).strip()
-    if not prompt:
-        return "no prompt"
-    broken = answer.count("\ufffd")
-    if broken and broken * 50 >= len(answer):
-        return "letters lost to a wrong encoding"
-    return ""
 
 
 def clean(
@@ -199,18 +157,24 @@ def clean(
     *,
     evaluation: Iterable[Sample] = (),
     against: Iterable[Sample] = (),
-    quality: Callable[[Sequence[Sample]], Sequence[float]] | None = None,
+    quality: Quality | None = None,
     embed: Callable[[Sequence[str]], Vectors] | None = None,
-    workers: int = 1,
+    pool: Pool = INLINE,
+    parts: Iterable[Part] | None = None,
+    reject: Callable[[Rejected], None] = lambda row: None,
 ) -> Cleaned:
-    """Decide which samples stay, in one pass over them; memory is some 40 bytes a token, no text is kept.
+    """Decide which samples stay, in one pass over them.
+
+    Memory is some 100 bytes a sample, and 4 bytes a token for those that share a bucket with another; tokens
+    go to a file without a name (4 bytes each).  Embeddings, and novelty, hold theirs in memory.
 
     ``against`` are samples that are there already: what is equal or like one of them is removed, and none of
     them is.  Of a cluster the sample of the highest ``quality`` stays (one number for each sample of a
     batch, NaN last), by default the one with the longest answer, then the first.  ``embed`` returns unit
-    vectors [n, d] of texts, for the rules that compare embeddings.  ``workers`` processes hash texts; they
-    change nothing else.  Raises :class:`AssayError` where ``quality`` returns another number of values, or
-    an embedding is needed and there is none.
+    vectors [n, d] of texts, for the rules that compare embeddings.  Without both, ``parts`` (the samples
+    again, by default in batches of them) are hashed in the ``pool``, which changes nothing else; ``reject``
+    is told of the rows of theirs that are none.  Raises :class:`AssayError` where ``quality`` returns another
+    number of values, or an embedding is needed and there is none.
     """
     if embed is None and (rules.semantic is not None or rules.alike is not None):
         raise AssayError("the rules compare embeddings, but no embedding model was given", place="clean")
@@ -218,162 +182,170 @@ def clean(
         raise AssayError("no such rule for conflicts", place="clean.conflicts", value=rules.conflicts,
                          expected=", ".join(POLICIES))  # fmt: skip
     items = list(evaluation)
-    pool = _Pool(quality)
-    asked: list[Vectors] = []
-    meant: list[Vectors] = []
+    seen = _Seen(rules, quality, embed if items or rules.semantic is not None else None)
+    table = Table()
+    for part in in_batches(against):
+        table.add(seen.columns(part))
+    table.old = len(table)
+    if quality is None and embed is None:
+        found = mapped(pool, columns_of_part, in_batches(samples) if parts is None else parts)
+    else:
+        found = map(seen.columns, in_batches(samples))
+    for columns in whole_files(found):
+        for row in columns.rejected:
+            reject(row)
+        table.add(columns)
+    table.close()
+    return _decided(table, rules, items, seen, embed)
 
-    def texts() -> Iterator[list[tuple[str, str]]]:
-        for part in chain(pool.older(against), pool.chunks(samples)):
-            if embed is not None and rules.semantic is not None:
-                meant.append(embed([f"{prompt}\n{answer}" for prompt, answer in part]))
-            if embed is not None and rules.alike is not None and items:
-                asked.append(embed([prompt for prompt, _ in part]))
-            yield part
 
-    prompt, whole = _hashed(texts(), workers)
-    removed = pool.unusable()
-    lengths = (whole.lengths - prompt.lengths).tolist()
-    found = conflicting(pool.prompts, pool.keys, lengths, removed, pool.old)
-    _exact(pool, removed)
-    _conflicts(pool, rules.conflicts, found, removed)
-    if items:
-        _evaluation(pool, holding(prompt, items, rules.contained), items, removed)
-    if embed is not None and rules.alike is not None and asked:
-        wanted = embed([prompt_of(item) for item in items])
-        _evaluation(pool, alike(np.concatenate(asked), wanted, rules.alike), items, removed)
-    if rules.near is not None:
-        answers = Answers(np.array(pool.keys, np.int64), _answers(prompt, whole))
-        near = near_duplicates(
-            whole, pool.left(removed), similarity=rules.near, answers=answers, fixed=np.arange(pool.old)
+class _Seen:
+    """Looks at samples in this process: their quality and their embeddings."""
+
+    def __init__(
+        self,
+        rules: CleanRules,
+        quality: Quality | None,
+        embed: Callable[[Sequence[str]], Vectors] | None,
+    ) -> None:
+        self.rules, self.quality, self.embed = rules, quality, embed
+        self.asked: list[Vectors] = []
+        self.meant: list[Vectors] = []
+
+    def columns(self, part: Sequence[Sample]) -> Columns:
+        found = columns_of(part)
+        if self.embed is not None and self.rules.semantic is not None:
+            self.meant.append(self.embed([f"{prompt_of(s)}\n{said(s)}" for s in part]))
+        if self.embed is not None and self.rules.alike is not None:
+            self.asked.append(self.embed([prompt_of(s) for s in part]))
+        if self.quality is None:
+            return found
+        values = self.quality(part)
+        if len(values) != len(part):
+            raise AssayError(
+                "the number of quality values and samples differs",
+                value=len(values),
+                expected=str(len(part)),
+            )
+        return replace(found, best=np.array(values, np.float64))
+
+
+def _decided(
+    table: Table,
+    rules: CleanRules,
+    items: Sequence[Sample],
+    seen: _Seen,
+    embed: Callable[[Sequence[str]], Vectors] | None,
+) -> Cleaned:
+    """Apply the rules in their order."""
+    gone, answers, old = _Gone(len(table)), AnswersOf(table), table.old
+    for row, why in table.broken.items():
+        if row >= old:
+            gone.put("broken", row)
+            gone.more[row] = (None, why, None)
+    found = conflicting(table.prompts, table.keys, answers.lengths, gone.mask, old)
+    _exact(table, gone)
+    _conflicts(table, rules.conflicts, found, gone)
+    for first, texts in table.texts.chunks() if items else ():
+        _evaluation(
+            table, holding(table.prompts_of(texts, first), items, rules.contained), items, gone, first
         )
-        _pairs(pool, "near", near, removed)
-    if rules.semantic is not None and meant:
-        _pairs(pool, "semantic", similar(np.concatenate(meant), pool.left(removed), rules.semantic), removed)
-    if rules.novelty is not None:
-        _pairs(pool, "novelty", novel(prompt, pool.left(removed), limit=rules.novelty), removed)
-    alarms = _alarms(pool, removed, rules.alarm)
+    if embed is not None and rules.alike is not None and seen.asked and items:
+        wanted = embed([prompt_of(item) for item in items])
+        _evaluation(table, alike(np.concatenate(seen.asked), wanted, rules.alike), items, gone)
+    if rules.near is not None:
+        given = Answers(table.keys, answers)
+        near = near_duplicates(
+            table.texts, table.left(gone.mask), similarity=rules.near, answers=given, fixed=np.arange(old)
+        )
+        _pairs(table, "near", near, gone)
+    if rules.semantic is not None and seen.meant:
+        left = table.left(gone.mask)
+        _pairs(table, "semantic", similar(np.concatenate(seen.meant), left, rules.semantic), gone)
+    if rules.novelty is not None and len(table):
+        prompts = joined(table.all_prompts())
+        _pairs(table, "novelty", novel(prompts, table.left(gone.mask), limit=rules.novelty), gone)
+    alarms = _alarms(table, gone, rules.alarm)
     if rules.to is not None:
-        _surplus(pool, rules.to, removed, by_quality=quality is not None)
-    old = pool.old
-    receipts = tuple(replace(removed[row], row=row - old) for row in sorted(removed))
-    kept = np.setdiff1d(np.arange(old, len(pool.ids)), np.array(sorted(removed), np.int64)) - old
-    counts = Counter(receipt.rule for receipt in receipts)
+        _surplus(table, rules.to, gone, by_quality=seen.quality is not None)
+    counts = np.bincount(gone.rule, minlength=len(RULES) + 1).tolist()
     return Cleaned(
-        kept=kept,
-        receipts=receipts,
-        removed_by={rule: counts[rule] for rule in RULES if counts[rule]},
+        kept=np.flatnonzero(gone.rule[old:] == 0),
+        receipts=Receipts(table, gone),
+        removed_by={rule: n for rule, n in zip(RULES, counts[1:], strict=True) if n},
         alarms=alarms,
-        samples=len(pool.ids) - old,
+        samples=len(table) - old,
         conflicts=tuple(
-            Conflict(tuple(r - old for r in rows), tuple(map(pool.name, rows)), len(set(keys)))
+            Conflict(tuple(r - old for r in rows), tuple(map(table.name, rows)), len(set(keys)))
             for rows, keys in found
         ),
     )
 
 
-_CHUNK = 20_000
-_AHEAD = 2
-
-
-def _hashed(parts: Iterable[list[tuple[str, str]]], workers: int) -> tuple[HashedTexts, HashedTexts]:
-    """Return the hashed prompts and whole samples of all parts."""
-    if workers <= 1:
-        found = [_hash_part(part) for part in parts]
-    else:
-        with ProcessPoolExecutor(workers, initializer=tie_to_parent, initargs=(os.getpid(),)) as pool:
-            found, waiting = [], deque[Future[tuple[HashedTexts, HashedTexts]]]()
-            for part in parts:
-                waiting.append(pool.submit(_hash_part, part))
-                if len(waiting) >= _AHEAD * workers:
-                    found.append(waiting.popleft().result())
-            found += [future.result() for future in waiting]
-    return _joined([prompt for prompt, _ in found]), _joined([whole for _, whole in found])
-
-
-def _hash_part(part: Sequence[tuple[str, str]]) -> tuple[HashedTexts, HashedTexts]:
-    return hashed(prompt for prompt, _ in part), hashed(f"{prompt}\n{answer}" for prompt, answer in part)
-
-
-def _joined(parts: Sequence[HashedTexts]) -> HashedTexts:
-    tokens = np.concatenate([p.tokens for p in parts]) if parts else np.empty(0, np.uint32)
-    lengths = [p.lengths for p in parts]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]) if parts else np.zeros(1)
-    return HashedTexts(tokens, offsets.astype(np.int64))
-
-
-def _answers(prompt: HashedTexts, whole: HashedTexts) -> HashedTexts:
-    """Return the tokens of the answers: those of the whole samples behind those of their prompts."""
-    lengths = whole.lengths - prompt.lengths
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    starts = np.repeat(whole.offsets[:-1] + prompt.lengths - offsets[:-1], lengths)
-    return HashedTexts(whole.tokens[starts + np.arange(offsets[-1])], offsets)
-
-
-def _conflicts(
-    pool: _Pool,
-    policy: Policy,
-    found: Found,
-    removed: dict[int, Receipt],
-) -> None:
-    place = {row: number for number, row in enumerate(pool.left({}).tolist())}
+def _conflicts(table: Table, policy: Policy, found: Found, gone: _Gone) -> None:
+    place = np.empty(len(table), np.int64)
+    place[table.left()] = np.arange(len(table))
     for rows, keys in found:
         for row, partner in resolved(policy, rows, keys, place).items():
-            if row >= pool.old and row not in removed:
+            if row >= table.old and not gone.rule[row]:
                 detail = f"its prompt has {len(set(keys))} answers that contradict each other"
-                removed[row] = pool.receipt(row, "conflict", partner=pool.name(partner), detail=detail)
+                gone.put("conflict", row, partner)
+                gone.more[row] = (None, detail, None)
 
 
-def _exact(pool: _Pool, removed: dict[int, Receipt]) -> None:
-    first: dict[str, int] = {}
-    for row in pool.left(removed).tolist():
-        kept = first.setdefault(pool.ids[row], row)
-        if kept != row and row >= pool.old:
-            removed[row] = pool.receipt(row, "exact", partner=pool.name(kept), score=1.0)
+def _exact(table: Table, gone: _Gone) -> None:
+    left = table.left(gone.mask)
+    ids = table.ids[left]
+    order = np.lexsort((np.arange(len(left)), ids[:, 1], ids[:, 0]))
+    rows, ids = left[order], ids[order]
+    begins = np.ones(len(rows), np.bool_)
+    begins[1:] = (ids[1:] != ids[:-1]).any(axis=1)
+    first = rows[np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))]
+    again = ~begins & (rows >= table.old)
+    for row, kept in zip(rows[again].tolist(), first[again].tolist(), strict=True):
+        gone.put("exact", row, kept, 1.0)
 
 
-def _pairs(
-    pool: _Pool, rule: str, found: tuple[Rows, NDArray[np.float32]], removed: dict[int, Receipt]
-) -> None:
+def _pairs(table: Table, rule: str, found: tuple[Rows, NDArray[np.float32]], gone: _Gone) -> None:
     partner, score = found
     for row in np.flatnonzero(partner >= 0).tolist():
-        if row >= pool.old:
-            name = pool.name(int(partner[row]))
-            removed[row] = pool.receipt(row, rule, partner=name, score=round(float(score[row]), 4))
+        if row >= table.old:
+            gone.put(rule, row, int(partner[row]), float(score[row]))
 
 
-def _surplus(pool: _Pool, most: int, removed: dict[int, Receipt], *, by_quality: bool) -> None:
+def _surplus(table: Table, most: int, gone: _Gone, *, by_quality: bool) -> None:
     """Remove what is beyond the number asked for."""
-    left = pool.left(removed)
-    left = left[left >= pool.old]
+    left = table.left(gone.mask)
+    left = left[left >= table.old]
     if not by_quality:
-        left = left[pick([pool.ids[row] for row in left.tolist()], "random")]
+        left = left[pick([table.id(row) for row in left.tolist()], "random")]
     for row in left[most:].tolist():
-        detail = f"beyond the {most:,} asked for"
-        removed[row] = Receipt(row, pool.ids[row], pool.origins[row], "surplus", detail=detail)
+        gone.put("surplus", row)
+        gone.more[row] = (None, f"beyond the {most:,} asked for", None)
 
 
 def _evaluation(
-    pool: _Pool, matches: Mapping[int, Match], items: Sequence[Sample], removed: dict[int, Receipt]
+    table: Table, matches: Mapping[int, Match], items: Sequence[Sample], gone: _Gone, first: int = 0
 ) -> None:
-    for row, match in matches.items():
-        if row not in removed and row >= pool.old:
+    for number, match in matches.items():
+        row = first + number
+        if not gone.rule[row] and row >= table.old:
             item = items[match.item]
-            removed[row] = Receipt(
-                row, pool.ids[row], pool.origins[row], "evaluation", item.origin or item.id,
-                round(match.score, 4), match.detail, match.span,
-            )  # fmt: skip
+            gone.put("evaluation", row, score=match.score)
+            gone.more[row] = (item.origin or item.id, match.detail, match.span)
 
 
-def _alarms(pool: _Pool, removed: Mapping[int, Receipt], share: float) -> tuple[Alarm, ...]:
+def _alarms(table: Table, gone: _Gone, share: float) -> tuple[Alarm, ...]:
     """Return the groups of at least 20 samples that lost more than ``share``, the greatest loss first."""
     alarms = []
+    groups, rule = table.groups[table.old :], gone.rule[table.old :].astype(np.int64)
+    wide = len(RULES) + 1
     for place, kind in enumerate(("source", "language", "type")):
-        whole = Counter(groups[place] for groups in pool.groups[pool.old :])
-        lost: dict[str, Counter[str]] = {}
-        for row, receipt in removed.items():
-            lost.setdefault(pool.groups[row][place], Counter())[receipt.rule] += 1
-        for name, rules in lost.items():
-            if whole[name] >= _ALARM_LEAST and rules.total() > share * whole[name]:
-                rule = rules.most_common(1)[0][0]
-                alarms.append(Alarm(kind, name, rules.total(), whole[name], rule))
+        cells = groups[:, place].astype(np.int64) * wide + rule
+        counts = np.bincount(cells, minlength=len(table.group_names) * wide).reshape(-1, wide)
+        for name, row in zip(table.group_names, counts.tolist(), strict=True):
+            whole, lost = sum(row), sum(row[1:])
+            if whole >= _ALARM_LEAST and lost > share * whole:
+                worst = RULES[max(range(len(RULES)), key=lambda k, row=row: row[k + 1])]  # type: ignore[misc]
+                alarms.append(Alarm(kind, name, lost, whole, worst))
     return tuple(sorted(alarms, key=lambda a: -a.lost / a.samples))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from assay.selection._near import SHORT
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.selection._near import SHORT, Rows
 
 Policy: TypeAlias = Literal["keep", "drop", "majority", "best"]
 POLICIES: tuple[str, ...] = get_args(Policy)
@@ -28,32 +31,27 @@ class Conflict:
 Found: TypeAlias = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
-def conflicting(
-    prompts: Sequence[int], keys: Sequence[int], lengths: Sequence[int], left_out: Collection[int], old: int
-) -> Found:
+def conflicting(prompts: Rows, keys: Rows, lengths: Rows, left_out: NDArray[np.bool_], old: int) -> Found:
     """Return the rows of each prompt whose answers conflict, and the keys of their answers.
 
     ``prompts`` and ``keys`` are those of prompts and answers (:func:`text_key`), ``lengths`` the tokens of
     answers.  Answers conflict where they are not equal and one of them is short: of two long answers both may
     be right.  Groups of ``old`` rows alone are not looked at, nor rows that are ``left_out``.
     """
-    groups: dict[int, list[int]] = {}
-    for row, prompt in enumerate(prompts):
-        if row not in left_out:
-            groups.setdefault(prompt, []).append(row)
+    rows = np.flatnonzero(~left_out)
+    rows = rows[np.argsort(prompts[rows], kind="stable")]
+    edges = np.flatnonzero(np.diff(prompts[rows])) + 1
+    starts, stops = np.concatenate([[0], edges]), np.concatenate([edges, [len(rows)]])
     found: Found = []
-    for rows in groups.values():
-        if len(rows) < 2 or rows[-1] < old:
-            continue
-        own = tuple(keys[row] for row in rows)
-        if len(set(own)) > 1 and min(lengths[row] for row in rows) < SHORT:
-            found.append((tuple(rows), own))
-    return found
+    for k in np.flatnonzero(stops - starts > 1).tolist():
+        group = rows[starts[k] : stops[k]]
+        own = keys[group]
+        if group[-1] >= old and (own != own[0]).any() and lengths[group].min() < SHORT:
+            found.append((tuple(group.tolist()), tuple(own.tolist())))
+    return sorted(found)
 
 
-def resolved(
-    policy: Policy, rows: Sequence[int], keys: Sequence[int], place: Mapping[int, int]
-) -> dict[int, int]:
+def resolved(policy: Policy, rows: Sequence[int], keys: Sequence[int], place: Rows) -> dict[int, int]:
     """Return the rows that go by a policy, each with the row that it conflicts with.
 
     ``place`` is the rank of a row, the best first.

@@ -11,9 +11,12 @@ question and in their short answers are not the same row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
+from tempfile import TemporaryFile
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +34,38 @@ _BANDS, _ROWS_A_BAND = 25, 5
 _SEED = 20_231_121
 
 
+class Texts(Protocol):
+    """Hashed texts in memory or in a file."""
+
+    @property
+    def lengths(self) -> Rows:
+        """The number of tokens of each text."""
+
+    def __len__(self) -> int: ...
+
+    def chunks(self) -> Iterator[tuple[int, HashedTexts]]:
+        """Yield (number of the first text, texts), some at a time."""
+
+    def take(self, rows: Rows) -> HashedTexts:
+        """Return the texts of the given numbers, which rise."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """Answers of texts: a digest of each, as it is read, and its tokens."""
 
     keys: Rows
-    tokens: HashedTexts
+    tokens: Texts
 
 
 def text_key(text: str) -> int:
-    """Return 64 bits, equal in one process for texts that differ in case, spaces or a final stop only."""
-    return hash(" ".join(text.casefold().split()).rstrip(".。!！ "))
+    """Return 64 bits, equal in all processes for texts that differ in case, spaces or a final stop only."""
+    plain = " ".join(text.casefold().split()).rstrip(".。!！ ").encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(plain, digest_size=8).digest(), "little", signed=True)
 
 
 def near_duplicates(
-    texts: HashedTexts,
+    texts: Texts,
     priority: Rows | None = None,
     *,
     similarity: float = 0.7,
@@ -65,34 +85,75 @@ def near_duplicates(
     if not 0 < similarity <= 1:
         raise AssayError("the similarity is out of range", value=similarity, expected="above 0, at most 1")
     order = np.arange(len(texts)) if priority is None else np.asarray(priority, np.int64)
-    shingles, offsets = shingle_sets(texts, shingle)
-    rng = np.random.default_rng(_SEED)
-    multipliers = rng.integers(0, 2**31, _BANDS * _ROWS_A_BAND).astype(np.uint32) * np.uint32(2) + np.uint32(
-        1
-    )
-    shifts = rng.integers(0, 2**32, _BANDS * _ROWS_A_BAND).astype(np.uint32)
-    keys = kernel(_band_keys)(shingles, offsets, multipliers, shifts, _BANDS, _ROWS_A_BAND)
-    buckets = np.empty((_BANDS, len(texts)), np.int32)
-    for band in range(_BANDS):
-        _, buckets[band] = np.unique(keys[band], return_inverse=True)
-    partner = np.full(len(texts), -1, np.int64)
-    found = np.zeros(len(texts), np.float32)
+    some, buckets = _meeting(texts, shingle)
+    place = np.full(len(texts), -1, np.int64)
+    place[some] = np.arange(len(some))
+    shingles, offsets = shingle_sets(texts.take(some), shingle)
+    partner, found = np.full(len(some), -1, np.int64), np.zeros(len(some), np.float32)
     stays = np.zeros(len(texts), np.bool_)
     stays[np.asarray(fixed, np.int64)] = True
-    keys, short, parts, edges = _compared(answers, len(texts), shingle)
+    compared = _compared(answers, some, shingle)
     kernel(_greedy)(
-        shingles, offsets, buckets, order, similarity, partner, found, stays, keys, short, parts, edges
-    )
-    return partner, found
+        shingles, offsets, buckets, place[order][place[order] >= 0], similarity, partner, found, stays[some],
+        *compared,
+    )  # fmt: skip
+    partners, likeness = np.full(len(texts), -1, np.int64), np.zeros(len(texts), np.float32)
+    partners[some[partner >= 0]] = some[partner[partner >= 0]]
+    likeness[some] = found
+    return partners, likeness
 
 
-def _compared(answers: Answers | None, count: int, shingle: int) -> tuple[Any, Any, Any, Any]:
+def _meeting(texts: Texts, shingle: int) -> tuple[Rows, Any]:
+    """Return the texts that share a bucket with another, and their buckets [bands, texts].
+
+    All others have no near-duplicate that is looked for.  The keys of one band at a time are in memory.
+    """
+    rng = np.random.default_rng(_SEED)
+    size = _BANDS * _ROWS_A_BAND
+    multipliers = rng.integers(0, 2**31, size).astype(np.uint32) * np.uint32(2) + np.uint32(1)
+    shifts = rng.integers(0, 2**32, size).astype(np.uint32)
+    filled = [np.zeros(0, np.bool_)]
+    with ExitStack() as stack:
+        bands = [stack.enter_context(TemporaryFile()) for _ in range(_BANDS)]
+        for _, chunk in texts.chunks():
+            shingles, offsets = shingle_sets(chunk, shingle)
+            filled.append(np.diff(offsets) > 0)
+            keys = kernel(_band_keys)(shingles, offsets, multipliers, shifts, _BANDS, _ROWS_A_BAND)
+            for band, file in enumerate(bands):
+                file.write(keys[band][filled[-1]].data)
+        rows = np.flatnonzero(np.concatenate(filled))
+        shared = np.zeros(len(rows), np.bool_)
+        for file in bands:
+            shared |= _occurs_again(_keys(file))
+        buckets = np.empty((_BANDS, int(shared.sum())), np.int32)
+        for band, file in enumerate(bands):
+            _, buckets[band] = np.unique(_keys(file)[shared], return_inverse=True)
+    return rows[shared], buckets
+
+
+def _keys(file: IO[bytes]) -> NDArray[np.uint64]:
+    file.seek(0)
+    return np.frombuffer(file.read(), np.uint64)
+
+
+def _occurs_again(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Say of each key whether another one is equal."""
+    order = np.argsort(keys)
+    same = np.zeros(len(keys) + 1, np.bool_)
+    same[1:-1] = keys[order][1:] == keys[order][:-1]
+    found = np.empty(len(keys), np.bool_)
+    found[order] = same[1:] | same[:-1]
+    return found
+
+
+def _compared(answers: Answers | None, rows: Rows, shingle: int) -> tuple[Any, Any, Any, Any]:
     """Return what the kernel compares of answers: keys, which are short, shingles and their offsets."""
     if answers is None:
-        nothing = np.zeros(count, np.int64)
-        return nothing, np.ones(count, np.bool_), np.empty(0, np.uint32), np.zeros(count + 1, np.int64)
-    parts, edges = shingle_sets(answers.tokens, shingle)
-    return answers.keys, answers.tokens.lengths < SHORT, parts, edges
+        nothing = np.zeros(len(rows), np.int64)
+        none = np.empty(0, np.uint32), np.zeros(len(rows) + 1, np.int64)
+        return nothing, np.ones(len(rows), np.bool_), *none
+    tokens = answers.tokens.take(rows)
+    return answers.keys[rows], tokens.lengths < SHORT, *shingle_sets(tokens, shingle)
 
 
 def _band_keys(shingles: Any, offsets: Any, multipliers: Any, shifts: Any, bands: int, rows: int) -> Any:

@@ -110,7 +110,7 @@ def novel(texts: HashedTexts, priority: Rows | None = None, *, limit: float = LI
     if not 0 < limit <= 1:
         raise AssayError("the limit is out of range", value=limit, expected="above 0, at most 1")
     order = np.arange(len(texts)) if priority is None else np.asarray(priority, np.int64)
-    chosen = texts if priority is None else _taken(texts, order)
+    chosen = texts if priority is None else texts.take(order)
     index = OverlapIndex(limit, ordered=True)
     index.order_by(chosen)
     closest, found = index.add(chosen)
@@ -120,11 +120,3 @@ def novel(texts: HashedTexts, priority: Rows | None = None, *, limit: float = LI
     partner[order[gone]] = order[~gone][closest[gone]]
     score[order] = found
     return partner, score
-
-
-def _taken(texts: HashedTexts, order: Rows) -> HashedTexts:
-    """Return the texts of the given numbers, in that order."""
-    lengths = texts.lengths[order]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    return HashedTexts(texts.tokens[np.repeat(texts.offsets[order], lengths) + within], offsets)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ def pick(
     sha256 of seed and id, so they depend on what samples say, not on where they stood.
     """
     wanted, other = needs(rule), PLUGINS.get(rule)
-    chance = np.array([_draw(seed, sample) for sample in ids], np.uint64)
+    chance = np.fromiter((_draw(seed, sample) for sample in ids), np.uint64, len(ids))
     drawn = np.argsort(chance, kind="stable").astype(np.int64)
     if rule == "random":
         return drawn
@@ -107,21 +106,47 @@ def _draw(seed: int, sample: str) -> int:
 
 def _in_turn(order: Rows, groups: Sequence[str]) -> Rows:
     """Take one row of every group in turn, each group in the given order, until all are empty."""
-    waiting: dict[str, deque[int]] = defaultdict(deque)
-    for row in order.tolist():
-        waiting[groups[row]].append(row)
-    turns = deque(waiting.values())
-    taken = []
-    while turns:
-        group = turns.popleft()
-        taken.append(group.popleft())
-        if group:
-            turns.append(group)
-    return np.array(taken, np.int64)
+    _, codes = coded(groups)
+    own = codes[order]
+    _, first, again, counts = np.unique(own, return_index=True, return_inverse=True, return_counts=True)
+    by_group = np.argsort(again, kind="stable")
+    rounds = np.empty(len(order), np.int64)
+    rounds[by_group] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return order[np.lexsort((first[again], rounds))]
+
+
+class Names(Sequence[str]):
+    """Names of rows, each as the number of a name: four bytes a row."""
+
+    def __init__(self, names: Sequence[str], codes: NDArray[np.int32]) -> None:
+        """Take distinct names, and of each row the place of its name."""
+        self.names, self.codes = list(names), codes
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Names: ...
+    def __getitem__(self, index: int | slice) -> str | Names:
+        """Return the name of a row, or those of some."""
+        if isinstance(index, slice):
+            return Names(self.names, self.codes[index])
+        return self.names[int(self.codes[index])]
+
+
+def coded(names: Sequence[str]) -> tuple[list[str], NDArray[np.int32]]:
+    """Return distinct names, and of each row the place of its name."""
+    if isinstance(names, Names):
+        return names.names, names.codes
+    places: dict[str, int] = {}
+    codes = np.fromiter((places.setdefault(n, len(places)) for n in names), np.int32, len(names))
+    return list(places), codes
 
 
 def shift(
-    lengths: Sequence[int], groups: Mapping[str, Sequence[str]], rows: Rows
+    lengths: Sequence[int] | NDArray[np.float64], groups: Mapping[str, Sequence[str]], rows: Rows
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """Return what a selection changed against its pool: (in the pool, in the selection).
 
@@ -135,14 +160,15 @@ def shift(
         }
     }
     for kind, names in groups.items():
-        values, places = np.unique(np.asarray(names, object).astype(str), return_inverse=True)
+        values, places = coded(names)
         whole = np.bincount(places, minlength=len(values)) / len(places)
         part = np.bincount(places[rows], minlength=len(values)) / len(rows)
-        found[kind] = {str(v): (float(a), float(b)) for v, a, b in zip(values, whole, part, strict=True)}
+        shares = zip(values, whole.tolist(), part.tolist(), strict=True)
+        found[kind] = {name: (a, b) for name, a, b in sorted(shares)}
     return found
 
 
-def length_classes(lengths: Sequence[float] | NDArray[np.float64], count: int = 40) -> list[str]:
+def length_classes(lengths: Sequence[float] | NDArray[np.float64], count: int = 40) -> Names:
     """Return equally large classes of length, by rank: groups whose quota keeps the length of the pool."""
     ranks = np.argsort(np.argsort(lengths, kind="stable"), kind="stable")
-    return [str(rank * count // len(ranks)) for rank in ranks.tolist()]
+    return Names(list(map(str, range(count))), (ranks * count // max(1, len(ranks))).astype(np.int32))

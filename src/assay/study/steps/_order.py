@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -91,7 +91,7 @@ def _listed(place: str, ids: list[str], wanted: int) -> NDArray[np.int64]:
     return np.array(found, np.int64)
 
 
-def _groups(context: StepContext, dataset: data.Dataset) -> list[str]:
+def _groups(context: StepContext, dataset: data.Dataset) -> Sequence[str]:
     """Return what is taken in turn; classes of length are equally large, by rank."""
     kind = context.config.get("groups", "source")
     if kind != "length":

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Self
 
-from assay.core import AssayError
+from assay.core._errors import AssayError
 
 _POLL_SECONDS = 0.5
 _MINUTES = 24 * 60

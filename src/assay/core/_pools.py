@@ -1,16 +1,24 @@
-"""Pools: where steps run.  They differ in ``submit`` and in nothing else."""
+"""Pools: where steps and parts of data are worked on.  They differ in ``submit`` and in nothing else."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
-from assay.core import AssayError, Plugins, tie_to_parent
-from assay.plan._slurm import slurm_pool
+from assay.core._errors import AssayError
+from assay.core._plugins import Plugins
+from assay.core._process import tie_to_parent
+from assay.core._ray import Ray
+from assay.core._slurm import slurm_pool
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - an item
+_AHEAD, _RETRIES = 2, 2
 
 
 class Pool(Protocol):
@@ -22,7 +30,9 @@ class Pool(Protocol):
     :meth:`stop`, starts workers anew.
     """
 
-    size: int
+    @property
+    def size(self) -> int:
+        """How many calls run at once."""
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a call and return its future."""
@@ -61,14 +71,20 @@ class Inline:
 
 
 class Processes:
-    """Persistent spawned worker processes that die with their parent, however it dies.
+    """Persistent worker processes that die with their parent, however it dies.
 
     Each worker is on its own: one that the system kills breaks its own call and no other.
     """
 
-    def __init__(self, size: int) -> None:
-        """Prepare ``size`` workers; each starts with its first call."""
+    def __init__(self, size: int, *, forked: bool = False) -> None:
+        """Prepare ``size`` workers; each starts with its first call.
+
+        Those that are ``forked`` (where the system can) need no importable main module, so that scripts and
+        notebooks may call what uses them; they are for work that loads no model.
+        """
         self.size = size
+        able = forked and "fork" in multiprocessing.get_all_start_methods()
+        self._method = "fork" if able else "spawn"
         self._workers: list[ProcessPoolExecutor | None] = [None] * size
         self._calls: list[Future[Any] | None] = [None] * size
 
@@ -89,7 +105,7 @@ class Processes:
         return self._calls[k]  # type: ignore[return-value]
 
     def _started(self, k: int) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(self._method)
         worker = ProcessPoolExecutor(
             1, mp_context=context, initializer=tie_to_parent, initargs=(os.getpid(),)
         )
@@ -129,31 +145,70 @@ class PoolMaker(Protocol):
         """Return a pool that has started nothing yet."""
 
 
-POOLS: Plugins[PoolMaker] = Plugins("assay.pools", "pool", PoolMaker, ("inline", "processes", "slurm"))
+POOLS: Plugins[PoolMaker] = Plugins("assay.pools", "pool", PoolMaker, ("inline", "processes", "ray", "slurm"))
 """Pools of other packages by name."""
 
 
-def parse_pool(text: str) -> Pool:
-    """Return the pool of ``inline``, ``processes:N``, ``slurm:N,…`` or ``name:settings`` of a plug-in."""
-    kind, _, count = text.partition(":")
+class _Call(NamedTuple):
+    item: Any
+    future: Future[Any]
+
+
+def mapped(pool: Pool, function: Callable[[I], T], items: Iterable[I]) -> Iterator[T]:
+    """Yield the function's value of each item, in their order, worked on in a pool.
+
+    Items are taken only as results are: no more than two for each worker are under way, so that neither they
+    nor their results fill the memory.  The item of a worker that was killed is worked on again, three times
+    in all; then :class:`AssayError`.  Errors are raised as they came, at their place in the order.
+    """
+    waiting: deque[_Call] = deque()
+    for item in items:
+        waiting.append(_Call(item, pool.submit(function, item)))
+        if len(waiting) >= _AHEAD * pool.size:
+            yield _value(pool, function, waiting.popleft())
+    while waiting:
+        yield _value(pool, function, waiting.popleft())
+
+
+def _value(pool: Pool, function: Callable[[I], T], call: _Call) -> T:
+    future = call.future
+    for _ in range(_RETRIES):
+        try:
+            return future.result()  # type: ignore[no-any-return]
+        except BrokenProcessPool:
+            future = pool.submit(function, call.item)
+    try:
+        return future.result()  # type: ignore[no-any-return]
+    except BrokenProcessPool:
+        raise AssayError(
+            f"a worker was killed {_RETRIES + 1} times at one part of the data",
+            place="pool",
+            hint="the machine may be out of memory: fewer workers",
+        ) from None
+
+
+def parse_pool(text: str, *, forked: bool = False) -> Pool:
+    """Return the pool of ``inline``, ``processes:N``, ``ray[:address]``, ``slurm:N,…`` or ``name:settings``.
+
+    ``forked``: see :class:`Processes`.
+    """
+    kind, _, settings = text.partition(":")
     other = POOLS.get(kind)
     if other is not None:
-        return _made(kind, other, count)
-    if kind == "inline" and not count:
+        return _made(kind, other, settings)
+    if kind == "inline" and not settings:
         return Inline()
-    if kind == "processes" and (not count or (count.isdecimal() and int(count) > 0)):
-        return Processes(int(count) if count else os.cpu_count() or 1)
-    if kind == "slurm":
-        return slurm_pool(count)
+    if kind == "processes" and (not settings or (settings.isdecimal() and int(settings) > 0)):
+        return Processes(int(settings) if settings else os.cpu_count() or 1, forked=forked)
     if kind == "ray":
-        raise AssayError(
-            "the ray pool is not built yet",
-            place="where.pool",
-            value=text,
-            expected="inline, processes:N or slurm:N",
-        )
-    expected = ", ".join(["inline, processes:N or slurm:N", *(f"{name}:settings" for name in POOLS)])
+        return Ray(settings)
+    if kind == "slurm":
+        return slurm_pool(settings)
+    expected = ", ".join([_OWN, *(f"{name}:settings" for name in POOLS)])
     raise AssayError("no such pool", place="where.pool", value=text, expected=expected)
+
+
+_OWN = "inline, processes:N, slurm:N or ray[:address]"
 
 
 def _made(kind: str, maker: PoolMaker, settings: str) -> Pool:
