@@ -10,6 +10,7 @@ from assay.core._bases import (
     UpgradeCost,
     UpgradeWord,
 )
+from assay.core._book import AnswerBook, BookItem, BookRun, BookTexts
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
 from assay.core._causes import (
     BestRate,
@@ -118,6 +119,7 @@ __all__ = [
     "OVERALL",
     "TASK_TYPES",
     "Answer",
+    "AnswerBook",
     "AnswerSheet",
     "ArmComparison",
     "ArmRow",
@@ -131,6 +133,9 @@ __all__ = [
     "BestRate",
     "BestSize",
     "Block",
+    "BookItem",
+    "BookRun",
+    "BookTexts",
     "Cause",
     "CauseWord",
     "Cell",

@@ -485,7 +485,7 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str, check: Step | N
         "control": ladder.control_samples,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 9, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 10, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
 
 

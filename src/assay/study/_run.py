@@ -192,7 +192,8 @@ def report(result: File, *, out: File | None = None) -> list[Path]:
     out
         Folder for the report; by default that of `result`.
     """
-    return view.write_report(view.load_study(Path(result)), Path(out or Path(result).parent))
+    folder = Path(result).parent
+    return view.write_report(view.load_study(Path(result)), Path(out or folder), view.load_book(folder))
 
 
 def report_folder(study: StudyConfig) -> Path:

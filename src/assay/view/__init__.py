@@ -5,6 +5,7 @@ is computed beyond layout, and heavy libraries are imported where they are used.
 """
 
 from assay.view._bases import render_bases_html, render_bases_markdown
+from assay.view._book import load_book
 from assay.view._cards import data_card, model_card, stated_license
 from assay.view._export import export_page, export_summary
 from assay.view._files import HTML, load_result, load_study, restore
@@ -43,6 +44,7 @@ __all__ = [
     "export_page",
     "export_summary",
     "headline",
+    "load_book",
     "load_result",
     "load_study",
     "model_card",
