@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe import grave
 
-from assay.core import OVERALL, TASK_TYPES, AnswerBook, BookItem, BookRun, BookTexts, StudyResult
+from assay.core import OVERALL, TASK_TYPES, AnswerBook, BookItem, BookRun, BookTexts, Curves, StudyResult
 from assay.view import load_book, render_html, write_report
 from assay.view._book import fitting
+from axe import grave
 
 ARABIC = "\u202eاختبار النص الطويل جدا"
 LONG = "x" * 300
 
 
 def book_for(result: StudyResult, kinds: tuple[str, ...], items: int = 3) -> AnswerBook:
-    """Return answers of every run to some items of each type, in two languages; some are empty or unscored."""
+    """Return answers of every run to some items of each type, in two languages; some empty or unscored."""
     base = next(p.run for p in result.points if p.arm == "base")
     runs = (
         BookRun("base", 0, 0, base),
@@ -39,7 +39,8 @@ def book_for(result: StudyResult, kinds: tuple[str, ...], items: int = 3) -> Ans
             rows.append(
                 BookItem(
                     f"{kind}-{place}", kind, ("en", "zh")[place % 2], f"prompt {place} of {kind}", "four",
-                    tuple(map(texts.place, said)), tuple(scores), tuple(texts.place(f"because {s}") for s in said),
+                    tuple(map(texts.place, said)), tuple(scores),
+                    tuple(texts.place(f"because {s}") for s in said),
                 )
             )  # fmt: skip
     return AnswerBook(runs, tuple(rows), texts.all())
@@ -115,7 +116,7 @@ def test_axe_finds_nothing_serious(
 
 def test_a_point_of_a_curve_leads_to_its_answers(visit: Callable[..., Any], places: dict[str, str]) -> None:
     page = visit(places["en"])
-    chart = page.locator("#t1-0 svg")  # math
+    chart = page.locator("#t1-0 svg.chart")  # math
     assert chart.get_attribute("data-panel") == "1 0"
     data = json.loads(page.locator("#page-data").inner_text() or page.locator("#page-data").text_content())
     point = next(p for p in data["points"]["score"] if p[0] == 1 and p[1] == 0 and p[2] == 1000 and p[3] == 1)
@@ -145,6 +146,8 @@ def test_a_point_of_a_curve_leads_to_its_answers(visit: Callable[..., Any], plac
 def test_answers_are_filtered_and_searched_by_keyboard(
     visit: Callable[..., Any], places: dict[str, str]
 ) -> None:
+    from playwright.sync_api import expect
+
     page = visit(places["en"])
     count = page.locator("#explorer [role=status]")
     assert count.inner_text().startswith("36 items, 36 answers") or count.inner_text().startswith(
@@ -159,14 +162,10 @@ def test_answers_are_filtered_and_searched_by_keyboard(
     page.select_option("#by-seed", "")
     page.focus("#by-text")
     page.keyboard.type("CODE 2 BY BALANCED 3000 2")
-    page.wait_for_function(
-        "document.querySelector('#explorer [role=status]').innerText.startsWith('1 items')"
-    )
+    expect(count).to_contain_text("1 items")
     page.fill("#by-text", "")
     page.select_option("#by-score", "empty")
-    page.wait_for_function(
-        "document.querySelector('#explorer [role=status]').innerText.startsWith('36 items, 36')"
-    )
+    expect(count).to_contain_text("36 items, 36")
     assert page.locator("#explorer td .missing").first.inner_text().startswith("(empty answer)")
     page.select_option("#by-score", "none")
     assert "36 items, 216 answers" in count.inner_text()
@@ -196,8 +195,14 @@ def test_sixty_types_are_sorted_filtered_and_folded(
     assert 0 < rows.count() < 10
 
 
-def test_a_page_of_sixty_types_is_small_beyond_its_data(places: dict[str, str]) -> None:
-    html = Path(places["many"].removeprefix("file://")).read_text(encoding="utf-8")
+def test_a_page_of_sixty_types_is_small_beyond_its_data(result: StudyResult) -> None:
+    wide = many(result)
+    alone = replace(
+        wide, points=tuple(p for p in wide.points if p.arm != "balanced"), comparisons=(), balances=(),
+        curves=Curves(c for c in wide.curves if c.arm == "random"),
+        arms=tuple(a for a in wide.arms if a.name != "balanced"),
+    )  # fmt: skip
+    html = render_html(alone)
     data = re.search(r'id="page-data">.*?</script>', html, re.DOTALL)
     assert data is not None
     assert len(html.encode()) - len(data[0].encode()) <= 1_000_000

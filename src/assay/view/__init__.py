@@ -28,7 +28,15 @@ from assay.view._values import (
     value_markdown,
 )
 from assay.view._words import CATALOGUES, LANGUAGES, Words, words
-from assay.view._write import EXPORT_VALUES, EXPORTS, points_frame, show_exports, write_points, write_report
+from assay.view._write import (
+    EXPORT_VALUES,
+    EXPORTS,
+    points_frame,
+    show_exports,
+    write_points,
+    write_report,
+    write_report_page,
+)
 
 __all__ = [
     "CATALOGUES",
@@ -74,4 +82,5 @@ __all__ = [
     "write_plot",
     "write_points",
     "write_report",
+    "write_report_page",
 ]

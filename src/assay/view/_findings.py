@@ -83,12 +83,15 @@ def _blocks(key: str, names: Sequence[str], rows: list[Row], level: int) -> Iter
     told = [row for row in rows if not _untold(row)]
     untold = [row for row in rows if _untold(row)]
     if told or len(untold) == 1:
-        yield core.Table(columns, tuple(told or untold))
+        table = core.Table(columns, tuple(told or untold))
+        yield core.Fold(say("findings.rows", n=len(told)), (table,)) if len(told) > _MOST else table
     if untold and (told or len(untold) > 1):
         title = say("findings.untold", n=len(untold), of=len(rows))
         yield core.Fold(title, (core.Table(columns, tuple(untold)),))
 
 
+_MOST = 20
+"""Rows that stand open; more are folded."""
 _OPEN = frozenset(("cannot tell", "undecided"))
 
 

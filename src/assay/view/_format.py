@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from unicodedata import bidirectional
 
 MINUS = "\u2212"
 DASH = "–"
@@ -93,7 +94,7 @@ def file_size(n_bytes: float) -> str:
 
 def small(value: float) -> str:
     """Return a difference with two digits that count, never in powers of ten: ``+0.00021``."""
-    text = f"{value:+.2g}" if abs(value) >= 1e-4 else f"{value:+.6f}".rstrip("0").rstrip(".")
+    text = f"{value:+#.2g}".rstrip(".") if abs(value) >= 1e-4 else f"{value:+.6f}".rstrip("0").rstrip(".")
     return "0" if float(text) == 0 else text.replace("-", MINUS)
 
 
@@ -148,6 +149,16 @@ def plain(value: object) -> str:
 def clean(text: str) -> str:
     """Return text that every encoder takes: lone surrogates and NULs become U+FFFD."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+_TURNS = frozenset(("R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"))
+
+
+def isolated(name: str) -> str:
+    """Return a name whose direction does not reach beyond it (Unicode isolates); others as they are."""
+    if not any(bidirectional(c) in _TURNS for c in name):
+        return name
+    return f"\u2068{name}\u2069"
 
 
 def rate(value: float) -> str:

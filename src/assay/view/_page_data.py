@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from assay.core import BASE_ARM, AnswerBook, CurveResult, RunRow, StudyResult
+from assay.core import BASE_ARM, AnswerBook, ArmComparison, CurveResult, RunRow, StudyResult
 from assay.view._format import clean
 from assay.view._index import Index
 from assay.view._panel import thin
@@ -32,6 +32,7 @@ def page_data(result: StudyResult, found: Index, book: AnswerBook, w: Words, ite
         "runs": _runs(result, found, arms),
         "points": {metric: _points(result, found, arms, metric) for metric in found.metrics},
         "bands": _bands(found),
+        "pairs": [_pair(c, found, w) for c in result.comparisons if c.type in found.types],
         "book": answers,
         "traces": {found.run_rows[r.key]: _trace(r) for r in result.runs if r.loss_trace},
         "study": result.name,
@@ -82,6 +83,12 @@ def _points(result: StudyResult, found: Index, arms: list[str], metric: str) -> 
         for place, name in enumerate(found.types)
         for p in found.points.get((name, metric), ())
     ]  # fmt: skip
+
+
+def _pair(c: ArmComparison, found: Index, w: Words) -> list[Any]:
+    a, b = (found.arms.index(name) if name in found.arms else -1 for name in (c.a, c.b))
+    place, figures = found.types.index(c.type), map(_figure, (c.difference, c.low, c.high))
+    return [found.metrics.index(c.metric), a, b, place, c.n_train, w.verdict(c.word), *figures, c.seeds]
 
 
 def _bands(found: Index) -> dict[str, list[Any]]:

@@ -5,30 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from assay.core import BASE_ARM, Band, Point
 from assay.view._format import integer, number, short, short_key
 from assay.view._index import Index
-from assay.view._svg import Scale, Svg, decimals, element, join, log_ticks, path, ticks
+from assay.view._svg import Scale, Svg, coordinate, decimals, element, join, log_ticks, path, ticks
 from assay.view._words import Words
 
 COLOURS = 8
 """Arms have this many colours and marks; further arms take them again."""
 
 _GRID = 48
-_GRID_SMALL = 24
+_GRID_SMALL = 18
 _SMALL = 400.0
+
+
+class _Shape(NamedTuple):
+    """A mark: where its path begins, from its middle, and the path from there."""
+
+    x: float
+    y: float
+    path: str
+
+
 _SHAPES = (
-    "m0-3a3 3 0 1 0 .01 0z",
-    "m0-3.8l3.8 3.8-3.8 3.8-3.8-3.8z",
-    "m-2.8-2.8h5.6v5.6h-5.6z",
-    "m0-3.6l3.6 6.4h-7.2z",
-    "m0 3.6l3.6-6.4h-7.2z",
-    "m-3.6-1.2h7.2v2.4h-7.2z",
-    "m-1.2-3.6h2.4v7.2h-2.4z",
-    "m-3.6 0l3.6-3.6v3.6h3.6l-3.6 3.6v-3.6z",
+    _Shape(0, -3, "a3 3 0 1 0 .01 0z"),
+    _Shape(0, -3.8, "l3.8 3.8-3.8 3.8-3.8-3.8z"),
+    _Shape(-2.8, -2.8, "h5.6v5.6h-5.6z"),
+    _Shape(0, -3.6, "l3.6 6.4h-7.2z"),
+    _Shape(0, 3.6, "l3.6-6.4h-7.2z"),
+    _Shape(-3.6, -1.2, "h7.2v2.4h-7.2z"),
+    _Shape(-1.2, -3.6, "h2.4v7.2h-2.4z"),
+    _Shape(-3.6, 0, "l3.6-3.6v3.6h3.6l-3.6 3.6v-3.6z"),
 )
-"""The marks of the arms, drawn from their middle."""
+"""The marks of the arms."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 22.0, 40.0
 
 
@@ -115,8 +126,8 @@ def _axes(panel: Panel, x: Scale, y: Scale, w: Words) -> Iterable[Svg]:
         yield element("text", f"{value:.{digits}f}", x=x.start - 6, y=y(value) + 3.5, class_="tick end")
     yield element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="axis")
     major, minor = log_ticks(x.low, x.high)
-    marks = [((x(n), y.start), (x(n), y.start + size)) for ns, size in ((major, 5), (minor, 3)) for n in ns]
-    yield element("path", d="".join(path(mark) for mark in marks), class_="axis")
+    marks = [f"M{coordinate(x(n))} {y.start:g}v{size}" for ns, size in ((major, 5), (minor, 3)) for n in ns]
+    yield element("path", d="".join(marks), class_="axis")
     for n in major:
         yield element("text", short(n), x=x(n), y=y.start + 16, class_="tick mid")
     yield element("text", w("curves.axis.n"), x=(x.start + x.end) / 2, y=panel.height - 7, class_="label mid")
@@ -201,8 +212,9 @@ def _plain_marks(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: W
     for point in points:
         if point.n_train > 0 and point.arm != BASE_ARM:
             arm = found.arm_number(point.arm)
-            at = path([(x(point.n_train) + 4 * (arm - middle), y(point.value))])
-            own.setdefault(arm, []).append(at + _SHAPES[arm % COLOURS])
+            shape = _SHAPES[arm % COLOURS]
+            at = x(point.n_train) + 4 * (arm - middle) + shape.x, y(point.value) + shape.y
+            own.setdefault(arm, []).append(f"M{' '.join(map(coordinate, at))}{shape.path}")
     for arm, marks in own.items():
         yield element("path", d="".join(marks), class_=f"marks a{arm % COLOURS}")
 
@@ -214,5 +226,5 @@ def _linked(mark: Svg, point: Point, found: Index) -> Svg:
 
 def symbols() -> Svg:
     """Return the marks of the arms, once a page, for ``<use>``."""
-    marks = join(element("path", id=f"m{i}", d="M0 0" + d) for i, d in enumerate(_SHAPES))
+    marks = join(element("path", id=f"m{i}", d=f"M{s.x:g} {s.y:g}{s.path}") for i, s in enumerate(_SHAPES))
     return element("svg", element("defs", marks), width=0, height=0, class_="symbols", aria_hidden="true")

@@ -36,6 +36,8 @@ from assay.view._format import (
 )
 from assay.view._words import Words, words
 
+_NAMED = 16
+"""Types that a sentence names; of more it names half as many and counts the others."""
 _OPENINGS = {"rising": "more", "plateau": "enough", "undecided": "undecided"}
 
 
@@ -227,7 +229,10 @@ def changed(gain: tuple[float, float, float], metric: str, what: str, w: Words) 
 
 
 def _listed(types: Sequence[str], w: Words) -> str:
-    return w("says.list").join(w.type(name) for name in types)
+    if len(types) <= _NAMED:
+        return w("says.list").join(map(w.type, types))
+    named = w("says.list").join(map(w.type, types[: _NAMED // 2]))
+    return w("says.list.more", types=named, n=len(types) - _NAMED // 2)
 
 
 def reason_text(curve: CurveResult, verdict: Verdict, w: Words) -> str:

@@ -105,6 +105,12 @@ def write_report(
     return [*written, parquet]
 
 
+def write_report_page(result: StudyResult, out: Path) -> Path:
+    """Write the report's page alone."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return replace_file(out, render_html(result).encode())
+
+
 def _harmless(frame: Any) -> Any:
     """Return a table in which no text is taken for a formula by a program for spreadsheets."""
     import polars

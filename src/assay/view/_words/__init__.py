@@ -66,7 +66,8 @@ class Words:
             return (
                 whole if whole != name else self("says.semicolon").join(map(self._reason, name.split("; ")))
             )
-        return CATALOGUES[self.language].get(f"{group}.{name}", name)
+        own = CATALOGUES[self.language].get(f"{group}.{name}")
+        return _format.isolated(name) if own is None else own
 
     def _reason(self, reason: str) -> str:
         """Return a reason, which is stored in English, in this language; one that no pattern fits as it is."""

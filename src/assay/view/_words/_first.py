@@ -7,6 +7,7 @@ from collections.abc import Mapping
 # fmt: off
 TEXTS: Mapping[str, tuple[str, str]] = {
     "types.nav": ("Types", "各类型"),
+    "says.list.more": ("{types} and {n} more", "{types}等，另有 {n} 个"),
     "size.about": ("about {n}", "约 {n}"),
     "size.range": ("about {n} ({low}–{high})", "约 {n}（{low}–{high}）"),
     "value.range": ("{value} ({low}–{high})", "{value}（{low}–{high}）"),
@@ -38,6 +39,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "first.no_language": ("language not stated", "未注明语言"),
     "first.noscript": ("Switch scripts on to look through this, or open points.csv and answers.json, which lie beside this file.", "请启用脚本以浏览，或打开旁边的 points.csv 与 answers.json。"),
     "findings.untold": ("Cannot tell: {n} of {of}", "{of} 项中有 {n} 项尚无结论"),
+    "findings.rows": ("{n} rows", "{n} 行"),
     "script.all": ("all", "全部"),
     "script.run": ("{arm}, {n} samples, seed {seed}", "{arm}，{n} 条，种子 {seed}"),
     "script.point": ("{run}: {value}", "{run}：{value}"),
@@ -65,6 +67,12 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "script.col.items": ("Items", "评测题数"),
     "script.col.answer": ("Answer", "模型回答"),
     "script.col.score": ("Score", "得分"),
+    "script.col.word": ("Verdict", "结论"),
+    "script.col.difference": ("Difference", "差异"),
+    "script.col.low": ("Low", "下限"),
+    "script.col.high": ("High", "上限"),
+    "script.col.seeds": ("Seeds", "种子"),
+    "script.pairs.caption": ("Every comparison, {metric}", "全部对比，{metric}"),
     "script.by.type": ("Type", "类型"),
     "script.by.language": ("Language", "语言"),
     "script.by.arm": ("Arm", "方案"),

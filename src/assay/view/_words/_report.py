@@ -239,7 +239,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "arms.pair": ("{a:@arm} against {b:@arm}", "{a:@arm} 对 {b:@arm}"),
     "arms.largest": ("{pair}, {metric}, at {n} samples", "{pair}，{metric}，{n} 条样本"),
     "arms.all": ("All sizes and types ({count} rows)", "所有样本数和类型（{count} 行）"),
-    "arms.all.caption": ("Every comparison, {metric}", "全部对比，{metric}"),
     "cost.nav": ("Cost", "成本"),
     "cost.heading": ("Cost", "成本"),
     "cost.intro": ("Rungs share the beginning of their training, so the ladder takes fewer sample passes than training every model on its own.", "各档位共用训练的前段，因此规模阶梯需要的样本训练次数少于逐个单独训练。"),

@@ -53,11 +53,20 @@
     const caption = t("points.caption", { metric: shown, note });
     box.append(boxed(el("table", { class: "dense" }, el("caption", {}, caption), head(["type", "run", "n", "seed", "value", "se", "items"], figures), el("tbody", {}, ...rows)), caption));
   };
+  const pairsTable = (box, metric, a, b) => {
+    const figures = new Set(["n", "difference", "low", "high", "seeds"]);
+    const signed = (value) => `${value > 0 ? "+" : ""}${fixed(value)}`;
+    const rows = data.pairs.filter((pair) => pair[0] === metric && pair[1] === a && pair[2] === b).map(([, , , type, n, word, difference, low, high, seeds]) => el("tr", {},
+      el("th", { scope: "row" }, el("bdi", {}, data.types[type][1])), cell(n), el("td", {}, word), cell(difference, signed), cell(low, signed), cell(high, signed), cell(seeds)));
+    const caption = t("pairs.caption", { metric: data.metrics[metric][1] });
+    box.append(boxed(el("table", { class: "dense" }, el("caption", {}, caption), head(["type", "n", "word", "difference", "low", "high", "seeds"], figures), el("tbody", {}, ...rows)), caption));
+  };
   for (const box of all("details[data-table]")) {
     box.addEventListener("toggle", () => {
       if (!box.open || box.dataset.made) return;
       box.dataset.made = "yes";
       if (box.dataset.table === "runs") runsTable(box);
+      else if (box.dataset.table.startsWith("pairs")) pairsTable(box, ...box.dataset.table.split(" ").slice(1).map(Number));
       else pointsTable(box, Number(box.dataset.table));
     });
   }
