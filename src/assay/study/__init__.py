@@ -25,6 +25,7 @@ from assay.study._find import (
     study_folders,
     study_name,
 )
+from assay.study._forming import Formed, Forming
 from assay.study._kept import Kept, kept
 from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
@@ -35,6 +36,8 @@ from assay.study.steps import expand, place_digest
 __all__ = [
     "MODELS",
     "ArmConfig",
+    "Formed",
+    "Forming",
     "Kept",
     "LadderConfig",
     "MapConfig",

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -165,9 +166,14 @@ def study_name(folder: Path) -> str:
 def _is_one_of_several(listed: Path) -> bool:
     """Say whether a list of models, which is there before any result, is that of one base among others."""
     try:
-        return bool(read_json(listed).get("of_several", False))
-    except AssayError:
+        return _several(listed, listed.stat().st_mtime_ns)
+    except (AssayError, OSError):
         return False
+
+
+@lru_cache(maxsize=4096)
+def _several(listed: Path, written: int) -> bool:
+    return bool(read_json(listed).get("of_several", False))
 
 
 def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:

@@ -153,6 +153,7 @@ def run(
         graph = study_graph(study, evaluation, ladders, checks)
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
+        planning.write_steps(target, [graph.final])
         store.register(study.name, [graph.final], owner)
         planning.run([graph.final], store, workers)
     for name, part in graph.parts.items():

@@ -8,7 +8,8 @@ from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._book import load_book
 from assay.view._cards import data_card, model_card, stated_license
 from assay.view._export import export_page, export_summary
-from assay.view._files import HTML, load_result, load_study, restore
+from assay.view._files import HTML, SAYS, load_result, load_study, restore
+from assay.view._forming import forming, overlaid
 from assay.view._html import page_html, write_page
 from assay.view._json import plain_json
 from assay.view._markdown import page_markdown
@@ -45,17 +46,20 @@ __all__ = [
     "HTML",
     "LANGUAGE",
     "LANGUAGES",
+    "SAYS",
     "Words",
     "count_notes",
     "data_card",
     "described",
     "export_page",
     "export_summary",
+    "forming",
     "headline",
     "load_book",
     "load_result",
     "load_study",
     "model_card",
+    "overlaid",
     "page_html",
     "page_markdown",
     "plain_json",

@@ -46,7 +46,8 @@ def part(name: str, folder: str = "templates") -> str:
 
 def style(*more: str) -> str:
     """Return the style sheet of pages, in the colours that servers use too, and those named behind it."""
-    return "".join([part("palette.css", "static"), *map(part, ("report.css", *more))])
+    shared = (part(name, "static") for name in ("palette.css", "chart.css"))
+    return "".join([*shared, *map(part, ("report.css", *more))])
 
 
 def policy(css: str, *js: str) -> str:

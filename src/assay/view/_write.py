@@ -19,11 +19,13 @@ from assay.core import (
 )
 from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._book import ANSWERS, load_book
-from assay.view._files import HTML, RESULT, load_result, replace_file, restore
+from assay.view._files import HTML, RESULT, SAYS, load_result, replace_file, restore
 from assay.view._format import clean
 from assay.view._markdown import page_markdown
 from assay.view._report import render_html
+from assay.view._says import headline
 from assay.view._study import report
+from assay.view._words import LANGUAGES
 
 if TYPE_CHECKING:
     import polars
@@ -97,6 +99,7 @@ def write_report(
         "points.csv": _harmless(frame).write_csv(),
         RESULT: canonical_json(result) + "\n",
         **({} if book is None else {ANSWERS: canonical_json(book) + "\n"}),
+        **({SAYS: canonical_json(_said(result)) + "\n"} if isinstance(result, StudyResult) else {}),
     }
     written = [replace_file(folder / name, clean(text).encode()) for name, text in texts.items()]
     parquet = folder / "points.parquet"
@@ -109,6 +112,10 @@ def write_report_page(result: StudyResult, out: Path) -> Path:
     """Write the report's page alone."""
     out.parent.mkdir(parents=True, exist_ok=True)
     return replace_file(out, render_html(result).encode())
+
+
+def _said(result: StudyResult) -> dict[str, str]:
+    return {language: headline(result, language) for language in LANGUAGES}
 
 
 def _harmless(frame: Any) -> Any:
