@@ -18,7 +18,6 @@ from assay._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from assay import data as data
-    from assay import doctor as doctor
     from assay import evalset as evalset
     from assay import recipe as recipe
     from assay import rule as rule

@@ -55,7 +55,9 @@ class Shelf:
         formed = self._formed(folder)
         under = tuple(serving.Under(f"{r.name} {r.label}", r.done, r.total, r.note) for r in watched.running)
         panels = view.forming(formed.points, formed.curves, language)
-        return serving.Live(row, under, watched.seconds_left, formed.models, formed.planned, panels)
+        return serving.Live(
+            row, under, watched.seconds_left, formed.models, formed.planned, panels, watched.whole
+        )
 
     def overlaid(self, names: Sequence[str], language: str) -> str:
         """Return the curves of several studies over one another, "" where they share no type."""
@@ -87,7 +89,7 @@ class Shelf:
     def _row(self, folder: Path, language: str) -> tuple[serving.StudyRow, plan.Watched]:
         name, made = study_name(folder), folder / RESULT
         models = _models(folder)
-        watched = self._watched(folder, models)
+        watched = self._watched(folder)
         above = [folder.parent] if folder.parent != self.runs else []
         pages = [page for place in (folder, *above) if (page := place / REPORT).is_file()]
         row = serving.StudyRow(
@@ -101,13 +103,14 @@ class Shelf:
         )  # fmt: skip
         return row, watched
 
-    def _watched(self, folder: Path, models: StudyModels | None) -> plan.Watched:
+    def _watched(self, folder: Path) -> plan.Watched:
         """Return how far a study is; nothing is known of one without a list of steps."""
-        place = next((p for p in (folder, folder.parent) if (p / plan.STEPS).is_file()), None)
-        if models is None or place is None:
-            return plan.Watched(0, 0, (), None)
-        steps = _steps(place, (place / plan.STEPS).stat().st_mtime_ns)
-        return self.watcher.watch(plan.Store(models.store, create=False), steps)
+        for place in (folder, folder.parent):
+            try:
+                return self.watcher.watch(_steps(place, (place / plan.STEPS).stat().st_mtime_ns))
+            except (AssayError, OSError, KeyError, TypeError):
+                continue
+        return plan.Watched(0, 0, (), None)
 
     def _trained(self, models: StudyModels | None) -> list[str]:
         """Return the names of the models that are in the store; what is there once stays."""
@@ -135,7 +138,7 @@ def _read(folder: Path, written: int) -> StudyModels:
 
 
 @lru_cache(maxsize=4096)
-def _steps(folder: Path, written: int) -> tuple[plan.Listed, ...]:
+def _steps(folder: Path, written: int) -> plan.StepList:
     return plan.read_steps(folder)
 
 

@@ -52,7 +52,7 @@ def store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCh
 
     Example: `assay doctor store --repair`
 
-        >>> assay.doctor.store(".assay").intact
+        >>> assay.doctor_store(".assay").intact
         True
 
     Parameters

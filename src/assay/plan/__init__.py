@@ -16,7 +16,7 @@ from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
 from assay.plan._store import Store
-from assay.plan._watch import STEPS, Listed, Running, Watched, Watcher, read_steps, write_steps
+from assay.plan._watch import STEPS, Listed, Running, StepList, Watched, Watcher, read_steps, write_steps
 
 __all__ = [
     "POOLS",
@@ -36,6 +36,7 @@ __all__ = [
     "Running",
     "Step",
     "StepContext",
+    "StepList",
     "Store",
     "StoreCheck",
     "StoreStatus",

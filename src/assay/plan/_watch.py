@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,25 +44,42 @@ class Watched:
     total: int
     running: tuple[Running, ...]
     seconds_left: float | None
+    whole: bool = True
+    """Whether all steps are known; before that a run is never finished."""
 
     @property
     def finished(self) -> bool:
         """Return whether nothing is left to do."""
-        return self.done == self.total
+        return self.whole and self.done == self.total
 
 
-def write_steps(folder: Path, targets: Sequence[Step]) -> None:
+@dataclass(frozen=True, slots=True)
+class StepList:
+    """The steps of a run and its store; ``whole`` is false while only the first of them are known."""
+
+    store: Path
+    steps: tuple[Listed, ...]
+    whole: bool
+
+
+def write_steps(folder: Path, store: Store, targets: Sequence[Step], *, whole: bool) -> None:
     """List the steps of a run in its folder."""
     rows = [[step.key, step.name, step.label, step.estimate.seconds] for step in in_order(targets)]
+    listed = {"store": str(store.root.resolve()), "whole": whole, "steps": rows}
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / STEPS) as partial:
-        partial.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+        partial.write_text(json.dumps(listed, ensure_ascii=False), encoding="utf-8")
 
 
-def read_steps(folder: Path) -> tuple[Listed, ...]:
-    """Return the steps that a folder lists, none where it has no list."""
-    path = folder / STEPS
-    return tuple(Listed(*row) for row in read_json(path, list)) if path.is_file() else ()
+def read_steps(folder: Path) -> StepList:
+    """Return the steps that a folder lists; raises :class:`AssayError` where there is no list."""
+    found = read_json(folder / STEPS)
+    steps = tuple(Listed(*row) for row in found["steps"])
+    return StepList(Path(found["store"]), steps, bool(found["whole"]))
+
+
+_KNOWN = 0.02
+"""Share of the estimates that must be done before their pace says how long the rest takes."""
 
 
 @dataclass
@@ -71,16 +88,16 @@ class Watcher:
 
     _done: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def watch(self, store: Store, steps: Iterable[Listed]) -> Watched:
-        """Return how far the steps are, as the store has them now."""
-        all_ = tuple(steps)
-        if all_ and store.has(all_[-1].key):
+    def watch(self, listed: StepList) -> Watched:
+        """Return how far the steps are, as their store has them now."""
+        store, all_ = Store(listed.store, create=False), listed.steps
+        if listed.whole and all_ and store.has(all_[-1].key):
             return Watched(len(all_), len(all_), (), 0.0)
         open_ = [step for step in all_ if self._took(store, step.key) is None]
         running = [(step, state) for step in open_ if (state := _state(store, step)) is not None]
         return Watched(
             len(all_) - len(open_), len(all_), tuple(state for _, state in running),
-            self._left(store, all_, open_, running),
+            self._left(store, all_, open_, running) if listed.whole else None, listed.whole,
         )  # fmt: skip
 
     def _took(self, store: Store, key: str) -> float | None:
@@ -96,7 +113,7 @@ class Watcher:
     ) -> float | None:  # fmt: skip
         """Return the estimates of what is left, by the speed so far, shared by as many as run at once."""
         done = [(s.seconds, took) for s in steps if s.seconds and (took := self._took(store, s.key))]
-        if not left or not done or not running:
+        if not left or not running or sum(s for s, _ in done) < _KNOWN * sum(s.seconds or 0 for s in steps):
             return 0.0 if not left else None
         pace = sum(took for _, took in done) / sum(seconds for seconds, _ in done)
         reached = {s.key: min(r.done / r.total, 1.0) for s, r in running if r.total}

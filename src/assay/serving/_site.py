@@ -55,7 +55,7 @@ class Site:
         """Render a page."""
         theme = request.cookies.get("assay_theme")
         text = self.pages.get_template(template).render(
-            w=self.words(request), theme=theme if theme in web.THEMES else "auto", here=request.url.path,
+            w=self.words(request), theme=theme if theme in web.THEMES else "auto", here=_here(request),
             logged=self.door.page(request.cookies), csrf=self.door.csrf, **values,
         )  # fmt: skip
         return HTMLResponse(text, status)
@@ -66,6 +66,12 @@ class Site:
             raise HTTPException(401)
         if not self.door.own(posted.get("csrf", "")):
             raise HTTPException(403)
+
+
+def _here(request: Request) -> str:
+    """Return the address of the page, to come back to."""
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query and request.method == "GET" else request.url.path
 
 
 def build_app(library: Library, door: Door, hosts: frozenset[str], language: str | None = None) -> FastAPI:

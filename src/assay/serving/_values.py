@@ -52,6 +52,8 @@ class Live:
     planned: int
     panels: str
     """Markup of the curves, "" where there is none."""
+    whole: bool = True
+    """Whether all its steps are known: false while its data are read and its recipe is checked."""
 
 
 class Library(Protocol):

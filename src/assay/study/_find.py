@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from assay import data
 from assay.core import BASE_ARM, AssayError, read_json
 from assay.model import POCKET, resolve_base
-from assay.plan import Store
+from assay.plan import STEPS, Store
 from assay.study._graph import Ladder, RunSteps
 
 MODELS = "models.json"
@@ -147,7 +147,7 @@ def study_folders(runs: Path = Path("runs")) -> list[Path]:
 
     Of a study over several bases they are those of its bases, a level below.
     """
-    marks = (MODELS, "result.json")
+    marks = (MODELS, "result.json", STEPS)
     folders = sorted(p for p in runs.iterdir() if p.is_dir()) if runs.is_dir() else []
     found = []
     for folder in folders:

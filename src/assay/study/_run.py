@@ -145,6 +145,7 @@ def run(
     target = Path(out or report_folder(study))
     evaluation, samples = input_steps(study)
     owner = claim(study, samples, target)
+    planning.write_steps(target, store, [evaluation, samples], whole=False)
     with workers:
         planning.run([evaluation, samples], store, workers)
         summary = read_summary(store, samples)
@@ -153,7 +154,7 @@ def run(
         graph = study_graph(study, evaluation, ladders, checks)
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
-        planning.write_steps(target, [graph.final])
+        planning.write_steps(target, store, [graph.final], whole=True)
         store.register(study.name, [graph.final], owner)
         planning.run([graph.final], store, workers)
     for name, part in graph.parts.items():

@@ -148,6 +148,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "serve.live.reached": ("Done", "进度"),
     "serve.live.note": ("Now", "当前"),
     "serve.live.nobody": ("Nobody works at this study now. `assay study run` with its file continues where it stopped.", "目前没有进程在运行该研究。用其研究文件运行 `assay study run` 即从中断处继续。"),
+    "serve.live.preparing": ("Being prepared: the data are read, then the recipe is checked. Its steps appear after that.", "准备中：正在读取数据，然后检查配方，之后会列出各步骤。"),
     "serve.live.now": ("Now", "当前"),
     "serve.live.curves": ("Curves so far", "目前的曲线"),
     "serve.live.curves.note": ("A mark is one measured model. A band appears with the third size and may still move.", "一个标记是一个已测量的模型。有三个档位后出现色带，之后仍可能变化。"),
