@@ -29,7 +29,7 @@ def stored(store: Path, name: str, files: dict[str, Any]) -> None:
     folder.mkdir(parents=True)
     sizes = {}
     for file, frame in files.items():
-        frame.write_parquet(folder / file)
+        (folder / file).write_text('{"items": 100}') if frame is None else frame.write_parquet(folder / file)
         content = (folder / file).read_bytes()
         sizes[file] = [len(content), hashlib.sha256(content).hexdigest()]
     facts = {"name": "step", "label": name[:8], "seconds": 1.0, "files": sizes, "inputs": {}, "config": {}}
@@ -68,19 +68,22 @@ def write_study(folder: Path, index: int) -> None:
             scores = [((i * 7 + n + seed) % 10) / 10 for i in range(ITEMS)]
             ids = [s.id for s in samples]
             types = [s.type for s in samples]
-            items = polars.DataFrame({"item": ids, "type": types, "answer": ["four"] * ITEMS,
-                                      "nats": [1.0] * ITEMS, "tokens": [4] * ITEMS, "n_bytes": [4] * ITEMS})  # fmt: skip
-            judged = polars.DataFrame({"item": ids, "type": types, "score": scores, "group": [None] * ITEMS},
-                                      schema_overrides={"group": polars.String})  # fmt: skip
-            stored(store, own["answer"], {"items.parquet": items})
+            head = {"item": ids, "type": types}
+            counts = {name: [4] * ITEMS for name in ("tokens", "n_bytes")}
+            items = polars.DataFrame({**head, "answer": ["four"] * ITEMS, "nats": [1.0] * ITEMS, **counts})
+            groups = polars.Series("group", [None] * ITEMS, polars.String)
+            said = ["checker"] * ITEMS
+            judged = polars.DataFrame({**head, "score": scores, "method": said, "group": groups})
+            stored(store, own["answer"], {"items.parquet": items, "counts.json": None})
             stored(store, own["judge"], {"judgements.parquet": judged})
             if rung:
                 stored(store, own["train"], {})
-            rows.append({"arm": "random" if rung else "base", "n_train": n, "seed": seed, "base": "/pocket",
-                         "key": own["train"] if rung else None, "answer": own["answer"], "judged": own["judge"]})  # fmt: skip
+            model = {"arm": "random" if rung else "base", "n_train": n, "seed": seed, "base": "/pocket"}
+            measured_by = {"answer": own["answer"], "judged": own["judge"]}
+            rows.append({**model, "key": own["train"] if rung else None, **measured_by})
             steps += [[own[part], part, f"{n} {seed}", 1.0] for part in own]
-    listed = {"store": str(store), "evaluation": evaluation, "pool": key(name, "pool"), "pool_samples": 10_000,
-              "of_several": False, "models": rows}  # fmt: skip
+    listed = {"store": str(store), "evaluation": evaluation, "pool": key(name, "pool"), "models": rows}
+    listed |= {"pool_samples": 10_000, "of_several": False}
     (report / "models.json").write_text(json.dumps(listed))
     (report / "steps.json").write_text(json.dumps({"store": str(store), "whole": True, "steps": steps}))
     (report / "says.json").write_text(json.dumps({"en": f"{name} says so.", "zh": f"{name}。"}))
