@@ -46,13 +46,13 @@ class Shelf:
         """Return the studies with their models, as they are at this moment."""
         return [self._row(folder, language)[0] for folder in study_folders(self.runs)]
 
-    def live(self, name: str, language: str) -> serving.Live | None:
-        """Return a study as it is now, None where there is none of this name."""
+    def live(self, name: str, language: str, *, fitted: bool) -> serving.Live | None:
+        """Return a study as it is now, None where there is none of this name; see :class:`Library`."""
         folder = self._folder(name)
         if folder is None:
             return None
         row, watched = self._row(folder, language)
-        formed = self._formed(folder)
+        formed = self._formed(folder, fitted=fitted)
         under = tuple(serving.Under(f"{r.name} {r.label}", r.done, r.total, r.note) for r in watched.running)
         panels = view.forming(formed.points, formed.curves, language)
         return serving.Live(
@@ -77,11 +77,11 @@ class Shelf:
     def _folder(self, name: str) -> Path | None:
         return next((f for f in study_folders(self.runs) if study_name(f) == name), None)
 
-    def _formed(self, folder: Path) -> Formed:
+    def _formed(self, folder: Path, *, fitted: bool = True) -> Formed:
         """Return the measurements so far; of a study whose list of models is gone, those of its result."""
         models = _models(folder)
         if models is not None:
-            return self.forming.now(models)
+            return self.forming.now(models) if fitted else self.forming.known(models)
         made = folder / RESULT
         found = _result(made, made.stat().st_mtime_ns) if made.is_file() else None
         return Formed((), (), 0, 0) if found is None else found

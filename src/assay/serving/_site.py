@@ -192,14 +192,14 @@ def _pages(app: FastAPI, site: Site) -> None:
 def _studies(app: FastAPI, site: Site) -> None:
     """Show one study while it runs, and two over one another."""
 
-    def live(request: Request, name: str) -> Live | None:
-        return site.library.live(name, site.words(request).language)
+    def live(request: Request, name: str, *, fitted: bool) -> Live | None:
+        return site.library.live(name, site.words(request).language, fitted=fitted)
 
     @app.get("/study/{name:path}")
     def study(request: Request, name: str) -> Response:
         if not site.door.page(request.cookies):
             return RedirectResponse("/login", 303)
-        found, w = live(request, name), site.words(request)
+        found, w = live(request, name, fitted=False), site.words(request)
         if found is None:
             raise HTTPException(404)
         others = [row.name for row in site.library.studies(w.language) if row.name != name]
@@ -213,7 +213,7 @@ def _studies(app: FastAPI, site: Site) -> None:
         w = site.words(request)
 
         def look() -> Parts | None:
-            found = live(request, name)
+            found = live(request, name, fitted=True)
             return None if found is None else live_parts(site.pages, found, w)
 
         return events(request, look)

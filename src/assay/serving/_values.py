@@ -73,8 +73,11 @@ class Library(Protocol):
         """Return all studies, in ``language`` where there is something to say."""
         ...
 
-    def live(self, name: str, language: str) -> Live | None:
-        """Return a study as it is now, None where there is none of this name."""
+    def live(self, name: str, language: str, *, fitted: bool) -> Live | None:
+        """Return a study as it is now, None where there is none of this name.
+
+        Without ``fitted`` curves are those that were fitted before, so that a page is there at once.
+        """
         ...
 
     def overlaid(self, names: Sequence[str], language: str) -> str:

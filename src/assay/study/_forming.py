@@ -30,12 +30,20 @@ class Forming:
     _points: dict[tuple[str, str | None], tuple[Point, ...]] = field(default_factory=dict)
     _formed: dict[Path, Formed] = field(default_factory=dict)
 
+    def known(self, models: StudyModels) -> Formed:
+        """Return what was read and fitted before, without points where nothing was: this takes no time."""
+        found = self._formed.get(models.folder)
+        return found or Formed((), (), len(self._ready(models)), len(models.models))
+
+    def _ready(self, models: StudyModels) -> list[StudyModel]:
+        store = Store(models.store, create=False)
+        found = (m for m in models.models if store.has(m.answer))
+        return [m for m in found if m.judged is None or store.has(m.judged)]
+
     def now(self, models: StudyModels) -> Formed:
         """Return what a study's models show now; curves only where three sizes are there."""
         store = Store(models.store, create=False)
-        ready = [
-            m for m in models.models if store.has(m.answer) and (m.judged is None or store.has(m.judged))
-        ]
+        ready = self._ready(models)
         known = self._formed.get(models.folder)
         if known is not None and known.models == len(ready):
             return known
