@@ -85,7 +85,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "schema": Entry("other", "assay.study._schema:schema", "Print the JSON schema of study files."),
     "completion": Entry("other", "assay.cli:completion", "Print completion for a shell."),
     "doctor": Entry("other", "assay.jobs._doctor:doctor", "Show what is installed and what it serves."),
-    "doctor store": Entry("other", "assay.jobs._store:store", "Verify every object in the store."),
+    "doctor store": Entry("other", "assay.jobs._store:doctor_store", "Verify every object in the store."),
 }
 """Command to function, in the order of work."""
 
