@@ -90,6 +90,7 @@ def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
             viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=bypass
         )
         page, troubles = context.new_page(), list[str]()
+        page.set_default_timeout(300_000)
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("dialog", lambda dialog: (troubles.append("dialog"), dialog.dismiss()))
