@@ -84,7 +84,7 @@
   const unique = (values) => [...new Set(values)];
   const choices = (name, pairs) => {
     const select = el("select", { id: `by-${name}` }, el("option", { value: "" }, t("all")), ...pairs.map(([value, text]) => el("option", { value: String(value) }, text)));
-    select.addEventListener("change", () => { state[name] = select.value; state.page = 0; show(); });
+    select.addEventListener("change", () => { state[name] = select.value; state.text = controls.text.value; state.page = 0; show(); });
     controls[name] = select;
     return el("p", {}, el("label", { for: `by-${name}` }, t(`by.${name}`)), " ", select);
   };
@@ -159,7 +159,8 @@
     return n ? t("found.scored", { ...parts, mean: (sum / n).toFixed(2), n: whole(n) }) : t("found", parts);
   };
   const show = () => {
-    for (const [name, control] of Object.entries(controls)) control.value = state[name];
+    // What is being typed is never written over: only a new question sets the search.
+    for (const [name, control] of Object.entries(controls)) if (name !== "text") control.value = state[name];
     const items = found();
     const pages = Math.max(1, Math.ceil(items.length / PAGE));
     state.page = Math.min(state.page, pages - 1);
@@ -173,6 +174,7 @@
   const explore = (wish) => {
     Object.assign(state, { type: "", language: "", arm: "", n: "", seed: "", score: "", text: "", page: 0 });
     for (const [name, value] of Object.entries(wish)) state[name] = value === null || value === undefined ? "" : String(value);
+    controls.text.value = state.text;
     show();
     place.scrollIntoView();
     controls.type.focus({ preventScroll: true });
@@ -235,10 +237,12 @@
     return best;
   };
   for (const svg of all("svg[data-panel]")) {
-    const leave = () => { tip.hidden = true; svg.classList.remove("on"); };
+    let named = null; // A click is whole pixels, a move is not: what was named is what is meant.
+    const leave = () => { named = null; tip.hidden = true; svg.classList.remove("on"); };
     svg.addEventListener("pointermove", (event) => {
       const point = nearest(svg, event);
       if (!point) return leave();
+      named = point;
       const [, arm, n, seed, value] = point;
       tip.textContent = t("point", { run: runName(arm, n, seed), value: fixed(value) });
       tip.hidden = false;
@@ -248,7 +252,7 @@
     });
     svg.addEventListener("pointerleave", leave);
     svg.addEventListener("click", (event) => {
-      const point = nearest(svg, event);
+      const point = named ?? nearest(svg, event);
       if (point && place) { leave(); explore({ ...typeOf(point[0]), arm: point[1] === BASE ? "" : point[1], n: point[2] || "", seed: point[1] === BASE ? "" : point[3] }); }
     });
   }
