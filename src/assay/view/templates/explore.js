@@ -77,6 +77,7 @@
   const PAGE = 10, FEW = 12;
   const state = { type: "", language: "", arm: "", n: "", seed: "", score: "", text: "", page: 0 };
   const controls = {};
+  let timer = 0;
   const scored = {
     full: (s) => s !== null && s >= 1, most: (s) => s !== null && s >= 0.5, few: (s) => s !== null && s < 0.5,
     zero: (s) => s === 0, none: (s) => s === null,
@@ -84,7 +85,7 @@
   const unique = (values) => [...new Set(values)];
   const choices = (name, pairs) => {
     const select = el("select", { id: `by-${name}` }, el("option", { value: "" }, t("all")), ...pairs.map(([value, text]) => el("option", { value: String(value) }, text)));
-    select.addEventListener("change", () => { state[name] = select.value; state.text = controls.text.value; state.page = 0; show(); });
+    select.addEventListener("change", () => { clearTimeout(timer); state[name] = select.value; state.text = controls.text.value; state.page = 0; show(); });
     controls[name] = select;
     return el("p", {}, el("label", { for: `by-${name}` }, t(`by.${name}`)), " ", select);
   };
@@ -183,7 +184,6 @@
     const sorted = (values) => unique(values).sort((a, b) => a - b);
     const trained = book.runs.filter(([arm]) => arm !== BASE);
     const search = el("input", { id: "by-text", type: "search", dir: "auto" });
-    let timer = 0;
     search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => { state.text = search.value; state.page = 0; show(); }, 150); });
     controls.text = search;
     count = el("p", { class: "muted", role: "status" });
