@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import recipe, study
-from assay.core import AssayError, Cause, Control, DataSummary, RecipeCheck, Shift, StudyResult
+from assay.core import AssayError, Cause, Control, DataSummary, Elsewhere, RecipeCheck, Shift, StudyResult
 from assay.plan import Step, Store
 from assay.study._bases import study_ladders
 from assay.study._check import SHARE, planned
@@ -174,7 +174,7 @@ def test_a_check_before_a_ladder_stays_within_its_share(rungs: list[int], seeds:
         assert plan.share <= SHARE
         assert 3 <= len(plan.rates) <= 5
         assert config.recipe.learning_rate in plan.rates
-        assert all(config.recipe.steps(n) >= 8 for n in plan.sizes)
+        assert all(plan.recipe(config.recipe, 1e-3).steps(n) >= 8 for n in plan.sizes)
 
 
 def named(word: str, harm: str, control: float) -> Cause:
@@ -209,20 +209,24 @@ def test_the_first_sentence_names_the_cause(
 
 
 @pytest.mark.parametrize(
-    ("matched", "helps", "outside", "word"),
+    ("matched", "outside", "harms", "word"),
     [
-        (40, None, False, "data"), (40, 0.99, True, "open"), (0, None, False, "open"),
-        (0, 0.99, True, "recipe"), (0, 0.2, True, "data"),
+        (40, None, (), "data"), (40, False, (), "data"), (40, True, (), "open"), (0, None, (), "open"),
+        (0, False, (), "open"), (0, None, (0.02,), "recipe"), (0, None, (0.99, 0.01), "recipe"),
+        (0, None, (0.99, 0.6), "data"), (0, None, (0.99, 0.4), "open"), (40, True, (0.99,), "data"),
     ],
 )  # fmt: skip
 def test_the_data_are_blamed_only_where_the_recipe_is_excluded(
-    matched: int, helps: float | None, outside: bool, word: str
+    matched: int, outside: bool | None, harms: tuple[float, ...], word: str
 ) -> None:
-    ran = None
-    if helps is not None:
-        ran = RecipeCheck(1e-3, "evaluation", (), (), "unknown", 0.1, 0.9, outside, 3e-4, helps, 100, 0.1)
-    found = _excluded(named("data", "falling", 0.2), Control(60, matched), ran)
-    assert found.word == word
+    """``harms``: how likely the largest rung does harm under each other recipe."""
+    check = None
+    if outside is not None:
+        check = RecipeCheck(1e-3, "evaluation", (), (), "unknown", 0.1, 0.9, outside, 100, 0.1)
+    shifts = (Shift("evaluation", "loss", 16, 48, 0.0, -0.1, 0.1, 1 - p, p) for p in harms)
+    elsewhere = tuple(Elsewhere(f"{k}e-4", one) for k, one in enumerate(shifts, 1))
+    cause = replace(named("data", "falling", 0.2), elsewhere=elsewhere)
+    assert _excluded(cause, Control(60, matched), check).word == word
 
 
 def test_the_noise_of_one_batch_is_no_instability() -> None:

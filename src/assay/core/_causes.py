@@ -32,6 +32,35 @@ class Shift:
     p_worse: float
 
 
+LEARNED = 0.5
+"""What another recipe must learn of the pool beside the study's own to say something of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The largest rung under another recipe, beside what the study's own reached before its harm.
+
+    ``shift`` goes from the study's model that the largest rung was held against to the other recipe's largest
+    rung; its probabilities are those of changes beyond the smallest gain.
+    """
+
+    recipe: str
+    shift: Shift
+    learned: float | None = None
+    """What it learned of the pool, as a share of what the study's own recipe did: the fall of the control
+    loss from no training to the largest rung; None without a slice, or where the study's own did not fall."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it learned at least half as much; who hardly trains does no harm either."""
+        return self.learned is None or self.learned >= LEARNED
+
+    @property
+    def p_harmless(self) -> float:
+        """The probability that under this recipe more data do no harm that matters."""
+        return 1 - self.shift.p_worse
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why more data of one arm were read as ``harm`` or as no help.
@@ -50,6 +79,22 @@ class Cause:
     harm: Harm
     arm: str
     shifts: tuple[Shift, ...]
+    elsewhere: tuple[Elsewhere, ...] = ()
+    """The largest rung under other recipes, where any was trained: it excludes the recipe or convicts it."""
+
+    @property
+    def harmless(self) -> Elsewhere | None:
+        """The recipe that learned and is likeliest to do no harm; None where there is none."""
+        return max(self._counted, key=lambda one: one.p_harmless, default=None)
+
+    @property
+    def harmful(self) -> Elsewhere | None:
+        """The recipe that learned and is likeliest to do harm too; None where there is none."""
+        return max(self._counted, key=lambda one: one.shift.p_worse, default=None)
+
+    @property
+    def _counted(self) -> list[Elsewhere]:
+        return [one for one in self.elsewhere if one.counts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +124,8 @@ class Control:
     matched: int
     """Those that are like the evaluation set, by language and type: what a cause is read from.
 
-    0 where they are fewer than 20: then it is read from all, and the data are blamed only once a check has
-    excluded the recipe.
+    0 where they are fewer than 20: then it is read from all, and the data are blamed only once the largest
+    rung did harm at a lower rate too.
     """
     by_type: dict[str, int] = field(default_factory=dict)
     means: tuple[ControlMean, ...] = ()
@@ -120,8 +165,6 @@ class RecipeCheck(Shown):
 
     ``regret`` is how much worse the study's own rate is at the largest size checked than the best, with the
     probability ``p`` that this exceeds the smallest gain; ``outside`` where it does with probability 0.9.
-    ``helps`` is the probability that at the ``helping`` rate, the likeliest other one to, more data lower the
-    loss on the evaluation set: from the smaller to the larger size, with one size from no training.
     ``moves``: how the best rate moves from the smaller to the larger size.
     """
 
@@ -133,12 +176,13 @@ class RecipeCheck(Shown):
     regret: float | None
     p: float | None
     outside: bool
-    helping: float | None
-    helps: float | None
     samples: int
     """Sample passes that the check took beyond those of the ladder."""
     share: float
     """Those as a share of the ladder's own."""
+    short: bool = False
+    """At fewer steps than any rung, in smaller batches, with rates as if at the study's own batch: the best
+    rate falls with the steps, so that one above the study's own says nothing."""
     language: str = "en"
 
     @property

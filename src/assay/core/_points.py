@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, SupportsIndex, TypeAlias, overload
 
-from assay.core._causes import Cause, Control, RecipeCheck
+from assay.core._causes import Cause, Control, RecipeCheck, Shift
 from assay.core._errors import AssayError
 from assay.core._export_page import ExportPage
 from assay.core._forgetting import Rise
@@ -577,6 +577,136 @@ class Forgetting:
         return reached
 
 
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """Whether the verdict on one type, arm and metric is the same under all recipes that were trained.
+
+    ``word``: ``robust`` where all are decided and agree (``verdict`` is theirs), ``depends`` where two that
+    are decided differ, else ``open``.  ``by`` holds the word of each recipe that has a curve.
+    """
+
+    type: str
+    arm: str
+    metric: str
+    word: Literal["robust", "depends", "open"]
+    verdict: VerdictWord | None
+    by: Mapping[str, VerdictWord]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopePoint:
+    """The best recipe at one size.
+
+    ``value`` is the posterior mean of the ``recipe`` whose mean is best, ``p`` the probability that it is the
+    best; ``low`` and ``high`` hold the value of the best with probability 0.9, the choice accounted for.
+    """
+
+    n: int
+    recipe: str
+    p: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The curve of the best recipe per size, and the verdict on its next doubling, ``n_from`` to ``n_to``."""
+
+    type: str
+    arm: str
+    metric: str
+    rungs: tuple[EnvelopePoint, ...]
+    verdict: Verdict
+    n_from: int
+    n_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeLadder:
+    """The ladder under another recipe: the fields it changes, what was measured, and the curves.
+
+    ``diverged``: arm, size and seed of trainings whose loss became no number.
+    """
+
+    name: str
+    changes: Mapping[str, str | int | float | bool | None]
+    points: tuple[Point, ...]
+    curves: Curves
+    runs: tuple[RunRow, ...]
+    diverged: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipes:
+    """The recipe as a factor of the ladder: the others beside the study's ``own``."""
+
+    own: str
+    ladders: tuple[RecipeLadder, ...]
+    robustness: tuple[Robustness, ...]
+    envelopes: tuple[Envelope, ...]
+
+    def of(self, type: str, arm: str, metric: str) -> Robustness | None:
+        """Return whether a verdict is robust; None where only one recipe has a curve."""
+        key = type, arm, metric
+        return next((r for r in self.robustness if (r.type, r.arm, r.metric) == key), None)
+
+    def envelope(self, type: str, arm: str, metric: str) -> Envelope | None:
+        """Return the envelope of a type, arm and metric; None where only one recipe has a curve."""
+        key = type, arm, metric
+        return next((e for e in self.envelopes if (e.type, e.arm, e.metric) == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PassWorth:
+    """What a second pass over the same samples is worth, as a share of as many new samples, in (0, 1).
+
+    Under the data-constrained form, with its R* (``r_star``) and 90 % intervals; from ``runs`` models.
+    """
+
+    share: float
+    low: float
+    high: float
+    r_star: float
+    r_low: float
+    r_high: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepsRow:
+    """Fewer samples for as many steps as one rung takes: what steps buy, and what samples buy.
+
+    Models of ``samples`` in ``passes`` times the passes of the ladder stand beside the rung ``n_train``.
+    ``by_samples``: from them to the rung, at equal steps; ``by_steps``: from the rung of ``samples`` to them,
+    the same samples, None where there is no such rung.  ``tokens``: theirs as a share of the rung's.
+    """
+
+    type: str
+    metric: str
+    n_train: int
+    samples: int
+    passes: int
+    tokens: float
+    by_samples: Shift
+    by_steps: Shift | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepsOrSamples:
+    """What data buy told apart from what steps buy, of one arm.
+
+    ``worth`` by type and metric, as ``"overall loss"``; ``diverged``: sizes, passes and seeds of trainings
+    whose loss became no number.
+    """
+
+    arm: str
+    rows: tuple[StepsRow, ...]
+    worth: Mapping[str, PassWorth]
+    runs: tuple[RunRow, ...]
+    diverged: tuple[tuple[int, int, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class StudyResult(Shown):
     """Everything a report shows; it computes nothing of its own."""
@@ -630,6 +760,17 @@ class StudyResult(Shown):
     """Why more data were read as harm or as no help, by arm; empty where they were not."""
     recipe_check: RecipeCheck | None = None
     """The check of the learning rate before the ladder; None where it did not run."""
+    recipes: Recipes | None = None
+    """The ladder under other recipes, whether its verdicts hold, and the envelope; None where not asked."""
+    steps_or_samples: StepsOrSamples | None = None
+    """What samples buy and what steps buy; None where not asked."""
+
+    @property
+    def every_run(self) -> tuple[RunRow, ...]:
+        """All models that were trained, those of other recipes and of equal steps too, each once."""
+        others = [] if self.recipes is None else [r for one in self.recipes.ladders for r in one.runs]
+        steps = () if self.steps_or_samples is None else self.steps_or_samples.runs
+        return tuple({run.key: run for run in (*self.runs, *others, *steps)}.values())
 
     def __repr__(self) -> str:
         return f"<StudyResult {self.name}: {self.models} models, {len(self.curves)} curves>"

@@ -214,21 +214,22 @@ def verdicts_between(
         draws = curve.draw(np.array([n_from, n_to], float))
         threshold = threshold_of(curve.ladder, smallest_gain, smallest_relative_gain)
         ladder = curve.ladder
-        verdict = _read(curve.sign * (draws[:, 1] - draws[:, 0]), threshold)
+        verdict = read_gains(curve.sign * (draws[:, 1] - draws[:, 0]), threshold)
         found[ladder.type, ladder.arm, ladder.metric] = replace(verdict, n_from=n_from, n_to=n_to)
     return found
 
 
 def _verdict(curve: Drawn, grid: Array, draws: Array, question: Question, pool: int | None) -> Verdict:
     start, end = np.searchsorted(grid, [question.n_from, question.n_to])
-    verdict = _read(curve.sign * (draws[:, end] - draws[:, start]), question.threshold)
+    verdict = read_gains(curve.sign * (draws[:, end] - draws[:, start]), question.threshold)
     verdict = replace(verdict, n_from=round(question.n_from), n_to=round(question.n_to))
     if verdict.word != "undecided" or "ceiling" in _notes(curve.ladder):
         return verdict
     return replace(verdict, next_runs=next_runs(curve, grid, draws, question, pool))
 
 
-def _read(gains: Array, threshold: float) -> Verdict:
+def read_gains(gains: Array, threshold: float) -> Verdict:
+    """Return the verdict on draws of a gain, oriented so that positive is better."""
     parts = _parts(gains, threshold)
     names: tuple[VerdictWord, ...] = ("rising", "plateau", "falling")
     decided = [name for name, p in zip(names, parts, strict=True) if p >= DECIDED]

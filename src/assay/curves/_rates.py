@@ -93,11 +93,6 @@ def regret(tried: Tried, own: float, smallest: float) -> tuple[float, float]:
     return gap, float(ndtr((gap - smallest * float(tried.losses[best])) / noise))
 
 
-def chance_below(loss: float, other: float, se: float) -> float:
-    """Return the probability that a loss is below another; ``se`` is the paired item error."""
-    return float(ndtr((other - loss) / math.hypot(math.sqrt(2) * RUN_NOISE * other, se)))
-
-
 def _place(rates: Sequence[float] | Array, own: float) -> int:
     found = np.flatnonzero(np.isclose(rates, own, rtol=1e-9, atol=0))
     if not len(found):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from assay import curves, data, view
+from assay import curves, data, model, view
+from assay import plan as planning
 from assay._version import __version__
 from assay.core import (
     BASE_ARM,
@@ -24,9 +25,10 @@ from assay.core import (
     UpgradeCost,
     read_json,
 )
-from assay.plan import Estimate, Step, StepContext
+from assay.plan import Estimate, Pool, Step, StepContext, Store
 from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, result_step
+from assay.study._recipes import Beside, own_name, variants
 from assay.study.steps import MeasuredRun
 
 _FULL, _ADAPTER = 6.0, 4.0
@@ -41,6 +43,11 @@ class BasePart:
     ladder: Ladder
     runs: tuple[RunSteps, ...]
     result: Step
+    beside: Beside
+
+    def trainings(self) -> list[tuple[Ladder, Sequence[RunSteps]]]:
+        """Return all models with the ladder that they are of: the base's own, and those beside it."""
+        return [(self.ladder, self.runs), *((one.ladder, one.runs) for one in self.beside.variants)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,10 @@ class StudyGraph:
 
     parts: Mapping[str, BasePart]
     final: Step
+
+    def run(self, store: Store, workers: Pool) -> None:
+        """Run all steps that are not in the store yet."""
+        planning.run([self.final], store, workers)
 
 
 def study_ladders(
@@ -72,12 +83,19 @@ def study_graph(
     evaluation: Step,
     ladders: Mapping[str, Ladder],
     checks: Mapping[str, Step | None] = {},
+    beside: Mapping[str, Beside] = {},
 ) -> StudyGraph:
-    """Return the steps of a study; ``checks`` are the recipe checks by base, where they ran."""
+    """Return the steps of a study; ``checks`` are the recipe checks by base, where they ran.
+
+    ``beside`` are the trainings beside the ladders by base; those that the study file asks for if not given.
+    """
     parts = {
-        name: _part(ladder, f"{config.name}-{name}" if name else config.name, checks.get(name))
+        name: _part(
+            ladder, f"{config.name}-{name}" if name else config.name, checks.get(name),
+            beside.get(name) or Beside(tuple(variants(ladder))),
+        )
         for name, ladder in ladders.items()
-    }
+    }  # fmt: skip
     return StudyGraph(parts, _bases_step(config, evaluation, parts) if config.bases else parts[""].result)
 
 
@@ -90,9 +108,10 @@ def _arm(first: Ladder, base: str, arm: str) -> ArmConfig:
     return first.arms[arm]
 
 
-def _part(ladder: Ladder, name: str, check: Step | None) -> BasePart:
-    runs = ladder.runs()
-    return BasePart(ladder, tuple(runs), result_step(ladder, runs, name, check))
+def _part(ladder: Ladder, name: str, check: Step | None, beside: Beside) -> BasePart:
+    runs, own = ladder.runs(), own_name(ladder)
+    final = result_step(ladder, runs, name, check, tuple(beside.rows()), own)
+    return BasePart(ladder, tuple(runs), final, beside)
 
 
 def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BasePart]) -> Step:
@@ -113,7 +132,7 @@ def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BaseP
         "runs": rows,
     }
     return Step(
-        "bases", 1, f"{__name__}:result", settings, inputs, label="bases side by side",
+        "bases", 2, f"{__name__}:result", settings, inputs, label="bases side by side",
         estimate=Estimate(seconds=15),
     )  # fmt: skip
 
@@ -126,6 +145,7 @@ def _facts(name: str, ladder: Ladder) -> dict[str, Any]:
     return {"name": name, "model": ladder.config.base, "family": family} | {
         "parameters": parameters,
         "flops_per_token": each * parameters,
+        "template": model.template_name(ladder.base.folder, ladder.config.recipe.template),
     }
 
 
@@ -137,10 +157,11 @@ def result(context: StepContext) -> None:
 def _assemble(context: StepContext) -> BasesResult:
     config, question = context.config, context.config["question"]
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    bases = sorted((_base(context, row) for row in config["bases"]), key=lambda base: base.parameters)
-    runs: dict[str, list[MeasuredRun]] = {base.name: [] for base in bases}
+    runs: dict[str, list[MeasuredRun]] = {row["name"]: [] for row in config["bases"]}
     for index, row in enumerate(config["runs"]):
         runs[row["base"]].append(MeasuredRun(context, index, row))
+    found = (_base(context, row, runs[row["name"]]) for row in config["bases"])
+    bases = sorted(found, key=lambda base: base.parameters)
     comparable = _comparable(bases, runs)
     price = question["price_per_thousand"]
     pairs = [
@@ -164,10 +185,12 @@ def _assemble(context: StepContext) -> BasesResult:
     )
 
 
-def _base(context: StepContext, facts: Mapping[str, Any]) -> BaseResult:
+def _base(context: StepContext, facts: Mapping[str, Any], runs: Sequence[MeasuredRun]) -> BaseResult:
     name = facts["name"]
     found = view.load_result(context.inputs[f"base/{name}"] / "report" / "result.json")
-    return BaseResult(**facts, page=f"{name}/{view.HTML}", result=found)
+    reports = [report for run in runs for report in run.reports]
+    tokens, samples = (sum(report[what] for report in reports) for what in ("tokens", "samples"))
+    return BaseResult(**facts, page=f"{name}/{view.HTML}", result=found, tokens_per_sample=tokens / samples)
 
 
 def _comparable(bases: Sequence[BaseResult], runs: Mapping[str, Sequence[MeasuredRun]]) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from assay import plan as planning
 from assay.core import AssayError, RecipeCheck, say
 from assay.core import Text as Said
-from assay.model import Recipe
+from assay.model import Recipe, shared_steps
 from assay.plan import Pool, Step, Store
 from assay.study._config import ArmConfig
 from assay.study._graph import Ladder, RunSteps
+from assay.study._recipes import done, random_arm
 from assay.study.steps import check_of, rates_step
 
 SHARE = 0.15
@@ -20,17 +21,32 @@ SHARE = 0.15
 _FACTORS = {5: (-2, -1, 0, 1, 2), 4: (-2, -1, 0, 1), 3: (-1, 0, 1)}
 # A rung says something of the peak rate where most of its steps come after the warm-up.
 _WARM, _FEWEST_STEPS = 1.5, 8
+# A check too dear at the study's own batch takes smaller ones, of so many samples at least; rates go with the
+# root of the batch (Malladi et al. 2022, for Adam).
+_SMALLER, _LEAST_BATCH = (2, 4, 8), 4
 
 
 @dataclass(frozen=True, slots=True)
 class CheckPlan:
-    """What a check would do; ``samples``: passes beyond the ladder's, ``share``: as a share of its."""
+    """What a check would do; ``samples``: passes beyond the ladder's, ``share``: as a share of its.
+
+    ``smaller``: by what the batch is divided, 1 where the trainings are those of rungs.  Then the check is a
+    short one: the best rate falls with the steps, so that it tells a rate that is too high, not one too low.
+    """
 
     arm: str
     rates: tuple[float, ...]
     sizes: tuple[int, ...]
     samples: int
     share: float
+    smaller: int = 1
+
+    def recipe(self, own: Recipe, rate: float) -> Recipe:
+        """Return the recipe of a training at a rate that is meant for the study's own batch."""
+        if self.smaller == 1:
+            return replace(own, learning_rate=rate)
+        batch = own.batch_size // self.smaller
+        return replace(own, learning_rate=rate * math.sqrt(batch / own.batch_size), batch_size=batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +57,16 @@ class _Trained:
 
 
 def planned(ladder: Ladder, limit: float | None = SHARE) -> CheckPlan | None:
-    """Return the largest check within the limit; None where none is, or no rung reaches the peak rate."""
-    recipe, arm = ladder.config.recipe, _arm(ladder)
+    """Return the largest check within the limit: of rungs, else a short one; None where none is."""
+    recipe, arm = ladder.config.recipe, random_arm(ladder)
     reached = [n for n in ladder.rungs(arm) if _reaches(recipe, n)]
+    if (found := _of_rungs(ladder, arm, reached, limit)) is not None:
+        return found
+    return _short(ladder, arm, limit)
+
+
+def _of_rungs(ladder: Ladder, arm: str, reached: Sequence[int], limit: float | None) -> CheckPlan | None:
+    """Return the largest check at rungs that reach the peak rate, within the limit."""
     if not reached:
         return None
     middle = math.sqrt(ladder.rungs(arm)[0] * ladder.rungs(arm)[-1])
@@ -56,8 +79,19 @@ def planned(ladder: Ladder, limit: float | None = SHARE) -> CheckPlan | None:
     return None
 
 
-def _arm(ladder: Ladder) -> str:
-    return next((name for name, arm in ladder.arms.items() if arm.rule == "random"), next(iter(ladder.arms)))
+def _short(ladder: Ladder, arm: str, limit: float | None) -> CheckPlan | None:
+    """Return a check of smaller batches at a size below all rungs; None where none is within the limit."""
+    recipe, whole = ladder.config.recipe, ladder.passes()
+    steps = math.ceil(max(_WARM * recipe.warmup_steps, _FEWEST_STEPS) / recipe.epochs)
+    for smaller in _SMALLER:
+        for factors in _FACTORS.values():
+            size = steps * (recipe.batch_size // smaller)
+            samples = recipe.epochs * size * len(factors)
+            fits = recipe.batch_size // smaller >= _LEAST_BATCH and size <= ladder.rungs(arm)[-1]
+            if fits and (limit is None or samples / whole <= limit):
+                rates = tuple(recipe.learning_rate * 3.0**k for k in factors)
+                return CheckPlan(arm, rates, (size,), samples, samples / whole, smaller)
+    return None
 
 
 def _reaches(recipe: Recipe, n_train: int) -> bool:
@@ -76,7 +110,7 @@ def _passes(ladder: Ladder, sizes: Iterable[int]) -> int:
     """Return the sample passes of one rate: the sizes share their trunk."""
     recipe, total, reached = ladder.config.recipe, 0, 0
     for n in sorted(sizes):
-        shared = recipe.shared_steps(n)
+        shared = shared_steps(recipe, n)
         total += recipe.samples_in(n, min(reached, shared), recipe.steps(n))
         reached = max(reached, shared)
     return total
@@ -94,15 +128,14 @@ class Check:
             i: ladder.loss_on(ladder.evaluation, row.run.branch, f"{self._label(row)}, evaluation", items)
             for i, row in every
         }
-        self.untrained = ladder.loss_on(ladder.evaluation, None, "base model, evaluation", items)
 
     def _rate(self, rate: float) -> list[_Trained]:
         own = self.ladder.config.recipe.learning_rate
-        if math.isclose(rate, own):
+        if math.isclose(rate, own) and self.plan.smaller == 1:
             runs = self.ladder.seed_runs(self.plan.arm, 0)
             return [_Trained(own, run.n_train, run) for run in runs if run.n_train in self.plan.sizes]
         config = self.ladder.config
-        changed = replace(config, recipe=replace(config.recipe, learning_rate=rate))
+        changed = replace(config, recipe=self.plan.recipe(config.recipe, rate))
         arms: Mapping[str, ArmConfig] = {
             self.plan.arm: replace(self.ladder.arms[self.plan.arm], rungs=self.plan.sizes)
         }
@@ -120,7 +153,7 @@ class Check:
 
     def step(self, diverged: Sequence[int] = ()) -> Step:
         """Return the step that reads the check, without the rows that ``diverged``."""
-        inputs: dict[str, Step] = {"untrained": self.untrained, "evaluation": self.ladder.evaluation}
+        inputs: dict[str, Step] = {"evaluation": self.ladder.evaluation}
         for index, row in enumerate(self.rows):
             if index not in diverged:
                 inputs[f"evaluation/{index}"] = self.evaluated[index]
@@ -142,6 +175,7 @@ class Check:
             smallest_relative_gain=self.ladder.config.question.smallest_relative_gain,
             samples=self.plan.samples,
             share=self.plan.share,
+            short=self.plan.smaller > 1,
         )
 
     def run(self, store: Store, workers: Pool) -> Step:
@@ -150,20 +184,9 @@ class Check:
         try:
             planning.run([step], store, workers)
         except AssayError:
-            step = self.step([i for i, one in self.evaluated.items() if not _done(one, store, workers)])
+            step = self.step([i for i, one in self.evaluated.items() if not done(one, store, workers)])
             planning.run([step], store, workers)
         return step
-
-
-def _done(step: Step, store: Store, workers: Pool) -> bool:
-    """Return whether a model was trained and measured; False where its loss became no number."""
-    try:
-        planning.run([step], store, workers)
-    except AssayError as error:
-        if "not a number" not in error.problem:
-            raise
-        return False
-    return True
 
 
 def checked(ladder: Ladder, store: Store, workers: Pool) -> Step | None:
@@ -180,10 +203,16 @@ def checked(ladder: Ladder, store: Store, workers: Pool) -> Step | None:
     return None if plan is None else Check(ladder, plan).run(store, workers)
 
 
-def check_note(ladder: Ladder) -> Said:
-    """Return what a plan says of the check and what it takes."""
+def check_notes(ladder: Ladder) -> list[Said]:
+    """Return what a plan says of the check, what it takes, and what it may take later."""
     if not ladder.config.recipe_check:
-        return say("recipe.plan.off")
+        return [say("recipe.plan.off")]
+    samples = ladder.config.recipe.epochs * ladder.rungs(random_arm(ladder))[-1]
+    decides = say("recipe.plan.decides", samples=samples, share=samples / ladder.passes())
+    return [_check_note(ladder), *([] if ladder.config.question.recipes else [decides])]
+
+
+def _check_note(ladder: Ladder) -> Said:
     if (plan := planned(ladder)) is not None:
         return _will(plan)
     full = planned(ladder, None)
@@ -193,9 +222,8 @@ def check_note(ladder: Ladder) -> Said:
 
 
 def _will(plan: CheckPlan) -> Said:
-    return say(
-        "recipe.plan.will", count=len(plan.rates), sizes=plan.sizes, samples=plan.samples, share=plan.share
-    )  # fmt: skip
+    key = "recipe.plan.will" if plan.smaller == 1 else "recipe.plan.short_check"
+    return say(key, count=len(plan.rates), sizes=plan.sizes, samples=plan.samples, share=plan.share)
 
 
 def read_check(store: Store, step: Step) -> RecipeCheck:

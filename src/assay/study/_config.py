@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -99,11 +100,15 @@ class MixConfig:
     seed: int = 0
 
 
+SearchMethod = Literal["ladder", "blendsearch", "optuna", "grid", "golden"]
+
+
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
     """A search for the best size of an arm, between ``low`` and ``high`` samples, within a budget.
 
-    Losses are taken on ``evaluation``, a set that is neither the study's nor the rule's.  ``hours`` of
+    Losses are taken on ``evaluation``, a set that is neither the study's nor the rule's.  Each ``method`` has
+    the whole budget.  ``full``: all data of the pool are trained on beside the choice.  ``hours`` of
     training are measured; ``money`` is counted by the study's ``question.price_per_thousand`` samples and
     ``price_per_hour`` of training.
     """
@@ -112,7 +117,8 @@ class SearchConfig:
     evaluation: tuple[str, ...]
     low: int
     high: int
-    method: Literal["ladder", "blendsearch", "optuna", "grid", "golden"] = "ladder"
+    method: tuple[SearchMethod, ...] = ("ladder",)
+    full: bool = True
     runs: int | None = 12
     samples: int | None = None
     hours: float | None = None
@@ -192,6 +198,10 @@ class QuestionConfig:
     """The largest rise of the loss on plain text that is acceptable, in nats per token."""
     price_per_thousand: float | None = None
     """What 1,000 samples cost in money, for the gain per unit of money."""
+    recipes: tuple[float | str | Mapping[str, Any], ...] = ()
+    """Other recipes under which the ladder is trained too: learning rates, ``lr/3``, or changed fields."""
+    steps_or_samples: bool = False
+    """Train halves and quarters of the largest rungs for as many steps, to tell what samples buy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,8 @@ class WhereConfig:
     launch: Launch = field(default_factory=Launch)
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
+    environment: str | None = None
+    """The environment, or its python, of another program that trains (else ASSAY_TRL_PYTHON's and so on)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +371,7 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     config: StudyConfig = _build(StudyConfig, plain, "")
     _check(config)
     config = replace(config, recipe=recipe, bases=bases, folder=folder)
+    other_recipes(config)
     _check_bases(config)
     return config
 
@@ -407,6 +420,59 @@ def _recipe(data: Any, place: str, base: Recipe | None = None) -> Recipe:
 def recipe_of(name: str, changes: typing.Sequence[str]) -> Recipe:
     """Return a preset with ``key=value`` settings (YAML values) laid over it."""
     return _recipe(laid_over({"preset": name}, changes), "recipe")
+
+
+# A change of these would change what is read or measured, not how models are trained on it.
+_FIXED = ("max_tokens", "template", "threads", "micro_tokens")
+_RELATIVE = re.compile(r"lr(?:([*/])(\d+(?:\.\d+)?))?")
+
+
+def other_recipes(config: StudyConfig) -> dict[str, Recipe]:
+    """Return the recipes of ``question.recipes`` by name, without the study's own, which is always trained.
+
+    Raises :class:`AssayError` with the place of one that is no recipe, changes what is measured, or stands
+    there twice.
+    """
+    found: dict[str, Recipe] = {}
+    for index, given in enumerate(config.question.recipes):
+        place = f"question.recipes[{index}]"
+        changes = _recipe_changes(given, config.recipe.learning_rate, place)
+        recipe = _recipe(changes, place, config.recipe)
+        if recipe in found.values():
+            raise AssayError("the same recipe twice", place=place, value=given, hint="remove one of them")
+        if recipe != config.recipe:
+            found[recipe_name(changes)] = recipe
+    return found
+
+
+def _recipe_changes(given: Any, own: float, place: str) -> dict[str, Any]:
+    """Return the fields of the study's recipe that an entry changes."""
+    if isinstance(given, Mapping):
+        if wrong := [name for name in given if name in _FIXED]:
+            raise AssayError(
+                "changes what is measured", place=f"{place}.{wrong[0]}", value=given[wrong[0]],
+                expected="fields of recipe other than " + ", ".join(_FIXED),
+            )  # fmt: skip
+        return dict(given)
+    if isinstance(given, str):
+        found = _RELATIVE.fullmatch(given.replace(" ", ""))
+        if found is None or (found[2] is not None and float(found[2]) == 0):
+            _wrong(place, given, "a learning rate, lr/3, lr*3, or fields of recipe such as {epochs: 3}")
+        factor = float(found[2] or 1)
+        given = own / factor if found[1] == "/" else own * factor
+    return {"learning_rate": given}
+
+
+def recipe_name(changes: Mapping[str, Any]) -> str:
+    """Return a name for a recipe: its learning rate, and the other fields that it changes."""
+    rate = [rate_text(float(changes["learning_rate"]))] if "learning_rate" in changes else []
+    return " ".join([*rate, *(f"{name}={v}" for name, v in changes.items() if name != "learning_rate")])
+
+
+def rate_text(value: float) -> str:
+    """Return a learning rate in as few digits as tell it: ``5e-4``."""
+    digits, exponent = f"{value:.3e}".split("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def _source(data: Any, place: str) -> Any:
@@ -466,13 +532,14 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _convert_union(arguments, value, place)
     if origin is tuple:
-        if arguments[0] is str and isinstance(value, str):
-            return (value,)
+        if isinstance(value, str) and (arguments[0] is str or typing.get_origin(arguments[0]) is Literal):
+            value = (value,)
         items = value if isinstance(value, list | tuple) else _wrong(place, value, "a list")
         return tuple(_convert(arguments[0], v, f"{place}[{i}]") for i, v in enumerate(items))
     if origin is not None and issubclass(origin, Mapping):
         inner = value if isinstance(value, Mapping) else _wrong(place, value, "a mapping")
-        return {str(k): _convert(arguments[1], v or {}, f"{place}.{k}") for k, v in inner.items()}
+        given = {str(k): {} if v is None else v for k, v in inner.items()}
+        return {k: _convert(arguments[1], v, f"{place}.{k}") for k, v in given.items()}
     if hint is float and type(value) in (int, float):
         return float(value)
     if hint is float and isinstance(value, str):

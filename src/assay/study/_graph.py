@@ -182,13 +182,19 @@ class Ladder:
         summary: DataSummary,
         arms: Mapping[str, ArmConfig] | None = None,
         chooser: Ladder | None = None,
+        other: Ladder | None = None,
     ) -> None:
         """Resolve the base model and the arms: those given alone, or the study's with their baselines.
 
         ``chooser`` is the ladder of the base that chooses the data of all bases; without it this one does.
+        ``other`` is the ladder of the same data beside which this one stands under another recipe; its trunks
+        are gone on from where that is exact.
         """
-        self.chooser = chooser or self
-        self.config, self.evaluation, self.pool, self.summary = config, evaluation, pool, summary
+        self.config: StudyConfig = config
+        self.evaluation, self.pool, self.summary = evaluation, pool, summary
+        self.chooser, self.other = chooser or self, other
+        alike = other is not None and other.config.recipe.begins_like(config.recipe)
+        self.begun = other if alike else None
         self.base = Base.at(base_folder(config))
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
         self.control_samples = control_size(config, summary)
@@ -276,10 +282,13 @@ class Ladder:
         """Yield the steps of the models of one arm and seed, rising."""
         recipe = self.config.recipe
         inputs = {"order": self.chooser.order(arm, seed), "tokens": self.tokens()}
+        if self.begun is not None and arm in self.begun.arms:
+            yield from self._gone_on(self.begun.trunk(arm, seed), arm, seed, inputs)
+            return
         trunk: tuple[Step, ...] = ()
         reached, before = 0, 0
         for n_train in self.rungs(arm):
-            shared = recipe.shared_steps(n_train)
+            shared = model.shared_steps(recipe, n_train)
             if shared > reached:
                 inputs_here = {**inputs, **({"state": trunk[-1]} if trunk else {})}
                 trunk = (*trunk, self._train(arm, seed, None, reached, shared, inputs_here))
@@ -288,6 +297,25 @@ class Ladder:
             branch = self._train(arm, seed, n_train, shared, recipe.steps(n_train), start)
             yield self._measured(arm, seed, n_train, trunk, branch, shared=len(trunk) == before)
             before = len(trunk)
+
+    def trunk(self, arm: str, seed: int) -> tuple[Step, ...]:
+        """Return all parts of the trunk of one arm and seed, rising."""
+        parts: tuple[Step, ...] = ()
+        for run in self.seed_runs(arm, seed):
+            parts = max(parts, run.trunk, key=len)
+        return parts
+
+    def _gone_on(
+        self, trunk: Sequence[Step], arm: str, seed: int, inputs: Mapping[str, Step]
+    ) -> Iterator[RunSteps]:
+        """Yield the models of an arm and seed, each from the last part of a given trunk that it shares."""
+        recipe = self.config.recipe
+        for n_train in self.rungs(arm):
+            shared = recipe.shared_steps(n_train)
+            own = tuple(part for part in trunk if part.config["stop"] <= shared)
+            start, here = (own[-1].config["stop"], {**inputs, "state": own[-1]}) if own else (0, inputs)
+            branch = self._train(arm, seed, n_train, start, recipe.steps(n_train), here)
+            yield self._measured(arm, seed, n_train, own, branch, shared=True)
 
     def order(self, arm: str, seed: int) -> Step:
         """Return the step that puts the pool in the order in which an arm takes it."""
@@ -327,6 +355,7 @@ class Ladder:
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
             "other_models": models.other_models,
+            **{name: getattr(models, name) for name in ("rater", "rater_url", "rater_budget")},
             "template": self.config.recipe.template,
             **{
                 name: model_place(
@@ -363,6 +392,8 @@ class Ladder:
         for note in indicators.said_of(by, models_of(where)):
             if note not in self.notes:
                 self.notes.append(note)
+        if "rater" in needs and where["rater"] is not None:
+            settings["rater"] = [where["rater"], indicators.prompts_digest(self._questions(by))]
         for need in ("target", "reference"):
             if need in needs:
                 settings[need] = [place_digest(place) for place in where[need]]
@@ -371,6 +402,12 @@ class Ladder:
             "score", 2, "assay.study.steps:score_pool", settings, {"pool": self.pool},
             where={**where, "by": by}, label=name, estimate=estimate,
         )  # fmt: skip
+
+    def _questions(self, by: str) -> tuple[str, ...]:
+        """Return what a chat model is asked for an indicator, or for the parts of a rule."""
+        found = indicators.find(by)
+        parts = (found.name,) if isinstance(found, indicators.Indicator) else tuple(found.coefficients)
+        return tuple(q for part in parts for q in indicators.RATED_BY.get(part, ()))
 
     def tokens(self) -> Step:
         """Return the step that tokenizes the pool."""
@@ -385,7 +422,8 @@ class Ladder:
         part = "trunk" if n_train is None else "run"
         return train_step(
             self.base, recipe, inputs, seed=seed, n_train=n_train, steps=(start, stop),
-            device=where.device, launch=where.launch, label=f"{part} {arm} {size} seed {seed}",
+            device=where.device, launch=where.launch, environment=where.environment,
+            label=f"{part} {arm} {size} seed {seed}",
             estimate=self._training_cost(recipe.samples_in(size, start, stop), n_train is None),
         )  # fmt: skip
 
@@ -412,7 +450,7 @@ class Ladder:
         if measure.metrics and measure.answers:
             metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
         held = None if branch is None else self.held(arm, seed, branch, label)
-        text = self._text(branch, label)
+        text = self._text(branch, label) if self.other is None else None
         return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, held)
 
     def held(self, arm: str, seed: int, branch: Step | None, label: str) -> Step | None:
@@ -454,17 +492,36 @@ class Ladder:
         return judge_step(self.config, inputs, label, items=items, tokens=tokens)
 
 
-def result_step(ladder: Ladder, runs: list[RunSteps], name: str, check: Step | None = None) -> Step:
-    """Return the step that reads curves and verdicts from all measurements and writes the report."""
+def result_step(
+    ladder: Ladder,
+    runs: Sequence[RunSteps],
+    name: str,
+    check: Step | None = None,
+    beside: Sequence[tuple[Mapping[str, Any], RunSteps]] = (),
+    own_recipe: str = "",
+) -> Step:
+    """Return the step that reads curves and verdicts from all measurements and writes the report.
+
+    ``beside`` are trainings that are not of the study's own ladder, each with what it is: ``kind``, ``name``,
+    ``passes``, ``changes``, and whether it ``diverged``.
+    """
     config = ladder.config
     inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation, "tokens": ladder.tokens()}
-    rows = []
-    for index, run in enumerate(runs):
-        inputs |= {f"run{index:04}/{name}": step for name, step in run.parts.items()}
-        rows.append(
-            {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
-            | {"trunk": len(run.trunk), "shared": run.shared}
-        )
+    rows, others = [], []
+    for index, (what, run) in enumerate([*(({}, run) for run in runs), *beside]):
+        row: dict[str, Any] = {
+            "arm": run.arm,
+            "seed": run.seed,
+            "n_train": run.n_train,
+            "key": run.answer.key,
+        }
+        row |= {"trunk": len(run.trunk), "shared": run.shared, "index": index}
+        if not what.get("diverged"):
+            inputs |= {f"run{index:04}/{part}": step for part, step in run.parts.items()}
+        if what:
+            others.append(row | {"beside": dict(what)})
+        else:
+            rows.append(row)
     for arm in ladder.arms:
         order = ladder.chooser.order(arm, 0)
         inputs[f"arm/{arm}/order"] = order
@@ -481,11 +538,13 @@ def result_step(ladder: Ladder, runs: list[RunSteps], name: str, check: Step | N
         "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
         "seeds": config.ladder.seeds,
         "runs": rows,
+        "beside": others,
+        "own_recipe": own_recipe,
         "notes": to_json(ladder.notes),
         "control": ladder.control_samples,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 10, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 12, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
 
 

@@ -26,12 +26,14 @@ from assay.core import (
 )
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph, study_ladders
-from assay.study._check import check_note, checked
+from assay.study._check import check_notes, checked
 from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
+from assay.study._decide import decided
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import input_steps
+from assay.study._recipes import trained, variants, variants_note
 from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
 
@@ -151,12 +153,17 @@ def run(
         summary = read_summary(store, samples)
         ladders = study_ladders(study, evaluation, samples, summary)
         checks = {name: checked(ladder, store, workers) for name, ladder in ladders.items()}
-        graph = study_graph(study, evaluation, ladders, checks)
+        beside = {name: trained(variants(ladder), store, workers) for name, ladder in ladders.items()}
+        graph = study_graph(study, evaluation, ladders, checks, beside)
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
         planning.write_steps(target, store, [graph.final], whole=True)
         store.register(study.name, [graph.final], owner)
-        planning.run([graph.final], store, workers)
+        graph.run(store, workers)
+        graph = decided(
+            graph, lambda more: study_graph(study, evaluation, ladders, checks, more), store, workers
+        )
+        store.register(study.name, [graph.final], owner)
     for name, part in graph.parts.items():
         _publish_part(part, store, target / name)
     if study.bases:
@@ -265,11 +272,11 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     graph = study_graph(study, evaluation, study_ladders(study, evaluation, samples, summary))
     passes: dict[str, int] = {}
     alone = 0
-    for part in graph.parts.values():
-        trained = [step for r in part.runs for step in (*r.trunk, r.branch) if step is not None]
-        passes |= {step.key: part.ladder.samples_of(step) for step in trained}
-        rungs = [n for arm in part.ladder.arms for n in part.ladder.rungs(arm)]
-        alone += part.ladder.config.recipe.epochs * sum(rungs) * study.ladder.seeds
+    trainings = [one for part in graph.parts.values() for one in part.trainings()]
+    for ladder, runs in trainings:
+        steps = [step for r in runs for step in (*r.trunk, r.branch) if step is not None]
+        passes = {step.key: ladder.samples_of(step) for step in steps} | passes
+        alone += ladder.config.recipe.epochs * sum(run.n_train for run in runs)
     for part in graph.parts.values():
         notes += _notes(part, store)
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
@@ -277,7 +284,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         name=study.name,
         plan=planning.plan([graph.final], store),
         pool_samples=summary.samples,
-        models=sum(len(part.runs) - 1 for part in graph.parts.values()),
+        models=len({run.answer.key for _, runs in trainings for run in runs if run.branch is not None}),
         trained_samples=sum(passes.values()),
         independent_samples=alone,
         notes=tuple(dict.fromkeys(notes)),
@@ -293,7 +300,8 @@ def _notes(part: BasePart, store: Store) -> list[Text]:
     counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
     counts |= item_counts(store.path(base)) if store.has(base) else {}
     unknown: list[Text] = [] if counts else [say("plan.uncounted")]
-    unknown += [*_control_note(part), check_note(part.ladder)]
+    unknown += [*_control_note(part), *check_notes(part.ladder)]
+    unknown += variants_note(part.ladder, part.beside.variants)
     return [*part.ladder.notes, *view.count_notes(counts), *unknown]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay import core
-from assay.core import Cause, Control, ControlMean, RecipeCheck, StudyResult, say
+from assay.core import Cause, Control, ControlMean, Elsewhere, RecipeCheck, StudyResult, say
 from assay.view._format import number, rate
 
 
@@ -19,6 +19,8 @@ def control_blocks(result: StudyResult, level: int = 2) -> Iterator[core.Block]:
     for cause in result.causes:
         yield core.Paragraph(_named(cause))
         yield _shifts(cause)
+        if cause.elsewhere:
+            yield core.Items(tuple(map(_elsewhere, cause.elsewhere)))
     yield _means(found)
     if len(found.by_type) > 1:
         yield core.Paragraph(say("control.types", counts=found.by_type), "quiet")
@@ -27,6 +29,14 @@ def control_blocks(result: StudyResult, level: int = 2) -> Iterator[core.Block]:
 def _named(cause: Cause) -> core.Text:
     key = "control.cause.open" if cause.word == "open" else "control.cause"
     return say(key, word=cause.likeliest, p=cause.probability)
+
+
+def _elsewhere(found: Elsewhere) -> core.Text:
+    s = found.shift
+    return say(
+        "control.elsewhere", recipe=found.recipe, start=s.n_from, n=s.n_to, gain=s.gain, low=s.low,
+        high=s.high, p=found.p_harmless, learned=found.learned,
+    )  # fmt: skip
 
 
 def _shifts(cause: Cause) -> core.Table:
@@ -93,14 +103,18 @@ def check_head(check: RecipeCheck) -> core.Say:
     }  # fmt: skip
     if check.regret is None:
         return say("recipe.head.diverged", **parts)
+    if check.short and best.learning_rate >= check.own and not check.outside:
+        return say("recipe.head.short", **parts)
     if check.outside:
         return say("recipe.head.outside", regret=check.regret, p=check.p, **parts)
     return say("recipe.head.inside", **parts)
 
 
 def _said(check: RecipeCheck) -> Iterator[core.Text]:
+    if check.short:
+        yield say("recipe.short", n=max(row.n_train for row in check.rates))
     for best in check.best[-1:]:
-        if best.edge is not None:
+        if best.edge is not None and not (check.short and best.edge == "high"):
             yield say(f"recipe.edge.{best.edge}")
     if len(check.best) > 1:
         yield say(f"recipe.moves.{check.moves}", small=check.best[0].n_train, large=check.best[-1].n_train)

@@ -16,6 +16,7 @@ from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import Index, index, pairs
 from assay.view._page_data import page_data
 from assay.view._panel import Domain, Panel, domain, draw, symbols
+from assay.view._recipes import recipe_blocks, recipe_charts, steps_blocks
 from assay.view._says import answer_text, next_text, reason_text, study_notes
 from assay.view._svg import Svg
 from assay.view._words import CATALOGUES, Words, words
@@ -82,11 +83,14 @@ class _View:
             "findings": [
                 block_html(b, self.w)
                 for b in (
+                    *recipe_blocks(result, 3),
                     *control_blocks(result, 3),
+                    *steps_blocks(result, 3),
                     *findings(result, self.found.headline, 3),
                     *forgetting_blocks(result, 3),
                 )
             ],
+            "recipe_charts": recipe_charts(result, self.w),
             "answer": answer_text(result, self.w, price=False),
             "alerts": _first.alerts(result, self.w),
             "now": _first.now(result, self.found),

@@ -12,8 +12,11 @@ from assay.core import (
     Cause,
     CurveResult,
     DataSummary,
+    Envelope,
     Forgetting,
     NextRuns,
+    Recipes,
+    Robustness,
     Say,
     Shift,
     StudyResult,
@@ -49,7 +52,7 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
     answer = result.answer
     if answer is None:
         return w("says.nothing"), ""
-    parts = list(_advice(result, w))
+    parts = [*_recipes_text(result, answer, w), *_advice(result, w)]
     if answer.overall is not None and answer.overall.next_runs is not None:
         parts.append(w("says.run", next=next_text(answer.overall.next_runs, answer.n, w)))
     if answer.choice != "only":
@@ -65,7 +68,8 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
     ):
         if types:
             parts.append(w(f"says.{key}", types=_listed(types, w)))
-    return _too_dear(answer, result, w) or _overall(result, answer, w), w("says.space").join(parts)
+    first = _depends(result, answer, w) or _too_dear(answer, result, w) or _overall(result, answer, w)
+    return first, w("says.space").join(parts)
 
 
 def forgetting_text(
@@ -145,11 +149,11 @@ def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Wor
     """Return the first sentence of a study in which more data did harm or no good: it names the cause."""
     own, control, training = found.shifts
     held = 0 if result.control is None else result.control.matched or result.control.samples
-    check = result.recipe_check
+    other = found.harmful if found.word == "data" else found.harmless
     return w(
         f"cause.{found.word}.{_case(result, found, answer)}",
-        helping="" if check is None or check.helping is None else rate(check.helping),
-        rate="" if check is None else rate(check.own),
+        helping="" if other is None else _recipe(other.recipe, w),
+        rate=_own_recipe(result),
         span=_span(own, w),
         metric=w.metric(own.metric),
         own=_moves(own, w),
@@ -167,14 +171,29 @@ def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Wor
 def _case(result: StudyResult, found: Cause, answer: Answer) -> str:
     if found.harm == "plateau":
         return "plateau"
-    if found.word == "recipe" and found.shifts[1].gain > 0:
-        return "rate"
+    if found.word == "recipe" and found.harmless is not None and found.shifts[1].gain > 0:
+        return "helps" if found.harmless.shift.low > 0 else "harmless"
+    if found.word == "data" and found.harmless is not None:
+        return "tried"
     if found.word == "open" and result.control is not None and not result.control.matched:
         return "unlike"
     if found.word != "data":
         return "worse"
     mixed = bool(answer.rising and answer.falling)
     return "below_base" if found.harm == "below_base" else "mixed" if mixed else "worse"
+
+
+def _own_recipe(result: StudyResult) -> str:
+    if result.recipes is not None:
+        return result.recipes.own
+    return rate(float(result.recipe.get("learning_rate") or 0))
+
+
+def _recipe(name: str, w: Words) -> str:
+    """Return a recipe as a sentence names it; one that is a number alone is a learning rate."""
+    return w(
+        "cause.by.rate" if name.replace("e-", "").replace(".", "").isdigit() else "cause.by.recipe", name=name
+    )
 
 
 def _span(shift: Shift, w: Words) -> str:
@@ -199,14 +218,60 @@ def _advice(result: StudyResult, w: Words) -> Iterator[str]:
         return
     check = result.recipe_check
     unlike = result.control is not None and not result.control.matched
-    if found.word == "open" and unlike and check is None:
-        yield w("cause.next.check")
-    elif check is not None and check.helping is not None and found.word == "recipe" and unlike:
-        yield w("cause.next.rate", best=rate(check.helping), own=rate(check.own))
+    if found.word == "recipe" and found.harmless is not None:
+        yield w("cause.next.else", best=_recipe(found.harmless.recipe, w))
     elif check is not None and check.outside and check.chosen is not None and found.word != "overfitting":
         yield w("cause.next.rate", best=rate(check.chosen.learning_rate), own=rate(check.own))
+    elif found.word == "open" and unlike and found.harmless is None:
+        yield w("cause.next.check")
     else:
         yield w(f"cause.next.{found.word}")
+
+
+def _recipes_text(result: StudyResult, answer: Answer, w: Words) -> Iterator[str]:
+    """Yield whether the verdict holds under the other recipes, and what the best recipe per size promises."""
+    key, found = _headline_key(result, answer), result.recipes
+    robust = None if found is None else found.of(*key)
+    if found is None or robust is None:
+        return
+    if robust.word == "robust":
+        yield w("recipes.says.robust", count=len(robust.by), names=w.listed(robust.by))
+    elif robust.word == "open":
+        yield w("recipes.says.open", listed=_under(found, robust, w))
+    best = found.envelope(*key)
+    if best is not None and robust.word != "depends":
+        key_of = "recipes.says.envelope" if best.verdict.word != "undecided" else "recipes.says.envelope.open"
+        yield w(key_of, twice=integer(best.n_to), move=_envelope_move(best, w))
+
+
+def _depends(result: StudyResult, answer: Answer, w: Words) -> str | None:
+    """Return the first sentence where the verdict flips with the recipe; None where it does not."""
+    key, found = _headline_key(result, answer), result.recipes
+    robust = None if found is None else found.of(*key)
+    if found is None or robust is None or robust.word != "depends":
+        return None
+    best, listed = found.envelope(*key), _under(found, robust, w)
+    if best is None:
+        return w("recipes.says.depends.only", listed=listed)
+    sure = "recipes.says.depends" if best.verdict.word != "undecided" else "recipes.says.depends.open"
+    return w(sure, listed=listed, twice=integer(best.n_to), move=_envelope_move(best, w))
+
+
+def _headline_key(result: StudyResult, answer: Answer) -> tuple[str, str, str]:
+    own = [c.type for c in result.curves if (c.arm, c.metric) == (answer.arm, answer.metric)]
+    return (OVERALL if OVERALL in own or not own else own[0]), answer.arm, answer.metric
+
+
+def _under(recipes: Recipes, found: Robustness, w: Words) -> str:
+    """Return the verdict under each recipe, the study's own first."""
+    first = sorted(found.by, key=lambda name: name != recipes.own)
+    return w.listed(w("recipes.says.under", word=found.by[name], name=name) for name in first)
+
+
+def _envelope_move(best: Envelope, w: Words) -> str:
+    v = best.verdict
+    gain = v.gain, v.gain_low, v.gain_high
+    return (moved if v.word in ("rising", "falling") else changed)(gain, best.metric, "overall", w)
 
 
 def moved(gain: tuple[float, float, float], metric: str, what: str, w: Words) -> str:

@@ -14,6 +14,7 @@ from assay.view._files import HTML
 from assay.view._findings import findings, forgetting_blocks
 from assay.view._format import number, plain, short_key
 from assay.view._index import Index, index, ladder, pairs
+from assay.view._recipes import recipe_blocks, steps_blocks
 from assay.view._says import answer_text, next_text, reason_text, study_notes
 from assay.view._spark import sparkline
 from assay.view._words import Words, words
@@ -68,7 +69,7 @@ def _cost_line(result: StudyResult) -> core.Paragraph:
         return core.Paragraph(say("summary.imported", models=result.models, tools=result.imported))
     return core.Paragraph(
         say(
-            "summary.cost", models=len(result.runs), trained=cost.trained_samples,
+            "summary.cost", models=len(result.every_run), trained=cost.trained_samples,
             independent=cost.independent_samples, tokens=cost.tokens,
             time=cost.train_seconds + cost.answer_seconds, device=cost.device,
         )
@@ -114,7 +115,9 @@ def report(result: StudyResult) -> core.Page:
         blocks += _verdicts(found, arm, w)
     blocks += [
         *check_blocks(result),
+        *recipe_blocks(result),
         *control_blocks(result),
+        *steps_blocks(result),
         *_measured(found, w),
         *findings(result, found.headline),
         *forgetting_blocks(result),

@@ -97,6 +97,17 @@ class Recipe:
             return 0
         return min(n_train // self.batch_size, self.cooldown_start(n_train))
 
+    def begins_like(self, other: Recipe) -> bool:
+        """Return whether the first pass of both is the same, step for step, up to the cooldown.
+
+        So it is where only passes, cooldown, or a constant schedule in place of ``wsd`` differ: then a run of
+        one recipe may go on from the other's trunk.
+        """
+        if "cosine" in (self.schedule, other.schedule):
+            return False
+        begun = [replace(one, epochs=1, schedule="constant", cooldown=1.0) for one in (self, other)]
+        return begun[0] == begun[1]
+
     def learning_rate_at(self, step: int, n_train: int) -> float:
         """Return the learning rate of one step of the run on ``n_train`` samples."""
         if step < self.warmup_steps:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ from assay.core import (
     ControlMean,
     CurveName,
     CurveResult,
+    Elsewhere,
     Harm,
     Point,
     Sample,
@@ -27,7 +28,7 @@ from assay.core import (
 from assay.plan import StepContext
 from assay.study.steps._control import control_kinds, matched
 from assay.study.steps._measure import ITEMS
-from assay.study.steps._measured import MeasuredRun
+from assay.study.steps._measured import MeasuredRun, moved
 from assay.study.steps._read import summary_of
 
 Part: TypeAlias = Literal["control", "matched", "training"]
@@ -123,10 +124,12 @@ def causes(
     *,
     epochs: int,
     smallest_relative_gain: float,
+    others: Mapping[str, Sequence[MeasuredRun]] = {},
 ) -> tuple[Cause, ...]:
     """Return why more data did harm or no good, for each arm where they did; empty without a slice.
 
     Of each arm the curve is overall's (or the only type's) in the metric of the answer: scores, else losses.
+    ``others`` are models trained on the same samples under other recipes, by their names.
     """
     if not held:
         return ()
@@ -139,12 +142,11 @@ def causes(
         if harm is not None:
             size = ladder.reference(harm)
             control, training = (ladder.held(p, size) for p in (control_part(held), "training"))
-            rows.append(
-                curves.cause(
-                    harm, arm, ladder.evaluation(size), control, training, repeated=epochs > 1,
-                    smallest_relative_gain=smallest_relative_gain,
-                )
+            own = curves.cause(
+                harm, arm, ladder.evaluation(size), control, training, repeated=epochs > 1,
+                smallest_relative_gain=smallest_relative_gain,
             )  # fmt: skip
+            rows.append(replace(own, elsewhere=tuple(ladder.elsewhere(size, others))))
     return tuple(rows)
 
 
@@ -194,19 +196,57 @@ class _Arm:
         """Return the curve of the evaluation set from ``size`` to the largest rung."""
         seeds = self._seeds(size)
         start = [self.untrained if size == 0 else self.values[size, seed] for seed in seeds]
-        moved = [
-            _minus(self._influences(self.runs[self.largest, seed]), self._influences(self._run(size, seed)))
+        differences = [
+            moved(self._influences(self._run(size, seed)), self._influences(self.runs[self.largest, seed]))
             for seed in seeds
         ]
-        return self._paired("evaluation", size, seeds, start, np.mean(moved, axis=0))
+        return self._paired("evaluation", size, seeds, start, np.mean(differences, axis=0))
+
+    def elsewhere(self, size: int, others: Mapping[str, Sequence[MeasuredRun]]) -> Iterator[Elsewhere]:
+        """Yield the largest rung under each other recipe, against the study's own model of ``size``."""
+        assert self.curve.verdict is not None  # noqa: S101 - only such curves are asked
+        for name, runs in others.items():
+            there = {r.seed: r for r in runs if (r.arm, r.n_train) == (self.arm, self.largest)}
+            seeds = [seed for seed in self._seeds(size) if seed in there]
+            if seeds:
+                own = [self.untrained if size == 0 else self.values[size, seed] for seed in seeds]
+                end = [self._value(there[seed]) for seed in seeds]
+                differences = [
+                    moved(self._influences(self._run(size, seed)), self._influences(there[seed]))
+                    for seed in seeds
+                ]
+                se = curves.clustered_se(np.mean(differences, axis=0))
+                paired = curves.Paired(
+                    "evaluation", self.curve.metric, size, self.largest, np.array(own), np.array(end), se
+                )
+                shift = curves.shift(paired, self.curve.verdict.threshold)
+                yield Elsewhere(name, shift, self._learned([there[seed] for seed in seeds]))
+
+    def _learned(self, runs: Sequence[MeasuredRun]) -> float | None:
+        """Return what models learned of the pool, as a share of what the study's own largest rung did."""
+        losses = [self._control_loss(run.held) for run in runs if run.held is not None]
+        if not losses:
+            return None
+        cells = self.parts["control"]
+        start, own = (
+            float(np.mean([cells[self.arm, size, run.seed].loss for run in runs]))
+            for size in (0, self.largest)
+        )
+        return (start - float(np.mean(losses))) / (start - own) if own < start else None
+
+    def _control_loss(self, measured: Path) -> float:
+        slice_size = len(self.parts["control"][self.arm, 0, self._seeds(0)[0]].tokens)
+        return read_losses(measured, np.zeros(slice_size, bool))["control"].loss
+
+    def _value(self, run: MeasuredRun) -> float:
+        key = self.curve.type, self.curve.metric
+        return next(p.value for p in run.points(self.items) if (p.type, p.metric) == key)
 
     def _run(self, size: int, seed: int) -> MeasuredRun:
         return self.base if size == 0 else self.runs[size, seed]
 
     def _influences(self, run: MeasuredRun) -> dict[tuple[str, str], float]:
-        by_type = {kind: own for (kind, metric), own in run.influences(self.items).items()
-                   if metric == self.curve.metric and self.curve.type in (OVERALL, kind)}  # fmt: skip
-        return {(k, cluster): v / len(by_type) for k, own in by_type.items() for cluster, v in own.items()}
+        return run.influences_of(self.items, self.curve.type, self.curve.metric)
 
     def _paired(
         self, curve: Any, size: int, seeds: Sequence[int], start: Sequence[float], moved: NDArray[np.float64]
@@ -222,16 +262,11 @@ class _Arm:
         """
         cells = self.parts[part]
         pairs = [(cells[self.arm, size, s], cells[self.arm, self.largest, s]) for s in self._seeds(size)]
-        moved = [end.influences - start.influences for start, end in pairs]
+        differences = [end.influences - start.influences for start, end in pairs]
         if part != "training":
-            se = curves.clustered_se(np.mean(moved, axis=0))
+            se = curves.clustered_se(np.mean(differences, axis=0))
         else:
-            se = float(np.hypot.reduce([curves.clustered_se(own) for own in moved])) / len(moved)
+            se = float(np.hypot.reduce([curves.clustered_se(own) for own in differences])) / len(pairs)
         start, end = (np.array([pair[i].loss for pair in pairs]) for i in (0, 1))
         name: CurveName = "training" if part == "training" else "control"
         return curves.Paired(name, "loss", size, self.largest, start, end, se)
-
-
-def _minus(end: Mapping[Any, float], start: Mapping[Any, float]) -> NDArray[np.float64]:
-    """Return end minus start of what both models have, in one order for all seeds."""
-    return np.array([end[key] - start[key] for key in sorted(end.keys() & start.keys())])

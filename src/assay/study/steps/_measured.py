@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay import judging
 from assay.core import (
@@ -152,6 +153,12 @@ class MeasuredRun:
             for key, own in self.residuals(items).items()
         }
 
+    def influences_of(self, items: Sequence[Sample], kind: str, metric: str) -> dict[tuple[str, str], float]:
+        """Return how far each cluster moves the mean of one type, or overall the mean over types."""
+        by_type = {name: own for (name, m), own in self.influences(items).items()
+                   if m == metric and kind in (OVERALL, name)}  # fmt: skip
+        return {(k, cluster): v / len(by_type) for k, own in by_type.items() for cluster, v in own.items()}
+
     def row(self, recipe: Mapping[str, Any]) -> RunRow:
         """Return the run as the report shows it."""
         own = self.reports[-1:] if self.shared else self.reports[-2:]
@@ -180,6 +187,11 @@ def _ratio(clusters: Collection[list[tuple[float, float]]]) -> tuple[float, floa
     residuals = sums[:, 0] - ratio * sums[:, 1]
     variance = float((residuals**2).sum()) * len(sums) / (len(sums) - 1)
     return ratio, math.sqrt(variance) / float(sums[:, 1].sum()), n_items
+
+
+def moved(start: Mapping[Any, float], end: Mapping[Any, float]) -> NDArray[np.float64]:
+    """Return end minus start of what both models have, in one order for all seeds."""
+    return np.array([end[key] - start[key] for key in sorted(end.keys() & start.keys())])
 
 
 def seconds(folder: Path) -> float:

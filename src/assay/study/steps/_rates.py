@@ -35,20 +35,23 @@ def rates_step(
     smallest_relative_gain: float,
     samples: int,
     share: float,
+    short: bool,
 ) -> Step:
     """Return the step that reads a check.
 
     ``rows``: ``rate`` and ``n_train`` of each training, and whether it ``diverged``; of those that did not,
     ``inputs`` are the measurements ``loss/<row>`` (with a ``control`` slice) and ``evaluation/<row>``, and
-    the training's parts ``train/<row>/<part>``; ``untrained`` is the base's loss on the ``evaluation`` set.
+    the training's parts ``train/<row>/<part>``; ``evaluation`` is that set.
+    ``short``: of fewer steps than any rung, where a rate may only be found too high.
     Of the slice those samples count that are like that set; where they are too few, the set itself.
     """
     settings = {
         "rows": list(rows), "own": own, "measured_on": measured_on,
         "smallest_relative_gain": smallest_relative_gain, "samples": samples, "share": share,
+        "short": short,
     }  # fmt: skip
     return Step(
-        "rates", 2, f"{__name__}:read_rates", settings, inputs, label="recipe check",
+        "rates", 3, f"{__name__}:read_rates", settings, inputs, label="recipe check",
         estimate=Estimate(seconds=1),
     )  # fmt: skip
 
@@ -71,12 +74,10 @@ def _checked(context: StepContext) -> RecipeCheck:
     best = tuple(curves.best_rate(one) for one in tried)
     gap, p = _regret(tried, config)
     outside = p is not None and p >= curves.DECIDED and not best[-1].low <= config["own"] <= best[-1].high
-    helping, helps = _helping(rows, _all(context.inputs["untrained"]), config["own"])
+    outside = outside and not (config["short"] and best[-1].learning_rate > config["own"])
     return RecipeCheck(
         own=config["own"],
         measured_on="control" if _like(context).any() else "evaluation",
-        helping=helping,
-        helps=helps,
         rates=tuple(row.shown(tried) for row in rows),
         best=best,
         moves=curves.moves(tried[0], tried[-1]) if len(tried) > 1 else "unknown",
@@ -85,6 +86,7 @@ def _checked(context: StepContext) -> RecipeCheck:
         outside=outside,
         samples=config["samples"],
         share=config["share"],
+        short=config["short"],
     )
 
 
@@ -131,23 +133,6 @@ def _like(context: StepContext) -> NDArray[np.bool_]:
 
 def _all(measured: Path) -> Losses:
     return read_losses(measured, None)["control"]
-
-
-def _helping(rows: Sequence[_Row], untrained: Losses, own: float) -> tuple[float | None, float | None]:
-    """Return which other rate is likeliest to make more data help on the evaluation set, and how likely."""
-    usable = [row for row in rows if row.usable]
-    sizes = sorted({row.n_train for row in rows})
-    start = (
-        {row.rate: row.evaluation for row in usable if row.n_train == sizes[0]} if len(sizes) > 1 else None
-    )
-    found = []
-    for row in usable:
-        before = untrained if start is None else start.get(row.rate)
-        if row.n_train == sizes[-1] and row.rate != own and row.evaluation and before:
-            se = curves.clustered_se(row.evaluation.influences - before.influences)
-            found.append((curves.chance_below(row.evaluation.loss, before.loss, se), row.rate))
-    helps, helping = max(found, default=(None, None))
-    return helping, helps
 
 
 def _word(trace: Sequence[float]) -> RateWord:

@@ -21,6 +21,7 @@ from assay.core import (
     Cause,
     Control,
     Cost,
+    Elsewhere,
     JudgeSummary,
     RecipeCheck,
     RungAnswer,
@@ -30,6 +31,7 @@ from assay.core import (
     stored_text,
 )
 from assay.plan import StepContext
+from assay.study.steps._beside import elsewhere, read_beside, recipes, steps_or_samples
 from assay.study.steps._causes import causes, control_of, read_held
 from assay.study.steps._forgetting import forgetting, limited
 from assay.study.steps._measured import MeasuredRun, seconds
@@ -75,10 +77,16 @@ def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[
     held = read_held(context, runs)
     control = control_of(context, held)
     checked = check_of(context.inputs["recipe_check"]) if "recipe_check" in context.inputs else None
+    beside = read_beside(context)
     found = causes(
         reading.curves, points, runs, items, held, epochs=config["recipe"]["epochs"],
-        smallest_relative_gain=question["smallest_relative_gain"],
+        smallest_relative_gain=question["smallest_relative_gain"], others=elsewhere(beside),
     )  # fmt: skip
+    others = recipes(context, beside, points, reading.curves, items, shares)
+    steps = steps_or_samples(beside, runs, points, items, shares)
+    # A model may stand under another recipe and at equal steps: it is one.
+    every = {run.key: run for run in (*runs, *(one.run for one in beside if one.run is not None))}
+    trained = {run.row(one.what).key: run.row(one.what) for one in beside if (run := one.run) is not None}
     return StudyResult(
         name=config["name"],
         assay_version=config["version"],
@@ -97,7 +105,7 @@ def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[
         balances=reading.balances,
         held_out=reading.held_out,
         runs=rows,
-        cost=_cost(rows, runs),
+        cost=_cost([*rows, *trained.values()], list(every.values())),
         answers=tuple(_sheets(runs, items)),
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
@@ -111,21 +119,33 @@ def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[
         control=control,
         causes=tuple(_excluded(cause, control, checked) for cause in found),
         recipe_check=checked,
+        recipes=others,
+        steps_or_samples=steps,
     )
 
 
 def _excluded(cause: Cause, control: Control | None, check: RecipeCheck | None) -> Cause:
     """Blame the data only where the recipe is excluded.
 
-    Samples of the pool that are like the evaluation set exclude it, unless the check finds a better rate.
-    Where there are none, only the check does: at none of its rates do more data help.
+    The largest rung under another recipe decides: where it does no harm, the recipe is to blame; where it
+    does harm under one that was tried and likelier than not under all, the recipe is excluded.  Without one,
+    samples of the pool that are like the evaluation set exclude it, unless the check finds a better rate.
     """
-    if cause.word != "data" or cause.harm == "plateau":
+    if cause.harm == "plateau" or cause.word not in ("data", "open"):
         return cause
-    if check is not None and check.helps is not None and check.helps >= curves.DECIDED and not _like(control):
-        return replace(cause, word="recipe", likeliest="recipe", probability=check.helps)
-    excluded = not (check and check.outside) if _like(control) else check is not None
-    return cause if excluded else replace(cause, word="open")
+    if cause.harmless is not None and cause.harmful is not None:
+        return _decided(cause, cause.harmless, cause.harmful)
+    excluded = _like(control) and not (check and check.outside)
+    return cause if excluded or cause.word == "open" else replace(cause, word="open")
+
+
+def _decided(cause: Cause, harmless: Elsewhere, harmful: Elsewhere) -> Cause:
+    """Return the cause that the likeliest harmless and the likeliest harmful other recipe tell."""
+    if harmless.p_harmless >= curves.DECIDED:
+        return replace(cause, word="recipe", likeliest="recipe", probability=harmless.p_harmless)
+    if harmful.shift.p_worse >= curves.DECIDED and harmless.p_harmless < 0.5:
+        return replace(cause, word="data", likeliest="data", probability=harmful.shift.p_worse)
+    return replace(cause, word="open")
 
 
 def _like(control: Control | None) -> bool:

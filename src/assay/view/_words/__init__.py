@@ -13,7 +13,9 @@ from typing import Any
 from assay.core import AssayError, Judged, Say, Shade, Text
 from assay.view import _format
 from assay.view._words import (
+    _external,
     _first,
+    _forecast,
     _forgetting,
     _imports,
     _mix,
@@ -22,6 +24,7 @@ from assay.view._words import (
     _recipe,
     _report,
     _sites,
+    _transfer,
     _values,
 )
 
@@ -29,7 +32,8 @@ LANGUAGES = ("en", "zh")
 
 TEXTS: Mapping[str, tuple[str, str]] = {
     **_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS, **_notes.TEXTS,
-    **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS, **_recipe.TEXTS, **_first.TEXTS,
+    **_external.TEXTS, **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS, **_recipe.TEXTS,
+    **_transfer.TEXTS, **_forecast.TEXTS, **_first.TEXTS,
 }  # fmt: skip
 """Each text by its key in all languages, so that none lacks one."""
 
