@@ -18,12 +18,12 @@ from assay._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from assay import data as data
-    from assay import doctor as doctor
     from assay import evalset as evalset
     from assay import recipe as recipe
     from assay import rule as rule
     from assay import study as study
     from assay import vocabulary as vocabulary
+    from assay.cli import completion as completion
     from assay.core import AssayError as AssayError
     from assay.core import Message as Message
     from assay.core import Point as Point
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from assay.jobs._clean import clean as clean
     from assay.jobs._curve import curve as curve
     from assay.jobs._curve import read_points as read_points
+    from assay.jobs._doctor import doctor as doctor
     from assay.jobs._estimate import estimate as estimate
     from assay.jobs._explain import explain as explain
     from assay.jobs._generate import generate as generate
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from assay.jobs._score import score as score
     from assay.jobs._select import Selection as Selection
     from assay.jobs._select import select as select
+    from assay.jobs._store import doctor_store as doctor_store
     from assay.jobs._store import gc as gc
     from assay.jobs._store import status as status
     from assay.jobs._train import Trained as Trained
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from assay.release._export import export as export
     from assay.study import StudyConfig as StudyConfig
     from assay.study._run import demo as demo
+    from assay.study._schema import schema as schema
     from assay.study._search import search as search
 
 

@@ -97,13 +97,15 @@ CATALOGUE: Mapping[str, Entry] = {
     "vocabulary extend": Entry("other", "assay.jobs._vocabulary:extend", "Add tokens to a base model."),
     "status": Entry("other", "assay.jobs._store:status", "List studies and disk usage."),
     "gc": Entry("other", "assay.jobs._store:gc", "Delete objects no study needs."),
-    "doctor store": Entry("other", "assay.jobs._store:store", "Verify every object in the store."),
+    "schema": Entry("other", "assay.study._schema:schema", "Print the JSON schema of study files."),
+    "completion": Entry("other", "assay.cli:completion", "Print completion for a shell."),
+    "doctor": Entry("other", "assay.jobs._doctor:doctor", "Show what is installed and what it serves."),
+    "doctor store": Entry("other", "assay.jobs._store:doctor_store", "Verify every object in the store."),
 }
 """Command to function, in the order of work."""
 
 GROUPS: Mapping[str, str] = {
     "data": "Inspect, convert and generate data sets.",
-    "doctor": "Verify stored results.",
     "evalset": "Build an evaluation set: split, classify, sample.",
     "mix": "Find out which type of data helps or hurts which.",
     "recipe": "Check a training recipe before a study.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Group
 
@@ -32,8 +32,8 @@ _KEPT = {
 }
 
 
-def build(wanted: str | None = None) -> App:
-    """Return the command line; of all functions only that of the command ``wanted`` is imported."""
+def build(wanted: str | None = None, *, everything: bool = False) -> App:
+    """Return the command line; only the function of the command ``wanted`` is imported, or ``everything``."""
     app = App(name="assay", help=HELP, help_epilogue=EXITS, version=__version__, result_action="return_value")
     stages = {name: Group(name.capitalize(), sort_key=place) for place, name in enumerate(STAGES)}
     made: dict[str, App] = {}
@@ -51,10 +51,26 @@ def build(wanted: str | None = None) -> App:
             parent.command(own)
         else:
             own = parent
-        if name == wanted:
+        if everything or name == wanted:
             own.help = None  # its docstring's
             own.default(command(entry.load()))
     return app
+
+
+def completion(shell: Literal["bash", "zsh", "fish"] = "bash") -> str:
+    """Print the script that completes commands and options in a shell.
+
+    Example: `assay completion bash >> ~/.bash_completion`, `assay completion fish > assay.fish`
+
+        >>> "assay" in assay.completion("bash")
+        True
+
+    Parameters
+    ----------
+    shell
+        The shell it is for.
+    """
+    return build(everything=True).generate_completion(shell=shell)
 
 
 def chosen(tokens: Sequence[str]) -> str | None:

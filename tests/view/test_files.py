@@ -21,7 +21,7 @@ def test_the_same_result_gives_the_same_bytes(result: StudyResult, tmp_path: Pat
     written = write_report(result, tmp_path / "a")
     write_report(result, tmp_path / "b")
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
-    names = {"report.html", "report.md", "points.csv", "points.parquet", "result.json"}
+    names = {"report.html", "report.md", "points.csv", "points.parquet", "result.json", "says.json"}
     assert {p.name for p in written} == names == set(digests(tmp_path / "a"))
 
 

@@ -37,8 +37,10 @@ def test_the_price_and_the_limit_are_on_the_first_page(
     text = re.sub(r"\\", "", page_markdown(report(shown)))
     first = text.split("\n## ")[0]
     assert price in first and limit in first
-    html = re.sub(r"<[^>]+>", "", render_html(shown))
-    assert price in html and limit in html
+    page = render_html(shown)
+    html = re.sub(r"<[^>]+>", "", page[: page.index('id="types"')])
+    assert limit in html and "+0.050 [+0.040, +0.060]" in html
+    assert html.index(limit) < html.index("+0.050 [+0.040, +0.060]")
     unlimited = dataclasses.replace(found, largest_loss=None, rises=(rise(500, 0.01), rise(n, 0.05)))
     free = page_markdown(report(dataclasses.replace(shown, forgetting=unlimited)))
     assert limit not in free and "0.9" not in free.split("\n## ")[0]

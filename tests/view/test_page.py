@@ -104,7 +104,7 @@ def test_tabs_theme_and_links_work(browser: Any, pages: dict[str, str]) -> None:
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.locator(".theme").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
-    page.locator("#answer tbody th a:visible").first.click()
+    page.locator("#types tbody th a:visible").first.click()
     assert "#t" in page.url
     assert troubles == []
     page.close()

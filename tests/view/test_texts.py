@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -49,12 +52,17 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {k: v or "" for k, v in attrs}
-        self.scripts += tag == "script"
+        self.scripts += tag == "script" and values.get("type") != "application/json"
         self.handlers += [k for k in values if k.startswith("on") or k == "style"]
         self.ids += [values["id"]] if "id" in values else []
         for key in ("href", "src", "xlink:href", "action"):
             if key in values:
                 (self.links if values[key].startswith("#") else self.outside).append(values[key])
+
+
+def page_data(html: str) -> Any:
+    """Return what the page's script reads."""
+    return json.loads(re.search(r'id="page-data">(.*?)</script>', html, re.DOTALL)[1])  # type: ignore[index]
 
 
 def test_every_type_has_a_name_in_both_languages() -> None:
@@ -68,7 +76,7 @@ def test_the_page_is_self_contained_and_its_links_lead_somewhere(
 ) -> None:
     html = render_html(request.getfixturevalue(name))
     page = Page(html)
-    assert page.outside == [] and page.handlers == [] and page.scripts == 1
+    assert page.outside == [] and page.handlers == [] and page.scripts == 2
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links} <= set(page.ids)
     assert "Content-Security-Policy" in html and "default-src &#39;none&#39;" in html
@@ -87,8 +95,16 @@ def test_every_number_of_the_page_leads_to_its_run(result: StudyResult) -> None:
     html = render_html(result)
     for run in result.runs:
         assert run.key[:12] in html
-    for point in result.points[:50]:
-        assert f"{point.value:.3f}" in html
+    shown = page_data(html)
+    assert len(shown["runs"]) == len(result.runs) + 1
+    points = [tuple(row) for metric in shown["points"].values() for row in metric]
+    assert len(points) == len(result.points)
+    for point in result.points:
+        place = shown["types"].index([point.type, CATALOGUES["en"][f"type.{point.type}"]])
+        arm = [name for name, _ in shown["arms"]].index(point.arm)
+        run = [row[3] for row in shown["runs"]].index(point.run)
+        value, se = (None if v is None else float(f"{v:.6g}") for v in (point.value, point.se))
+        assert (place, arm, point.n_train, point.seed, value, se, point.n_eval, run) in points
 
 
 def test_the_answer_comes_first(result: StudyResult, chinese: StudyResult) -> None:

@@ -39,6 +39,12 @@ def texts() -> dict[Path, str]:
     return {path: path.read_text(encoding="utf-8") for path in files}
 
 
+@cache
+def scripted() -> str:
+    """The scripts of reports, which ask for texts by what follows ``script.``: `t("by.type")`."""
+    return "".join(p.read_text(encoding="utf-8") for p in sorted((SOURCES / "view/templates").glob("*.js")))
+
+
 def spaces(path: Path) -> tuple[str, ...]:
     """Return the prefixes under which the package of a file looks its keys up first."""
     own = {"annotation": ("annotate.", "web."), "serving": ("serve.", "web."), "web": ("web.",)}
@@ -71,6 +77,9 @@ def used() -> frozenset[str]:
             }
         own = {p for p in own if len(p.replace(".+", "").replace("\\", "")) > 3}
         found |= own | {f"(?:{'|'.join(map(re.escape, spaces(path)))}){p}" for p in own if spaces(path)}
+    literals = re.findall(r"""[`"]([a-z_]+(?:\.[a-z_]+)*\.?)(?=["`$])""", scripted())
+    found |= {r"script\." + re.escape(word) + (".+" if word.endswith(".") else "") for word in literals}
+    found |= {rf"script\.(?:col|by|score)\.{re.escape(word)}" for word in literals}
     told = " ".join(CATALOGUES["en"].values())
     found |= {re.escape(group) + r"\..+" for group in re.findall(r":@([\w.]+)}", told)}
     return frozenset(found)
@@ -87,6 +96,11 @@ def asked() -> Iterator[tuple[Path, str]]:
                         yield path, str(node.args[0].value)
         else:
             yield from ((path, key) for key in re.findall(r"""\bw\(["']([\w. -]+)["'][,)]""", text))
+
+
+def test_every_text_that_a_script_asks_for_exists() -> None:
+    found = set(re.findall(r"""\bt\("([\w.]+)\"""", scripted()))
+    assert len(found) > 25 and {f"script.{key}" for key in found} <= set(CATALOGUES["en"])
 
 
 def test_both_languages_have_the_same_keys_and_placeholders() -> None:

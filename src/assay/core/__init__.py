@@ -10,6 +10,7 @@ from assay.core._bases import (
     UpgradeCost,
     UpgradeWord,
 )
+from assay.core._book import AnswerBook, BookItem, BookRun, BookTexts
 from assay.core._canonical import Json, canonical_json, digest, file_digest, to_json
 from assay.core._causes import (
     BestRate,
@@ -129,6 +130,7 @@ __all__ = [
     "POOLS",
     "TASK_TYPES",
     "Answer",
+    "AnswerBook",
     "AnswerSheet",
     "ArmComparison",
     "ArmRow",
@@ -142,6 +144,9 @@ __all__ = [
     "BestRate",
     "BestSize",
     "Block",
+    "BookItem",
+    "BookRun",
+    "BookTexts",
     "Cause",
     "CauseWord",
     "Cell",

@@ -202,6 +202,8 @@ class CurveResult:
     """Why no curve was fitted; then band and verdict are None."""
     satisfied_at: float | None = None
     """Smallest size whose score passes the threshold with probability 0.9, if any was asked for."""
+    satisfied_from: tuple[float, float] | None = None
+    """The sizes from which on it passes with probability 0.1 and 0.5; None where ``satisfied_at`` is."""
     next_thousand: Gain | None = None
     """The gain from 1,000 samples more; None where the largest rung is smaller than that."""
     best: BestSize | None = None
@@ -738,7 +740,8 @@ class StudyResult(Shown):
     """Exports of the study's models that lie in its folder (added by ``assay export``)."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
-    learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference."""
+    learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference; of
+    all ``answers`` of trained models those that are ``answers_empty``."""
     forgetting: Forgetting | None = None
     """What training costs elsewhere: the loss on plain text; None where it was not measured."""
     imported: tuple[str, ...] = ()

@@ -138,6 +138,7 @@ def _result(
         extrapolated_from=top,
     )
     inside = grid <= top
+    reached = None if satisfied_at is None else _satisfied(grid, draws, satisfied_at)
     return CurveResult(
         type=ladder.type,
         arm=ladder.arm,
@@ -145,7 +146,8 @@ def _result(
         band=band,
         verdict=_verdict(curve, grid, draws, question, pool),
         families=curve.families,
-        satisfied_at=None if satisfied_at is None else _satisfied(grid, draws, satisfied_at),
+        satisfied_at=reached[-1] if reached else None,
+        satisfied_from=reached[:2] if reached else None,
         next_thousand=_gain(curve, grid, draws, top + _THOUSAND) if top >= _THOUSAND else None,
         best=_best(grid[inside], curve.sign * draws[:, inside], threshold),
         excluded=ladder.excluded,
@@ -265,10 +267,13 @@ def _best(grid: Array, better: Array, threshold: float) -> BestSize:
     )
 
 
-def _satisfied(grid: Array, draws: Array, target: float) -> float | None:
-    """Return the smallest size from which on the target is passed with probability 0.9, within 2x."""
-    passed = (draws >= target).mean(axis=0) >= DECIDED
-    return float(grid[int(np.argmax(passed))]) if passed.any() else None
+def _satisfied(grid: Array, draws: Array, target: float) -> tuple[float, float, float] | None:
+    """Return the smallest sizes that pass the target with probability 0.1, 0.5 and 0.9; None without."""
+    passed = (draws >= target).mean(axis=0)
+    if not (passed >= DECIDED).any():
+        return None
+    low, middle, sure = (float(grid[int(np.argmax(passed >= p))]) for p in (1 - DECIDED, 0.5, DECIDED))
+    return low, middle, sure
 
 
 def measured(curves: Sequence[CurveResult], metric: str) -> list[CurveResult]:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from assay import serving, view
+from assay import serving
 from assay.core import AssayError, File
+from assay.jobs._shelf import Shelf
 from assay.model import POCKET
-from assay.study import (
-    MODELS,
-    ModelPlace,
-    StudyModels,
-    find_model,
-    find_study_model,
-    read_models,
-    study_folders,
-    study_name,
-)
+from assay.study import ModelPlace, find_model
 
 if TYPE_CHECKING:
     from assay.model import ChatModel
@@ -97,62 +87,6 @@ def chat(
         serving.answer_piped(voices, question, system, decoding)
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """The models that a server has: those named, and every trained one of the studies in ``runs``."""
-
-    runs: Path
-    given: tuple[str, ...]
-    device: str = "auto"
-
-    def studies(self, language: str) -> list[serving.StudyRow]:
-        """Return the studies with their models, as they are at this moment."""
-        return [_study(folder, self.runs, language) for folder in study_folders(self.runs)]
-
-    def open(self, name: str) -> ChatModel:
-        """Load a model that was named, or one of a study: no other folder, and nothing from the hub."""
-        if name in self.given:
-            return open_place(find_model(name, runs=self.runs), self.device)
-        if ":" in name:
-            return open_place(find_study_model(name, self.runs), self.device)
-        known = [*self.given, *(name for row in self.studies("en") for name in row.models)]
-        raise serving.unknown_model(name, known)
-
-
-def _models(folder: Path) -> StudyModels | None:
-    """Return the models of a study, None where their list is broken: the other studies stay to be seen."""
-    try:
-        return read_models(folder)
-    except AssayError:
-        return None
-
-
-def _study(folder: Path, runs: Path, language: str) -> serving.StudyRow:
-    name, listed, made = study_name(folder), folder / MODELS, folder / "result.json"
-    models = _models(folder) if listed.is_file() else None
-    above = [folder.parent] if folder.parent != runs else []
-    pages = [page for place in (folder, *above) if (page := place / "report.html").is_file()]
-    # A study lists its models before it trains them, and its result comes last.
-    finished = made.is_file() and (models is None or made.stat().st_mtime >= listed.stat().st_mtime)
-    return serving.StudyRow(
-        name=name,
-        finished=finished,
-        models=tuple(f"{name}:{m.name}" for m in models.models if models.trained(m)) if models else (),
-        planned=len(models.models) if models else 0,
-        says=_says(made, made.stat().st_mtime_ns, language) if made.is_file() else None,
-        reports=tuple(str(page.relative_to(runs)) for page in pages),
-    )
-
-
-@lru_cache(maxsize=256)
-def _says(result: Path, written: int, language: str) -> str | None:
-    """Return what a study found, in a sentence; None where its result is not of this version."""
-    try:
-        return view.headline(view.load_result(result), language)
-    except AssayError:
-        return None
-
-
 def serve(
     *models: str,
     host: str = "127.0.0.1",
@@ -190,7 +124,7 @@ def serve(
     for name in given:
         find_model(name, runs=Path(runs))
     serving.serve(
-        Shelf(Path(runs), given, device), host=host, port=port,
+        Shelf(Path(runs), given, open_place, device), host=host, port=port,
         language=None if language == "auto" else language, open_browser=open_browser,
     )  # fmt: skip
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from assay import curves, data, view
-from assay.core import Curves, File, OnCommand, Point, Reading
+from assay._version import __version__
+from assay.core import (
+    ArmRow,
+    Cost,
+    Curves,
+    DataSummary,
+    File,
+    OnCommand,
+    Point,
+    Reading,
+    StudyResult,
+)
 from assay.jobs._pool import rows_of
 
 Table: TypeAlias = Annotated[str | Path | Sequence[Point | Mapping[str, Any]], OnCommand(Path)]
@@ -68,7 +79,7 @@ def curve(
         Size whose doubling an earlier reading asked about, to answer the same question after the proposed
         runs.
     plot
-        File for a chart: .html, .svg, .png or .json.
+        File for the report of a study (.html), or for a chart: .svg, .png or .json.
     """
     given = _read(table, metric, lower_is_better)
     points = list(given.points)
@@ -92,8 +103,48 @@ def curve(
         )
         reading = replace(reading, curves=Curves(asked_of))
     if plot is not None:
-        view.write_plot(reading.curves, points, Path(plot), view.reader_language())
+        question = {"satisfied_at": satisfied_at, "smallest_gain": smallest_gain}
+        _draw(reading, points, Path(plot), question, _name(table))
     return reading
+
+
+def _name(table: Table) -> str:
+    """Return what a table is called: its file's name, where it has one."""
+    return Path(table).name if isinstance(table, str | Path) else "points"
+
+
+def _draw(
+    reading: Reading, points: Sequence[Point], out: Path, question: Mapping[str, float | None], name: str
+) -> None:
+    """Write the report of a study on these points (.html), or one chart of all curves."""
+    language = view.reader_language()
+    if out.suffix == ".html" and any(curve.band for curve in reading.curves):
+        view.write_report_page(result_of(reading, points, question, name, language), out)
+    else:
+        view.write_plot(reading.curves, points, out, language)
+
+
+def result_of(
+    reading: Reading, points: Sequence[Point], question: Mapping[str, float | None], name: str, language: str
+) -> StudyResult:
+    """Return the result that the report of a table is made of, without what only a study knows."""
+    nothing = DataSummary((), 0, {}, {}, {}, {})
+    return StudyResult(
+        name=name, assay_version=__version__, language=language, base={}, recipe={}, question=question,
+        pool=nothing, evaluation=nothing, arms=tuple(_arms(points)), points=tuple(points),
+        curves=reading.curves, comparisons=reading.comparisons, runs=(),
+        cost=Cost(0, 0, 0, 0.0, 0.0, ""), answers=(),
+        answer=curves.recommend(reading.curves, reading.comparisons), notes=reading.notes,
+        worth=reading.worth, descents=reading.descents, balances=reading.balances,
+        held_out=reading.held_out, imported=(name,),
+    )  # fmt: skip
+
+
+def _arms(points: Sequence[Point]) -> Iterator[ArmRow]:
+    for arm in dict.fromkeys(point.arm for point in points):
+        own = [point for point in points if point.arm == arm]
+        sizes, seeds = ({getattr(p, name) for p in own} for name in ("n_train", "seed"))
+        yield ArmRow(arm, arm, tuple(sorted(sizes)), tuple(sorted(seeds)))
 
 
 def read_points(

@@ -47,12 +47,12 @@ def gc(
     return plan.collect_garbage(plan.Store(Path(store), create=False), forget=forget, dry_run=not delete)
 
 
-def store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCheck:
+def doctor_store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCheck:
     """Verify the checksum of every file in a store.
 
     Example: `assay doctor store --repair`
 
-        >>> assay.doctor.store(".assay").intact
+        >>> assay.doctor_store(".assay").intact
         True
 
     Parameters

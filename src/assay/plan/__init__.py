@@ -16,26 +16,33 @@ from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
 from assay.plan._store import Store
+from assay.plan._watch import STEPS, Listed, Running, StepList, Watched, Watcher, read_steps, write_steps
 
 __all__ = [
     "POOLS",
+    "STEPS",
     "Advance",
     "CorruptObject",
     "Estimate",
     "GarbageReport",
     "Inline",
+    "Listed",
     "Plan",
     "PlanRow",
     "Pool",
     "PoolMaker",
     "Processes",
     "RunReport",
+    "Running",
     "Step",
     "StepContext",
+    "StepList",
     "Store",
     "StoreCheck",
     "StoreStatus",
     "StudyStatus",
+    "Watched",
+    "Watcher",
     "check_store",
     "collect_garbage",
     "execute",
@@ -45,6 +52,8 @@ __all__ = [
     "plan",
     "progress_bar",
     "quiet",
+    "read_steps",
     "run",
     "status",
+    "write_steps",
 ]

@@ -15,10 +15,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from assay.plan._step import Advance, Step
 from assay.plan._store import Store
@@ -53,11 +57,8 @@ class Display:
         self.done_weight, self.done = 0.0, 0
         self.began = self.printed = time.monotonic()
         self.live = not self.quiet and sys.stderr.isatty()
-        columns = (
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
-        )  # fmt: skip
-        self.bars = Progress(*columns, console=Console(stderr=True), transient=True, disable=not self.live)
+        console = Console(stderr=True)
+        self.bars = Progress(*_columns(), console=console, transient=True, disable=not self.live, expand=True)
         self.overall = self.bars.add_task("steps", total=self.count, note="")
         self.tasks: dict[str, TaskID] = {}
 
@@ -85,7 +86,7 @@ class Display:
             self._draw(running, states, left)
         elif time.monotonic() - self.printed > _PLAIN_SECONDS:
             self.printed = time.monotonic()
-            names = ", ".join(f"{s.name} {s.label}" for s in running)
+            names = ", ".join(f"{s.name} {s.label}{_reached(*states[s.key])}" for s in running)
             print(f"{self.done}/{self.count} steps, {left or 'time left unknown'}: {names}", file=sys.stderr)
 
     def _draw(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]], left: str) -> None:
@@ -120,6 +121,26 @@ class Display:
         return f"about {_words(spent / reached - spent)} left"
 
 
+def _reached(done: float, total: float, note: str) -> str:
+    """Return how far a step is: " (120 of 400, loss 0.8)"; "" where it does not say."""
+    return f" ({done:.0f} of {total:.0f}, {note})" if total else ""
+
+
+class _Reached(MofNCompleteColumn):
+    """How much of how much; nothing where the whole is not known."""
+
+    def render(self, task: Task) -> Text:
+        return Text("") if task.total is None else super().render(task)
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    """Return the columns of a bar: 80 characters hold them, and a long name is cut first."""
+    name = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+    return (
+        name, BarColumn(bar_width=10), _Reached(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
+    )  # fmt: skip
+
+
 def _words(seconds: float) -> str:
     if seconds < 90:
         return f"{max(seconds, 0):.0f} s"
@@ -132,11 +153,8 @@ def _words(seconds: float) -> str:
 def progress_bar(title: str) -> Iterator[Advance]:
     """Give a function (done, total, unit) that draws one bar on standard error."""
     live = not is_quiet() and sys.stderr.isatty()
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not live) as bars:
+    console = Console(stderr=True)
+    with Progress(*_columns(), console=console, transient=True, disable=not live, expand=True) as bars:
         task, began = bars.add_task(title, total=None, note=""), time.monotonic()
 
         def advance(done: float, total: float, unit: str) -> None:

@@ -110,6 +110,11 @@ class Store:
         """Say whether an object is complete."""
         return self.place(key).is_dir()
 
+    def busy(self, key: str) -> bool:
+        """Say whether a process works at an object: it holds its lock, which the kernel frees with it."""
+        path = self.root / "work" / f"{key}.lock"
+        return path.is_file() and not _free(path)
+
     def sound(self, key: str) -> bool:
         """Say whether an object is there and intact; a corrupt one is named on stderr and set aside."""
         if not self.has(key):

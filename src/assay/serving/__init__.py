@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from assay.serving._models import unknown_model
 from assay.serving._terminal import Voice, answer_piped, check_temperature, converse
-from assay.serving._values import Library, StudyRow
+from assay.serving._values import Library, Live, StudyRow, Under
 
 if TYPE_CHECKING:
     from assay.serving._serve import serve
 
 __all__ = [
     "Library",
+    "Live",
     "StudyRow",
+    "Under",
     "Voice",
     "answer_piped",
     "check_temperature",

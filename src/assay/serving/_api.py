@@ -39,12 +39,21 @@ def openai_routes(library: Library, models: Models, door: Door) -> APIRouter:
         if request.method != "GET" and not door.own(request.headers.get("x-csrf-token", "")):
             raise RefusedError(403, "the request does not come from this server's own page")
 
+    def served() -> dict[str, None]:
+        names = [*library.given, *(name for row in library.studies("en") for name in row.models)]
+        return dict.fromkeys(names)
+
     @router.get("/models")
     def list_models(request: Request) -> Response:
         enter(request)
-        names = [*library.given, *(name for row in library.studies("en") for name in row.models)]
-        rows = [{"id": n, "object": "model", "created": 0, "owned_by": "assay"} for n in dict.fromkeys(names)]
-        return JSONResponse({"object": "list", "data": rows})
+        return JSONResponse({"object": "list", "data": [_model(name) for name in served()]})
+
+    @router.get("/models/{name:path}")
+    def one_model(request: Request, name: str) -> Response:
+        enter(request)
+        if name not in served():
+            raise RefusedError(404, f"no such model here: {name}", code="model_not_found", param="model")
+        return JSONResponse(_model(name))
 
     @router.post("/chat/completions")
     async def complete(request: Request) -> Response:
@@ -64,6 +73,10 @@ def openai_routes(library: Library, models: Models, door: Door) -> APIRouter:
             return JSONResponse(await _whole(request, asked, answering))
 
     return router
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "assay"}
 
 
 def _answer(models: Models, asked: ChatRequest) -> Any:

@@ -20,6 +20,11 @@ _NOT_DONE = (
     "tools", "tool_choice", "functions", "function_call", "logprobs", "top_logprobs", "logit_bias",
     "response_format", "presence_penalty", "frequency_penalty", "audio", "modalities", "prediction",
 )  # fmt: skip
+_HARMLESS = frozenset((
+    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+    "parallel_tool_calls", "verbosity", "reasoning_effort",
+))  # fmt: skip
+"""Options that clients send and that change no answer here."""
 _NOTHING: tuple[Any, ...] = (None, False, 0, [], {}, "none", ["text"], {"type": "text"})
 
 
@@ -101,6 +106,10 @@ def parse_request(body: Any) -> ChatRequest:
     for name in _NOT_DONE:
         if body.get(name) not in _NOTHING:
             raise RefusedError(400, f"{name} is not supported here", code="unsupported_parameter", param=name)
+    known = {*ChatRequest.model_fields, *_NOT_DONE, *_HARMLESS}
+    for name in body:
+        if name not in known and body[name] not in _NOTHING:
+            raise RefusedError(400, f"{name} is not known here", code="unsupported_parameter", param=name)
     try:
         return ChatRequest.model_validate(body)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
@@ -16,13 +17,17 @@ from assay.serving._door import Door
 from assay.serving._files import HEADERS, KINDS, find_file
 from assay.serving._models import Models
 from assay.serving._protocol import RefusedError
-from assay.serving._values import Library
+from assay.serving._studies import Parts, events, live_parts, state_parts
+from assay.serving._values import Library, Live
+from assay.view import HTML as REPORT
 from assay.view import Words
 
 _STATIC = {
     "palette.css": "assay.view",
     "base.css": "assay.web",
+    "chart.css": "assay.view",
     "chat.css": "assay.serving",
+    "live.js": "assay.serving",
     "chat.js": "assay.serving",
 }
 _SCRIPTED = ("you", "waiting", "stopped", "cut", "dropped", "tokens", "failed", "unreachable")
@@ -50,7 +55,7 @@ class Site:
         """Render a page."""
         theme = request.cookies.get("assay_theme")
         text = self.pages.get_template(template).render(
-            w=self.words(request), theme=theme if theme in web.THEMES else "auto", here=request.url.path,
+            w=self.words(request), theme=theme if theme in web.THEMES else "auto", here=_here(request),
             logged=self.door.page(request.cookies), csrf=self.door.csrf, **values,
         )  # fmt: skip
         return HTMLResponse(text, status)
@@ -63,6 +68,12 @@ class Site:
             raise HTTPException(403)
 
 
+def _here(request: Request) -> str:
+    """Return the address of the page, to come back to."""
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query and request.method == "GET" else request.url.path
+
+
 def build_app(library: Library, door: Door, hosts: frozenset[str], language: str | None = None) -> FastAPI:
     """Return the application; ``hosts`` are the names that it may be addressed by."""
     site = Site(library, door, _templates(), language)
@@ -72,6 +83,7 @@ def build_app(library: Library, door: Door, hosts: frozenset[str], language: str
     app.include_router(openai_routes(library, Models(library.open), door))
     _doors(app, site)
     _pages(app, site)
+    _studies(app, site)
     _errors(app, site)
     return app
 
@@ -143,6 +155,13 @@ def _pages(app: FastAPI, site: Site) -> None:
         at = str(request.base_url) + "v1"
         return site.page(request, "studies.jinja", rows=rows, given=site.library.given, endpoint=at)
 
+    @app.get("/events")
+    def all_events(request: Request) -> Response:
+        if (refused := closed(request)) is not None:
+            return refused
+        w = site.words(request)
+        return events(request, lambda: state_parts(site.pages, list(site.library.studies(w.language)), w))
+
     @app.get("/runs/{path:path}")
     def file(request: Request, path: str) -> Response:
         if (refused := closed(request)) is not None:
@@ -150,6 +169,9 @@ def _pages(app: FastAPI, site: Site) -> None:
         found = find_file(site.library.runs, path)
         if found is None:
             raise HTTPException(404)
+        if found.name == REPORT:
+            back = site.words(request)("studies.back")
+            return HTMLResponse(with_way_back(found.read_text(encoding="utf-8"), back), headers=HEADERS)
         return FileResponse(found, media_type=KINDS[found.suffix], headers=HEADERS)
 
     @app.get("/chat")
@@ -165,6 +187,54 @@ def _pages(app: FastAPI, site: Site) -> None:
             beside=beside if beside in names else "",
             scripted={name: w(f"chat.{name}") for name in _SCRIPTED},
         )  # fmt: skip
+
+
+def _studies(app: FastAPI, site: Site) -> None:
+    """Show one study while it runs, and two over one another."""
+
+    def live(request: Request, name: str, *, fitted: bool) -> Live | None:
+        return site.library.live(name, site.words(request).language, fitted=fitted)
+
+    @app.get("/study/{name:path}")
+    def study(request: Request, name: str) -> Response:
+        if not site.door.page(request.cookies):
+            return RedirectResponse("/login", 303)
+        found, w = live(request, name, fitted=False), site.words(request)
+        if found is None:
+            raise HTTPException(404)
+        others = [row.name for row in site.library.studies(w.language) if row.name != name]
+        parts = live_parts(site.pages, found, w)
+        return site.page(request, "study.jinja", live=found, parts=parts, others=others)
+
+    @app.get("/events/{name:path}")
+    def study_events(request: Request, name: str) -> Response:
+        if not site.door.page(request.cookies):
+            return RedirectResponse("/login", 303)
+        w = site.words(request)
+
+        def look() -> Parts | None:
+            found = live(request, name, fitted=True)
+            return None if found is None else live_parts(site.pages, found, w)
+
+        return events(request, look)
+
+    @app.get("/compare")
+    def compare(request: Request, a: str = "", b: str = "") -> Response:
+        if not site.door.page(request.cookies):
+            return RedirectResponse("/login", 303)
+        w = site.words(request)
+        rows = {row.name: row for row in site.library.studies(w.language)}
+        if a not in rows or b not in rows:
+            raise HTTPException(404)
+        panels = site.library.overlaid((a, b), w.language)
+        return site.page(request, "compare.jinja", pair=(rows[a], rows[b]), names=list(rows), panels=panels)
+
+
+def with_way_back(page: str, text: str) -> str:
+    """Return a report with a link to the list of studies at its top."""
+    mark = '<header class="bar-top" id="top">'
+    link = f'<p class="eyebrow"><a href="/">← {escape(text)}</a></p>'
+    return page.replace(mark, f"{link}\n{mark}", 1)
 
 
 def _errors(app: FastAPI, site: Site) -> None:

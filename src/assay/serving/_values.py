@@ -24,6 +24,36 @@ class StudyRow:
     """The answer of its report in one sentence; None where there is no report."""
     reports: tuple[str, ...] = ()
     """Places of its report, and of that over several bases where it is one of them, within the runs."""
+    done: int = 0
+    steps: int = 0
+    """Steps done, of those that it has; 0 where it does not list them."""
+    running: int = 0
+    """Steps that processes work at now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """A step under way: what it is, how far (``total`` 0 where it does not say), and what it says besides."""
+
+    name: str
+    done: float
+    total: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A study as it is now: its row, steps under way, the time left, models measured, curves so far."""
+
+    row: StudyRow
+    under: tuple[Under, ...]
+    seconds_left: float | None
+    measured: int
+    planned: int
+    panels: str
+    """Markup of the curves, "" where there is none."""
+    whole: bool = True
+    """Whether all its steps are known: false while its data are read and its recipe is checked."""
 
 
 class Library(Protocol):
@@ -41,6 +71,17 @@ class Library(Protocol):
 
     def studies(self, language: str) -> Sequence[StudyRow]:
         """Return all studies, in ``language`` where there is something to say."""
+        ...
+
+    def live(self, name: str, language: str, *, fitted: bool) -> Live | None:
+        """Return a study as it is now, None where there is none of this name.
+
+        Without ``fitted`` curves are those that were fitted before, so that a page is there at once.
+        """
+        ...
+
+    def overlaid(self, names: Sequence[str], language: str) -> str:
+        """Return the markup of the curves of several studies over one another, "" where they share none."""
         ...
 
     def open(self, name: str) -> ChatModel:

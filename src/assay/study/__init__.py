@@ -25,6 +25,7 @@ from assay.study._find import (
     study_folders,
     study_name,
 )
+from assay.study._forming import Formed, Forming
 from assay.study._handoff import Collected, HandedRun, Handoff, collect, handoff
 from assay.study._kept import Kept, kept
 from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
@@ -37,6 +38,8 @@ __all__ = [
     "MODELS",
     "ArmConfig",
     "Collected",
+    "Formed",
+    "Forming",
     "HandedRun",
     "Handoff",
     "Kept",

@@ -289,7 +289,7 @@ class StudyConfig:
         return (self.evaluation, *(places for places in own if places))
 
 
-_SET_BY_READER: Mapping[Any, tuple[str, ...]] = {
+SET_BY_READER: Mapping[Any, tuple[str, ...]] = {
     StudyConfig: ("bases", "folder", "measured"),
     JudgeConfig: ("calls",),
     Models: ("base", "max_tokens", "cache"),
@@ -496,7 +496,7 @@ def _build(kind: Any, data: Any, place: str) -> Any:
     if not isinstance(data, Mapping):
         _wrong(place, data, "a mapping")
     hints = typing.get_type_hints(kind, include_extras=True)
-    own = _SET_BY_READER.get(kind, ())
+    own = SET_BY_READER.get(kind, ())
     known = {f.name: in_words(hints[f.name]) for f in fields(kind) if f.name not in own}
     values = {}
     for key, value in data.items():

@@ -10,13 +10,14 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from assay import data
 from assay.core import BASE_ARM, AssayError, read_json
 from assay.model import POCKET, resolve_base
-from assay.plan import Store
+from assay.plan import STEPS, Store
 from assay.study._graph import Ladder, RunSteps
 
 MODELS = "models.json"
@@ -146,7 +147,7 @@ def study_folders(runs: Path = Path("runs")) -> list[Path]:
 
     Of a study over several bases they are those of its bases, a level below.
     """
-    marks = (MODELS, "result.json")
+    marks = (MODELS, "result.json", STEPS)
     folders = sorted(p for p in runs.iterdir() if p.is_dir()) if runs.is_dir() else []
     found = []
     for folder in folders:
@@ -165,9 +166,14 @@ def study_name(folder: Path) -> str:
 def _is_one_of_several(listed: Path) -> bool:
     """Say whether a list of models, which is there before any result, is that of one base among others."""
     try:
-        return bool(read_json(listed).get("of_several", False))
-    except AssayError:
+        return _several(listed, listed.stat().st_mtime_ns)
+    except (AssayError, OSError):
         return False
+
+
+@lru_cache(maxsize=4096)
+def _several(listed: Path, written: int) -> bool:
+    return bool(read_json(listed).get("of_several", False))
 
 
 def find_model(name: str, *, runs: Path = Path("runs")) -> ModelPlace:

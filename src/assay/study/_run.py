@@ -147,6 +147,7 @@ def run(
     target = Path(out or report_folder(study))
     evaluation, samples = input_steps(study)
     owner = claim(study, samples, target)
+    planning.write_steps(target, store, [evaluation, samples], whole=False)
     with workers:
         planning.run([evaluation, samples], store, workers)
         summary = read_summary(store, samples)
@@ -156,6 +157,7 @@ def run(
         graph = study_graph(study, evaluation, ladders, checks, beside)
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
+        planning.write_steps(target, store, [graph.final], whole=True)
         store.register(study.name, [graph.final], owner)
         graph.run(store, workers)
         graph = decided(
@@ -199,7 +201,8 @@ def report(result: File, *, out: File | None = None) -> list[Path]:
     out
         Folder for the report; by default that of `result`.
     """
-    return view.write_report(view.load_study(Path(result)), Path(out or Path(result).parent))
+    folder = Path(result).parent
+    return view.write_report(view.load_study(Path(result)), Path(out or folder), view.load_book(folder))
 
 
 def report_folder(study: StudyConfig) -> Path:

@@ -5,9 +5,11 @@ is computed beyond layout, and heavy libraries are imported where they are used.
 """
 
 from assay.view._bases import render_bases_html, render_bases_markdown
+from assay.view._book import load_book
 from assay.view._cards import data_card, model_card, stated_license
 from assay.view._export import export_page, export_summary
-from assay.view._files import HTML, load_result, load_study, restore
+from assay.view._files import HTML, SAYS, load_result, load_study, restore
+from assay.view._forming import forming, overlaid
 from assay.view._html import page_html, write_page
 from assay.view._json import plain_json
 from assay.view._markdown import page_markdown
@@ -27,7 +29,15 @@ from assay.view._values import (
     value_markdown,
 )
 from assay.view._words import CATALOGUES, LANGUAGES, Words, words
-from assay.view._write import EXPORT_VALUES, EXPORTS, points_frame, show_exports, write_points, write_report
+from assay.view._write import (
+    EXPORT_VALUES,
+    EXPORTS,
+    points_frame,
+    show_exports,
+    write_points,
+    write_report,
+    write_report_page,
+)
 
 __all__ = [
     "CATALOGUES",
@@ -36,16 +46,20 @@ __all__ = [
     "HTML",
     "LANGUAGE",
     "LANGUAGES",
+    "SAYS",
     "Words",
     "count_notes",
     "data_card",
     "described",
     "export_page",
     "export_summary",
+    "forming",
     "headline",
+    "load_book",
     "load_result",
     "load_study",
     "model_card",
+    "overlaid",
     "page_html",
     "page_markdown",
     "plain_json",
@@ -72,4 +86,5 @@ __all__ = [
     "write_plot",
     "write_points",
     "write_report",
+    "write_report_page",
 ]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from assay.core import RunRow
-from assay.view._format import integer, short, short_key
+from assay.view._format import integer, short
 from assay.view._index import Index
 from assay.view._panel import COLOURS
 from assay.view._svg import Scale, Svg, decimals, element, path, ticks
@@ -78,11 +78,14 @@ def traces(runs: Sequence[RunRow], found: Index, w: Words) -> Svg:
     parts = [*_trace_axes(x, y, w)]
     for run, trace in rows:
         every = max(1, len(trace) // _TRACE_POINTS)
-        title = w("loss.trace", n=integer(run.n_train), seed=run.seed, run=short_key(run.key))
+        title = w("loss.trace", n=integer(run.n_train), seed=run.seed)
         line = path((x(at), y(loss)) for at, loss in trace[::every])
         parts.append(element("path", element("title", title), d=line, class_=f"trace a{colour}"))
     label = w("loss.aria", arm=w.arm(arm), count=len(runs))
-    return element("svg", *parts, class_="chart", viewbox="0 0 420 240", role="img", aria_label=label)
+    place = str(found.arm_number(arm)) if arm in found.arms else None
+    return element(
+        "svg", *parts, class_="chart", viewbox="0 0 420 240", role="img", aria_label=label, data_arm=place
+    )  # fmt: skip
 
 
 def _trace_axes(x: Scale, y: Scale, w: Words) -> list[Svg]:

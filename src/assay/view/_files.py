@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 RESULT = "result.json"
 HTML = "report.html"
+SAYS = "says.json"
+"""What a study found, in a sentence in each language: so that a list of studies reads no results."""
 
 
 def replace_file(path: Path, content: bytes) -> Path:

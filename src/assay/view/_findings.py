@@ -18,10 +18,10 @@ from assay.core import (
 )
 
 _FORMS = {
-    "type": "@type", "arm": "@arm", "verdict": "@word", "n": ",", "value": "value", "thousand": "+.2g",
-    "per_money": "+.2g", "per_hour": "+.2g", "best": ",", "best_range": ",", "p_value": "p",
+    "type": "@type", "arm": "@arm", "verdict": "@word", "n": ",", "value": "value", "thousand": "small",
+    "per_money": "small", "per_hour": "small", "best": "about", "best_range": "about", "p_value": "p",
     "p_adjusted": "p",    "visible": "value",
-    "meet": ",",
+    "meet": "about",
 }  # fmt: skip
 
 Row = tuple[core.Cell, ...]
@@ -76,11 +76,29 @@ def _blocks(key: str, names: Sequence[str], rows: list[Row], level: int) -> Iter
         names, rows = [n for n in names if n != "arm"], [(row[0], *row[2:]) for row in rows]
     if len(rows) > 1 and all(row[1:] == rows[0][1:] for row in rows):
         rows = [(say("findings.all"), *rows[0][1:])]
-    forms = {**_FORMS, "interval": {"worth": "+.2g", "held_out": "value"}.get(key, ",")}
+    forms = {**_FORMS, "interval": {"worth": "small", "held_out": "value", "balance": "about"}.get(key, ",")}
     columns = tuple(core.Column(say(f"col.{name}"), forms.get(name, "")) for name in names)
     yield core.Heading(say(f"{key}.heading"), level)
     yield core.Paragraph(say(f"{key}.intro"), "quiet")
-    yield core.Table(columns, tuple(rows))
+    told = [row for row in rows if not _untold(row)]
+    untold = [row for row in rows if _untold(row)]
+    if told or len(untold) == 1:
+        table = core.Table(columns, tuple(told or untold))
+        yield core.Fold(say("findings.rows", n=len(told)), (table,)) if len(told) > _MOST else table
+    if untold and (told or len(untold) > 1):
+        title = say("findings.untold", n=len(untold), of=len(rows))
+        yield core.Fold(title, (core.Table(columns, tuple(untold)),))
+
+
+_MOST = 20
+"""Rows that stand open; more are folded."""
+_OPEN = frozenset(("cannot tell", "undecided"))
+
+
+def _untold(row: Row) -> bool:
+    """Say whether a row finds nothing: its word is that of an open question."""
+    words = (dict(cell.values).get("word") if isinstance(cell, core.Say) else cell for cell in row[1:])
+    return any(word in _OPEN for word in words if isinstance(word, str))
 
 
 def _worth(found: Sequence[Worth]) -> tuple[str, list[str], list[Row]]:

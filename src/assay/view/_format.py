@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from unicodedata import bidirectional
 
 MINUS = "\u2212"
 DASH = "–"
@@ -14,6 +15,21 @@ KEY_DIGITS = 12
 def integer(value: float) -> str:
     """Return a whole number with thousands separators: ``12,500``."""
     return f"{round(value):,}".replace("-", MINUS)
+
+
+def about(value: float, low: float | None = None, high: float | None = None) -> str:
+    """Return a size that is not known exactly: one digit where its range is wide, else two.
+
+    ``6,182`` is ``6,200``, between 4,500 and 9,000 it is ``6,000``; no size is rounded out of its range.
+    """
+    rough = _rounded(value, 1)
+    if low is not None and high is not None and high >= 1.6 * low and low <= rough <= high:
+        return integer(rough)
+    return integer(_rounded(value, 2))
+
+
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits - 1}e}")
 
 
 def short(value: float) -> str:
@@ -56,8 +72,16 @@ def chance(value: float) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Return ``part`` as a percentage of ``whole``, or a dash where there is no whole."""
-    return DASH if whole <= 0 else f"{100 * part / whole:.0f} %"
+    """Return ``part`` as a percentage of ``whole``, or a dash where there is no whole.
+
+    What is not nothing is never ``0 %``, and what is not all never ``100 %``.
+    """
+    if whole <= 0:
+        return DASH
+    share = 100 * part / whole
+    if 0 < share < 0.5:
+        return "< 1 %"
+    return "> 99 %" if 99.5 <= share < 100 else f"{share:.0f} %"
 
 
 def file_size(n_bytes: float) -> str:
@@ -68,15 +92,23 @@ def file_size(n_bytes: float) -> str:
     return f"{n_bytes:.0f} B"
 
 
+def small(value: float) -> str:
+    """Return a difference with two digits that count, never in powers of ten: ``+0.00021``."""
+    text = f"{value:+#.2g}".rstrip(".") if abs(value) >= 1e-4 else f"{value:+.6f}".rstrip("0").rstrip(".")
+    return "0" if float(text) == 0 else text.replace("-", MINUS)
+
+
 _FORMS: Mapping[str, Callable[[float], str]] = {
     "percent": lambda value: percent(value, 1),
     "size": file_size,
     "short": short,
     "chance": chance,
     ",": integer,
+    "about": about,
     "p": probability,
     "value": number,
     "gain": signed,
+    "small": small,
     "speed": lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
 }
 
@@ -94,7 +126,7 @@ def duration(seconds: float, words: Callable[..., str]) -> str:
     if seconds < 90:
         return words("unit.seconds", n=f"{seconds:.3g}")
     if seconds < 5400:
-        return words("unit.minutes", n=f"{seconds / 60:.3g}")
+        return words("unit.minutes", n=f"{seconds / 60:.2g}")
     return words("unit.hours", n=f"{seconds / 3600:,.1f}")
 
 
@@ -117,6 +149,16 @@ def plain(value: object) -> str:
 def clean(text: str) -> str:
     """Return text that every encoder takes: lone surrogates and NULs become U+FFFD."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+_TURNS = frozenset(("R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI"))
+
+
+def isolated(name: str) -> str:
+    """Return a name whose direction does not reach beyond it (Unicode isolates); others as they are."""
+    if not any(bidirectional(c) in _TURNS for c in name):
+        return name
+    return f"\u2068{name}\u2069"
 
 
 def rate(value: float) -> str:

@@ -46,15 +46,19 @@ def part(name: str, folder: str = "templates") -> str:
 
 def style(*more: str) -> str:
     """Return the style sheet of pages, in the colours that servers use too, and those named behind it."""
-    return "".join([part("palette.css", "static"), *map(part, ("report.css", *more))])
+    shared = (part(name, "static") for name in ("palette.css", "chart.css"))
+    return "".join([*shared, *map(part, ("report.css", *more))])
 
 
-def policy(css: str, js: str) -> str:
-    """Return the Content-Security-Policy that allows this style sheet and script alone."""
-    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
-    style, script = digests
+def policy(css: str, *js: str) -> str:
+    """Return the Content-Security-Policy that allows this style sheet and these scripts alone.
+
+    Images are those of ``data:`` addresses: a chart that is saved as a picture is drawn from one.
+    """
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, *js))
+    style, *scripts = (f"'sha256-{digest}'" for digest in digests)
     return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        f"default-src 'none'; style-src {style}; script-src {' '.join(scripts)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -140,7 +144,11 @@ def _head(text: str, scope: str = "row", **attributes: str | None) -> Svg:
 
 def _table(block: core.Table, w: Words) -> Svg:
     title = None if block.title is None else w.text(block.title)
-    heads = [_head(w.text(c.head), "col", class_="num" if numeric(c) else None) for c in block.columns]
+    names = [w.text(column.head) for column in block.columns]
+    heads = [
+        _head(name, "col", class_="num" if numeric(column) else None) if name else element("td")
+        for name, column in zip(names, block.columns, strict=True)
+    ]
     rows = []
     for place, row in enumerate(block.rows):
         cells = [
@@ -152,7 +160,14 @@ def _table(block: core.Table, w: Words) -> Svg:
         rows.append(element("tr", *cells, class_="overall" if place == 0 and 0 in block.breaks else None))
     parts = [element("caption", title)] if title else []
     made = element("table", *parts, element("thead", element("tr", *heads)), element("tbody", *rows))
-    shown = element("div", made, class_="scroll", role="region", tabindex=0, aria_label=title)
+    shown = element(
+        "div",
+        made,
+        class_="scroll",
+        role="region",
+        tabindex=0,
+        aria_label=title or w.listed(filter(None, names)),
+    )
     note = [] if block.note is None else [element("p", w.text(block.note), class_="muted")]
     return join([shown, *note])
 

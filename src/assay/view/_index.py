@@ -76,16 +76,6 @@ def _run_rows(result: StudyResult) -> dict[str, int]:
     return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 
-def evaluation_only(result: StudyResult) -> tuple[Point, ...]:
-    """Return the first point of each run that has no row: models that were measured, not trained."""
-    rows = {run.key for run in result.runs}
-    first: dict[str, Point] = {}
-    for point in result.points:
-        if point.run and point.run not in rows:
-            first.setdefault(point.run, point)
-    return tuple(first.values())
-
-
 def pairs(result: StudyResult, metric: str) -> dict[tuple[str, str], tuple[ArmComparison, ...]]:
     """Return the comparisons of a metric by pair of arms."""
     found: dict[tuple[str, str], list[ArmComparison]] = {}

@@ -5,17 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from assay.core import BASE_ARM, Band, Point
 from assay.view._format import integer, number, short, short_key
 from assay.view._index import Index
-from assay.view._svg import Scale, Svg, decimals, element, join, log_ticks, path, ticks
+from assay.view._svg import Scale, Svg, coordinate, decimals, element, join, log_ticks, path, ticks
 from assay.view._words import Words
 
 COLOURS = 8
 """Arms have this many colours and marks; further arms take them again."""
 
 _GRID = 48
+_GRID_SMALL = 18
+_SMALL = 400.0
+
+
+class _Shape(NamedTuple):
+    """A mark: where its path begins, from its middle, and the path from there."""
+
+    x: float
+    y: float
+    path: str
+
+
+_SHAPES = (
+    _Shape(0, -3, "a3 3 0 1 0 .01 0z"),
+    _Shape(0, -3.8, "l3.8 3.8-3.8 3.8-3.8-3.8z"),
+    _Shape(-2.8, -2.8, "h5.6v5.6h-5.6z"),
+    _Shape(0, -3.6, "l3.6 6.4h-7.2z"),
+    _Shape(0, 3.6, "l3.6-6.4h-7.2z"),
+    _Shape(-3.6, -1.2, "h7.2v2.4h-7.2z"),
+    _Shape(-1.2, -3.6, "h2.4v7.2h-2.4z"),
+    _Shape(-3.6, 0, "l3.6-3.6v3.6h3.6l-3.6 3.6v-3.6z"),
+)
+"""The marks of the arms."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 22.0, 40.0
 
 
@@ -37,6 +61,8 @@ class Panel:
     metric: str
     width: float = 320.0
     height: float = 220.0
+    place: tuple[int, int] | None = None
+    """Type and metric by number, where the page holds its data: then its script names the marks."""
 
 
 def domain(found: Index, metric: str, types: Sequence[str]) -> Domain:
@@ -62,9 +88,9 @@ def draw(panel: Panel, span: Domain, found: Index, w: Words, label: str) -> Svg:
     parts = [
         *(_beyond(min(b.extrapolated_from for _, b in bands), x, y) if bands else ()),
         *_axes(panel, x, y, w),
-        *(part for number, band in bands for part in _band(number, band, x, y)),
-        *_base(points, x, y, found, w),
-        *_marks(points, x, y, found, w),
+        *(part for number, band in bands for part in _band(number, band, x, y, panel.width)),
+        *(_base if panel.place is None else _plain_base)(points, x, y, found, w),
+        *(_marks if panel.place is None else _plain_marks)(points, x, y, found, w),
     ]
     return element(
         "svg",
@@ -73,7 +99,16 @@ def draw(panel: Panel, span: Domain, found: Index, w: Words, label: str) -> Svg:
         viewbox=f"0 0 {panel.width:g} {panel.height:g}",
         role="img",
         aria_label=label,
+        **({} if panel.place is None else _traced(panel.place, x, y)),
     )
+
+
+def _traced(place: tuple[int, int], x: Scale, y: Scale) -> dict[str, str]:
+    """Return what a script needs to find a mark: whose panel it is, and both scales."""
+    scales = {
+        f"data_{name}": f"{s.low:.6g} {s.high:.6g} {s.start:g} {s.end:g}" for name, s in (("x", x), ("y", y))
+    }
+    return {"data_panel": f"{place[0]} {place[1]}", **scales}
 
 
 def _beyond(start: float, x: Scale, y: Scale) -> Iterable[Svg]:
@@ -91,17 +126,17 @@ def _axes(panel: Panel, x: Scale, y: Scale, w: Words) -> Iterable[Svg]:
         yield element("text", f"{value:.{digits}f}", x=x.start - 6, y=y(value) + 3.5, class_="tick end")
     yield element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="axis")
     major, minor = log_ticks(x.low, x.high)
-    marks = [((x(n), y.start), (x(n), y.start + size)) for ns, size in ((major, 5), (minor, 3)) for n in ns]
-    yield element("path", d="".join(path(mark) for mark in marks), class_="axis")
+    marks = [f"M{coordinate(x(n))} {y.start:g}v{size}" for ns, size in ((major, 5), (minor, 3)) for n in ns]
+    yield element("path", d="".join(marks), class_="axis")
     for n in major:
         yield element("text", short(n), x=x(n), y=y.start + 16, class_="tick mid")
     yield element("text", w("curves.axis.n"), x=(x.start + x.end) / 2, y=panel.height - 7, class_="label mid")
     yield element("text", w.metric(panel.metric), x=4, y=12, class_="label")
 
 
-def _band(colour: int, band: Band, x: Scale, y: Scale) -> Iterable[Svg]:
+def _band(colour: int, band: Band, x: Scale, y: Scale, width: float) -> Iterable[Svg]:
     """Draw the measured part solid and the extrapolated part dashed and fainter."""
-    rows = _thin(band)
+    rows = thin(band, _GRID_SMALL if width < _SMALL else _GRID)
     inside = [row for row in rows if row[0] <= band.extrapolated_from]
     beyond = [row for row in rows if row[0] >= band.extrapolated_from]
     for part, kind in ((inside, "in"), (beyond, "out")):
@@ -114,10 +149,10 @@ def _band(colour: int, band: Band, x: Scale, y: Scale) -> Iterable[Svg]:
             )
 
 
-def _thin(band: Band) -> list[tuple[float, float, float, float]]:
-    """Return about ``_GRID`` rows (n, mean, low, high), the largest measured size among them."""
+def thin(band: Band, most: int = _GRID) -> list[tuple[float, float, float, float]]:
+    """Return about ``most`` rows (n, mean, low, high), the largest measured size among them."""
     rows = [row for row in zip(band.n, band.mean, band.low, band.high, strict=True) if row[0] > 0]
-    every = max(1, math.ceil(len(rows) / _GRID))
+    every = max(1, math.ceil(len(rows) / most))
     edge = [row for row in rows if row[0] == band.extrapolated_from]
     return sorted({*rows[::every], *rows[-1:], *edge})
 
@@ -161,6 +196,29 @@ def _marks(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) 
             yield _linked(mark, point, found)
 
 
+def _plain_base(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -> Iterable[Svg]:
+    """Draw the untrained model as a rule for each seed, without titles."""
+    levels = {y(p.value) for p in points if p.n_train == 0 or p.arm == BASE_ARM}
+    if levels:
+        yield element(
+            "path", d="".join(path([(x.start, v), (x.end, v)]) for v in sorted(levels)), class_="base"
+        )
+
+
+def _plain_marks(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -> Iterable[Svg]:
+    """Draw all marks of an arm as one path; arms stand side by side so that none hides another."""
+    middle = (len(found.arms) - 1) / 2
+    own: dict[int, list[str]] = {}
+    for point in points:
+        if point.n_train > 0 and point.arm != BASE_ARM:
+            arm = found.arm_number(point.arm)
+            shape = _SHAPES[arm % COLOURS]
+            at = x(point.n_train) + 4 * (arm - middle) + shape.x, y(point.value) + shape.y
+            own.setdefault(arm, []).append(f"M{' '.join(map(coordinate, at))}{shape.path}")
+    for arm, marks in own.items():
+        yield element("path", d="".join(marks), class_=f"marks a{arm % COLOURS}")
+
+
 def _linked(mark: Svg, point: Point, found: Index) -> Svg:
     row = found.run_rows.get(point.run)
     return mark if row is None else element("a", mark, href=f"#r{row}", tabindex="-1")
@@ -168,15 +226,5 @@ def _linked(mark: Svg, point: Point, found: Index) -> Svg:
 
 def symbols() -> Svg:
     """Return the marks of the arms, once a page, for ``<use>``."""
-    shapes = (
-        "M0-3a3 3 0 1 0 .01 0Z",
-        "M0-3.8 3.8 0 0 3.8-3.8 0Z",
-        "M-2.8-2.8h5.6v5.6h-5.6Z",
-        "M0-3.6 3.6 2.8h-7.2Z",
-        "M0 3.6 3.6-2.8h-7.2Z",
-        "M-3.6-1.2h7.2v2.4h-7.2Z",
-        "M-1.2-3.6h2.4v7.2h-2.4Z",
-        "M-3.6 0 0-3.6 0 0 3.6 0 0 3.6 0 0Z",
-    )
-    marks = join(element("path", id=f"m{i}", d=d) for i, d in enumerate(shapes))
+    marks = join(element("path", id=f"m{i}", d=f"M{s.x:g} {s.y:g}{s.path}") for i, s in enumerate(_SHAPES))
     return element("svg", element("defs", marks), width=0, height=0, class_="symbols", aria_hidden="true")

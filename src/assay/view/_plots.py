@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import altair
 
 SUFFIXES = (".html", ".svg", ".png", ".json")
+"""Files of ``assay curve --plot``; an HTML file is the report, made elsewhere."""
 _COLUMNS = 3
 _SHARP = 2
 
@@ -22,7 +23,7 @@ _SHARP = 2
 def write_plot(
     curves: Sequence[CurveResult], points: Sequence[Point], out: Path, language: str = "en"
 ) -> None:
-    """Write one chart of all fitted curves to ``out``: HTML (self-contained), SVG, PNG or Vega-Lite JSON.
+    """Write one chart of all fitted curves to ``out``: SVG, PNG or Vega-Lite JSON.
 
     Raises :class:`AssayError` for another suffix, or where no curve was fitted.
     """
@@ -38,10 +39,7 @@ def write_plot(
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     chart = curve_chart(curves, points, language)
-    if out.suffix == ".html":
-        chart.save(str(out), inline=True)
-    else:
-        chart.save(str(out), scale_factor=_SHARP if out.suffix == ".png" else 1)
+    chart.save(str(out), scale_factor=_SHARP if out.suffix == ".png" else 1)
 
 
 def curve_chart(

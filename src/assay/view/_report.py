@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from assay.core import ArmComparison, CurveResult, RunRow, StudyResult
-from assay.view import _format
+from assay.core import AnswerBook, ArmComparison, CurveResult, RunRow, StudyResult
+from assay.view import _first, _format
+from assay.view._book import book_of, fitting
 from assay.view._charts import bar, cost_bars, traces, whisker
 from assay.view._control import check_blocks, control_blocks
 from assay.view._export import export_blocks
 from assay.view._findings import findings, forgetting_blocks
 from assay.view._html import block_html, environment, part, policy, style
-from assay.view._index import Index, evaluation_only, index, pairs
+from assay.view._index import Index, index, pairs
+from assay.view._page_data import page_data
 from assay.view._panel import Domain, Panel, domain, draw, symbols
 from assay.view._recipes import recipe_blocks, recipe_charts, steps_blocks
 from assay.view._says import answer_text, next_text, reason_text, study_notes
@@ -31,43 +33,44 @@ GLYPHS = {
 }
 
 
-def render_html(result: StudyResult) -> str:
-    """Return the report as one HTML file, in the result's language.
+def render_html(result: StudyResult, book: AnswerBook | None = None) -> str:
+    """Return the report as one HTML file, in the result's language; ``book`` are all answers, where kept.
 
     All text from data is escaped, and the page's Content-Security-Policy allows only its own style sheet
-    and script, by their digests.
+    and scripts, by their digests, and images that the page draws itself.
     """
-    view = _View(result)
-    css, js = style(), part("report.js")
+    view = _View(result, book)
+    css, scripts = style(), [part("report.js"), part("explore.js")]
     template = environment().get_template("report.html.jinja")
-    return _format.clean(template.render(view.names(), css=Svg(css), js=Svg(js), policy=policy(css, js)))
+    js = [Svg(script) for script in scripts]
+    return _format.clean(template.render(view.names(), css=Svg(css), js=js, policy=policy(css, *scripts)))
 
 
-_STUDY = ("cost", "data", "answers", "loss")
+_STUDY = ("answers", "loss", "cost", "data")
 """Sections on what only a study of one's own knows."""
 
 
 def sections(result: StudyResult) -> tuple[str, ...]:
     """Return the sections of the report, by their anchors, in order."""
-    all_ = ("curves", "findings", "arms", *_STUDY, "numbers", "notes")
+    all_ = ("types", "curves", "findings", "arms", *_STUDY, "numbers", "notes")
     return tuple(name for name in all_ if not (result.imported and name in _STUDY))
 
 
 class _View:
     """What the templates may name: the result, its arrangement, interface text and drawing functions."""
 
-    def __init__(self, result: StudyResult) -> None:
+    def __init__(self, result: StudyResult, book: AnswerBook | None) -> None:
         self.result = result
+        self.whole = book or book_of(result)
+        self.book = fitting(self.whole)
         self.w: Words = words(result.language)
         self.found: Index = index(result)
         self.shared = domain(self.found, "score", self.found.types)
 
     def names(self) -> dict[str, Any]:
         """Return everything by the name that the templates use."""
-        result = self.result
-        sheets: dict[str, list[Any]] = {}
-        for sheet in result.answers:
-            sheets.setdefault(sheet.type, []).append(sheet)
+        result, answer = self.result, self.result.answer
+        what, bought = _first.buys(result, self.found)
         return {
             "result": result,
             "w": self.w,
@@ -88,27 +91,35 @@ class _View:
                 )
             ],
             "recipe_charts": recipe_charts(result, self.w),
-            "answer": answer_text(result, self.w),
+            "answer": answer_text(result, self.w, price=False),
+            "alerts": _first.alerts(result, self.w),
+            "now": _first.now(result, self.found),
+            "bought": bought,
+            "what": what,
+            "bought_reach": max((abs(v) for b in bought for v in (b.low, b.high)), default=1.0) or 1.0,
+            "rises": ()
+            if result.forgetting is None or answer is None
+            else result.forgetting.at(answer.arm, answer.n),
+            "commands": _first.commands(result, self.w),
+            "first": _first,
             "own_notes": study_notes(result, self.w),
+            "data": page_data(result, self.found, self.book, self.w, len(self.whole.items)),
+            "book": self.book,
             "largest": max((p.n_train for p in result.points), default=0),
             "sections": sections(result),
             "symbols": symbols(),
-            "sheets_by_type": sheets,
             "trace_charts": self.trace_charts(),
             "cost_bars": cost_bars(result.cost.trained_samples, result.cost.independent_samples, self.w),
-            "evaluation_only": evaluation_only(result),
             **{f.__name__: f for f in (bar, whisker, pairs, keys, difference_reach)},
-            **{
-                f.__name__: f for f in (self.draw, self.panel_exists, self.reach, self.unsatisfied, self.clip)
-            },
+            **{f.__name__: f for f in (self.draw, self.panel_exists, self.reach, self.unsatisfied)},
             "export_html": lambda page: [block_html(b, self.w) for b in export_blocks(page, self.w)],
             "point_count": self.point_count,
             "reason": self.reason,
             "next_runs": self.next_runs,
         }
 
-    def draw(self, kind: str, metric: str, width: float, height: float) -> Svg:
-        """Return the panel of one type and metric."""
+    def draw(self, kind: str, metric: str, width: float, height: float, *, own: bool = False) -> Svg:
+        """Return the panel of one type and metric; with ``own`` axes that are no other panel's."""
         verdicts = []
         for arm in self.found.arms:
             curve = self.found.curves.get((kind, arm, metric))
@@ -119,7 +130,10 @@ class _View:
         label = self.w(
             "curves.aria", metric=self.w.metric(metric), type=self.w.type(kind), verdicts=" ".join(verdicts)
         )
-        return draw(Panel(kind, metric, width, height), self._domain(kind, metric), self.found, self.w, label)
+        place = self.found.types.index(kind), self.found.metrics.index(metric)
+        panel = Panel(kind, metric, width, height, place)
+        span = domain(self.found, metric, (kind,)) if own else self._domain(kind, metric)
+        return draw(panel, span, self.found, self.w, label)
 
     def _domain(self, kind: str, metric: str) -> Domain:
         """Return the axes: scores share theirs, so that types can be compared; losses do not."""
@@ -156,15 +170,6 @@ class _View:
         if curve.verdict.next_runs is None:
             return self.w("next.none") if curve.verdict.word == "undecided" else ""
         return next_text(curve.verdict.next_runs, curve.band.extrapolated_from, self.w)
-
-    def clip(self, text: str, length: int) -> str | Svg:
-        """Return text, long text cut with a note of where all of it is."""
-        from markupsafe import Markup, escape
-
-        if len(text) <= length:
-            return text
-        note = self.w("answers.clipped", n=_format.integer(len(text)))
-        return Svg(escape(text[:length]) + Markup('<span class="cut">') + escape(note) + Markup("</span>"))
 
     def point_count(self, metric: str) -> int:
         """Return how many values were measured in a metric."""

@@ -39,11 +39,16 @@ from assay.view._format import (
 )
 from assay.view._words import Words, words
 
+_NAMED = 16
+"""Types that a sentence names; of more it names half as many and counts the others."""
 _OPENINGS = {"rising": "more", "plateau": "enough", "undecided": "undecided"}
 
 
-def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
-    """Return the recommendation: how much data in one sentence, then of which, and what is not known yet."""
+def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[str, str]:
+    """Return the recommendation: how much data in one sentence, then of which, and what is not known yet.
+
+    ``price``: with what the data gained and cost since before training.
+    """
     answer = result.answer
     if answer is None:
         return w("says.nothing"), ""
@@ -54,7 +59,7 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
         key = {"undecided": "choice"}.get(answer.choice, answer.choice)
         parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
     if result.forgetting is not None:
-        parts += forgetting_text(result, answer, result.forgetting, w)
+        parts += forgetting_text(result, answer, result.forgetting, w, price=price)
     for key, types in (
         ("rising", answer.rising),
         ("plateau", answer.plateau),
@@ -67,7 +72,9 @@ def answer_text(result: StudyResult, w: Words) -> tuple[str, str]:
     return first, w("says.space").join(parts)
 
 
-def forgetting_text(result: StudyResult, answer: Answer, found: Forgetting, w: Words) -> list[str]:
+def forgetting_text(
+    result: StudyResult, answer: Answer, found: Forgetting, w: Words, *, price: bool = True
+) -> list[str]:
     """Return what the recommended data gained and cost since before training, and how far one may go."""
     parts = []
     rises = [
@@ -75,7 +82,7 @@ def forgetting_text(result: StudyResult, answer: Answer, found: Forgetting, w: W
         for r in found.at(answer.arm, answer.n)
     ]
     gain = _since_base(result, answer)
-    if rises and gain is not None:
+    if price and rises and gain is not None:
         metric, listed = w.metric(answer.metric), w("says.list").join(rises)
         parts.append(w("says.price", n=integer(answer.n), metric=metric, gain=signed(gain), rises=listed))
     allowed = found.allowed(answer.arm)
@@ -287,7 +294,10 @@ def changed(gain: tuple[float, float, float], metric: str, what: str, w: Words) 
 
 
 def _listed(types: Sequence[str], w: Words) -> str:
-    return w("says.list").join(w.type(name) for name in types)
+    if len(types) <= _NAMED:
+        return w("says.list").join(map(w.type, types))
+    named = w("says.list").join(map(w.type, types[: _NAMED // 2]))
+    return w("says.list.more", types=named, n=len(types) - _NAMED // 2)
 
 
 def reason_text(curve: CurveResult, verdict: Verdict, w: Words) -> str:
@@ -342,10 +352,11 @@ def read_notes(what: Literal["pool", "evaluation"], summary: DataSummary) -> lis
 
 def count_notes(counts: Mapping[str, int]) -> list[Say]:
     """Return how many samples and items were cut or left out for their length, where any were."""
-    wholes = {"cut": "samples", "unlearnable": "samples", "items_too_long": "items", "items_cut": "items"}
+    wholes = {"answers_empty": "answers", "cut": "samples", "unlearnable": "samples",
+              "items_too_long": "items", "items_cut": "items"}  # fmt: skip
     limits = {"samples": "recipe.max_tokens", "items": "measure.max_tokens"}
     return [
-        say(f"count.{name}", n=counts[name], of=counts[whole], limit=limits[whole])
+        say(f"count.{name}", n=counts[name], of=counts[whole], limit=limits.get(whole, ""))
         for name, whole in wholes.items()
         if counts.get(name)
     ]

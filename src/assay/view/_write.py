@@ -7,13 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core import BasesResult, ExportPage, Point, StudyResult, canonical_json, read_json, replacing
+from assay.core import (
+    AnswerBook,
+    BasesResult,
+    ExportPage,
+    Point,
+    StudyResult,
+    canonical_json,
+    read_json,
+    replacing,
+)
 from assay.view._bases import render_bases_html, render_bases_markdown
-from assay.view._files import HTML, RESULT, load_result, replace_file, restore
+from assay.view._book import ANSWERS, load_book
+from assay.view._files import HTML, RESULT, SAYS, load_result, replace_file, restore
 from assay.view._format import clean
 from assay.view._markdown import page_markdown
 from assay.view._report import render_html
+from assay.view._says import headline
 from assay.view._study import report
+from assay.view._words import LANGUAGES
 
 if TYPE_CHECKING:
     import polars
@@ -70,25 +82,40 @@ def write_points(points: Iterable[Point], out: Path) -> Path:
     return replace_file(out, _harmless(frame).write_csv().encode())
 
 
-def write_report(result: StudyResult | BasesResult, folder: Path) -> list[Path]:
+def write_report(
+    result: StudyResult | BasesResult, folder: Path, book: AnswerBook | None = None
+) -> list[Path]:
     """Write report.html, report.md, points.csv, points.parquet and result.json; return their paths.
 
-    The same result gives the same bytes.  Each file appears whole, by a rename.
+    With ``book`` answers.json too: every answer, which the page lets look through.  The same result gives the
+    same bytes.  Each file appears whole, by a rename.
     """
     folder.mkdir(parents=True, exist_ok=True)
     frame = points_frame(result)
-    html, markdown = _rendered(result)
+    html, markdown = _rendered(result, book)
     texts = {
         HTML: html,
         "report.md": markdown,
         "points.csv": _harmless(frame).write_csv(),
         RESULT: canonical_json(result) + "\n",
+        **({} if book is None else {ANSWERS: canonical_json(book) + "\n"}),
+        **({SAYS: canonical_json(_said(result)) + "\n"} if isinstance(result, StudyResult) else {}),
     }
     written = [replace_file(folder / name, clean(text).encode()) for name, text in texts.items()]
     parquet = folder / "points.parquet"
     with replacing(parquet) as partial:
         frame.write_parquet(partial, compression="zstd", statistics=False)
     return [*written, parquet]
+
+
+def write_report_page(result: StudyResult, out: Path) -> Path:
+    """Write the report's page alone."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return replace_file(out, render_html(result).encode())
+
+
+def _said(result: StudyResult) -> dict[str, str]:
+    return {language: headline(result, language) for language in LANGUAGES}
 
 
 def _harmless(frame: Any) -> Any:
@@ -98,10 +125,10 @@ def _harmless(frame: Any) -> Any:
     return frame.with_columns(polars.col(polars.String).str.replace(r"^([=+\-@\t\r])", "'$1"))
 
 
-def _rendered(result: StudyResult | BasesResult) -> tuple[str, str]:
+def _rendered(result: StudyResult | BasesResult, book: AnswerBook | None) -> tuple[str, str]:
     if isinstance(result, BasesResult):
         return render_bases_html(result), render_bases_markdown(result)
-    return render_html(result), page_markdown(report(result))
+    return render_html(result, book), page_markdown(report(result))
 
 
 EXPORTS, EXPORT_VALUES = "exports", "export.json"
@@ -114,4 +141,4 @@ def show_exports(folder: Path) -> None:
     found = [read_json(p) for p in sorted(folder.glob(f"{EXPORTS}/*/{EXPORT_VALUES}"))]
     if found and result.is_file():
         pages = tuple(restore(ExportPage, page) for page in found)
-        write_report(replace(load_result(result), exports=pages), folder)
+        write_report(replace(load_result(result), exports=pages), folder, load_book(folder))

@@ -36,6 +36,8 @@ class _Run:
     def __init__(self, engine: Engine, segment: Segment, table: TokenTable, order: Indices) -> None:
         self.engine, self.segment, self.table, self.order = engine, segment, table, order
         self.tokens = self.learned = self.padded = 0
+        self.before = 0
+        """Tokens of earlier processes, which were killed: they say nothing of this one's speed."""
         self.micro_tokens = segment.recipe.micro_tokens
         self.trace: list[tuple[int, float]] = []
         self.notes: list[Text] = []
@@ -113,6 +115,13 @@ class _Run:
             total += engine.backward(batch, learned, last=place == len(batches))
         return total, padded
 
+    def note(self, seconds: float) -> str:
+        """Return the loss of the last step, and tokens per second since this process began."""
+        if not self.trace:
+            return "steps"
+        speed = (self.tokens - self.before) / max(seconds, 1e-9)
+        return f"loss {self.trace[-1][1]:.3g}, {speed:,.0f} tokens/s"
+
     def save(self, folder: Path, step: int) -> None:
         """Write the state with the counts so far."""
         counts = [self.tokens, self.learned, self.padded, self.trace, self.micro_tokens, to_json(self.notes)]
@@ -123,6 +132,7 @@ class _Run:
         step, notes = self.engine.load(folder)
         if counts:
             self.tokens, self.learned, self.padded, trace, fitting, told = notes["counts"]
+            self.before = self.tokens
             self.notes = list(map(stored_text, told))
             self.micro_tokens = min(fitting, self.micro_tokens)
             self.trace = [(int(s), float(v)) for s, v in trace]
@@ -158,7 +168,7 @@ def train_segment(
     began = saved = time.monotonic()
     for step in range(first, segment.stop):
         run.step(step)
-        advance(step + 1 - segment.start, segment.stop - segment.start, "step")
+        advance(step + 1 - segment.start, segment.stop - segment.start, run.note(time.monotonic() - began))
         # The first process's clock decides for all.
         due = engine.rank == 0 and time.monotonic() - saved > SAVE_EVERY_SECONDS
         if any(engine.sum([due])):

@@ -12,8 +12,12 @@ from assay import curves, data, judging, view
 from assay.core import (
     BASE_ARM,
     OVERALL,
+    AnswerBook,
     AnswerSheet,
     ArmRow,
+    BookItem,
+    BookRun,
+    BookTexts,
     Cause,
     Control,
     Cost,
@@ -41,14 +45,18 @@ SHEETS_PER_TYPE = 2
 
 def result(context: StepContext) -> None:
     """Assemble the result of a study from its measured models and write its report."""
-    view.write_report(assemble(context), context.out / "report")
+    runs, items = _measured(context)
+    view.write_report(assemble(context, runs, items), context.out / "report", answer_book(runs, items))
 
 
-def assemble(context: StepContext) -> StudyResult:
-    """Read all measurements and return the result value."""
+def _measured(context: StepContext) -> tuple[list[MeasuredRun], list[Sample]]:
+    runs = [MeasuredRun(context, index, row) for index, row in enumerate(context.config["runs"])]
+    return runs, list(data.Dataset(context.inputs["evaluation"] / "dataset"))
+
+
+def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> StudyResult:
+    """Return the result value from the measurements of all models."""
     config = context.config
-    runs = [MeasuredRun(context, index, row) for index, row in enumerate(config["runs"])]
-    items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     shares = _own_shares(runs, items)
     points = tuple(
         replace(p, own_share=shares.get((p.type, p.metric))) for run in runs for p in run.points(items)
@@ -106,7 +114,7 @@ def assemble(context: StepContext) -> StudyResult:
             *(note for run in runs for note in run.notes),
             *(cut_parts(runs[0].text) if runs[0].text is not None else ()),
         ),
-        counts=_counts(context, runs[0]),
+        counts=_counts(context, runs),
         forgetting=forgotten,
         control=control,
         causes=tuple(_excluded(cause, control, checked) for cause in found),
@@ -144,9 +152,45 @@ def _like(control: Control | None) -> bool:
     return control is not None and control.matched > 0
 
 
-def _counts(context: StepContext, base: MeasuredRun) -> dict[str, int]:
+def _counts(context: StepContext, runs: Sequence[MeasuredRun]) -> dict[str, int]:
     """Return what length took away of the pool, and of the items (the same for all models of a tokenizer)."""
-    return sample_counts(context.inputs["tokens"]) | base.counts
+    return sample_counts(context.inputs["tokens"]) | runs[0].counts | _empty(runs)
+
+
+def _empty(runs: Sequence[MeasuredRun]) -> dict[str, int]:
+    """Return how many answers trained models gave, and how many of them hold nothing but blanks."""
+    texts = [t for run in runs if run.arm != BASE_ARM and "answer" in run.items.columns
+             for t in run.items["answer"].to_list() if t is not None]  # fmt: skip
+    return {"answers": len(texts), "answers_empty": sum(not t.strip() for t in texts)} if texts else {}
+
+
+def answer_book(runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> AnswerBook | None:
+    """Return every answer to every item; None where no answers were generated."""
+    answered = [run for run in runs if "answer" in run.items.columns]
+    if not answered:
+        return None
+    texts = BookTexts()
+    rows = tuple(_book_item(answered, item, index, texts) for index, item in enumerate(items))
+    own = tuple(BookRun(run.arm, run.n_train, run.seed, run.key) for run in answered)
+    return AnswerBook(own, rows, texts.all())
+
+
+def _book_item(runs: Sequence[MeasuredRun], item: Sample, index: int, texts: BookTexts) -> BookItem:
+    return BookItem(
+        id=item.id, type=item.type or "untyped", language=item.language or "", prompt=_prompt(item),
+        reference=item.answer,
+        answers=tuple(texts.place(run.items["answer"][index]) for run in runs),
+        scores=tuple(_score(run, index) for run in runs),
+        said=tuple(texts.place(_said(run, index)) for run in runs),
+    )  # fmt: skip
+
+
+def _prompt(item: Sample) -> str:
+    return "\n\n".join(m.content for m in item.prompt)
+
+
+def _score(run: MeasuredRun, index: int) -> float | None:
+    return None if run.judgements is None else run.judgements["score"][index]
 
 
 def _own_shares(runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> dict[tuple[str, str], float]:
@@ -243,10 +287,8 @@ def _sheets(runs: Sequence[MeasuredRun], items: Sequence[Sample]) -> Iterable[An
         answers = []
         for run in runs:
             if run.seed == 0 and "answer" in run.items.columns:
-                score = None if run.judgements is None else run.judgements["score"][index]
-                text = run.items["answer"][index]
+                text, score = run.items["answer"][index], _score(run, index)
                 answers.append(
                     RungAnswer(run.arm, run.n_train, run.seed, text, score, run.key, _said(run, index))
                 )
-        prompt = "\n\n".join(m.content for m in item.prompt)
-        yield AnswerSheet(kind, item.id, prompt, item.answer, tuple(answers))
+        yield AnswerSheet(kind, item.id, _prompt(item), item.answer, tuple(answers))

@@ -14,6 +14,7 @@ from assay.core import AssayError, Judged, Say, Shade, Text
 from assay.view import _format
 from assay.view._words import (
     _external,
+    _first,
     _forecast,
     _forgetting,
     _imports,
@@ -32,7 +33,7 @@ LANGUAGES = ("en", "zh")
 TEXTS: Mapping[str, tuple[str, str]] = {
     **_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS, **_notes.TEXTS,
     **_external.TEXTS, **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS, **_recipe.TEXTS,
-    **_transfer.TEXTS, **_forecast.TEXTS,
+    **_transfer.TEXTS, **_forecast.TEXTS, **_first.TEXTS,
 }  # fmt: skip
 """Each text by its key in all languages, so that none lacks one."""
 
@@ -69,7 +70,8 @@ class Words:
             return (
                 whole if whole != name else self("says.semicolon").join(map(self._reason, name.split("; ")))
             )
-        return CATALOGUES[self.language].get(f"{group}.{name}", name)
+        own = CATALOGUES[self.language].get(f"{group}.{name}")
+        return _format.isolated(name) if own is None else own
 
     def _reason(self, reason: str) -> str:
         """Return a reason, which is stored in English, in this language; one that no pattern fits as it is."""

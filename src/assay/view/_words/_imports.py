@@ -7,7 +7,6 @@ from collections.abc import Mapping
 # fmt: off
 TEXTS: Mapping[str, tuple[str, str]] = {
     "fact.tools": ("Runs from", "运行来自"),
-    "missing.cost.imported": ("The tool that made this run did not say.", "产生该运行的工具没有给出。"),
     "summary.imported": ("{models:,} models, read from {tools}", "{models:,} 个模型，读取自 {tools}"),
     "import.head": ("{models:,} models, {points:,} points", "{models:,} 个模型，{points:,} 个数据点"),
     "import.runs": ("Runs", "运行"),

@@ -6,6 +6,14 @@ from collections.abc import Mapping
 
 # fmt: off
 TEXTS: Mapping[str, tuple[str, str]] = {
+    "doctor.device": ("Device", "设备"),
+    "doctor.store": ("Store", "存储"),
+    "doctor.extra": ("Extra", "可选组件"),
+    "doctor.for": ("For", "用于"),
+    "doctor.state": ("Ready", "就绪"),
+    "doctor.missing": ("Missing", "缺少"),
+    "doctor.word.yes": ("yes", "是"),
+    "doctor.word.no": ("no", "否"),
     "count.cut": ("{n:,} of {of:,} pool samples are longer than {limit} and were cut.", "数据池 {of:,} 条样本中有 {n:,} 条超过 {limit}，已被截断。"),
     "count.unlearnable": ("{n:,} of {of:,} pool samples have no token left to train on: their prompts fill {limit}.", "数据池 {of:,} 条样本中有 {n:,} 条没有可训练的词元：提示词已占满 {limit}。"),
     "count.items_too_long": ("{n:,} of {of:,} evaluation items have no loss: their prompts fill {limit}.", "{of:,} 道评测题中有 {n:,} 道没有损失：提示词已占满 {limit}。"),

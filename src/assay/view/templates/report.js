@@ -42,18 +42,10 @@
     for (let at = target; at; at = at.parentElement) {
       if (at.tagName === "DETAILS") at.open = true;
       if (at.hasAttribute("data-tab")) select(at);
+      at.classList.remove("folded", "gone");
     }
     target.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
   reveal();
-
-  const opened = [];
-  const forPrint = (on) => {
-    if (on) all("details:not([open])").forEach((d) => { d.open = true; opened.push(d); });
-    else opened.splice(0).forEach((d) => { d.open = false; });
-  };
-  addEventListener("beforeprint", () => forPrint(true));
-  addEventListener("afterprint", () => forPrint(false));
-  matchMedia("print").addEventListener("change", (change) => forPrint(change.matches));
 })();

@@ -1,5 +1,0 @@
-"""Verify stored results."""
-
-from assay.jobs._store import store
-
-__all__ = ["store"]

@@ -1,0 +1,73 @@
+"""Studies as they are now: parts of pages that are sent again whenever they change (server-sent events)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from assay.serving._values import Live, StudyRow
+from assay.view import Words
+
+EVERY = 1.5
+"""Seconds between two looks at the store."""
+_ALIVE = 10
+"""Looks without a change after which a line is sent, so that what lies between keeps the connection."""
+
+Parts = Mapping[str, str]
+
+
+def state_parts(pages: Any, rows: list[StudyRow], w: Words) -> Parts:
+    """Return the state of every study by the id of its place on the page."""
+    template = pages.get_template("state.jinja")
+    return {f"state-{place}": template.render(row=row, w=w) for place, row in enumerate(rows)}
+
+
+def live_parts(pages: Any, live: Live, w: Words) -> Parts:
+    """Return the state of one study, its steps under way and its curves so far."""
+    return {
+        "state-0": pages.get_template("state.jinja").render(row=live.row, w=w),
+        "under": pages.get_template("under.jinja").render(live=live, w=w, left=left_text(live, w)),
+        "panels": live.panels,
+    }
+
+
+def left_text(live: Live, w: Words) -> str:
+    """Return the time left in words, "" where it is not known or nothing is left."""
+    seconds = live.seconds_left
+    if seconds is None or live.row.finished or not live.under:
+        return ""
+    if seconds < 90:
+        return w("live.left", time=w("unit.seconds", n=f"{seconds:.0f}"))
+    if seconds < 5400:
+        return w("live.left", time=w("unit.minutes", n=f"{seconds / 60:.0f}"))
+    return w("live.left", time=w("unit.hours", n=f"{seconds / 3600:.1f}"))
+
+
+def events(request: Request, look: Callable[[], Parts | None]) -> Response:
+    """Return a stream of the parts that changed; it ends where there is nothing to look at any more."""
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_changes(request, look), media_type="text/event-stream", headers=headers)
+
+
+async def _changes(request: Request, look: Callable[[], Parts | None]) -> AsyncIterator[str]:
+    from anyio import to_thread
+
+    sent: dict[str, str] = {}
+    quiet = 0
+    while not await request.is_disconnected():
+        parts = await to_thread.run_sync(look)
+        if parts is None:
+            return
+        changed = {name: text for name, text in parts.items() if sent.get(name) != text}
+        sent |= changed
+        quiet = 0 if changed else quiet + 1
+        if changed:
+            yield f"data: {json.dumps(changed, ensure_ascii=False)}\n\n"
+        elif quiet % _ALIVE == 0:
+            yield ": alive\n\n"
+        await asyncio.sleep(EVERY)

@@ -1,0 +1,73 @@
+"""What a study has measured so far: points and curves while it runs, from the models that are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from assay import curves, data
+from assay.core import CurveResult, Point, Sample
+from assay.plan import StepContext, Store
+from assay.study._find import StudyModel, StudyModels
+from assay.study.steps import MeasuredRun
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """Points and curves as they are now; ``models`` are those measured, of ``planned``."""
+
+    points: tuple[Point, ...]
+    curves: tuple[CurveResult, ...]
+    models: int
+    planned: int
+
+
+@dataclass
+class Forming:
+    """Reads the measurements of studies as they come; what is measured is read once, and fitted once."""
+
+    _points: dict[tuple[str, str | None], tuple[Point, ...]] = field(default_factory=dict)
+    _formed: dict[Path, Formed] = field(default_factory=dict)
+
+    def known(self, models: StudyModels) -> Formed:
+        """Return what was read and fitted before, without points where nothing was: this takes no time."""
+        found = self._formed.get(models.folder)
+        return found or Formed((), (), len(self._ready(models)), len(models.models))
+
+    def _ready(self, models: StudyModels) -> list[StudyModel]:
+        store = Store(models.store, create=False)
+        found = (m for m in models.models if store.has(m.answer))
+        return [m for m in found if m.judged is None or store.has(m.judged)]
+
+    def now(self, models: StudyModels) -> Formed:
+        """Return what a study's models show now; curves only where three sizes are there."""
+        store = Store(models.store, create=False)
+        ready = self._ready(models)
+        known = self._formed.get(models.folder)
+        if known is not None and known.models == len(ready):
+            return known
+        points = tuple(self._all(models, store, ready))
+        fitted = tuple(curves.read_curves(points).curves) if points else ()
+        formed = Formed(points, fitted, len(ready), len(models.models))
+        self._formed[models.folder] = formed
+        return formed
+
+    def _all(self, models: StudyModels, store: Store, ready: Iterable[StudyModel]) -> Iterable[Point]:
+        items: list[Sample] | None = None
+        for model in ready:
+            name = model.answer, model.judged
+            if name not in self._points:
+                if items is None:
+                    items = list(data.Dataset(store.path(models.evaluation) / "dataset"))
+                self._points[name] = tuple(_measured(store, model).points(items))
+            yield from (replace(point, run=model.name) for point in self._points[name])
+
+
+def _measured(store: Store, model: StudyModel) -> MeasuredRun:
+    inputs = {"run0000/answer": store.path(model.answer)}
+    if model.judged is not None:
+        inputs["run0000/judge"] = store.path(model.judged)
+    row = {"arm": model.arm, "seed": model.seed, "n_train": model.n_train, "key": model.name}
+    context = StepContext({}, inputs, {}, Path(), lambda done, total, unit: None)
+    return MeasuredRun(context, 0, row | {"trunk": 0, "shared": True})
