@@ -26,7 +26,7 @@ def bloom(tmp_path: Path) -> str:
 def test_the_verb_needs_a_configuration_alone(bloom: str) -> None:
     found = assay.estimate(bloom, set=["dtype=bf16"], samples=2_000_000, devices=8, memory=80)
     assert found.fits and found.device == "a100-80" and found.devices == 8
-    assert said(found.said()).startswith("7.1B full, 8×80 GB: fits (")
+    assert said(found.said()).startswith("7.1B full, 8×80 GB fsdp: fits (")
     smaller = assay.estimate(bloom, set=["dtype=bf16", "adapter=qlora"], gpu="4090")
     assert smaller.method == "QLoRA" and smaller.needs.trained < 0.01 * smaller.needs.parameters
 

@@ -157,7 +157,12 @@ class Chat:
         tokens_out = sum(request.sampling.max_tokens for request in new)
         money = None if self._price is None else self._price.of(tokens_in, tokens_out)
         cached = len(requests) - len(new)
-        return Estimate(len(requests), cached, tokens_in, tokens_out, money, self._currency)
+        read, written, learned = self._ledger.shares(self.identity)
+        likely = round(read * tokens_in), round(written * tokens_out)
+        return Estimate(
+            len(requests), cached, tokens_in, tokens_out, money, self._currency, sum(likely),
+            None if self._price is None else self._price.of(*likely), learned,
+        )  # fmt: skip
 
     @property
     def _currency(self) -> str:
@@ -297,7 +302,8 @@ class Chat:
             tokens_in = size if said.tokens_in is None else said.tokens_in
             tokens_out = len(said.text.encode()) if said.tokens_out is None else said.tokens_out
             use = Use(tokens_in + tokens_out, self._cost(tokens_in, tokens_out) or 0.0)
-            await asyncio.wrap_future(self._ledger.settle(taken, use, reply))
+            bound = (self.identity, size, room)
+            await asyncio.wrap_future(self._ledger.settle(taken, use, reply, bound))
             self._spend(1, 0, tokens_in, tokens_out, unknown=int(said.tokens_out is None))
             self._settled.set()
             return reply

@@ -1,5 +1,6 @@
 """Keys, store, steps, runner, pools.  Knows nothing of data or models."""
 
+from assay.plan._cost import Cap, Forecast, Spent, money_said, parse_cap
 from assay.plan._execute import execute
 from assay.plan._garbage import (
     CorruptObject,
@@ -11,6 +12,7 @@ from assay.plan._garbage import (
     collect_garbage,
     status,
 )
+from assay.plan._meter import Meter, metered, tell, timed
 from assay.plan._pools import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
 from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
@@ -20,16 +22,20 @@ from assay.plan._store import Store
 __all__ = [
     "POOLS",
     "Advance",
+    "Cap",
     "CorruptObject",
     "Estimate",
+    "Forecast",
     "GarbageReport",
     "Inline",
+    "Meter",
     "Plan",
     "PlanRow",
     "Pool",
     "PoolMaker",
     "Processes",
     "RunReport",
+    "Spent",
     "Step",
     "StepContext",
     "Store",
@@ -41,10 +47,15 @@ __all__ = [
     "execute",
     "in_order",
     "is_quiet",
+    "metered",
+    "money_said",
+    "parse_cap",
     "parse_pool",
     "plan",
     "progress_bar",
     "quiet",
     "run",
     "status",
+    "tell",
+    "timed",
 ]

@@ -16,6 +16,7 @@ from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words, read
 from assay.indicators import Models
 from assay.judging import JudgeConfig
 from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
+from assay.plan import parse_cap
 
 if TYPE_CHECKING:
     from assay.model import Decoding
@@ -217,6 +218,11 @@ class WhereConfig:
     replace: bool = False
     """Move the report of another study that lies in the folder aside."""
     launch: Launch = field(default_factory=Launch)
+    cap: str | None = None
+    """The most that a command on this study may take: ``3 hours and 20 USD`` (tokens and GB too)."""
+    price_per_hour: float | None = None
+    """What an hour of the machine costs, in ``currency``: then plans and receipts price its time as well."""
+    currency: str = "USD"
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
 
@@ -522,6 +528,8 @@ def _check_maps(config: StudyConfig) -> None:
 
 def _check(config: StudyConfig) -> None:
     _check_maps(config)
+    if config.where.cap is not None:
+        parse_cap(config.where.cap)
     if config.where.launch.processes > 1 and config.where.pool not in ("inline", "processes:1"):
         raise AssayError(
             "training runs would compete for the same devices",

@@ -23,6 +23,7 @@ from assay.study._graph import Ladder, RunSteps, input_steps, model_place
 from assay.study._measured import finished, prepared
 from assay.study._mix_table import read_runs, write_runs
 from assay.study._run import Study, load, report_folder
+from assay.study._spend import prices, spending
 from assay.study.steps import MeasuredRun
 
 Counts = NDArray[np.int64]
@@ -59,17 +60,16 @@ class MixPlan(Shown):
     passes: int
     epochs: int
     shared: int
-    cost: planning.PlanRow
+    cost: planning.Plan
     language: str = "en"
 
     def as_page(self) -> core.Page:
         """Return what will be trained, what it costs, and from which effect on each part is seen."""
         head = say("mix.design", runs=self.runs, n=self.n, way=self.way, step=self.step, passes=self.passes,
                    epochs=self.epochs)  # fmt: skip
-        cost = say(
-            "mix.design.cost", cached=self.cost.cached, steps=self.cost.cached + self.cost.to_do,
-            minutes=(self.cost.seconds or 0) / 60, tokens=self.cost.tokens or 0,
-        )  # fmt: skip
+        total = self.cost.total
+        cost = say("mix.design.cost", cached=total.cached, steps=total.cached + total.to_do)
+        takes = core.Paragraph(self.cost.forecast.said()) if total.to_do else None
         shared = say(
             "mix.design.shared" if self.shared else "mix.design.unshared", shared=self.shared, n=self.n
         )
@@ -86,7 +86,7 @@ class MixPlan(Shown):
             )
         )
         return page(
-            core.Paragraph(head), core.Paragraph(shared), core.Paragraph(cost),
+            core.Paragraph(head), core.Paragraph(shared), core.Paragraph(cost), takes,
             core.Paragraph(power, "quiet"),
             core.Table(columns, rows), core.files(folder=self.folder),
             core.next_command("assay mix run"), language=self.language,
@@ -267,12 +267,21 @@ class StudyMixtures:
             tuple(counts.max(axis=0).tolist()), tuple(drawn.held[name] for name in base), types,
             self.wanted.sd, mixtures.mix_power(drawn.design, self.wanted.sd, types),
             self.config.recipe.epochs * drawn.samples, self.config.recipe.epochs, self._shared(),
-            planning.plan([step for run in runs for step in run.parts.values()], store).total,
+            planning.plan(
+                [step for run in runs for step in run.parts.values()], store,
+                planning.parse_pool(self.config.where.pool).size, prices(self.config),
+            ),
             self.config.language,
         )  # fmt: skip
 
     def trained(self) -> MixTrained:
         """Train and measure every mixture, and write the table of amounts and values."""
+        with spending(self.config, report_folder(self.config)) as meter:
+            found = self._trained()
+            meter.per |= {"run": found.runs, "verdict": found.types * len(self.drawn.design.names)}
+        return found
+
+    def _trained(self) -> MixTrained:
         # Made again from what the store holds, so that it is never that of other settings.
         self.planned()
         ladder, store, drawn = self.ladder, self.store, self.drawn

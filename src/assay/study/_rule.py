@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay import core, data, indicators, model, regression, view
+from assay import plan as planning
 from assay.core import (
     ArmComparison,
     AssayError,
@@ -34,6 +35,7 @@ from assay.study._graph import Ladder, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
 from assay.study._rule_fit import Subsets, fit_subsets, formula
 from assay.study._run import Study, load, report_folder, run_one
+from assay.study._spend import prices, spending
 
 Array = NDArray[np.float64]
 
@@ -56,6 +58,7 @@ class RuleDesign(Shown):
     whitened: bool
     passes: int
     power: tuple[regression.Power, ...]
+    takes: planning.Forecast
     language: str = "en"
 
     def as_page(self) -> core.Page:
@@ -71,7 +74,7 @@ class RuleDesign(Shown):
         )  # fmt: skip
         rows = tuple((row.name, row.spread, row.detectable) for row in self.power)
         return page(
-            core.Paragraph(head), core.Table(columns, rows),
+            core.Paragraph(head), core.Paragraph(self.takes.said()), core.Table(columns, rows),
             core.files(folder=self.folder),
             core.next_command("assay rule run"),
             language=self.language,
@@ -228,8 +231,24 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     return RuleDesign(
         str(folder), wanted.way, len(made.rows), wanted.n, len(usable), len(dataset), made.whitened,
         runs * wanted.n * config.recipe.epochs, regression.power(made, wanted.sd),
-        config.language,
+        _takes(config, wanted, folder, ladder, store), config.language,
     )  # fmt: skip
+
+
+def _takes(
+    config: StudyConfig, wanted: RuleConfig, folder: Path, ladder: Ladder, store: Store
+) -> planning.Forecast:
+    """Return what the runs of the design will take: those of all subsets, of the first with its seeds."""
+    rows, arms = _arms_of(folder, wanted)
+    measure = replace(config.measure, loss=True, answers=False)
+    whole = replace(config, control=False, measure=measure)
+    steps = []
+    for own, seeds in ((arms, 1), ({rows[0].stem: arms[rows[0].stem]}, _SEED_RUNS)):
+        seeded = replace(whole, ladder=replace(whole.ladder, seeds=seeds))
+        runs = Ladder(seeded, ladder.evaluation, ladder.pool, ladder.summary, own).runs()
+        steps += [run.answer for run in runs if run.branch is not None]
+    workers = planning.parse_pool(config.where.pool).size
+    return planning.plan(steps, store, workers, prices(config)).forecast
 
 
 def _write_design(
@@ -301,10 +320,16 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         Where the file has no rule; a run that fails is named, and those before it are kept.
     """
     config, wanted, folder = _prepare(config, set)
+    with spending(config, report_folder(config)) as meter:
+        found = _run(config, wanted, folder)
+        meter.per |= {"run": found.runs}
+    return found
+
+
+def _run(config: StudyConfig, wanted: RuleConfig, folder: Path) -> RuleRuns:
     # Made again from what the store holds, so that it is never that of other settings.
     design(config)
-    rows = sorted(folder.glob("row*.ids"))
-    arms = {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
+    rows, arms = _arms_of(folder, wanted)
     # The subsets were designed over the whole pool.
     whole = replace(config, control=False)
     found = losses(whole, arms, 1, f"{config.name}-rule")
@@ -320,6 +345,12 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         str(folder / _LOSSES), len(by_row), len(found), hours, float(np.std(every, ddof=1)),
         _noise(by_row[rows[0].stem]), config.language,
     )  # fmt: skip
+
+
+def _arms_of(folder: Path, wanted: RuleConfig) -> tuple[list[Path], dict[str, ArmConfig]]:
+    """Return the files of the subsets, and the arms that train on them."""
+    rows = sorted(folder.glob("row*.ids"))
+    return rows, {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
 
 
 def _noise(repeated: list[float]) -> float | None:

@@ -17,6 +17,7 @@ from assay.study._config import ArmConfig, SearchConfig, StudyConfig
 from assay.study._graph import input_steps
 from assay.study._measured import Losses, losses
 from assay.study._run import Study, load, report_folder
+from assay.study._spend import spending
 
 _REPORT_SEEDS = 3
 
@@ -92,6 +93,13 @@ def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
         Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config = load(config, set)
+    with spending(config, report_folder(config)) as meter:
+        found = _search(config)
+        meter.per |= {"run": len(found.observations) + 2 * found.seeds, "verdict": 1}
+    return found
+
+
+def _search(config: StudyConfig) -> SearchReport:
     wanted = _settings(config)
     claim(config, input_steps(config)[1], report_folder(config))
     budget = Budget(

@@ -27,6 +27,7 @@ from assay.model.base._resolve import (
     tokenizer_digest,
 )
 from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
+from assay.model.base._weights import count_weights
 
 __all__ = [
     "ADAPTER",
@@ -38,6 +39,7 @@ __all__ = [
     "Frozen",
     "base_digest",
     "base_name",
+    "count_weights",
     "dress",
     "extend_vocabulary",
     "fetch",

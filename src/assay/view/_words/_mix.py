@@ -10,7 +10,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "mix.title": ("Assay: data mixture of {name}", "Assay：{name} 的数据配比"),
     "mix.eyebrow": ("Data mixture", "数据配比"),
     "mix.design": ("{runs:,} runs around a base mixture of {n:,} samples ({way:@mix.way}); each part is multiplied or divided by {step:g}: {passes:,} sample passes over {epochs:,} epochs.", "围绕 {n:,} 条样本的基准配比训练 {runs:,} 次（{way:@mix.way}），各成分乘以或除以 {step:g}：{epochs:,} 轮共 {passes:,} 次样本训练。"),
-    "mix.design.cost": ("In the store already: {cached:,} of {steps:,} steps. To do: about {minutes:,.0f} minutes on this machine, {tokens:,.0f} tokens.", "存储中已有 {steps:,} 个步骤中的 {cached:,} 个。待做：本机约 {minutes:,.0f} 分钟，{tokens:,.0f} 个词元。"),
+    "mix.design.cost": ("In the store already: {cached:,} of {steps:,} steps.", "存储中已有 {steps:,} 个步骤中的 {cached:,} 个。"),
     "mix.design.shared": ("{shared:,} of the runs are the study's own random runs of {n:,} samples and are trained once for both.", "其中 {shared:,} 次就是研究自身 {n:,} 条样本的随机训练，只需训练一次。"),
     "mix.design.unshared": ("No run is shared with the study: it has no rung of {n:,} samples, or the base mixture is not the pool's.", "没有可与研究共用的训练：规模阶梯没有 {n:,} 条样本的档位，或基准配比不是数据池自身的比例。"),
     "mix.design.power": ("With a standard deviation of {sd:g} between runs (log loss, or score), an effect is found with a chance of 80 % from the sizes below: one that is asked about alone, and one among all {pairs:,} pairs.", "若各次训练之间的标准差为 {sd:g}（对数损失或得分），则达到下列大小的效应有 80 % 的机会被检出：单独检验时，以及在全部 {pairs:,} 对之中时。"),
