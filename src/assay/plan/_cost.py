@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,21 +140,23 @@ def money_said(money: Mapping[str, float], unpriced: int = 0) -> Say | str:
 
 
 def foretell(
-    steps: Sequence[Step], folder: Path, workers: int = 1, price_per_hour: Mapping[str, float] = {}
-) -> Forecast:
+    steps: Sequence[Step], folder: Path, workers: int = 1, price_per_hour: Mapping[str, float] = {},
+    known: Collection[str] = (),
+) -> Forecast:  # fmt: skip
     """Return what steps that are to do will take, from what the store in ``folder`` has seen of such steps.
 
-    ``price_per_hour``: money for an hour of the machine, by currency.
+    ``price_per_hour``: money for an hour of the machine, by currency; ``known``: names of steps that its
+    worker has done before.
     """
     paces = Paces(read_took(folder))
-    wall, seconds = _schedule(steps, paces, workers)
+    wall, seconds = _schedule(steps, paces, workers, known)
     low, high = _span(folder) if any(map(paces.knows, steps)) else (1 / _UNLEARNED, _UNLEARNED)
     money = {name: price * wall / 3600 for name, price in price_per_hour.items()}
     for step in steps:
         if (amount := paces.used(step, "money")) is not None:
             money[step.estimate.currency] = money.get(step.estimate.currency, 0.0) + amount
     sums = {name: sum(paces.used(step, name) or 0.0 for step in steps) for name in ("tokens", "bytes")}
-    cpu = sum(paces.seconds(s, first=f, cpu=True) or 0.0 for s, f in _firsts(steps, workers))
+    cpu = sum(paces.seconds(s, first=f, cpu=True) or 0.0 for s, f in _firsts(steps, workers, known))
     return Forecast(
         len(steps), workers, seconds, cpu, wall, low * wall, high * wall, sums["tokens"], sums["bytes"],
         {name: amount for name, amount in money.items() if amount > 0},
@@ -163,13 +165,13 @@ def foretell(
     )  # fmt: skip
 
 
-def _firsts(steps: Sequence[Step], workers: int) -> list[tuple[Step, bool]]:
+def _firsts(steps: Sequence[Step], workers: int, known: Collection[str]) -> list[tuple[Step, bool]]:
     """Return each step with whether its worker is likely new to its name: as many of each as workers."""
     seen: dict[str, int] = {}
     found = []
     for step in steps:
         seen[step.name] = seen.get(step.name, 0) + 1
-        found.append((step, seen[step.name] <= workers))
+        found.append((step, seen[step.name] <= workers and step.name not in known))
     return found
 
 
@@ -188,7 +190,9 @@ def past_ratios(folder: Path) -> list[float]:
     return [float(row["wall"]) / float(row["foretold"]) for row in rows[-_RUNS:]]
 
 
-def _schedule(steps: Sequence[Step], paces: Paces, workers: int) -> tuple[float, float]:
+def _schedule(
+    steps: Sequence[Step], paces: Paces, workers: int, done: Collection[str]
+) -> tuple[float, float]:
     """Return when the last step ends, run as :func:`assay.plan.run` does, and the sum of all steps."""
     keys = {step.key for step in steps}
     waits = {s.key: {u.key for u in s.inputs.values() if u.key in keys} for s in steps}
@@ -205,7 +209,7 @@ def _schedule(steps: Sequence[Step], paces: Paces, workers: int) -> tuple[float,
     ready = [(-after[key], order[key], key) for key, upstream in waits.items() if not upstream]
     heapq.heapify(ready)
     free, running = list(range(workers)), list[tuple[float, int, str]]()
-    known: list[set[str]] = [set() for _ in range(workers)]
+    known: list[set[str]] = [set(done) for _ in range(workers)]
     clock = total = 0.0
     while ready or running:
         while ready and free:

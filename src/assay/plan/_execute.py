@@ -17,7 +17,7 @@ from assay.core import AssayError, as_assay_error
 from assay.plan._cost import cap_reached
 from assay.plan._step import Estimate, StepContext
 from assay.plan._store import Store, now
-from assay.plan._took import Took, note
+from assay.plan._took import DONE, Took, note
 
 _PROGRESS_SECONDS = 0.3
 
@@ -69,18 +69,14 @@ def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[
         seconds, cpu = round(time.monotonic() - began, 3), round(_processors() - cpu, 3)
         times = {"started": started, "ended": now(), "seconds": seconds, "cpu_seconds": cpu}
         store.commit(key, {**facts, **times, "used": context.used, "assay": __version__})
-        first = payload["name"] not in _DONE
-        _DONE.add(payload["name"])
+        first = payload["name"] not in DONE
+        DONE.add(payload["name"])
         if not resumed:  # what an earlier attempt took is not known
             estimate = Estimate(**payload["estimate"])
             size = float(sum(size for size, _ in store.manifest(key)["files"].values()))
             took = Took(payload["name"], estimate.kind, estimate, seconds, cpu, first, size, **context.used)
             note(store.root, took)
     return True
-
-
-_DONE: set[str] = set()
-"""Names of steps that this process has done: the first of each loads libraries."""
 
 
 def _processors() -> float:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from assay.core import Say
 from assay.plan._cost import Cap, Forecast, Spent, above_cap, cap_reached, foretell
+from assay.plan._pools import Inline, Pool
 from assay.plan._progress import is_quiet
 from assay.plan._step import Estimate, Step
 from assay.plan._store import Store, now
-from assay.plan._took import RUNS, Took, note, remember
+from assay.plan._took import DONE, RUNS, Took, note, remember
 
 _WORTH_SAYING = 10.0
 """Seconds from which on a forecast is told before the steps run."""
@@ -40,9 +41,10 @@ class Meter:
         """The time at which no step may go on; None without a cap on time."""
         return None if self.cap is None or self.cap.seconds is None else self.began + self.cap.seconds
 
-    def before(self, steps: Sequence[Step], store: Store, workers: int) -> Forecast:
+    def before(self, steps: Sequence[Step], store: Store, pool: Pool) -> Forecast:
         """Say what steps will take; raise :class:`AssayError` where even the least is above the cap."""
-        found = foretell(steps, store.root, workers, self.price)
+        known = DONE if isinstance(pool, Inline) else ()
+        found = foretell(steps, store.root, pool.size, self.price, known)
         self.foretold, self.learned, self.store = self.foretold + found.wall, found.learned, store.root
         self.foretold_cpu += found.cpu
         if found.wall >= _WORTH_SAYING or found.money or found.unpriced:

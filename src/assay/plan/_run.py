@@ -113,7 +113,7 @@ def _run(targets: Sequence[Step], store: Store, pool: Pool, meter: Meter) -> Run
         steps = _needed(targets, store)
         if not steps:
             return RunReport(0, len(in_order(targets)), 0.0)
-        meter.before(steps, store, pool.size)
+        meter.before(steps, store, pool)
         try:
             schedule = _drained(steps, store, pool, meter)
         finally:

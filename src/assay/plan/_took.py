@@ -15,6 +15,8 @@ import numpy as np
 from assay.plan._step import Estimate, Step
 
 STEPS, RUNS = "took.jsonl", "runs.jsonl"
+DONE: set[str] = set()
+"""Names of steps that this process has done: the first of each loads libraries."""
 _LATEST = 400
 """Lines of a log that are learned from: a machine changes."""
 _FEW, _SPREAD = 6, 1.5

@@ -61,8 +61,9 @@ class RuleConfig:
 
     ``evaluation``: the set it is fitted on, which is neither the study's own, where the rule is tried, nor
     the search's.  ``way``: ``tilted`` (within sources) or ``mixtures`` (INSTRUCTMINING's, 129 x 1,000);
-    ``runs`` subsets of ``n`` samples, ``doubled`` more at twice the tilt; ``sd``: what is expected of a run's
-    log loss, for the power that is shown first; ``trial``: sizes of the trial (default: n).
+    ``runs`` subsets of ``n`` samples, ``doubled`` more at twice the tilt; ``sd``: standard deviation of a
+    run's log loss, for the power that is shown first, where it is not to be learned from runs that were
+    repeated; ``trial``: sizes of the trial (default: n).
     """
 
     indicators: tuple[str, ...]
@@ -73,7 +74,7 @@ class RuleConfig:
     runs: int = 32
     doubled: int = 4
     tilt: float = 0.35
-    sd: float = 0.008
+    sd: float | None = None
     seed: int = 0
     trial: tuple[int, ...] = ()
 
@@ -86,7 +87,8 @@ class MixConfig:
     The base mixture has ``n`` samples, in the pool's own shares or ``equal`` ones; each part is multiplied or
     divided by ``step``.  ``way``: ``folded`` (Plackett-Burman with its mirror image), ``hadamard`` (half of
     it), ``single`` (one part at a time) or ``dirichlet`` (random shares); ``centres`` runs of the base.
-    ``sd``: what is expected of a run's log loss or score, for the power that is shown first.
+    ``sd``: standard deviation of a run's log loss or score, for the power that is shown first, where it is
+    not to be learned from runs of the base or seeds of the ladder.
     """
 
     n: int = 1000
@@ -94,9 +96,9 @@ class MixConfig:
     base: Literal["proportional", "equal"] = "proportional"
     parts: tuple[str, ...] = ()
     way: Literal["folded", "hadamard", "single", "dirichlet"] = "folded"
-    centres: int = 2
+    centres: int = 4
     step: float = 2.0
-    sd: float = 0.008
+    sd: float | None = None
     seed: int = 0
 
 

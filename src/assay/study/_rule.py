@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,8 +31,9 @@ from assay.core import (
 from assay.plan import Store
 from assay.study._claim import claim
 from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
-from assay.study._graph import Ladder, input_steps, model_place
+from assay.study._graph import Ladder, RunSteps, input_steps, model_place
 from assay.study._measured import finished, losses, prepared
+from assay.study._noise import by_size, noise_at
 from assay.study._rule_fit import Subsets, fit_subsets, formula
 from assay.study._run import Study, load, report_folder, run_one
 from assay.study._spend import prices, spending
@@ -58,6 +59,7 @@ class RuleDesign(Shown):
     whitened: bool
     passes: int
     power: tuple[regression.Power, ...]
+    sd: float | None
     takes: planning.Forecast
     language: str = "en"
 
@@ -65,7 +67,7 @@ class RuleDesign(Shown):
         """Return what will be trained, and what each indicator's slope must be to be seen."""
         columns = (
             core.Column(say("rule.col.indicator"), "@pool.indicator"), core.Column(say("rule.spread"), ".2f"),
-            core.Column(say("rule.seen_from"), ".4f"),
+            core.Column(say("rule.seen_from" if self.sd else "rule.seen_from.sd"), ".4f"),
         )  # fmt: skip
         head = say(
             "rule.design.whitened" if self.whitened else "rule.design", runs=self.runs, n=self.n,
@@ -227,28 +229,39 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
         )  # fmt: skip
     usable = values[np.isfinite(values).all(axis=1)]
     _write_design(folder, made, wanted, dataset.column("id").to_pylist(), sources, usable)
-    runs = len(made.rows) + _SEED_RUNS - 1
+    once, seeds = _planned(config, wanted, folder, ladder)
+    sd = _sd(wanted, seeds, ladder, store)
+    workers = planning.parse_pool(config.where.pool).size
+    takes = planning.plan([run.answer for run in (*once, *seeds)], store, workers, prices(config)).forecast
     return RuleDesign(
         str(folder), wanted.way, len(made.rows), wanted.n, len(usable), len(dataset), made.whitened,
-        runs * wanted.n * config.recipe.epochs, regression.power(made, wanted.sd),
-        _takes(config, wanted, folder, ladder, store), config.language,
+        (len(once) + _SEED_RUNS - 1) * wanted.n * config.recipe.epochs, regression.power(made, sd or 1.0),
+        sd, takes, config.language,
     )  # fmt: skip
 
 
-def _takes(
-    config: StudyConfig, wanted: RuleConfig, folder: Path, ladder: Ladder, store: Store
-) -> planning.Forecast:
-    """Return what the runs of the design will take: those of all subsets, of the first with its seeds."""
+def _sd(wanted: RuleConfig, repeated: Sequence[RunSteps], ladder: Ladder, store: Store) -> float | None:
+    """Return the standard deviation of a run's log loss: as given, or of the seeds of a subset; else None."""
+    if wanted.sd is not None:
+        return wanted.sd
+    known = {one.metric: one for one in noise_at(store, ladder.evaluation, by_size(repeated), wanted.n)}
+    sd = known["loss"].sd if "loss" in known else {}
+    return sd.get(core.OVERALL) or next(iter(sd.values()), None)
+
+
+def _planned(
+    config: StudyConfig, wanted: RuleConfig, folder: Path, ladder: Ladder
+) -> tuple[list[RunSteps], list[RunSteps]]:
+    """Return the runs of all subsets, and those of the first with its seeds, as they will be trained."""
     rows, arms = _arms_of(folder, wanted)
-    measure = replace(config.measure, loss=True, answers=False)
-    whole = replace(config, control=False, measure=measure)
-    steps = []
-    for own, seeds in ((arms, 1), ({rows[0].stem: arms[rows[0].stem]}, _SEED_RUNS)):
+    whole = replace(config, control=False, measure=replace(config.measure, loss=True, answers=False))
+
+    def of(own: Mapping[str, ArmConfig], seeds: int) -> list[RunSteps]:
         seeded = replace(whole, ladder=replace(whole.ladder, seeds=seeds))
         runs = Ladder(seeded, ladder.evaluation, ladder.pool, ladder.summary, own).runs()
-        steps += [run.answer for run in runs if run.branch is not None]
-    workers = planning.parse_pool(config.where.pool).size
-    return planning.plan(steps, store, workers, prices(config)).forecast
+        return [run for run in runs if run.branch is not None]
+
+    return of(arms, 1), of({rows[0].stem: arms[rows[0].stem]}, _SEED_RUNS)
 
 
 def _write_design(

@@ -165,6 +165,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "vocabulary.note": ("on {held_out:,} held-out lines; {characters:,} new single characters; {rows:,} rows, {head}; longest: {longest}", "在 {held_out:,} 行留出文本上；新增单字 {characters:,} 个；{rows:,} 行，{head}；最长：{longest}"),
     "rule.spread": ("spread (sd)", "离散度（标准差）"),
     "rule.seen_from": ("slope detected from (log loss per sd)", "可检出的斜率（每标准差的对数损失）"),
+    "rule.seen_from.sd": ("slope detected from (standard deviations between runs, per sd: their noise is not known)", "可检出的斜率（每标准差，以各次训练之间的标准差计：其大小未知）"),
     "rule.design": ("{runs:,} subsets of {n:,} samples ({way}) of {usable:,} usable of {pool:,}: {passes:,} sample passes. A slope is detected with a probability of 80 % at a level of 5 %.", "{runs:,} 个子集，各 {n:,} 条样本（{way}），数据池 {pool:,} 条中可用 {usable:,} 条：共 {passes:,} 次样本训练。斜率以 80 % 的概率、5 % 的显著水平检出。"),
     "rule.design.whitened": ("{runs:,} subsets of {n:,} samples ({way}, whitened) of {usable:,} usable of {pool:,}: {passes:,} sample passes. A slope is detected with a probability of 80 % at a level of 5 %.", "{runs:,} 个子集，各 {n:,} 条样本（{way}，已白化），数据池 {pool:,} 条中可用 {usable:,} 条：共 {passes:,} 次样本训练。斜率以 80 % 的概率、5 % 的显著水平检出。"),
     "rule.runs": ("{runs:,} runs on {subsets:,} subsets, {hours:.2f} hours: log loss has an sd of {spread:.4f} between subsets.", "在 {subsets:,} 个子集上运行 {runs:,} 次，{hours:.2f} 小时：子集之间对数损失的标准差为 {spread:.4f}。"),
