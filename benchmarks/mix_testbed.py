@@ -19,6 +19,7 @@ import yaml
 import assay
 from assay.core import Sample
 from assay.data import synthetic, write
+from assay.view import value_markdown
 
 HARM, HELP = ("math", "rewrite"), ("cot", "translation")
 TYPES = ("math", "cot", "rewrite", "translation", "code", "classification")
@@ -78,9 +79,10 @@ def main() -> None:
         "where": {"pool": args.pool, "store": str(args.out / "store"), "out": str(out / "report")},
     }  # fmt: skip
     (out / "study.yaml").write_text(yaml.safe_dump(study))
-    print(assay.mix.design(out / "study.yaml").power[0])
-    trained = assay.mix.run(out / "study.yaml")
-    print(trained)
+    # What the base runs alone say that the design will see, beside what the fit says it saw.
+    planned = assay.mix.run(out / "study.yaml", base=True)
+    print(value_markdown(planned))
+    print(value_markdown(assay.mix.run(out / "study.yaml")))
     for metric in ("loss",) if args.losses else ("score", "loss"):
         fit = assay.mix.fit(out / "study.yaml", metric=metric).fit
         own = [e for e in fit.effects if e.own]
@@ -95,6 +97,7 @@ def main() -> None:
             print(f"  also {e.part} -> {e.type}: {e.gain:+.4f} [{e.low:+.4f}, {e.high:+.4f}] q {e.q:.4f}")
         print(f"  other pairs shown: {len(others)} of {len(across) - 2}")
         print("  bends:", [(c.type, round(c.bend, 4)) for c in fit.curvature if c.shown])
+    print(value_markdown(assay.mix.confirm(out / "study.yaml")))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from assay.core import AssayError
 from assay.mixtures._design import MixPower
@@ -62,4 +62,4 @@ def noise_seen(
 
 def at_most(freedom: float) -> float:
     """Return by which factor the true noise exceeds its estimate at most, with a probability of 0.9."""
-    return float(np.sqrt(freedom / chi2.ppf(1 - _SURE, freedom)))
+    return float(np.sqrt(freedom / (2 * gammaincinv(freedom / 2, 1 - _SURE))))

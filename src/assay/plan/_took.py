@@ -100,7 +100,11 @@ _PLAIN = Pace(0.0, 0.0, 1.0, 0)
 
 
 class Paces:
-    """What was learned from the log of a store: each kind of step, else each name, else nothing."""
+    """What was learned from the log of a store: of each kind of step, else of what it is alike to.
+
+    A kind is told in words, from what matters most: of a step whose kind was not seen, the others count whose
+    first words are the same, at last all of its name.
+    """
 
     def __init__(self, took: Sequence[Took]) -> None:
         self.steps = len(took)
@@ -136,7 +140,9 @@ class Paces:
 
 
 def _keys(name: str, kind: str) -> tuple[tuple[str, str], ...]:
-    return ((name, kind), (name, ""))
+    """Return what a step is alike to, the nearest first: its kind, then that without its last words."""
+    words = kind.split()
+    return tuple((name, " ".join(words[:length])) for length in range(len(words), -1, -1))
 
 
 def _grouped(took: Iterable[Took]) -> dict[tuple[str, str], list[Took]]:

@@ -53,7 +53,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "mix.confirm.confirmed": ("holds", "成立"),
     "mix.confirm.contradicted": ("opposite", "方向相反"),
     "mix.confirm.smaller": ("smaller", "明显变小"),
-    "mix.confirm.open": ("open", "尚无定论"),
+    "mix.confirm.open": ("open", "无法判断"),
     "mix.col.at": ("Effect at {n:,}", "{n:,} 条时的效应"),
     "mix.col.word": ("At the second size", "另一规模"),
     "mix.matrix": ("All effects", "全部效应"),
