@@ -135,9 +135,8 @@ def advised(study: Path, budget: int, seeds: int) -> None:
         losses = [[p.value for p in one if p.metric == "loss" and p.type != "overall"] for one in points]
         gains = _gains(np.log(losses)) - base.mean()
         error = np.hypot(base.std(ddof=1) / len(base) ** 0.5, gains.std(ddof=1) / seeds**0.5)
-        print(
-            f"{way}: gain {gains.mean():+.4f} (se {error:.4f}), per 100 samples {100 * gains.mean() / budget:+.4f}"
-        )
+        each = 100 * gains.mean() / budget
+        print(f"{way}: gain {gains.mean():+.4f} (se {error:.4f}), per 100 samples {each:+.4f}")
 
 
 def _gains(logs: np.ndarray) -> np.ndarray:

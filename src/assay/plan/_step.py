@@ -17,9 +17,9 @@ Advance = Callable[[float, float, str], None]
 class Estimate:
     """What a step will take, as far as is known; never part of its key.
 
-    A plain guess: :mod:`assay.plan` learns from the steps of one ``kind`` (words, what matters most first) what
-    a guess is worth.  ``paid``:
-    it costs money, ``money`` at most in ``currency``, or None where no price is known.
+    A plain guess: :mod:`assay.plan` learns from the steps of one ``kind`` (words, what matters most first)
+    what a guess is worth.  ``paid``: it costs money, ``money`` at most in ``currency``, or None where no
+    price is known.
     """
 
     seconds: float | None = None
