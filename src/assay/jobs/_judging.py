@@ -245,7 +245,9 @@ def _adapted(
         key=lambda i: items[i].id,
     )[: judging.PILOT_ITEMS]
     pilot = dataclasses.replace(config, repeats=judging.PILOT_REPEATS)
-    found = judging.ask_all(door, [items[i] for i in order], [answers[i] for i in order], pilot, advance)
+    rows, texts = [items[i] for i in order], [answers[i] for i in order]
+    with asking(door, judging.estimate(door, rows, texts, pilot), "item", len(rows)):
+        found = judging.ask_all(door, rows, texts, pilot, advance)
     noise = judging.judge_noise([row.scores for row in found.judgements])
     return judging.choose_repeats(noise.sd, judging.paired_sd(noise.item_sd), cost_ratio=cost_ratio)
 
