@@ -26,7 +26,7 @@ from assay.core import (
 )
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph, study_ladders
-from assay.study._check import check_note, checked
+from assay.study._check import check_note, check_to_come, checked
 from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
 from assay.study._estimate import estimate_ladder
@@ -294,7 +294,9 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         notes.append(say("plan.other_report", folder=str(report_folder(study)), differs=differs))
     summary = read_summary(store, samples) if read else _count(study, samples)
     notes += view.read_notes("pool", summary)
-    graph = study_graph(study, evaluation, study_ladders(study, evaluation, samples, summary))
+    ladders = study_ladders(study, evaluation, samples, summary)
+    checks = {name: check_to_come(ladder, store) for name, ladder in ladders.items()}
+    graph = study_graph(study, evaluation, ladders, checks)
     passes: dict[str, int] = {}
     alone = 0
     for part in graph.parts.values():
