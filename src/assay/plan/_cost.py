@@ -194,37 +194,55 @@ def _schedule(
     steps: Sequence[Step], paces: Paces, workers: int, done: Collection[str]
 ) -> tuple[float, float]:
     """Return when the last step ends, run as :func:`assay.plan.run` does, and the sum of all steps."""
-    keys = {step.key for step in steps}
-    waits = {s.key: {u.key for u in s.inputs.values() if u.key in keys} for s in steps}
-    users: dict[str, list[Step]] = {key: [] for key in keys}
-    for step in steps:
-        for key in waits[step.key]:
-            users[key].append(step)
-    warm = {s.key: paces.seconds(s, first=False) or 0.0 for s in steps}
-    after: dict[str, float] = {}
-    for step in reversed(steps):
-        after[step.key] = warm[step.key] + max((after[u.key] for u in users[step.key]), default=0.0)
-    order = {step.key: place for place, step in enumerate(steps)}
-    by_key = {step.key: step for step in steps}
-    ready = [(-after[key], order[key], key) for key, upstream in waits.items() if not upstream]
-    heapq.heapify(ready)
-    free, running = list(range(workers)), list[tuple[float, int, str]]()
-    known: list[set[str]] = [set(done) for _ in range(workers)]
-    clock = total = 0.0
-    while ready or running:
-        while ready and free:
-            step, worker = by_key[heapq.heappop(ready)[2]], heapq.heappop(free)
-            took = paces.seconds(step, first=step.name not in known[worker]) or 0.0
-            known[worker].add(step.name)
-            total += took
-            heapq.heappush(running, (clock + took, worker, step.key))
-        clock, worker, key = heapq.heappop(running)
-        heapq.heappush(free, worker)
-        for user in users[key]:
-            waits[user.key].discard(key)
-            if not waits[user.key]:
-                heapq.heappush(ready, (-after[user.key], order[user.key], user.key))
-    return clock, total
+    made = _Schedule(steps, paces, workers, done)
+    while made.ready or made.running:
+        made.start()
+        made.end()
+    return made.clock, made.total
+
+
+class _Schedule:
+    """Steps put on workers: the longest way to the end first, each as soon as its inputs are there."""
+
+    def __init__(self, steps: Sequence[Step], paces: Paces, workers: int, done: Collection[str]) -> None:
+        self.steps, self.paces = {step.key: step for step in steps}, paces
+        self.waits = {s.key: {u.key for u in s.inputs.values() if u.key in self.steps} for s in steps}
+        self.users: dict[str, list[str]] = {key: [] for key in self.steps}
+        for key, upstream in self.waits.items():
+            for other in upstream:
+                self.users[other].append(key)
+        self.order = {key: place for place, key in enumerate(self.steps)}
+        self.after: dict[str, float] = {}
+        for step in reversed(steps):
+            later = max((self.after[user] for user in self.users[step.key]), default=0.0)
+            self.after[step.key] = later + (paces.seconds(step, first=False) or 0.0)
+        self.ready: list[tuple[float, int, str]] = []
+        self.running: list[tuple[float, int, str]] = []
+        self.free, self.known = list(range(workers)), [set(done) for _ in range(workers)]
+        self.clock = self.total = 0.0
+        for key in [key for key, upstream in self.waits.items() if not upstream]:
+            self._push(key)
+
+    def _push(self, key: str) -> None:
+        heapq.heappush(self.ready, (-self.after[key], self.order[key], key))
+
+    def start(self) -> None:
+        """Give a step to each worker that is free."""
+        while self.ready and self.free:
+            step, worker = self.steps[heapq.heappop(self.ready)[2]], heapq.heappop(self.free)
+            took = self.paces.seconds(step, first=step.name not in self.known[worker]) or 0.0
+            self.known[worker].add(step.name)
+            self.total += took
+            heapq.heappush(self.running, (self.clock + took, worker, step.key))
+
+    def end(self) -> None:
+        """Go on to the end of the step that ends first."""
+        self.clock, worker, key = heapq.heappop(self.running)
+        heapq.heappush(self.free, worker)
+        for user in self.users[key]:
+            self.waits[user].discard(key)
+            if not self.waits[user]:
+                self._push(user)
 
 
 @dataclass(frozen=True, slots=True)

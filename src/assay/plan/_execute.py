@@ -69,14 +69,17 @@ def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[
         seconds, cpu = round(time.monotonic() - began, 3), round(_processors() - cpu, 3)
         times = {"started": started, "ended": now(), "seconds": seconds, "cpu_seconds": cpu}
         store.commit(key, {**facts, **times, "used": context.used, "assay": __version__})
-        first = payload["name"] not in DONE
-        DONE.add(payload["name"])
         if not resumed:  # what an earlier attempt took is not known
-            estimate = Estimate(**payload["estimate"])
-            size = float(sum(size for size, _ in store.manifest(key)["files"].values()))
-            took = Took(payload["name"], estimate.kind, estimate, seconds, cpu, first, size, **context.used)
-            note(store.root, took)
+            _noted(store, payload, seconds, cpu, context.used)
+        DONE.add(payload["name"])
     return True
+
+
+def _noted(store: Store, payload: dict[str, Any], seconds: float, cpu: float, used: dict[str, float]) -> None:
+    """Write down what a step took, beside what was foretold of it."""
+    name, estimate = payload["name"], Estimate(**payload["estimate"])
+    size = float(sum(size for size, _ in store.manifest(payload["key"])["files"].values()))
+    note(store.root, Took(name, estimate.kind, estimate, seconds, cpu, name not in DONE, size, **used))
 
 
 def _processors() -> float:
