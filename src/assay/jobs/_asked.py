@@ -15,7 +15,7 @@ from assay.plan import tell
 def asking(door: Chat, most: Estimate, per: str, count: int) -> Iterator[None]:
     """Say what the block's requests cost, at most and likely, and afterwards what they did cost.
 
-    ``per`` names what ``count`` are: item, row.  The cap is the chat model's own budget.
+    ``per`` names what ``count`` are: item, sample.  The cap is the chat model's own budget.
     """
     before, began = door.spent, time.monotonic()
     tell(said_before(most))
@@ -28,8 +28,9 @@ def asking(door: Chat, most: Estimate, per: str, count: int) -> Iterator[None]:
             money = None if spent.money is None else spent.money - (before.money or 0.0)
             wall = time.monotonic() - began
             calls = spent.calls - before.calls
-            tell(say("ask.after", wall=wall, calls=calls, tokens=tokens, money=amount(money, most.currency),
-                     likely=most.likely if most.learned else None))  # fmt: skip
+            key = "ask.after.learned" if most.learned else "ask.after"
+            tell(say(key, wall=wall, calls=calls, tokens=tokens, money=amount(money, most.currency),
+                     likely=most.likely))  # fmt: skip
             each = None if money is None else money / max(count, 1)
             tell(say(f"cost.per.{per}", count=count, seconds=wall / max(count, 1),
                      money=amount(each, most.currency)))  # fmt: skip

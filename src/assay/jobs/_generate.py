@@ -148,7 +148,7 @@ def generate_file(
         )  # fmt: skip
         try:
             with (
-                asking(door, _likely(job), "row", max(config.n - job.kept, 1)),
+                asking(door, _likely(job), "sample", max(config.n - job.kept, 1)),
                 progress_bar("generate") as advance,
             ):
                 stopped = job.run(advance)
@@ -167,7 +167,7 @@ def generate_file(
         tasks=tally.tasks, rejected=dict(rejected.most_common()), types=dict(types.most_common()),
         evolved=tally.evolved, seeds=len(seeds.seeds), seeds_lost=len(seeds.lost),
         tokens_in=tally.tokens_in, tokens_out=tally.tokens_out, counted=tally.counted,
-        money=None if tally.unpriced else tally.money, currency=door.estimate([]).currency,
+        money=None if tally.unpriced else tally.money, currency=door.currency,
         diversity=generation.diversity(tasks, seeds.seeds, config.language),
         notes=_notes(config, prompts, refused),
     )  # fmt: skip

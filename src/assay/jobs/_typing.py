@@ -286,7 +286,7 @@ def _by_chat(
 ) -> tuple[dict[int, _Said], llm.Spent]:
     with llm.open_chat(chat) as door:
         requests = generation.type_requests(chat, samples, prompts=prompts)
-        with asking(door, door.estimate(requests), "row", len(samples)):
+        with asking(door, door.estimate(requests), "item", len(samples)):
             return _typed_by_chat(door, chat, samples, prompts), door.spent
 
 

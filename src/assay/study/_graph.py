@@ -21,7 +21,7 @@ from assay.core import (
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study._control import control_notes, control_size, loss_only, spared
-from assay.study._sizes import GPU_FLOPS, kind_of, sizes_of, training_cost
+from assay.study._sizes import GPU_FLOPS, START, kind_of, sizes_of, training_cost
 from assay.study.steps import (
     SEEN,
     Base,
@@ -45,7 +45,7 @@ from assay.study.steps import (
 )
 
 # Reading and writing tokens: without slopes, but in short steps of a token for each of a batch.
-_READING_FLOPS = 1.0e10
+_READING_FLOPS = 3.0e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +386,7 @@ class Ladder:
     def _measuring_cost(self, items: int, tokens: float, what: str) -> Estimate:
         """Return what reading (and writing) ``tokens`` tokens of each item takes."""
         speed = GPU_FLOPS / 50 if self.runtime.device == "cuda" else _READING_FLOPS
-        seconds = 1 + 2 * self.sizes.parameters * items * tokens / speed
+        seconds = START + 2 * self.sizes.parameters * items * tokens / speed
         return Estimate(seconds=seconds, bytes=200.0 * items, kind=self._kind(what))
 
     def _measured(

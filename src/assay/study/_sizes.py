@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 # Rough multiply-adds a second of one CPU thread and of a GPU, for estimates before anything ran.
 CPU_FLOPS, GPU_FLOPS = 3.0e10, 2.0e14
+START = 0.2
+"""Seconds of a step that do not grow with it.  Little, so that a pace is learned from what does grow."""
 
 _READ = 200
 _UNKNOWN = 100.0
@@ -85,7 +87,7 @@ def training_cost(
     speed = (GPU_FLOPS if device == "cuda" else CPU_FLOPS) * launch.processes
     each = 6 if recipe.adapter == "none" else 4
     return Estimate(
-        seconds=1 + each * parameters * tokens / speed, tokens=tokens,
+        seconds=START + each * parameters * tokens / speed, tokens=tokens,
         bytes=4.0 * trained * (3 if trunk else 1),
         kind=kind_of(base, device, str(launch.processes)),
     )  # fmt: skip
