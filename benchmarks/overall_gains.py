@@ -2,9 +2,10 @@
 
     python benchmarks/overall_gains.py --studies 20
 
-Twelve types that reach their ceilings (or climb their sigmoids) at sizes and heights of their own (scores, 6
-sizes x 3 seeds, run-level sd 0.012, of which a share is common to all types): error and coverage of the
-foretold overall gain.
+Twelve types with sizes and heights of their own (scores, 6 sizes x 3 seeds, run-level sd 0.012, of which a
+share is common to all types), in turn: straight to a ceiling, sigmoids, one minus an exponential of the size,
+power laws that begin at a size of their own, plain power laws.  Error and coverage of the foretold overall
+gain.
 """
 
 from __future__ import annotations
@@ -12,25 +13,24 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay.core import OVERALL, Point
 from assay.curves import fit_curves
 
 SIZES = [500 * 2**k for k in range(6)]
 TYPES, SD = 12, 0.012
+KINDS = ("straight", "sigmoid", "exponential", "broken power", "power")
+Array = NDArray[np.float64]
 
 
-def study(seed: int, shared: float, kind: str = "saturating") -> tuple[list[Point], float]:
+def study(seed: int, shared: float, kind: str = "straight") -> tuple[list[Point], float]:
     """Return the points of a study and its true overall gain."""
     rng = np.random.default_rng(seed)
     k = np.arange(7.0)
     centre, width = rng.uniform(0, 5, TYPES), rng.uniform(0.3, 0.9, TYPES)
     low, height = rng.uniform(0.2, 0.4, TYPES), rng.uniform(0.1, 0.5, TYPES)
-    rise = 1 / (1 + np.exp(-(k - centre[:, None]) / width[:, None]))
-    if kind == "saturating":
-        # Straight to the ceiling at a size of its own, then flat.
-        rise = np.minimum(k / (0.5 + centre[:, None]), 1.0)
-    truth = low[:, None] + height[:, None] * rise
+    truth = low[:, None] + height[:, None] * risen(kind, k, centre[:, None], width[:, None])
     common = rng.standard_normal((1, 6, 3)) * np.sqrt(shared)
     own = rng.standard_normal((TYPES, 6, 3)) * np.sqrt(1 - shared)
     values = truth[:, :6, None] + SD * (common + own)
@@ -48,6 +48,19 @@ def study(seed: int, shared: float, kind: str = "saturating") -> tuple[list[Poin
     return [*means, *points], float((truth[:, 6] - truth[:, 5]).mean())
 
 
+def risen(kind: str, k: Array, centre: Array, width: Array) -> Array:
+    """Return the share of each type's height that it has reached after ``k`` doublings."""
+    shapes = {
+        "straight": lambda: np.minimum(k / (0.5 + centre), 1.0),
+        "sigmoid": lambda: 1 / (1 + np.exp(-(k - centre) / width)),
+        "exponential": lambda: 1 - np.exp(-(2 ** (k - centre))),
+        "broken power": lambda: 1 - (1 + 2 ** (k - centre)) ** -width,
+        "power": lambda: 1 - 2 ** (-width * k),
+    }
+    found: Array = shapes[kind]()
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -57,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| truth | common error | way | mean error | mean absolute error | covered | width |")
     print("|---|---|---|---|---|---|---|")
-    for kind, shared in (("saturating", 0.0), ("saturating", 0.5), ("sigmoid", 0.5)):
+    for kind, shared in (("straight", 0.0), *((kind, 0.5) for kind in KINDS)):
         rows: dict[str, list[tuple[float, bool, float]]] = {"joint": [], "own curve": []}
         for seed in range(2 if options.quick else options.studies):
             points, gain = study(seed, shared, kind)

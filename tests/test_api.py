@@ -52,7 +52,8 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 UNRUN = {
     # Only a chat model, a person or minutes of training would answer.
     "generate", "judge", "judge estimate", "judge pairs", "annotate", "annotate status", "annotate export",
-    "chat", "serve", "demo", "rule design", "rule run", "rule fit", "rule check", "search",
+    "chat", "serve", "demo", "rule design", "rule run", "rule fit", "rule check",
+    "rule transfer", "forecast fit", "search",
     "mix design", "mix run", "mix allocate", "study next",
 }  # fmt: skip
 
@@ -117,7 +118,10 @@ def offered(app: App, *words: str) -> dict[str, Any]:
     found = {}
     for argument in app.assemble_argument_collection():
         name = argument.field_info.name
-        assert f"--{name.replace('_', '-')}" in argument.names or argument.field_info.kind != KEYWORD
+        # A word that Python keeps for itself ends in an underscore there: for_.
+        assert (
+            f"--{name.rstrip('_').replace('_', '-')}" in argument.names or argument.field_info.kind != KEYWORD
+        )
         found[name] = argument.field_info.default
     return found
 

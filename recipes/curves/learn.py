@@ -33,8 +33,8 @@ from assay.curves._learned import Learned
 from assay.curves._table import Ladder, ladders
 
 SIMPLE_SHARES = {"constant": 0.15, "log-linear": 0.35, "power": 0.5}
-EXACT = {"score": 0.8, "loss": 0.4}
-SIMPLE = {"score": 0.6, "loss": 0.6}
+EXACT = {"score": 0.9, "loss": 0.4}
+SIMPLE = {"score": 0.8, "loss": 0.6}
 PSEUDO = {"score": 4.0, "loss": 3.0}
 """How many further ladders the even weights stand for (times 2 for discrepancies, 8 for families)."""
 

@@ -50,6 +50,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "rule run": Entry("select", "assay.study._rule:run", "Train on the subsets.", True),
     "rule fit": Entry("select", "assay.study._rule:fit", "Fit the rule to the measured losses.", True),
     "rule check": Entry("select", "assay.study._rule:check", "Test the rule against random samples.", True),
+    "rule transfer": Entry(
+        "select", "assay.study._transfer:transfer", "Test whether a rule carries over to other studies.", True
+    ),
     "mix design": Entry("select", "assay.study._mix:design", "Choose mixtures that separate the types."),
     "mix run": Entry("select", "assay.study._mix:run", "Train on the mixtures.", True),
     "mix fit": Entry("select", "assay.study._mix:fit", "Show which type helps or hurts which."),
@@ -63,7 +66,19 @@ CATALOGUE: Mapping[str, Entry] = {
     "study run": Entry("study", "assay.study._run:run", "Run a study from data to report.", True),
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
+    "study handoff": Entry(
+        "study", "assay.study._handoff:handoff", "Write a study's runs for another trainer."
+    ),
+    "study collect": Entry(
+        "study", "assay.study._handoff:collect", "Take back runs that were handed over.", True
+    ),
     "study next": Entry("study", "assay.study._next:next", "Choose the next data to get for a budget."),
+    "forecast": Entry(
+        "study", "assay.study._forecast:forecast", "Forecast which types will need most data.", True
+    ),
+    "forecast fit": Entry(
+        "study", "assay.study._forecast:forecast_fit", "Fit a forecast on finished studies.", True
+    ),
     "estimate": Entry(
         "study", "assay.jobs._estimate:estimate", "Estimate memory and time of a training run."
     ),

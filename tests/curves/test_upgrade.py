@@ -176,3 +176,26 @@ def test_a_larger_base_that_trains_no_dearer_has_no_gain_per_cost() -> None:
     row = asked(World(TRUTHS["power"], ratio=1.0).measure())
     assert row.per_cost is None
     assert row.absolute.word != "data"
+
+
+def test_a_measured_doubling_is_the_difference_of_the_runs_and_has_the_curve_beside_it() -> None:
+    world = World(TRUTHS["power"], sd=0.02).measure(3)
+    rows = [row for row in upgrades([world]) if row.type == OVERALL]
+    measured = next(row for row in rows if row.measured)
+    n = measured.n_train
+    means = [
+        np.mean([p.value for p in world.small_points if p.type == OVERALL and p.n_train == k])
+        for k in (n, 2 * n)
+    ]
+    assert measured.data.gain == pytest.approx(means[0] - means[1], abs=1e-9)
+    assert measured.curve is not None and measured.curve.gain != pytest.approx(measured.data.gain, abs=1e-4)
+    assert measured.absolute.value == pytest.approx(measured.model.gain - measured.data.gain, abs=1e-9)
+    assert next(row for row in rows if not row.measured).curve is None
+
+
+@pytest.mark.parametrize(("data", "model"), [(1.0, 3.0), (2.0, 1.0), (2.0, 0.5), (0.9, 3.0)])
+def test_no_gain_is_divided_by_training_that_is_not_added(data: float, model: float) -> None:
+    world = World(TRUTHS["power"]).measure()
+    costs = {key: UpgradeCost(key[1], data * key[1], model * key[1], 3.0) for key in world.costs}
+    found = upgrades([replace(world, costs=costs)])
+    assert found and all(row.per_cost is None and row.cost.ratio is None for row in found)

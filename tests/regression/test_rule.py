@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from assay.core import AssayError
-from assay.regression import bends, least_squares, linearity, mixtures, power, ridge, slopes, stepwise, tilted
+from assay.regression import (
+    bends,
+    least_squares,
+    linearity,
+    mixtures,
+    power,
+    rank_correlation,
+    ridge,
+    slopes,
+    stepwise,
+    tilted,
+)
 
 Array = NDArray[np.float64]
 Pool = tuple[Array, list[str], Array]
@@ -250,3 +261,34 @@ def test_a_pool_too_small_for_its_subsets_is_refused(pool: Pool) -> None:
         tilted(values[:1000], NAMES, 800, strata=sources[:1000], lengths=lengths[:1000])
     with pytest.raises(AssayError, match="too many indicators"):
         tilted(np.ones((50, 16)), [str(i) for i in range(16)], 5, strata=["a"] * 50, lengths=[1.0] * 50)
+
+
+def test_pairs_balance_a_few_runs(pool: Pool) -> None:
+    values, sources, lengths = pool
+    design = tilted(values, NAMES, 1000, strata=sources, lengths=lengths, runs=6, paired=True)
+    assert (design.levels[::2] == -design.levels[1::2]).all()
+    assert np.abs(design.levels.mean(axis=0)).max() == 0
+    assert np.abs(design.means.mean(axis=0)).max() < 0.3 * design.means.std(axis=0).max()
+
+
+@pytest.mark.parametrize("true", [0.0, 0.7])
+def test_the_interval_of_a_rank_correlation_holds_it(true: float) -> None:
+    """Of 12 pairs of a bivariate normal, whose rank correlation is 6/pi asin(r/2) at any size."""
+    rng = np.random.default_rng(3)
+    r = 2 * np.sin(np.pi * true / 6)
+    found = []
+    for _ in range(2000):
+        x, y = rng.normal(size=(2, 12))
+        made = rank_correlation(x, r * x + np.sqrt(1 - r**2) * y)
+        assert made is not None and made.low <= made.value <= made.high and made.n == 12
+        found.append(made.low <= true <= made.high)
+    assert 0.86 < np.mean(found) < 0.95
+
+
+def test_a_rank_correlation_is_spearmans_or_nothing() -> None:
+    x, y = np.random.default_rng(1).normal(size=(2, 20))
+    found = rank_correlation(x, y)
+    assert found is not None and found.value == pytest.approx(spearmanr(x, y).statistic)
+    assert rank_correlation(x, np.ones(20)) is None and rank_correlation(x[:4], y[:4]) is None
+    one = rank_correlation(x, x)
+    assert one is not None and one.high == one.value == pytest.approx(1) and one.low < 1

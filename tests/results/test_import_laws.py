@@ -269,3 +269,28 @@ def test_a_training_that_diverged_has_no_earlier_value(tmp_path: Path) -> None:
     assert [(p.n_train, p.value) for p in found.points] == [(100, 1.0)]
     (note,) = [note for note in found.notes if note.key == "import.note.nan"]
     assert "full-200-s0" in str(note.values["run"])
+
+
+def test_rows_of_the_table_that_no_run_takes_are_said(make: Maker) -> None:
+    for n in (100, 200, 400):
+        place = make(f"full-{n}-s0", 2 - n / 1000)
+    rows = [{"run": f"full-{n}-s0", "n_train": str(n)} for n in (100, 200, 400)]
+    assert assay.import_runs(place, runs=rows).left_out == ()
+    found = assay.import_runs(place, runs=[*rows, {"run": "full-800-s0", "n_train": "800"}])
+    assert [(said.key, said.values) for said in found.left_out] == [
+        ("import.unknown.row", {"run": "full-800-s0"})
+    ]
+    with pytest.raises(AssayError, match="no row of the table names a run") as caught:
+        assay.import_runs(place, runs=[{"run": "half-100-s0", "n_train": "100"}])
+    assert caught.value.place == "--runs" and caught.value.value == "half-100-s0"
+    assert "full-100-s0" in str(caught.value.expected)
+
+
+def test_a_base_that_no_run_is_called_is_refused(make: Maker) -> None:
+    for n in (100, 200, 400):
+        place = make(f"full-{n}-s0", 2 - n / 1000)
+    make("untrained", 2.5)
+    assert 0 in {run.n_train for run in assay.import_runs(place, base="models/untrained").runs}
+    with pytest.raises(AssayError, match="no run that was read is of this untrained model") as caught:
+        assay.import_runs(place, base="models/pocket")
+    assert caught.value.place == "--base" and "leave --base out" in str(caught.value.hint)

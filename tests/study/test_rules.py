@@ -58,6 +58,7 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     for name, found in rule.ranges.items():
         low, high = found.samples
         assert low <= found.subsets[0] < found.subsets[1] <= high, name
+    assert "not tried against random samples" in str(rule.told()[-1]), "wherever it is used"
     assert Path(fitted.page).read_text().startswith("<!doctype html>")
     assert assay.rule.run(rule_file) == trained, "everything comes from the store"
     assert assay.rule.fit(rule_file) == fitted
@@ -65,6 +66,7 @@ def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     tried = assay.rule.check(rule_file)
     written = json.loads(Path(tried.path).read_text())
     assert written["check"]["verdict"] == tried.verdict
+    assert not any("not tried" in str(text) for text in read_rule(Path(tried.path)).told())
     assert {c.a for c in tried.comparisons} == {"top", "top-matched", "bottom"}
     assert all(c.seeds >= 3 for c in tried.comparisons)
     assert Path(tried.page).exists() and tried.verdict in (folder / "rule.html").read_text()
@@ -99,20 +101,41 @@ def test_mixtures_need_no_length_classes(rule_file: Path) -> None:
 
 
 def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) -> None:
-    found = assay.search(rule_file)
+    report = assay.search(rule_file)
+    (found,) = report.found
     assert 2 <= len(found.observations) <= 5 and all(8 <= o.size <= 64 for o in found.observations)
     assert found.samples == sum(o.size for o in found.observations)
     assert found.choice.low <= found.choice.size <= found.choice.high
-    assert found.reported > 0 and found.random > 0 and found.seeds == 3
-    assert json.loads(Path(found.out).read_text())["choice"]["size"] == found.choice.size
+    assert found.reported > 0 and found.random > 0 and report.seeds == 3
+    assert json.loads(Path(report.out).read_text())["found"][0]["choice"]["size"] == report.choice.size
     trained = [o.size for o in found.observations]
     assert min(trained) <= found.choice.size <= max(trained)
     assert found.ahead.value == pytest.approx(found.random - found.reported)
     assert found.ahead.low < found.ahead.value < found.ahead.high
     said = {"better": "beats random", "worse": "worse than random", "undecided": "Not shown to beat random"}
-    assert said[found.word] in Path(found.page).read_text()
-    assert assay.search(rule_file) == found
-    assert f"{found.choice.size:,} samples" in Path(found.page).read_text()
+    assert said[report.word] in Path(report.page).read_text()
+    assert assay.search(rule_file) == report
+    assert f"{found.choice.size:,} samples" in Path(report.page).read_text()
+
+
+def test_both_searches_have_one_budget_and_stand_beside_random_and_all_data(rule_file: Path) -> None:
+    report = assay.search(rule_file, set=['search.method=["ladder", "blendsearch"]'])
+    ladder, blend = report.found
+    (alone,) = assay.search(rule_file).found
+    assert (ladder.method, blend.method) == ("ladder", "blendsearch")
+    assert ladder.observations == alone.observations and len(blend.observations) <= 5
+    best = min(blend.observations, key=lambda o: o.loss)
+    assert blend.choice.size == best.size, "as in the paper: the best run"
+    assert report.full is not None and report.full_samples is not None
+    assert report.full_samples > max(o.size for o in ladder.observations)
+    for found in report.found:
+        assert found.over_full is not None
+        assert found.over_full.value == pytest.approx(report.full - found.reported)
+    shown = Path(report.page).read_text()
+    for said in ("blendsearch", "all samples", f"all {report.full_samples:,} samples", f"{report.full:.4f}"):
+        assert said in shown
+    without = assay.search(rule_file, set=["search.full=false"])
+    assert without.full is None and "all samples" not in Path(without.page).read_text()
 
 
 def test_no_item_is_in_two_sets(rule_file: Path) -> None:

@@ -26,8 +26,8 @@ from assay.testing import (
     TrainerSuite,
 )
 
-CRITICS = {name for name, i in INDICATORS.items() if {"reward", "dialog"} & set(i.needs)}
-"""Indicators whose models are too large to carry; tests/indicators/test_critics.py builds small ones."""
+CRITICS = {name for name, i in INDICATORS.items() if {"reward", "dialog", "rater"} & set(i.needs)}
+"""Indicators whose models are too large to carry; test_critics.py and test_ratings.py have small ones."""
 
 ROWS: Mapping[str, list[dict[str, Any]]] = {
     "alpaca": [{"instruction": f"Add {n} and 1.", "input": "", "output": str(n + 1)} for n in range(6)],
@@ -127,7 +127,7 @@ suites(PoolSuite, ["inline", "processes"], inline={"workers": False}, processes=
 
 @pytest.mark.parametrize("name", sorted(CRITICS))
 def test_indicators_that_are_left_out_need_a_critic(name: str) -> None:
-    assert {"reward", "dialog"} & set(INDICATORS[name].needs)
+    assert {"reward", "dialog", "rater"} & set(INDICATORS[name].needs)
 
 
 PEERS = Path(__file__).parent.parent / "results" / "peers"

@@ -66,7 +66,15 @@ def rows(names: tuple[str, ...], metrics: tuple[str, ...] = ("score", "bits_per_
 def side_by_side(result: StudyResult, names: tuple[str, ...] = ("0.6B", "1.7B")) -> BasesResult:
     bases = tuple(
         BaseResult(
-            name, f"hub/{name}", "qwen3", 10**9 * (k + 1), 6e9 * (k + 1), f"{name}/report.html", result
+            name,
+            f"hub/{name}",
+            "qwen3",
+            10**9 * (k + 1),
+            6e9 * (k + 1),
+            f"{name}/report.html",
+            result,
+            80.0,
+            "chatml",
         )
         for k, name in enumerate(names, 1)
     )
@@ -177,3 +185,39 @@ def test_the_page_fits_and_is_quiet(
         assert page.locator("#curves .panel:visible").count() == 13
         assert troubles == []
         page.close()
+
+
+def test_a_measured_doubling_has_its_own_columns_and_the_corrected_p(result: StudyResult) -> None:
+    several = side_by_side(result)
+    rows = tuple(
+        replace(row, measured=True, n_train=RUNGS[-2], curve=Gain(RUNGS[-2], RUNGS[-1], 0.0157, 0.01, 0.02))
+        for row in several.upgrades
+    )
+    page = render_bases_html(replace(several, upgrades=(*several.upgrades, *rows)))
+    text = render_bases_markdown(replace(several, upgrades=(*several.upgrades, *rows)))
+    assert page.count("By its curve") == text.count("| By its curve |") > 0
+    assert "+0.016 [+0.010, +0.020]" in page and "+0.016 [+0.010, +0.020]" in text.replace(
+        "\\[", "["
+    ).replace("\\]", "]")
+    assert "p (adjusted)" in page and "p (adjusted)" in text
+
+
+def test_bases_that_render_samples_differently_are_said_to(result: StudyResult, chinese: StudyResult) -> None:
+    for value, said in ((result, "render the same samples differently"), (chinese, "渲染不同")):
+        several = side_by_side(value)
+        assert said not in render_bases_html(several)
+        first, *others = several.bases
+        for changed in (replace(first, tokens_per_sample=143.0), replace(first, template="own, 1a2b3c4d")):
+            other = replace(several, bases=(changed, *others))
+            for made in (render_bases_html(other), render_bases_markdown(other)):
+                assert (
+                    said in made and changed.template in made and f"{changed.tokens_per_sample:.0f}" in made
+                )
+
+
+def test_a_comparison_per_cost_that_cannot_be_made_is_said_in_a_sentence(result: StudyResult) -> None:
+    several = side_by_side(result)
+    without = tuple(replace(row, per_cost=None) for row in several.upgrades)
+    assert "There is no comparison per training compute" in render_bases_html(
+        replace(several, upgrades=without)
+    )

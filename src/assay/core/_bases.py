@@ -28,9 +28,13 @@ class UpgradeCost:
     data_money: float | None = None
 
     @property
-    def ratio(self) -> float:
-        """Return the training that the larger base adds, in units of what the doubling adds."""
-        return (self.model_flops - self.flops) / (self.data_flops - self.flops)
+    def ratio(self) -> float | None:
+        """Return the training that the larger base adds, in units of what the doubling adds.
+
+        None where either adds none, as where the larger base trains an adapter alone.
+        """
+        data, model = self.data_flops - self.flops, self.model_flops - self.flops
+        return model / data if data > 0 and model > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,10 @@ class Upgrade:
     """Double the data on the smaller base, or take the larger base at the same data?  One type and size.
 
     Gains are oriented so that positive is better: ``data`` from n to 2 n samples on the smaller base,
-    ``model`` from the smaller to the larger base at n.  ``measured``: 2 n is a rung too; otherwise the
-    doubling is the curve's prediction.  ``absolute`` compares the gains as they are, ``per_cost`` per unit of
-    training, the unit being what the doubling adds (None where the larger base adds none).
+    ``model`` from the smaller to the larger base at n.  ``measured``: 2 n is a rung too, and ``data`` is the
+    difference of the runs' means, ``curve`` what the curve says of it; otherwise the doubling is the curve's
+    prediction.  ``absolute`` compares the gains as they are, ``per_cost`` per unit of training, the unit
+    being what the doubling adds (None where either way adds none).
     """
 
     small: str
@@ -98,6 +103,8 @@ class Upgrade:
     per_cost: Contrast | None
     cost: UpgradeCost
     threshold: float
+    curve: Gain | None = None
+    """The curve's gain from doubling, where it was measured; None where it was not."""
     next_runs: NextUpgrade | None = None
     """What should settle ``absolute`` where it is undecided; None where it is not."""
 
@@ -118,6 +125,8 @@ class BaseResult:
     flops_per_token: float
     page: str
     result: StudyResult
+    tokens_per_sample: float
+    template: str
 
     @property
     def flops(self) -> float:

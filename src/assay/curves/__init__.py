@@ -9,6 +9,15 @@ from assay.curves._cause import Paired, below_base, cause, clustered_se, referen
 from assay.curves._compare import benjamini_hochberg, compare_arms, holm, inverse_trigamma, recommend
 from assay.curves._curve import DECIDED
 from assay.curves._descent import double_descent
+from assay.curves._efficiency import (
+    FEWEST_TYPES,
+    AreaFit,
+    efficiency_area,
+    efficiency_curve,
+    fit_areas,
+    left_out,
+    size_for,
+)
 from assay.curves._fit import FURTHEST, TRUSTED, fit_curves, verdicts_between
 from assay.curves._forget import ratio_se, rises
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
@@ -21,10 +30,12 @@ from assay.curves._upgrade import Neighbours, upgrades
 
 __all__ = [
     "DECIDED",
+    "FEWEST_TYPES",
     "FORMS",
     "FREE_FORMS",
     "FURTHEST",
     "TRUSTED",
+    "AreaFit",
     "FreeForm",
     "Neighbours",
     "Paired",
@@ -39,11 +50,15 @@ __all__ = [
     "compare_arms",
     "curve_power",
     "double_descent",
+    "efficiency_area",
+    "efficiency_curve",
+    "fit_areas",
     "fit_curves",
     "free_form",
     "held_out",
     "holm",
     "inverse_trigamma",
+    "left_out",
     "moves",
     "optima",
     "own_share",
@@ -54,6 +69,7 @@ __all__ = [
     "regret",
     "rises",
     "shift",
+    "size_for",
     "upgrades",
     "verdicts_between",
 ]

@@ -8,6 +8,7 @@ a valley and a peak; fresh seeds at these two sizes, which had no part in choosi
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -164,7 +165,7 @@ def _test(
     design = _Design(np.sqrt(noise[0] ** 2 * ladder.factor / ladder.seeds + items), noise[1])
     rng = np.random.default_rng(0)
     null = design.monotone(worse)
-    visible = _visible(design, null, rng)
+    visible = _visible(design, null)
     strong = visible is not None and visible <= matters
     valley, peak = design.steepest(worse)
     rise = float(worse[peak] - worse[valley])
@@ -217,23 +218,26 @@ def _confirm(
     return float(stdtr(freedom, -rise / math.sqrt(runs + items)))
 
 
-def _visible(design: _Design, null: Array, rng: np.random.Generator) -> float | None:
+def _visible(design: _Design, null: Array) -> float | None:
     """Return the smallest rise from valley to peak that this design shows with probability 0.8.
 
-    The rise stands on the monotone fit at each inner place in turn; None where none is large enough.
+    The rise stands on the monotone fit at each inner place in turn; None where none is large enough.  The
+    larger the rise, the likelier it is seen: found by bisection, on the same normals each time.
     """
-    unit = float(np.sqrt(np.mean(design.error**2)))
-    for rise in _RISES * unit:
-        if power(design.error, rise, design.freedom, null, rng) >= _WANTED:
-            return float(rise)
-    return None
+    rises = _RISES * float(np.sqrt(np.mean(design.error**2)))
+
+    def shown(rise: float) -> bool:
+        return power(design.error, rise, design.freedom, null, np.random.default_rng(1)) >= _WANTED
+
+    place = bisect_left(rises, True, key=shown)
+    return float(rises[place]) if place < len(rises) else None
 
 
 def visible_rise(error: Array, freedom: float) -> float | None:
     """Return the smallest rise that a flat ladder with rung errors [K] shows with probability 0.8."""
     if len(error) < _LEAST_RUNGS or freedom <= 0:
         return None
-    return _visible(_Design(error, freedom), np.zeros(len(error)), np.random.default_rng(0))
+    return _visible(_Design(error, freedom), np.zeros(len(error)))
 
 
 def power(

@@ -55,6 +55,11 @@ def _logistic(centre: float, width: float) -> Callable[[Array, float], Array]:
     return lambda d, doublings: 1 / (1 + np.exp(-(d - centre * doublings) / width))
 
 
+def _saturating(centre: float, steepness: float) -> Callable[[Array, float], Array]:
+    """One minus an exponential of a power of n, most of it risen at the centre: Gompertz in d."""
+    return lambda d, doublings: -np.exp(-(2.0 ** (steepness * (d - centre * doublings))))
+
+
 def _components() -> Iterator[Component]:
     yield Component("constant")
     yield Component("log-linear", lambda d, _: d)
@@ -66,6 +71,8 @@ def _components() -> Iterator[Component]:
     yield from (Component("hinge", _softplus(c, w, -1.0)) for c, w in [*places, (1.0, 0.4), (1.0, 1.2)])
     centres = [(c, w) for w in (0.4, 0.9) for c in (0.15, 0.35, 0.55, 0.75, 0.95)]
     yield from (Component("logistic", _logistic(c, w)) for c, w in centres)
+    spots = [(c, k) for k in (0.6, 1.2) for c in (0.15, 0.35, 0.55, 0.75, 0.95)]
+    yield from (Component("saturating", _saturating(c, k)) for c, k in spots)
 
 
 COMPONENTS = tuple(_components())

@@ -22,9 +22,19 @@ from assay.core import (
     UpgradeWord,
 )
 from assay.curves._compare import benjamini_hochberg, holm
-from assay.curves._curve import DECIDED, LEAST_RUNGS, TAILS, Curve, fit_group, threshold_of
+from assay.curves._curve import DECIDED, LEAST_RUNGS, TAILS, Drawn, fit_group, threshold_of
 from assay.curves._families import Array
-from assay.curves._table import ITEM_LENGTH, Ladder, ladders, moderated_noise
+from assay.curves._overall import joined
+from assay.curves._posterior import DRAWS
+from assay.curves._table import (
+    ITEM_LENGTH,
+    Ladder,
+    item_covariance,
+    ladders,
+    moderated_noise,
+    run_covariance,
+    trunk_correlation,
+)
 
 _SEEDS_TO_ADD = (1, 2, 3, 6, 12)
 _ITEMS = (1, 2, 4, 8)
@@ -53,14 +63,15 @@ class Neighbours:
 class _Pair:
     """One type, arm and metric on both bases; ``correlation`` of one seed's errors on both.
 
-    ``parts``: the curves of all types, where this is their unweighted mean.
+    ``trunk``: of one seed's errors at neighbouring sizes.  ``small_noise`` and ``large_noise``: run-level sd
+    of one run, and its degrees of freedom.
     """
 
-    small: Curve
-    parts: tuple[Curve, ...]
+    small: Drawn
+    trunk: float
     large: Ladder
-    sd: float
-    freedom: float
+    small_noise: tuple[float, float]
+    large_noise: tuple[float, float]
     correlation: float
 
 
@@ -107,18 +118,16 @@ def _fitted(neighbours: Neighbours) -> list[_Pair]:
     for metric, group in groups.items():
         if not sum(ladder.freedom for ladder in group):
             continue
-        correlation = seed_correlation(group, large[metric])
+        correlation, trunk = seed_correlation(group, large[metric]), trunk_correlation(group)
         others = {(x.type, x.arm): x for x in large[metric]}
         # The items are the same on both bases: what they have in common cancels in every difference.
-        curves = fit_group(group, common_items=False)
-        for curve in curves:
+        for curve in joined(fit_group(group, common_items=False)):
             kind, arm = curve.ladder.type, curve.ladder.arm
             partner = others.get((kind, arm))
             noise = moderated_noise(partner, large[metric]) if partner is not None else None
-            if partner is not None and noise is not None:
-                types = [c for c in curves if c.ladder.arm == arm and c.ladder.type != OVERALL]
-                parts = tuple(types) if kind == OVERALL else ()
-                found.append(_Pair(curve, parts, partner, *noise, correlation))
+            own = moderated_noise(curve.ladder, group)
+            if partner is not None and noise is not None and own is not None:
+                found.append(_Pair(curve, trunk, partner, own, noise, correlation))
     return found
 
 
@@ -156,7 +165,9 @@ def _row(neighbours: Neighbours, pair: _Pair, n: int, threshold: float) -> tuple
     """Return the row with uncorrected words, and the probability that no gain is worth having."""
     ladder = pair.small.ladder
     key = (ladder.type, ladder.arm, ladder.metric, n)
-    joint = _joint(pair, n, neighbours.item_se.get(key))
+    measured = bool(2 * n in ladder.n)
+    drawn = _measured(pair, n) if measured else pair.small.draw(np.array([n, 2 * n], float))
+    joint = _joint(pair, n, drawn, neighbours.item_se.get(key))
     cost = neighbours.costs[ladder.arm, n]
     absolute = _contrast(joint.model - joint.data)
     row = Upgrade(
@@ -167,20 +178,21 @@ def _row(neighbours: Neighbours, pair: _Pair, n: int, threshold: float) -> tuple
         metric=ladder.metric,
         n_train=n,
         seeds=joint.seeds,
-        measured=bool(2 * n in ladder.n),
+        measured=measured,
         data=_gain(joint.data, n, 2 * n),
         model=_gain(joint.model, n, n),
         absolute=absolute,
-        per_cost=_contrast(joint.model / cost.ratio - joint.data) if cost.ratio > 0 else None,
+        per_cost=_contrast(joint.model / cost.ratio - joint.data) if cost.ratio else None,
         cost=cost,
         threshold=threshold,
+        curve=_gain(_doubled(pair.small, n), n, 2 * n) if measured else None,
     )
     worthless = float((np.maximum(joint.data, joint.model) <= threshold).mean())
     return replace(row, next_runs=_next(row, joint)), worthless
 
 
-def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
-    """Draw both gains: the smaller base by its curve, the larger by its mean given the smaller's error.
+def _joint(pair: _Pair, n: int, drawn: Array, item_se: float | None) -> _Joint:
+    """Draw both gains: the smaller base as ``drawn``, the larger by its mean given the smaller's error.
 
     With correlation r of a seed's errors on both bases, the larger base's error has the mean r sd_L / sd_S
     times the smaller's and the variance (1 - r^2) sd_L^2, both over the seeds (Student t, as sd_L is
@@ -188,17 +200,17 @@ def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
     """
     curve, own, large = pair.small, pair.small.ladder, pair.large
     i, j = int(np.searchsorted(own.n, n)), int(np.searchsorted(large.n, n))
-    drawn = _drawn(pair, n)
     rng = np.random.default_rng(0)
     small_sd = curve.run_sd * math.sqrt(float(own.factor[i]))
-    large_sd = pair.sd * math.sqrt(float(large.factor[j]))
+    sd, freedom = pair.large_noise
+    large_sd = sd * math.sqrt(float(large.factor[j]))
     seeds = int(min(own.seeds[i], large.seeds[j]))
     alike = pair.correlation * large_sd / small_sd * (float(own.value[i]) - drawn[:, 0])
     left = large_sd * math.sqrt((1 - pair.correlation**2) / float(large.seeds[j]))
     apart = math.hypot(float(own.item_se[i]), float(large.item_se[j]))
     # Two bases differ by no less than two models of one ladder; items that all tie do not prove otherwise.
     items = apart if item_se is None else max(item_se, apart * math.sqrt(own.own_share))
-    noise = left * rng.standard_t(pair.freedom, len(drawn)) + items * rng.standard_normal(len(drawn))
+    noise = left * rng.standard_t(freedom, len(drawn)) + items * rng.standard_normal(len(drawn))
     larger = float(large.value[j]) - alike + noise
     step = float(curve.place(np.array(2.0 * n))) - float(curve.place(np.array(float(n))))
     fading = 2 * (1 - math.exp(-(step**2) / (2 * ITEM_LENGTH**2)))
@@ -213,25 +225,32 @@ def _joint(pair: _Pair, n: int, item_se: float | None) -> _Joint:
     )
 
 
-def _drawn(pair: _Pair, n: int) -> Array:
-    """Return draws [draws, 2] of the smaller base at n and 2 n.
+def _measured(pair: _Pair, n: int) -> Array:
+    """Return draws [draws, 2] of the smaller base at n and 2 n: its runs' means with their errors, no curve.
 
-    Where 2 n is predicted, the mean over types is read in two ways with equal weight: by its own curve, which
-    does not know that single types reach their ceiling, and as the mean of the types' curves, whose gains are
-    taken to err all alike, quantile by quantile.
+    Errors of runs are Student t, as their size is estimated, and alike where seeds share their first pass.
     """
-    sizes = np.array([n, 2 * n], float)
-    own = pair.small.draw(sizes)
-    if not pair.parts or 2 * n in pair.small.ladder.n:
-        return own
-    mean = np.mean([_by_gain(part.draw(sizes)) for part in pair.parts], axis=0)
-    rng = np.random.default_rng(1)
-    mixed: Array = np.where(rng.permutation(len(own))[:, None] % 2, own, rng.permutation(mean))
-    return mixed
+    own, (sd, freedom) = pair.small.ladder, pair.small_noise
+    places = np.searchsorted(own.n, [n, 2 * n])
+    both = np.ix_(places, places)
+    runs = run_covariance(own, pair.trunk)[both]
+    items = item_covariance(own, pair.small.place(own.n), common=False)[both]
+    rng = np.random.default_rng(2)
+    scale = sd * np.sqrt(freedom / rng.chisquare(freedom, DRAWS)) if math.isfinite(freedom) else sd
+    jitter = 1e-18 * np.eye(2)
+    error = rng.standard_normal((DRAWS, 2)) @ np.linalg.cholesky(runs + jitter).T
+    item = rng.standard_normal((DRAWS, 2)) @ np.linalg.cholesky(items + jitter).T
+    moved = np.reshape(scale, (-1, 1)) * error + item
+    # The mean of the draws is what was measured, to the digit.
+    drawn: Array = own.value[places] + moved - moved.mean(axis=0)
+    return drawn
 
 
-def _by_gain(draws: Array) -> Array:
-    return draws[np.argsort(draws[:, 1] - draws[:, 0])]
+def _doubled(curve: Drawn, n: int) -> Array:
+    """Return draws of the gain that the curve itself says doubling n brings."""
+    drawn = curve.draw(np.array([n, 2 * n], float))
+    gains: Array = curve.sign * (drawn[:, 1] - drawn[:, 0])
+    return gains
 
 
 def _gain(draws: Array, n_from: int, n_to: int) -> Gain:

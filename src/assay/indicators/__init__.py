@@ -6,6 +6,7 @@ from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._neighbours import neighbours
 from assay.indicators._pool import Tags
 from assay.indicators._provenance import ModelId, Range
+from assay.indicators._ratings import ALPAGASUS_CUT, RATED_BY, prompts_digest
 from assay.indicators._ready import (
     INDICATORS,
     PLUGINS,
@@ -22,9 +23,11 @@ from assay.indicators._table import IndicatorSummary, Scored, notes_of, score
 from assay.indicators._tools import CRITICS, Models, Tools, whole
 
 __all__ = [
+    "ALPAGASUS_CUT",
     "CRITICS",
     "INDICATORS",
     "PLUGINS",
+    "RATED_BY",
     "RULES",
     "Cache",
     "Indicator",
@@ -44,6 +47,7 @@ __all__ = [
     "needs",
     "neighbours",
     "notes_of",
+    "prompts_digest",
     "read_rule",
     "ready",
     "said_of",

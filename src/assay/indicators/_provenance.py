@@ -10,6 +10,7 @@ from pathlib import Path
 from assay import model
 from assay.core import AssayError, Sample, Say, digest, say
 from assay.indicators._indicator import Indicator
+from assay.indicators._ratings import RATED_BY, prompts_digest
 from assay.indicators._tools import CRITICS, Tools
 
 _TOKENIZED = frozenset({"tokens_in", "tokens_out", "mtld_tokens"})
@@ -70,11 +71,20 @@ def models_used(parts: Sequence[Indicator], tools: Tools) -> dict[str, ModelId]:
         if need in needs:
             folder = tools.critic(need)
             found[need] = ModelId(_name(folder), model.critic_digest(folder))
+    if "rater" in needs:
+        found["rater"] = _rater(parts, tools)
     if "target" in needs:
         found["target"] = _of_samples(tools.target("of the rule"))
     if "reference" in needs:
         found["reference"] = _of_samples(tools.reference())
     return found
+
+
+def _rater(parts: Sequence[Indicator], tools: Tools) -> ModelId:
+    """Return the chat model by name, with the digest of name and prompts: its weights cannot be seen."""
+    questions = {q for part in parts for q in RATED_BY.get(part.name, ())}
+    name = tools.rater.identity
+    return ModelId(name, digest([name, prompts_digest(questions)]))
 
 
 def _of_samples(samples: Sequence[Sample]) -> ModelId:

@@ -15,16 +15,17 @@ from assay.indicators._indicator import Indicator, Measure, Undefined, Value
 from assay.indicators._model import MODEL_INDICATORS
 from assay.indicators._pool import POOL_INDICATORS
 from assay.indicators._provenance import ModelId, models_used, other_models
+from assay.indicators._ratings import RATING_INDICATORS, spent_notes
 from assay.indicators._rule import RULES, Rule, as_indicator, read_rule
 from assay.indicators._text import TEXT_INDICATORS
 from assay.indicators._tools import DEFAULT, Models, Tools
 
 _PIECE = 256
 _SETTINGS = ("base", "second", "reward", "dialog", "embedder", "neighbour", "template")
-_SLOW = frozenset({"base", "second", "reward", "dialog"})
+_SLOW = frozenset({"base", "second", "reward", "dialog", "rater"})
 
 INDICATORS: Mapping[str, Indicator] = {
-    i.name: i for i in (*TEXT_INDICATORS, *POOL_INDICATORS, *MODEL_INDICATORS)
+    i.name: i for i in (*TEXT_INDICATORS, *POOL_INDICATORS, *MODEL_INDICATORS, *RATING_INDICATORS)
 }
 """Our own indicators by name."""
 
@@ -232,7 +233,10 @@ def _made(
     slow = bool(_SLOW & set(indicator.needs))
     if slow or (cache is not None and indicator.name in PLUGINS):
         measure = _in_pieces(measure, cache, told if slow else _nobody)
-    return dataclasses.replace(indicator, measure=measure, revision=revision)
+    made = dataclasses.replace(indicator, measure=measure, revision=revision)
+    if "rater" in indicator.needs:
+        return dataclasses.replace(made, notes=lambda: spent_notes(tools.rater))
+    return made
 
 
 def _nobody(done: int) -> None:

@@ -107,7 +107,7 @@ BEATS = "verdict.beats"
 def read_rule(path: Path) -> Rule:
     """Read a rule from JSON; what a rule does not know of is left alone.
 
-    A check that it did not pass is among its warnings.
+    A check that it did not pass is among its warnings, and that a fitted rule has not been tried.
     """
     try:
         data: Any = read_json(path)
@@ -116,7 +116,7 @@ def read_rule(path: Path) -> Rule:
             models={name: _model(one) for name, one in data.get("models", {}).items()},
             ranges={name: _range(one) for name, one in data.get("ranges", {}).items()},
             squares={name: Square(**one) for name, one in data.get("squares", {}).items()},
-            warnings=(*map(stored_text, data.get("warnings", ())), *_failed(data.get("check"))),
+            warnings=(*map(stored_text, data.get("warnings", ())), *_unproven(data)),
         )
         fits = rule.direction in (-1, 1) and all(
             isinstance(w, int | float) for w in rule.coefficients.values()
@@ -146,10 +146,14 @@ def _range(written: Mapping[str, Sequence[float]]) -> Range:
     return Range((float(low), float(high)), (float(least), float(most)))
 
 
-def _failed(check: Mapping[str, Any] | None) -> tuple[Text, ...]:
-    """Return the verdict of a check that was not passed; files of 0.1.0 have the words alone."""
+def _unproven(data: Mapping[str, Any]) -> tuple[Text, ...]:
+    """Return the verdict of a check that was not passed, or that there was none of a rule that was fitted.
+
+    Files of 0.1.0 have the words alone.
+    """
+    check = data.get("check")
     if check is None:
-        return ()
+        return (say("note.rule.untried"),) if "check" in data else ()
     passed = check["kind"] == BEATS if "kind" in check else str(check["verdict"]).startswith("It beats")
     return (
         () if passed else (say("note.rule.check", verdict=stored_text(check.get("said", check["verdict"]))),)

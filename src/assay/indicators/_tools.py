@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from assay import model
 from assay.core import AssayError, OnCommand, Sample, digest
 from assay.data import read
 from assay.indicators._cache import Cache
+from assay.llm import Chat, ChatConfig, open_chat
 from assay.model import Given
 
 Vectors = NDArray[np.float32]
@@ -49,6 +51,12 @@ class Models:
         selection: files, or in Python also samples.
     reference
         Reference samples for knn_reference.
+    rater
+        Chat model for alpagasus, deita and instag, by its inspect-ai name (`openai/...`, `ollama/...`).
+    rater_url
+        URL of the server of `rater`.
+    rater_budget
+        Hard limit on what ratings may ever spend with this cache: "20 USD", "2M tokens", or both.
     neighbour
         Rank of the neighbour used by knn.
     max_tokens
@@ -68,6 +76,9 @@ class Models:
     dialog: str | None = None
     target: Samples = ()
     reference: Samples = ()
+    rater: str | None = None
+    rater_url: str | None = None
+    rater_budget: str | None = None
     neighbour: int = 6
     max_tokens: int = 1024
     template: str = "auto"
@@ -168,6 +179,26 @@ class Tools:
         """UniEval by dimension, and its digest."""
         folder = self.critic("dialog")
         return model.boolean_questions(folder, max_tokens=self.models.max_tokens), model.critic_digest(folder)
+
+    @cached_property
+    def rater(self) -> Chat:
+        """The chat model that rates; its replies and what they cost are kept beside the cache of scores."""
+        models = self.models
+        if models.rater is None:
+            raise AssayError(
+                "the indicator needs a chat model", place="--rater",
+                expected="a model as inspect-ai names it",
+                hint='--rater openai/... --rater-budget "2 USD"; --rater-url for a server of your own',
+            )  # fmt: skip
+        config = ChatConfig(models.rater, models.rater_url, budget=models.rater_budget)
+        run = None
+        if models.cache is not None:
+            config = replace(config, calls=models.cache.parent / "calls")
+            run = f"ratings {models.cache.resolve()}"
+        chat = open_chat(config, run=run)
+        # Not where these tools are collected: that may be in the thread that closing waits for.
+        atexit.register(chat.close)
+        return chat
 
     def critic(self, setting: Literal["reward", "dialog"]) -> Path:
         """Return the folder of a critic."""

@@ -213,8 +213,10 @@ def _placed(
         say("import.unusable", run=(*run.names, run.place)[0], place=run.place, reason=run.unusable)
         for run in found if run.unusable is not None
     ]  # fmt: skip
+    table = _rows(runs)
+    left += _unmatched(found, table)
     known: list[Known] = []
-    for one in results.identify(found, pattern=pattern, table=_rows(runs), base=base):
+    for one in results.identify(found, pattern=pattern, table=table, base=base):
         if isinstance(one, Known):
             known += [one] if one.run in usable else []
         elif one[0] in usable:
@@ -226,7 +228,36 @@ def _placed(
             expected=f"names as {pattern or results.PATTERN}, or n_train (train_samples) in their settings",
             hint="say it with --pattern, or with a table of the columns run and n_train: --runs",
         )  # fmt: skip
+    _check_base(known, base)
     return known, left
+
+
+def _unmatched(found: Sequence[results.Run], table: Sequence[Mapping[str, str]]) -> list[Say]:
+    """Return a line for each row of the table that no run takes; raise where that is all of them."""
+    rows = results.rows_of_none(found, table)
+    if rows and len(rows) == len(table):
+        raise AssayError(
+            "no row of the table names a run that was read", place="--runs", value=rows[0]["run"],
+            expected="names, or ends of paths, such as " + ", ".join(_called(found)),
+        )  # fmt: skip
+    return [say("import.unknown.row", run=row["run"]) for row in rows]
+
+
+def _check_base(known: Sequence[Known], base: str | None) -> None:
+    """Raise where the base that is named is no run of size 0."""
+    if base is None or any(one.arm == BASE_ARM and results.is_named(one.run, base) for one in known):
+        return
+    raise AssayError(
+        "no run that was read is of this untrained model", place="--base", value=base,
+        expected="the name, or the end of the path, of one such as "
+        + ", ".join(_called([one.run for one in known])),
+        hint="measure the untrained model too, or leave --base out",
+    )  # fmt: skip
+
+
+def _called(found: Sequence[results.Run]) -> list[str]:
+    """Return how the first runs are called, for errors."""
+    return list(dict.fromkeys((*run.names, run.place)[0] for run in found))[:3]
 
 
 def _rows(runs: Table | None) -> list[dict[str, str]]:

@@ -111,6 +111,7 @@ def select(
     top: int | None = None,
     rule: str = "top",
     by: str | None = None,
+    at_least: float | None = None,
     scores: Table = None,
     groups: Literal["source", "type", "language", "length"] = "source",
     seed: int = 0,
@@ -145,6 +146,9 @@ def select(
         tags (new keywords first); or the selection of a plug-in.
     by
         Score to select by: an indicator, a published rule, or a rule's JSON file.
+    at_least
+        Take only samples whose score is at least this, with the rule top; without --n all of them. With
+        `--by alpagasus` and nothing else 4.5, as published.
     scores
         Table from `assay score` that holds the score.
     groups
@@ -164,12 +168,17 @@ def select(
         samples = samples.pool
     pool = Pool(samples)
     facts = _Facts(pool)
-    n = _size(n, top, rule, len(facts.ids))
     values, notes = None, tuple[Text, ...]()
     if by is not None and scores is not None:
         values, notes = _from_table(scores, by, facts.ids), _noted(scores, by)
     elif by is not None:
         values, notes = _measured(by, models, pool)
+    if by == "alpagasus" and rule == "top" and n is top is at_least is None:
+        at_least = indicators.ALPAGASUS_CUT
+    if at_least is not None:
+        n = _reaching(values, by, at_least, rule, n if top is None else top)
+        top = None
+    n = _size(n, top, rule, len(facts.ids))
     order = selection.pick(
         facts.ids,
         rule,
@@ -201,6 +210,24 @@ def select(
     made = select_page(file.stem, columns, orders[rule], changes, texts)
     shown = str(write_page(made, file.with_suffix(".html"), language))
     return Selection(tuple(files), shown, len(facts.ids), files[0].rows, without, changes, notes, language)
+
+
+def _reaching(
+    values: NDArray[np.float64] | None, by: str | None, least: float, rule: str, most: int | None
+) -> int:
+    """Return how many samples reach a score, at most ``most``."""
+    if values is None or by is None or rule != "top" or indicators.direction(by) < 0:
+        raise AssayError(
+            "a least score goes with the rule top and a score of which more is better", place="--at-least",
+            value=(rule, by), expected="--by INDICATOR --at-least SCORE",
+        )  # fmt: skip
+    reach = int((values >= least).sum())
+    if reach == 0:
+        raise AssayError(
+            "no sample has such a score", place="--at-least", value=least,
+            expected=f"at most {np.nanmax(values):.4g}" if np.isfinite(values).any() else "scores",
+        )  # fmt: skip
+    return reach if most is None else min(most, reach)
 
 
 def _size(n: int | None, top: int | None, rule: str, most: int) -> int:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         name_base,
         pick_device,
         resolve_base,
+        template_name,
         tokenizer_digest,
     )
     from assay.model.estimate import (
@@ -49,12 +50,24 @@ if TYPE_CHECKING:
         write_gguf,
         write_modelfile,
     )
+    from assay.model.external import (
+        EXTERNAL,
+        ExternalRun,
+        HandedBase,
+        Tool,
+        external_tool,
+        look,
+        read_run,
+        receive,
+        write_run,
+    )
     from assay.model.indicators import (
         DIMENSIONS,
         LEXICAL,
         MINILM,
         Embedder,
         Grade,
+        Gradients,
         Influence,
         InfluenceSettings,
         boolean_questions,
@@ -63,6 +76,7 @@ if TYPE_CHECKING:
         embedder,
         embedder_id,
         hidden_means,
+        loss_gradients,
         rewarder,
     )
     from assay.model.inference import (
@@ -75,6 +89,7 @@ if TYPE_CHECKING:
         Prompt,
         TooLongError,
         answer,
+        answer_confidence,
         answer_loss,
         open_chat,
         reference_loss,
@@ -82,7 +97,7 @@ if TYPE_CHECKING:
         vllm_answer,
         vllm_python,
     )
-    from assay.model.launch import Launch, trainer, trainer_identity
+    from assay.model.launch import Launch, shared_steps, trainer, trainer_identity
     from assay.model.tokens import (
         TEMPLATES,
         Encoded,
@@ -114,6 +129,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVICES",
     "DIMENSIONS",
+    "EXTERNAL",
     "LEXICAL",
     "MINILM",
     "POCKET",
@@ -128,11 +144,14 @@ __all__ = [
     "Encoded",
     "ExportDtype",
     "ExtensionReport",
+    "ExternalRun",
     "GgufFile",
     "GgufKind",
     "GgufModel",
     "Given",
     "Grade",
+    "Gradients",
+    "HandedBase",
     "Influence",
     "InfluenceSettings",
     "ItemLoss",
@@ -145,10 +164,12 @@ __all__ = [
     "Shape",
     "TokenTable",
     "TooLongError",
+    "Tool",
     "TrainReport",
     "Trainer",
     "TrainingEstimate",
     "answer",
+    "answer_confidence",
     "answer_loss",
     "base_digest",
     "base_name",
@@ -165,11 +186,14 @@ __all__ = [
     "end_mark",
     "estimate_training",
     "extend_vocabulary",
+    "external_tool",
     "find_shape",
     "hidden_means",
     "load_exported",
     "load_model",
     "load_tokenizer",
+    "look",
+    "loss_gradients",
     "merge",
     "model_folder",
     "name_base",
@@ -179,15 +203,19 @@ __all__ = [
     "quantize_gptq",
     "quantize_gptqmodel",
     "read_recipe",
+    "read_run",
     "read_shape",
+    "receive",
     "reference_loss",
     "refusals",
     "render",
     "resolve_base",
     "rewarder",
     "set_threads",
+    "shared_steps",
     "smallest_machine",
     "stop_ids",
+    "template_name",
     "this_gpu",
     "tokenizer_agreement",
     "tokenizer_digest",
@@ -199,6 +227,7 @@ __all__ = [
     "vllm_python",
     "write_gguf",
     "write_modelfile",
+    "write_run",
     "write_tokens",
 ]
 
@@ -208,7 +237,7 @@ if not TYPE_CHECKING:
         base=(
             "ExportDtype ExtensionReport POCKET base_digest base_name count_weights extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
-            "resolve_base tokenizer_digest"
+            "resolve_base template_name tokenizer_digest"
         ),
         estimate=(
             "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "
@@ -216,14 +245,17 @@ if not TYPE_CHECKING:
         ),
         export=("GgufFile GgufKind Quantized quantize_gptq quantize_gptqmodel write_gguf write_modelfile"),
         indicators=(
-            "DIMENSIONS Embedder Grade Influence InfluenceSettings LEXICAL MINILM boolean_questions "
-            "critic_digest critic_folder embedder embedder_id hidden_means rewarder"
+            "DIMENSIONS Embedder Grade Gradients Influence InfluenceSettings LEXICAL MINILM "
+            "boolean_questions critic_digest critic_folder embedder embedder_id hidden_means "
+            "loss_gradients rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer answer_loss "
-            "open_chat reference_loss tokenizer_agreement vllm_answer vllm_python"
+            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
+            "answer_confidence answer_loss open_chat reference_loss tokenizer_agreement "
+            "vllm_answer vllm_python"
         ),
-        launch="Launch trainer trainer_identity",
+        external=("EXTERNAL ExternalRun HandedBase Tool external_tool look read_run receive write_run"),
+        launch="Launch shared_steps trainer trainer_identity",
         tokens=(
             "Encoded Given TEMPLATES TokenTable chat_template encode encode_answers encode_prompts end_mark "
             "refusals render stop_ids write_tokens"

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, Self
 
 from assay.core import AssayError, Plugins, tie_to_parent
+from assay.plan._slurm import slurm_pool
 
 
 class Pool(Protocol):
@@ -128,12 +129,12 @@ class PoolMaker(Protocol):
         """Return a pool that has started nothing yet."""
 
 
-POOLS: Plugins[PoolMaker] = Plugins("assay.pools", "pool", PoolMaker, ("inline", "processes"))
+POOLS: Plugins[PoolMaker] = Plugins("assay.pools", "pool", PoolMaker, ("inline", "processes", "slurm"))
 """Pools of other packages by name."""
 
 
 def parse_pool(text: str) -> Pool:
-    """Return the pool that ``inline``, ``processes:N`` or ``name:settings`` of a plug-in names."""
+    """Return the pool of ``inline``, ``processes:N``, ``slurm:N,…`` or ``name:settings`` of a plug-in."""
     kind, _, count = text.partition(":")
     other = POOLS.get(kind)
     if other is not None:
@@ -142,11 +143,16 @@ def parse_pool(text: str) -> Pool:
         return Inline()
     if kind == "processes" and (not count or (count.isdecimal() and int(count) > 0)):
         return Processes(int(count) if count else os.cpu_count() or 1)
+    if kind == "slurm":
+        return slurm_pool(count)
     if kind == "ray":
         raise AssayError(
-            "the ray pool is not built yet", place="where.pool", value=text, expected="inline or processes:N"
+            "the ray pool is not built yet",
+            place="where.pool",
+            value=text,
+            expected="inline, processes:N or slurm:N",
         )
-    expected = ", ".join(["inline or processes:N", *(f"{name}:settings" for name in POOLS)])
+    expected = ", ".join(["inline, processes:N or slurm:N", *(f"{name}:settings" for name in POOLS)])
     raise AssayError("no such pool", place="where.pool", value=text, expected=expected)
 
 

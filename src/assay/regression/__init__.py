@@ -13,6 +13,7 @@ from assay.regression._fit import (
     slopes,
     stepwise,
 )
+from assay.regression._rank import Rank, rank_correlation
 
 __all__ = [
     "REACH",
@@ -21,6 +22,7 @@ __all__ = [
     "LinearFit",
     "Linearity",
     "Power",
+    "Rank",
     "RidgeFit",
     "Slopes",
     "bends",
@@ -28,6 +30,7 @@ __all__ = [
     "linearity",
     "mixtures",
     "power",
+    "rank_correlation",
     "ridge",
     "slopes",
     "stepwise",

@@ -77,6 +77,7 @@ def tilted(
     tilt: float = TILT,
     whiten: bool | None = None,
     doubled: int = 0,
+    paired: bool = False,
     seed: int = 0,
 ) -> Design:
     """Return subsets of ``n`` rows tilted by a folded Hadamard design of order 16, repeated up to ``runs``.
@@ -85,7 +86,9 @@ def tilted(
     the source (and type) of each row; together with eight classes of ``lengths`` it keeps its share in every
     subset, so that size and tokens are the same in all.  Indicators are standardised within strata and, where
     a variance inflation factor is above 5 (or ``whiten`` says so), whitened.  ``doubled`` further subsets
-    have twice the tilt: they show whether loss goes on in a straight line.  Raises :class:`AssayError` for
+    have twice the tilt: they show whether loss goes on in a straight line.  ``paired`` takes each row of the
+    design with its mirror image, so that a few runs are balanced too: enough to try a rule, too few
+    directions to fit one.  Raises :class:`AssayError` for
     more than 15 indicators, or where too few rows are usable.
     """
     if not 1 <= len(names) <= MOST:
@@ -107,9 +110,9 @@ def tilted(
     cells = _cells(sources, np.asarray(lengths, np.float64)[usable])
     pattern = hadamard(16)[:, 1 : len(names) + 1].astype(float)
     folded = np.vstack([pattern, -pattern])
-    levels = np.vstack([folded] * -(-runs // len(folded)))[:runs]
     # From either half of the fold in turn, so that both ends are reached.
-    ends = np.vstack([pattern, -pattern]).reshape(2, len(pattern), -1).swapaxes(0, 1).reshape(folded.shape)
+    ends = folded.reshape(2, len(pattern), -1).swapaxes(0, 1).reshape(folded.shape)
+    levels = np.vstack([ends if paired else folded] * -(-runs // len(folded)))[:runs]
     levels = np.vstack([levels, 2 * ends[:doubled]])
     rng = np.random.default_rng(seed)
     rows = []

@@ -5,7 +5,7 @@ which model of which ladder they are; checkpoints inside a run and unlike recipe
 """
 
 from assay.results._join import Rung, apart_by_recipe, rungs, with_recipes, with_seeds, without_checkpoints
-from assay.results._names import PATTERN, Known, as_pattern, identify
+from assay.results._names import PATTERN, Known, as_pattern, identify, is_named, rows_of_none
 from assay.results._points import points_of
 from assay.results._readers import OWN, RESULTS, ResultReader, read_results
 from assay.results._recipes import RECIPE, facts_of
@@ -26,8 +26,10 @@ __all__ = [
     "as_pattern",
     "facts_of",
     "identify",
+    "is_named",
     "points_of",
     "read_results",
+    "rows_of_none",
     "rungs",
     "with_recipes",
     "with_seeds",

@@ -108,6 +108,17 @@ def identify(
             yield run, say("import.unknown.size", run=_title(run), place=run.place)
 
 
+def is_named(run: Run, base: str) -> bool:
+    """Say whether a run is called as the base that a person named."""
+    return any(_end(name) == _end(base) for name in run.names[:1])
+
+
+def rows_of_none(runs: Sequence[Run], table: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Return the rows of a table that no run takes: none is called so, or another row comes first."""
+    taken = [_row(run, table) for run in runs]
+    return [row for row in table if not any(row is one for one in taken)]
+
+
 def _known(run: Run, facts: Mapping[str, Fact]) -> Known:
     seed, arm = facts.get("seed"), str(facts.get("arm", "random"))
     if not isinstance(size := facts["n_train"], int | float) or size < 0 or not float(size).is_integer():

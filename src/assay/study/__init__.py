@@ -25,6 +25,7 @@ from assay.study._find import (
     study_folders,
     study_name,
 )
+from assay.study._handoff import Collected, HandedRun, Handoff, collect, handoff
 from assay.study._kept import Kept, kept
 from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
@@ -36,6 +37,9 @@ from assay.study.steps import expand, place_digest
 __all__ = [
     "MODELS",
     "ArmConfig",
+    "Collected",
+    "HandedRun",
+    "Handoff",
     "Kept",
     "LadderConfig",
     "MapConfig",
@@ -54,11 +58,13 @@ __all__ = [
     "StudyPlan",
     "TestbedConfig",
     "WhereConfig",
+    "collect",
     "demo",
     "estimate_here",
     "expand",
     "find_model",
     "find_study_model",
+    "handoff",
     "kept",
     "load",
     "machine_for",

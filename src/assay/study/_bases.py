@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assay import curves, data, view
+from assay import curves, data, model, view
 from assay._version import __version__
 from assay.core import (
     BASE_ARM,
@@ -113,7 +113,7 @@ def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BaseP
         "runs": rows,
     }
     return Step(
-        "bases", 1, f"{__name__}:result", settings, inputs, label="bases side by side",
+        "bases", 2, f"{__name__}:result", settings, inputs, label="bases side by side",
         estimate=Estimate(seconds=15),
     )  # fmt: skip
 
@@ -126,6 +126,7 @@ def _facts(name: str, ladder: Ladder) -> dict[str, Any]:
     return {"name": name, "model": ladder.config.base, "family": family} | {
         "parameters": parameters,
         "flops_per_token": each * parameters,
+        "template": model.template_name(ladder.base.folder, ladder.config.recipe.template),
     }
 
 
@@ -137,10 +138,11 @@ def result(context: StepContext) -> None:
 def _assemble(context: StepContext) -> BasesResult:
     config, question = context.config, context.config["question"]
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    bases = sorted((_base(context, row) for row in config["bases"]), key=lambda base: base.parameters)
-    runs: dict[str, list[MeasuredRun]] = {base.name: [] for base in bases}
+    runs: dict[str, list[MeasuredRun]] = {row["name"]: [] for row in config["bases"]}
     for index, row in enumerate(config["runs"]):
         runs[row["base"]].append(MeasuredRun(context, index, row))
+    found = (_base(context, row, runs[row["name"]]) for row in config["bases"])
+    bases = sorted(found, key=lambda base: base.parameters)
     comparable = _comparable(bases, runs)
     price = question["price_per_thousand"]
     pairs = [
@@ -164,10 +166,12 @@ def _assemble(context: StepContext) -> BasesResult:
     )
 
 
-def _base(context: StepContext, facts: Mapping[str, Any]) -> BaseResult:
+def _base(context: StepContext, facts: Mapping[str, Any], runs: Sequence[MeasuredRun]) -> BaseResult:
     name = facts["name"]
     found = view.load_result(context.inputs[f"base/{name}"] / "report" / "result.json")
-    return BaseResult(**facts, page=f"{name}/{view.HTML}", result=found)
+    reports = [report for run in runs for report in run.reports]
+    tokens, samples = (sum(report[what] for report in reports) for what in ("tokens", "samples"))
+    return BaseResult(**facts, page=f"{name}/{view.HTML}", result=found, tokens_per_sample=tokens / samples)
 
 
 def _comparable(bases: Sequence[BaseResult], runs: Mapping[str, Sequence[MeasuredRun]]) -> tuple[str, ...]:

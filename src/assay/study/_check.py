@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from assay import plan as planning
 from assay.core import AssayError, RecipeCheck, say
 from assay.core import Text as Said
-from assay.model import Recipe
+from assay.model import Recipe, shared_steps
 from assay.plan import Pool, Step, Store
 from assay.study._config import ArmConfig
 from assay.study._graph import Ladder, RunSteps
@@ -76,7 +76,7 @@ def _passes(ladder: Ladder, sizes: Iterable[int]) -> int:
     """Return the sample passes of one rate: the sizes share their trunk."""
     recipe, total, reached = ladder.config.recipe, 0, 0
     for n in sorted(sizes):
-        shared = recipe.shared_steps(n)
+        shared = shared_steps(recipe, n)
         total += recipe.samples_in(n, min(reached, shared), recipe.steps(n))
         reached = max(reached, shared)
     return total

@@ -102,11 +102,15 @@ class MixConfig:
     seed: int = 0
 
 
+SearchMethod = Literal["ladder", "blendsearch", "optuna", "grid", "golden"]
+
+
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
     """A search for the best size of an arm, between ``low`` and ``high`` samples, within a budget.
 
-    Losses are taken on ``evaluation``, a set that is neither the study's nor the rule's.  ``hours`` of
+    Losses are taken on ``evaluation``, a set that is neither the study's nor the rule's.  Each ``method`` has
+    the whole budget.  ``full``: all data of the pool are trained on beside the choice.  ``hours`` of
     training are measured; ``money`` is counted by the study's ``question.price_per_thousand`` samples and
     ``price_per_hour`` of training.
     """
@@ -115,7 +119,8 @@ class SearchConfig:
     evaluation: tuple[str, ...]
     low: int
     high: int
-    method: Literal["ladder", "blendsearch", "optuna", "grid", "golden"] = "ladder"
+    method: tuple[SearchMethod, ...] = ("ladder",)
+    full: bool = True
     runs: int | None = 12
     samples: int | None = None
     hours: float | None = None
@@ -227,6 +232,8 @@ class WhereConfig:
     currency: str = "USD"
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
+    environment: str | None = None
+    """The environment, or its python, of another program that trains (else ASSAY_TRL_PYTHON's and so on)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,8 +481,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _convert_union(arguments, value, place)
     if origin is tuple:
-        if arguments[0] is str and isinstance(value, str):
-            return (value,)
+        if isinstance(value, str) and (arguments[0] is str or typing.get_origin(arguments[0]) is Literal):
+            value = (value,)
         items = value if isinstance(value, list | tuple) else _wrong(place, value, "a list")
         return tuple(_convert(arguments[0], v, f"{place}[{i}]") for i, v in enumerate(items))
     if origin is not None and issubclass(origin, Mapping):

@@ -261,7 +261,7 @@ class Ladder:
         trunk: tuple[Step, ...] = ()
         reached, before = 0, 0
         for n_train in self.rungs(arm):
-            shared = recipe.shared_steps(n_train)
+            shared = model.shared_steps(recipe, n_train)
             if shared > reached:
                 inputs_here = {**inputs, **({"state": trunk[-1]} if trunk else {})}
                 trunk = (*trunk, self._train(arm, seed, None, reached, shared, inputs_here))
@@ -309,6 +309,7 @@ class Ladder:
             "cache": str(cache_folder(self.config)),
             "neighbour": models.neighbour,
             "other_models": models.other_models,
+            **{name: getattr(models, name) for name in ("rater", "rater_url", "rater_budget")},
             "template": self.config.recipe.template,
             **{
                 name: model_place(
@@ -345,6 +346,8 @@ class Ladder:
         for note in indicators.said_of(by, models_of(where)):
             if note not in self.notes:
                 self.notes.append(note)
+        if "rater" in needs and where["rater"] is not None:
+            settings["rater"] = [where["rater"], indicators.prompts_digest(self._questions(by))]
         for need in ("target", "reference"):
             if need in needs:
                 settings[need] = [place_digest(place) for place in where[need]]
@@ -356,6 +359,12 @@ class Ladder:
             "score", 2, "assay.study.steps:score_pool", settings, {"pool": self.pool},
             where={**where, "by": by}, label=name, estimate=estimate,
         )  # fmt: skip
+
+    def _questions(self, by: str) -> tuple[str, ...]:
+        """Return what a chat model is asked for an indicator, or for the parts of a rule."""
+        found = indicators.find(by)
+        parts = (found.name,) if isinstance(found, indicators.Indicator) else tuple(found.coefficients)
+        return tuple(q for part in parts for q in indicators.RATED_BY.get(part, ()))
 
     def tokens(self) -> Step:
         """Return the step that tokenizes the pool."""
@@ -370,7 +379,8 @@ class Ladder:
         part = "trunk" if n_train is None else "run"
         return train_step(
             self.base, recipe, inputs, seed=seed, n_train=n_train, steps=(start, stop),
-            device=where.device, launch=where.launch, label=f"{part} {arm} {size} seed {seed}",
+            device=where.device, launch=where.launch, environment=where.environment,
+            label=f"{part} {arm} {size} seed {seed}",
             estimate=self._training_cost(recipe.samples_in(size, start, stop), n_train is None),
         )  # fmt: skip
 

@@ -30,18 +30,27 @@ from assay.core import (
 )
 from assay.plan import Store
 from assay.study._claim import claim
-from assay.study._config import ArmConfig, LadderConfig, RuleConfig, StudyConfig
+from assay.study._config import ArmConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, input_steps, model_place
-from assay.study._measured import finished, losses, prepared
+from assay.study._measured import prepared
 from assay.study._noise import by_size, noise_at
 from assay.study._rule_fit import Subsets, fit_subsets, formula
-from assay.study._run import Study, load, report_folder, run_one
+from assay.study._run import Study, load, report_folder
 from assay.study._spend import prices, spending
+from assay.study._trial import (
+    ROW,
+    SEED_RUNS,
+    noise_of,
+    pool_lengths,
+    pool_values,
+    subset_losses,
+    trial,
+    trial_verdict,
+    write_subsets,
+)
 
 Array = NDArray[np.float64]
 
-_ROW = "row{:03}"
-_SEED_RUNS = 3
 _BENT = 2.0
 _LOSSES, _PAGE = "losses.json", "page.json"
 
@@ -213,7 +222,7 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     ladder, store = prepared(config)
     claim(config, ladder.pool, report_folder(config))
     dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
-    values = _values(ladder, store, wanted.indicators)
+    values = pool_values(ladder, store, wanted.indicators)
     sources = [source or "unnamed" for source in dataset.column("source").to_pylist()]
     if wanted.way == "mixtures":
         made = regression.mixtures(
@@ -221,7 +230,7 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
         )
     else:
         types = dataset.column("type").to_pylist()
-        lengths = _lengths(ladder, store).tolist()
+        lengths = pool_lengths(ladder, store).tolist()
         made = regression.tilted(
             values, wanted.indicators, wanted.n,
             strata=[f"{s}/{t}" for s, t in zip(sources, types, strict=True)], lengths=lengths,
@@ -235,7 +244,7 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
     takes = planning.plan([run.answer for run in (*once, *seeds)], store, workers, prices(config)).forecast
     return RuleDesign(
         str(folder), wanted.way, len(made.rows), wanted.n, len(usable), len(dataset), made.whitened,
-        (len(once) + _SEED_RUNS - 1) * wanted.n * config.recipe.epochs, regression.power(made, sd or 1.0),
+        (len(once) + SEED_RUNS - 1) * wanted.n * config.recipe.epochs, regression.power(made, sd or 1.0),
         sd, takes, config.language,
     )  # fmt: skip
 
@@ -261,7 +270,7 @@ def _planned(
         runs = Ladder(seeded, ladder.evaluation, ladder.pool, ladder.summary, own).runs()
         return [run for run in runs if run.branch is not None]
 
-    return of(arms, 1), of({rows[0].stem: arms[rows[0].stem]}, _SEED_RUNS)
+    return of(arms, 1), of({rows[0].stem: arms[rows[0].stem]}, SEED_RUNS)
 
 
 def _write_design(
@@ -273,12 +282,7 @@ def _write_design(
     usable: Array,
 ) -> None:
     """Write the ids of each subset, and what the fit needs to know of them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("row*.ids"):
-        old.unlink()
-    named = np.array(ids, object)
-    for number, rows in enumerate(made.rows):
-        (folder / f"{_ROW.format(number)}.ids").write_text("\n".join(named[rows]) + "\n", encoding="utf-8")
+    write_subsets(folder, made.rows, ids)
     kinds = sorted(set(sources))
     places = np.searchsorted(kinds, sources)
     spread = usable.std(axis=0)
@@ -290,26 +294,6 @@ def _write_design(
         "centre": usable.mean(axis=0).tolist(), "spread": np.where(spread > 0, spread, 1).tolist(),
     }  # fmt: skip
     data.write_json(folder / "design.json", facts)
-
-
-def _values(ladder: Ladder, store: Store, names: tuple[str, ...]) -> Array:
-    """Return the indicators [samples, k] of the pool, through the steps that arms use."""
-    import polars
-
-    steps = [ladder.scores(name) for name in names]
-    finished(ladder, list(steps), store, f"{ladder.config.name}-indicators")
-    columns = []
-    for name, step in zip(names, steps, strict=True):
-        frame = polars.read_parquet(store.path(step.key) / "scores.parquet")
-        columns.append(frame[indicators.find(name).name].to_numpy().astype(float))
-    found: Array = np.column_stack(columns)
-    return found
-
-
-def _lengths(ladder: Ladder, store: Store) -> Array:
-    step = ladder.tokens()
-    finished(ladder, [step], store, f"{ladder.config.name}-tokens")
-    return model.TokenTable(store.path(step.key)).lengths.astype(float)
 
 
 def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
@@ -342,21 +326,13 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
 def _run(config: StudyConfig, wanted: RuleConfig, folder: Path) -> RuleRuns:
     # Made again from what the store holds, so that it is never that of other settings.
     design(config)
-    rows, arms = _arms_of(folder, wanted)
-    # The subsets were designed over the whole pool.
-    whole = replace(config, control=False)
-    found = losses(whole, arms, 1, f"{config.name}-rule")
-    first = {rows[0].stem: arms[rows[0].stem]}
-    found |= losses(whole, first, _SEED_RUNS, f"{config.name}-rule-seeds")
-    by_row: dict[str, list[float]] = {}
-    for arm, size, seed in sorted(found):
-        by_row.setdefault(arm, []).append(math.log(found[arm, size, seed].loss))
+    by_row, found = subset_losses(config, folder, wanted.n, f"{config.name}-rule")
     data.write_json(folder / _LOSSES, {"identity": _identity(config), "log_loss": by_row})
     every = [float(np.mean(values)) for values in by_row.values()]
     hours = sum(measured.hours for measured in found.values())
     return RuleRuns(
         str(folder / _LOSSES), len(by_row), len(found), hours, float(np.std(every, ddof=1)),
-        _noise(by_row[rows[0].stem]), config.language,
+        noise_of(by_row), config.language,
     )  # fmt: skip
 
 
@@ -364,10 +340,6 @@ def _arms_of(folder: Path, wanted: RuleConfig) -> tuple[list[Path], dict[str, Ar
     """Return the files of the subsets, and the arms that train on them."""
     rows = sorted(folder.glob("row*.ids"))
     return rows, {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
-
-
-def _noise(repeated: list[float]) -> float | None:
-    return float(np.std(repeated, ddof=1)) if len(repeated) > 1 else None
 
 
 def _log_losses(config: StudyConfig) -> dict[str, list[float]]:
@@ -405,12 +377,12 @@ def fit(config: Study, *, set: Sequence[str] = ()) -> RuleReport:
     config, wanted, folder = _prepare(config, set)
     by_row = _log_losses(config)
     facts = read_json(folder / "design.json")
-    order = [_ROW.format(number) for number in range(len(facts["means"]))]
+    order = [ROW.format(number) for number in range(len(facts["means"]))]
     subsets = Subsets.of(facts, np.array([np.mean(by_row[row]) for row in order]))
     fits, names = fit_subsets(subsets), subsets.names
     target = subsets.losses[fits.rows]
     length = _length_alone(config, subsets.means[fits.rows], names, target)
-    noise = _noise(by_row[order[0]])
+    noise = noise_of(by_row)
     warnings = _warnings(fits.ridge, fits.slopes, length, noise, target)
     straight = fits.linearity
     if straight is not None and straight.ratio > _BENT and not fits.shown:
@@ -473,7 +445,7 @@ def _length_alone(
         column = means[:, names.index(own)]
     else:
         ladder, store = prepared(config)
-        values = _values(ladder, store, ("len_out",))[:, 0]
+        values = pool_values(ladder, store, ("len_out",))[:, 0]
         dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
         known = dict(zip(dataset.column("id").to_pylist(), values.tolist(), strict=True))
         rows = sorted(_folder(config).glob("row*.ids"))[: len(target)]
@@ -530,27 +502,10 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     path = folder / "rule.json"
     if not path.exists():
         fit(config)
-    where = str(path.resolve())
-    arms = {
-        "top": ArmConfig("top", by=where),
-        "top-matched": ArmConfig("quota", by=where, groups="length"),
-        "bottom": ArmConfig("bottom", by=where),
-    }
-    trial = replace(
-        config,
-        name=f"{config.name}-check",
-        arms=arms,
-        ladder=LadderConfig(wanted.trial or (wanted.n,), max(3, config.ladder.seeds)),
-        measure=replace(config.measure, loss=True, answers=False),
-        baselines=False,
-        where=replace(config.where, out=str(folder / "check")),
+    rows = trial(
+        config, str(path.resolve()), wanted.trial or (wanted.n,), folder / "check", f"{config.name}-check"
     )
-    result = run_one(trial)
-    kinds = {c.type for c in result.comparisons}
-    own = "overall" if "overall" in kinds else next(iter(kinds), "")
-    rows = tuple(c for c in result.comparisons if c.metric == "loss" and c.type == own)
-    matched = [c for c in rows if c.a == "top-matched"]
-    verdict = _verdict(matched)
+    verdict = trial_verdict(rows)
     text = read_json(path)
     compared = [dataclasses.asdict(c) for c in rows]
     text["check"] = {
@@ -565,16 +520,3 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
     view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     said = view.said(verdict, config.language)
     return RuleCheck(str(path), said, rows, str(folder / "check" / "report.html"), config.language)
-
-
-def _verdict(rows: list[ArmComparison]) -> Say:
-    """Return what the trial says of the best of each length against random at equal size and tokens."""
-    better = [c for c in rows if c.word == "better"]
-    if any(c.word == "worse" for c in rows):
-        return say("rule.verdict.worse")
-    if better:
-        parts = [f"{c.difference:+.3f} [{c.low:+.3f}, {c.high:+.3f}] ({c.n_train:,})" for c in better]
-        return say("rule.verdict.beats", parts=parts)
-    if rows and all(c.word == "as good" for c in rows):
-        return say("rule.verdict.equal")
-    return say("rule.verdict.undecided")

@@ -15,7 +15,7 @@ from assay.indicators import Indicator, Models, Undefined
 from assay.testing._data import samples
 from assay.testing._suite import Suite
 
-_NEEDS = ("base", "second", "embedder", "reward", "dialog", "target", "reference", "pool")
+_NEEDS = ("base", "second", "embedder", "reward", "dialog", "rater", "target", "reference", "pool")
 
 
 def _models() -> Models:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from assay.view._svg import Svg
 from assay.view._words import Words, words
 
 _OWN_GLYPHS = {"data": "2×", "model": "▲", "either": "=", "neither": DASH}
+_ALIKE = 1.02
+"""Bases whose samples differ in length by no more than that share are not told apart."""
 _UNITS = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 
 
@@ -118,13 +120,14 @@ def _answer(row: Upgrade, w: Words) -> str:
 
 def _details(rows: Sequence[Upgrade], w: Words) -> str:
     first, *others = rows
-    parts = [cost_text(first.cost, first.large, w)]
-    if first.per_cost is not None:
-        parts.append(w(f"bases.per_cost.{first.per_cost.word}", small=first.small, large=first.large))
+    key = f"bases.per_cost.{first.per_cost.word if first.per_cost is not None else 'none'}"
+    parts = [cost_text(first.cost, first.large, w), w(key, small=first.small, large=first.large)]
     for row in others:
         per_cost = w.verdict(row.per_cost.word) if row.per_cost else DASH
         word = w.verdict(row.absolute.word)
-        parts.append(w("bases.checked", n=integer(row.n_train), word=word, per_cost=per_cost))
+        curve = _gain(row.curve) if row.curve else DASH
+        known = {"data": _gain(row.data), "curve": curve, "word": word, "per_cost": per_cost}
+        parts.append(w("bases.checked", n=integer(row.n_train), **known))
     if first.next_runs:
         parts.append(w("bases.run", next=next_text(first, w)))
     return w("says.space").join(parts)
@@ -200,24 +203,31 @@ def _upgrade_blocks(
     result: BasesResult, arm: str, metric: str, w: Words, *, brief: bool
 ) -> Iterator[core.Block]:
     """Yield, for each pair of bases, what both ways cost and one row per type; ``brief`` fits a terminal."""
-    names = ("type", "answer", "data", "larger", *(() if brief else ("contrast", "per_cost", "next")))
-    heads = columns(*names, answer="@word", data="@", larger="@", contrast="@", per_cost="@word")
+    more = () if brief else ("contrast", "p_adjusted", "per_cost", "next")
+    forms = {"data": "@", "by_curve": "@", "larger": "@", "contrast": "@", "per_cost": "@word"}
     for (_, large, _), rows in pairs(result, arm, metric).items():
-        cells = tuple(
-            (
-                row.type,
-                row.absolute.word,
-                _gain(row.data),
-                _gain(row.model),
-                _contrast(row.absolute),
-                None if row.per_cost is None else row.per_cost.word,
-                next_text(row, w),
-            )[: len(names)]
-            for row in rows
-        )
+        names = ("type", "answer", "data", *(("by_curve",) if rows[0].measured else ()), "larger", *more)
+        heads = columns(*names, answer="@word", p_adjusted="p", **forms)
+        cells = tuple(tuple(_cell(row, name, w) for name in names) for row in rows)
         yield core.Heading(pair_text(rows[0], w))
         yield core.Paragraph(cost_text(rows[0].cost, large, w))
         yield core.Table(heads, cells)
+
+
+def _cell(row: Upgrade, name: str, w: Words) -> core.Cell:
+    """Return what a row has in one column."""
+    cells: dict[str, Callable[[], core.Cell]] = {
+        "type": lambda: row.type,
+        "answer": lambda: row.absolute.word,
+        "data": lambda: _gain(row.data),
+        "by_curve": lambda: None if row.curve is None else _gain(row.curve),
+        "larger": lambda: _gain(row.model),
+        "contrast": lambda: _contrast(row.absolute),
+        "p_adjusted": lambda: row.absolute.p_adjusted,
+        "per_cost": lambda: None if row.per_cost is None else row.per_cost.word,
+        "next": lambda: next_text(row, w),
+    }
+    return cells[name]()
 
 
 def _verdict_blocks(result: BasesResult, side: _Side, metric: str) -> Iterator[core.Block]:
@@ -260,12 +270,24 @@ def notes(result: BasesResult, w: Words) -> list[str]:
     """Return what has to be known to read the page."""
     general = [w(f"bases.notes.{key}") for key in ("same", "cost", "posterior", "corrected")]
     general.append(w("bases.notes.scored", base=result.scored_by))
+    rendered = _rendered(result, w)
     if "loss" not in result.comparable and any(p.metric == "loss" for p in result.bases[0].result.points):
         general.append(w("bases.notes.loss"))
     said = {base.name: study_notes(base.result, w) for base in result.bases}
     common = [note for note in said[result.bases[0].name] if all(note in own for own in said.values())]
     own = [f"{name}: {note}" for name, found in said.items() for note in found if note not in common]
-    return [*common, *own, *general]
+    return [*rendered, *common, *own, *general]
+
+
+def _rendered(result: BasesResult, w: Words) -> list[str]:
+    """Return what says that one sample is not the same text or length to all bases, where it is not."""
+    tokens = [base.tokens_per_sample for base in result.bases]
+    alike = len({base.template for base in result.bases}) == 1 and max(tokens) <= _ALIKE * min(tokens)
+    parts = [
+        w("bases.rendered", base=base.name, template=base.template, tokens=f"{base.tokens_per_sample:,.0f}")
+        for base in result.bases
+    ]
+    return [] if alike else [w("bases.notes.rendered", bases=w("says.semicolon").join(parts))]
 
 
 def bases_report(result: BasesResult) -> core.Page:

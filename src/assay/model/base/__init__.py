@@ -19,11 +19,13 @@ from assay.model.base._resolve import (
     ADAPTER,
     POCKET,
     base_digest,
+    base_files,
     base_name,
     fetch,
     model_folder,
     name_base,
     resolve_base,
+    template_name,
     tokenizer_digest,
 )
 from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
@@ -38,6 +40,7 @@ __all__ = [
     "ExtensionReport",
     "Frozen",
     "base_digest",
+    "base_files",
     "base_name",
     "count_weights",
     "dress",
@@ -56,5 +59,6 @@ __all__ = [
     "quiet",
     "resolve_base",
     "save",
+    "template_name",
     "tokenizer_digest",
 ]

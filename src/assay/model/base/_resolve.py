@@ -79,7 +79,7 @@ def base_digest(folder: Path, *, pickled: bool = False) -> str:
 
     With ``pickled`` weights saved by pickle count where there are no others; else they are refused.
     """
-    paths = sorted({path for pattern in _IDENTITY for path in folder.glob(pattern)})
+    paths = base_files(folder)
     if pickled and not any(path.suffix == ".safetensors" for path in paths):
         paths = sorted({*paths, *folder.glob(_PICKLED)})
     if not any(path.suffix in (".safetensors", *[".bin"] * pickled) for path in paths):
@@ -92,10 +92,29 @@ def base_digest(folder: Path, *, pickled: bool = False) -> str:
     return digest({path.name: file_digest(path) for path in paths})
 
 
+def base_files(folder: Path) -> list[Path]:
+    """Return a model folder's files of weights, configuration and tokenizer, by name."""
+    return sorted({path for pattern in _IDENTITY for path in folder.glob(pattern)})
+
+
 def tokenizer_digest(folder: Path) -> str:
     """Return the digest of the files that decide into which tokens a text goes."""
     paths = [folder / name for name in _TOKENIZER if (folder / name).exists()]
     return digest({path.name: file_digest(path) for path in paths})
+
+
+def template_name(folder: Path, template: str) -> str:
+    """Return by which chat template a base renders samples: its name, or the digest of the base's own.
+
+    ``template`` is the recipe's: a name, or ``auto`` for the tokenizer's own, which is ``plain`` where it has
+    none.
+    """
+    if template != "auto":
+        return template
+    file, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    own = file.read_text(encoding="utf-8") if file.exists() else None
+    own = own or (read_json(config).get("chat_template") if config.exists() else None)
+    return f"own, {digest(own)[:8]}" if own else "plain"
 
 
 def base_name(folder: Path) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from assay.model._lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.model.indicators._agreement import Gradients, loss_gradients
     from assay.model.indicators._critics import (
         DIMENSIONS,
         Grade,
@@ -25,6 +26,7 @@ __all__ = [
     "MINILM",
     "Embedder",
     "Grade",
+    "Gradients",
     "Influence",
     "InfluenceSettings",
     "boolean_questions",
@@ -33,12 +35,14 @@ __all__ = [
     "embedder",
     "embedder_id",
     "hidden_means",
+    "loss_gradients",
     "rewarder",
 ]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
+        _agreement="Gradients loss_gradients",
         _critics="DIMENSIONS Grade boolean_questions critic_digest critic_folder rewarder",
         _embed="Embedder LEXICAL MINILM embedder embedder_id",
         _hidden="hidden_means",

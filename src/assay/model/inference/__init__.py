@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         Decoding,
         ItemLoss,
         answer,
+        answer_confidence,
         answer_loss,
         reference_loss,
     )
@@ -29,6 +30,7 @@ __all__ = [
     "Prompt",
     "TooLongError",
     "answer",
+    "answer_confidence",
     "answer_loss",
     "open_chat",
     "quantize_gguf",
@@ -41,7 +43,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        _evaluate="Answer Decoding ItemLoss answer answer_loss reference_loss",
+        _evaluate="Answer Decoding ItemLoss answer answer_confidence answer_loss reference_loss",
         _llama_cpp="GgufModel quantize_gguf tokenizer_agreement",
         _stream="ChatModel Piece Prompt TooLongError open_chat",
         _vllm="vllm_answer vllm_python",

@@ -153,9 +153,55 @@ def answer(
     return [r for r in results if r is not None]
 
 
+@torch.no_grad()
+def answer_confidence(
+    model: Any,
+    tokenizer: Any,
+    items: Sequence[Sample],
+    decoding: Decoding,
+    advance: Advance = lambda done, total, unit: None,
+) -> list[float]:
+    """Return the mean probability [n] in (0, 1] that a model gives the tokens of its own answers.
+
+    In item order; the end mark counts, where the model writes one.
+    """
+    model.eval()
+    encoded = encode_prompts(tokenizer, [item.prompt for item in items])
+    stops = stop_ids(tokenizer)
+    by_length = sorted(range(len(items)), key=lambda i: (len(encoded[i]), i))
+    found = [0.0] * len(items)
+    for start in range(0, len(items), decoding.batch_size):
+        picked = by_length[start : start + decoding.batch_size]
+        prompts = [encoded[i] for i in picked]
+        out = _decoded(model, stops, prompts, decoding, start, output_logits=True)
+        ids = out.sequences[:, max(map(len, prompts)) :]
+        logits = torch.stack(out.logits, dim=1).float()
+        chances = logits.softmax(dim=-1).gather(2, ids[:, :, None])[:, :, 0]
+        for line, i in enumerate(picked):
+            row = ids[line].tolist()
+            length = next((place + 1 for place, token in enumerate(row) if token in stops), len(row))
+            found[i] = float(chances[line, :length].mean())
+        advance(start + len(picked), len(items), "answer")
+    return found
+
+
 def _generate(
     model: Any, stops: list[int], prompts: Sequence[Sequence[int]], decoding: Decoding, offset: int
 ) -> list[list[int]]:
+    width = max(len(p) for p in prompts)
+    out = _decoded(model, stops, prompts, decoding, offset)
+    return [row[width:].tolist() for row in out.sequences]
+
+
+def _decoded(
+    model: Any,
+    stops: list[int],
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    offset: int,
+    **wanted: bool,
+) -> Any:
+    """Return what transformers generates after prompts of one batch, padded at the left."""
     from transformers import GenerationConfig
 
     device = next(model.parameters()).device
@@ -172,16 +218,17 @@ def _generate(
         max_new_tokens=max(1, min(decoding.max_new_tokens, room - width)),
         pad_token_id=pad,
         eos_token_id=stops,
+        return_dict_in_generate=True,
+        **wanted,
         **extra,
     )
     torch.manual_seed(decoding.seed * 1_000_003 + offset)
     # What a model's generation_config.json asks for (penalties, top_k ...) is not part of the decoding.
     own, model.generation_config = model.generation_config, settings
     try:
-        out = model.generate(input_ids=ids, attention_mask=mask)
+        return model.generate(input_ids=ids, attention_mask=mask)
     finally:
         model.generation_config = own
-    return [row[width:].tolist() for row in out]
 
 
 def finish(tokenizer: Any, stops: list[int], item: Sample, ids: list[int]) -> Answer:

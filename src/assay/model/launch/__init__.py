@@ -9,9 +9,11 @@ from assay.model._lazy import lazy
 if TYPE_CHECKING:
     from assay.model.launch._launch import trainer, trainer_identity
     from assay.model.launch._settings import Launch
+    from assay.model.launch._shared import shared_steps
 
 __all__ = [
     "Launch",
+    "shared_steps",
     "trainer",
     "trainer_identity",
 ]
@@ -21,4 +23,5 @@ if not TYPE_CHECKING:
         __name__,
         _launch="trainer trainer_identity",
         _settings="Launch",
+        _shared="shared_steps",
     )

@@ -18,21 +18,35 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from assay.core import AssayError, Text, say, stored_text
+from assay.model.external import EXTERNAL, external_identity, train_external
 from assay.model.launch._accelerate import AccelerateGroup, command
 from assay.model.launch._job import read_log, write_job
 from assay.model.launch._ray import RayGroup
 from assay.model.launch._settings import Launch
 from assay.model.tokens import TokenTable
-from assay.model.train import TRAINERS, Advance, Indices, Segment, Trainer, TrainReport, train_full
+from assay.model.train import (
+    TRAINERS,
+    Advance,
+    Indices,
+    Recipe,
+    Segment,
+    Trainer,
+    TrainReport,
+    train_full,
+)
 
 _POLL_SECONDS = 0.2
 
 
-def trainer(name: str, launch: Launch | None = None) -> Trainer:
-    """Return the trainer of that name: ``full``, or one of a plug-in.
+def trainer(name: str, launch: Launch | None = None, environment: str | None = None) -> Trainer:
+    """Return the trainer of that name: ``full``, another program's (``trl``), or one of a plug-in.
 
-    ``launch`` says on how many processes ``full`` trains; others see to that by themselves.
+    ``launch`` says on how many processes these train; plug-ins see to that by themselves.  ``environment``
+    names the python of the other program's environment.
     """
+    if name in EXTERNAL:
+        processes = 1 if launch is None else launch.processes
+        return partial(train_external, EXTERNAL[name], environment, processes)
     other = TRAINERS.get(name)
     if name == "full":
         if launch is not None and launch.processes > 1:
@@ -43,8 +57,14 @@ def trainer(name: str, launch: Launch | None = None) -> Trainer:
     return other
 
 
-def trainer_identity(name: str) -> str:
-    """Return what identifies the trainer of a plug-in; raises for a name that nothing has."""
+def trainer_identity(recipe: Recipe) -> str:
+    """Return what identifies a trainer that is not ours; raises for a name that nothing has.
+
+    Raises :class:`AssayError` too where the recipe asks for what another program has no equal of.
+    """
+    name = recipe.trainer
+    if name in EXTERNAL:
+        return external_identity(EXTERNAL[name], recipe)
     trainer(name)
     return TRAINERS.identity(name)
 

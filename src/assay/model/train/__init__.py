@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         set_threads,
         use_kernels,
         use_packing,
+        write_received,
         write_trained,
     )
     from assay.model.train._loss import Loss, linear_cross_entropy
@@ -65,6 +66,7 @@ __all__ = [
     "trained",
     "use_kernels",
     "use_packing",
+    "write_received",
     "write_shards",
     "write_trained",
 ]
@@ -74,7 +76,7 @@ if not TYPE_CHECKING:
         __name__,
         _engine=(
             "Engine LocalEngine build_model build_optimizer causal set_threads use_kernels "
-            "use_packing write_trained"
+            "use_packing write_received write_trained"
         ),
         _loss="Loss linear_cross_entropy",
         _memory="out_of_memory",

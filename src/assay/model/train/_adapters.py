@@ -6,6 +6,7 @@ An adapter is trained on a frozen base in the recipe's type, for QLoRA in NF4 wi
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.core import AssayError
+from assay.core import AssayError, read_json
 from assay.data import replacing_text
-from assay.model.base import FROZEN, Frozen, base_name, load_frozen, need_package, quiet
+from assay.model.base import ADAPTER, FROZEN, Frozen, base_name, load_frozen, need_package, quiet
 from assay.model.train._recipe import Recipe
 
 
@@ -61,6 +62,18 @@ def write_adapter(
     # peft would look the base up, on the hub if need be, to see whether its embeddings were resized.
     model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
+    with replacing_text(folder / FROZEN) as file:
+        file.write(json.dumps(asdict(_frozen(recipe))) + "\n")
+
+
+def copy_adapter(weights: Path, base: Path, recipe: Recipe, folder: Path) -> None:
+    """Write the adapter that another trainer left in ``weights``, with the name of its base."""
+    config = read_json(weights / ADAPTER, hint="copy the run's folder out back whole")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in weights.glob("adapter_model*.safetensors"):
+        shutil.copyfile(path, folder / path.name)
+    with replacing_text(folder / ADAPTER) as file:
+        file.write(json.dumps({**config, "base_model_name_or_path": base_name(base) or ""}, indent=2) + "\n")
     with replacing_text(folder / FROZEN) as file:
         file.write(json.dumps(asdict(_frozen(recipe))) + "\n")
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from assay.core import AssayError
-from assay.model.base import load_tokenizer, load_whole
+from assay.model.base import ADAPTER, load_tokenizer, load_whole
 from assay.model.tokens import MicroBatch, stop_ids
-from assay.model.train._adapters import adapted, write_adapter
+from assay.model.train._adapters import adapted, copy_adapter, write_adapter
 from assay.model.train._loss import Loss
 from assay.model.train._recipe import Recipe
 from assay.model.train._state import load_state, save_state
@@ -157,6 +157,20 @@ def write_trained(
     else:
         write_adapter(model, base, recipe, folder, weights)
     tokenizer.save_pretrained(folder)
+
+
+def write_received(weights: Path, base: Path, recipe: Recipe, folder: Path) -> None:
+    """Write what another trainer left in ``weights`` as :func:`write_trained` writes a model of ours."""
+    if recipe.adapter == "none":
+        if (weights / ADAPTER).exists():
+            raise AssayError(
+                "an adapter came back where all weights were to be trained", place=str(weights / ADAPTER),
+                expected="a whole model, as recipe.adapter is none",
+            )  # fmt: skip
+        write_trained(load_whole(weights), base, recipe, folder)
+        return
+    copy_adapter(weights, base, recipe, folder)
+    load_tokenizer(base, recipe.template).save_pretrained(folder)
 
 
 def set_threads(threads: int) -> None:

@@ -80,5 +80,7 @@ class Trainer(Protocol):
         """Train, resuming from ``out/scratch`` where an earlier attempt was killed."""
 
 
-TRAINERS: Plugins[Trainer] = Plugins("assay.trainers", "trainer", Trainer, ("full",))
+TRAINERS: Plugins[Trainer] = Plugins(
+    "assay.trainers", "trainer", Trainer, ("full", "trl", "llamafactory", "axolotl", "ms-swift")
+)
 """Trainers of other packages by name; ``recipe.trainer`` names the one that trains."""

@@ -9,6 +9,7 @@ Data (:func:`read_step`, :func:`control_step`, :func:`tokens_step`, :func:`score
 (:func:`check_step`, :func:`judge_step`, :func:`metrics_step`) → curves and verdicts (:func:`result`).
 """
 
+from assay.study.steps._agree import Agreement, AgreeSettings, agreement_step, read_agreement
 from assay.study.steps._base import Base
 from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
@@ -31,7 +32,7 @@ from assay.study.steps._result import result
 from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._text import TEXT, text_places, text_step
 from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
-from assay.study.steps._train import REPORT, train_step
+from assay.study.steps._train import REPORT, received_step, train_step
 
 __all__ = [
     "COUNTS",
@@ -44,12 +45,15 @@ __all__ = [
     "SHARE",
     "SPEED",
     "TEXT",
+    "AgreeSettings",
+    "Agreement",
     "Base",
     "MeasuredRun",
     "Opened",
     "Opener",
     "Runtime",
     "Tally",
+    "agreement_step",
     "answer_step",
     "check_of",
     "check_step",
@@ -68,7 +72,9 @@ __all__ = [
     "order_step",
     "place_digest",
     "rates_step",
+    "read_agreement",
     "read_step",
+    "received_step",
     "result",
     "runtime",
     "runtime_of",

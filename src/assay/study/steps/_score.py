@@ -12,7 +12,8 @@ from assay.plan import StepContext
 
 def models_of(where: Mapping[str, Any]) -> indicators.Models:
     """Return the models of a step from their places."""
-    names = ("base", "embedder", "second", "reward", "dialog", "target", "reference", "neighbour")
+    models = ("base", "embedder", "second", "reward", "dialog", "target", "reference", "neighbour")
+    names = (*models, "rater", "rater_url", "rater_budget")
     given = {name: where[name] for name in (*names, "template", "other_models")}
     return indicators.Models(**given, cache=Path(where["cache"]))
 

@@ -12,13 +12,27 @@ from typing import Any
 
 from assay.core import AssayError, Judged, Say, Shade, Text
 from assay.view import _format
-from assay.view._words import _forgetting, _imports, _mix, _notes, _pages, _recipe, _report, _sites, _values
+from assay.view._words import (
+    _external,
+    _forecast,
+    _forgetting,
+    _imports,
+    _mix,
+    _notes,
+    _pages,
+    _recipe,
+    _report,
+    _sites,
+    _transfer,
+    _values,
+)
 
 LANGUAGES = ("en", "zh")
 
 TEXTS: Mapping[str, tuple[str, str]] = {
     **_report.TEXTS, **_pages.TEXTS, **_values.TEXTS, **_sites.TEXTS, **_notes.TEXTS,
-    **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS, **_recipe.TEXTS,
+    **_external.TEXTS, **_imports.TEXTS, **_forgetting.TEXTS, **_mix.TEXTS, **_recipe.TEXTS,
+    **_transfer.TEXTS, **_forecast.TEXTS,
 }  # fmt: skip
 """Each text by its key in all languages, so that none lacks one."""
 

@@ -25,6 +25,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "import.wandb.state": ("the run's state is {state}", "该运行的状态为 {state}"),
     "import.wandb.offline": ("a .wandb file is W&B's own log: run `wandb sync` on it, or export the run as CSV", ".wandb 文件是 W&B 的内部日志：请对它运行 `wandb sync`，或将该运行导出为 CSV"),
     "import.unknown.size": ("{run} is left out: its training size is not known ({place})", "未计入 {run}：训练样本数未知（{place}）"),
+    "import.unknown.row": ("The table of runs names {run}; no run that was read takes this row", "运行表中的 {run} 没有对应的运行，这一行未被采用"),
     "import.note.early": ("Last measured at step {step:,} of {end:,}: the learning rate had not run down yet.", "最后一次测量在第 {step:,} 步（共 {end:,} 步）：学习率尚未降到终点。"),
     "import.note.checkpoints": ("{n:,} checkpoints inside {runs:,} runs are left out: where the learning rate has not run down yet, a model is not one trained on less data.", "未计入 {runs:,} 个运行途中的 {n:,} 个检查点：学习率尚未降到终点时，模型不等同于用更少数据训练的模型。"),
     "import.note.checkpoint": ("{run}: only checkpoints were measured; the last one, of step {step:,}, stands for the run.", "{run}：只测量了检查点；以最后一个（第 {step:,} 步）代表该运行。"),

@@ -15,6 +15,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "note.text.cut": ("Plain text {text}: {n:,} of {of:,} paragraphs are longer than {setting} and were measured up to there", "普通文本 {text}：{of:,} 段中有 {n:,} 段超过 {setting}，只测量了该长度以内的部分"),
     "note.rule": ("Rule {rule}: {text}", "规则 {rule}：{text}"),
     "note.rule.check": ("in its check, {verdict}", "检验结论：{verdict}"),
+    "note.rule.untried": ("not tried against random samples yet (`assay rule check`)", "尚未与随机样本比较过（`assay rule check`）"),
     "note.rule.model": ("Rule {rule}: applied with {what} {used}, fitted with {fitted}", "规则 {rule}：此处使用的 {what} 为 {used}，拟合时为 {fitted}"),
     "note.rule.outside": ("Rule {rule}: {n:,} of {of:,} samples lie outside the range it was fitted on ({counts:@pool.indicator})", "规则 {rule}：{of:,} 条样本中有 {n:,} 条超出拟合时的取值范围（{counts:@pool.indicator}）"),
     "note.gguf.split": ("llama.cpp has no pre-tokenizer equal to this tokenizer's; `{name}` is used instead", "llama.cpp 没有与此分词器相同的预分词规则，改用 `{name}`"),
@@ -29,6 +30,7 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "note.convert.function_call": ("axolotl does not read `function_call` turns: convert to messages instead", "axolotl 不读取 `function_call` 轮次：请改为转换成 messages 格式"),
     "note.judge.unread": ("{share:percent} of the judge's replies could not be parsed", "裁判模型的回复中有 {share:percent} 无法解析"),
     "note.judge.items": ("{n:,} items: {note:@reason}", "{n:,} 道评测题：{note:@reason}"),
+    "note.ratings": ("Ratings by {model}: {calls:,} calls, {cached:,} replies from the cache, {tokens:,} tokens, {money:.4f} {currency} (a dash: price unknown)", "由 {model} 评分：调用 {calls:,} 次，缓存命中 {cached:,} 次，{tokens:,} 个词元，费用 {money:.4f} {currency}（短横线表示价格未知）"),
     "note.generate.rows": ("{n:,} rows of {place} could not be read", "{place} 中有 {n:,} 行无法读取"),
     "note.generate.language": ("The language filter was off: {language} cannot be distinguished from other languages here", "语言过滤未生效：此处无法区分 {language} 与其他语言"),
 }
@@ -36,6 +38,8 @@ NOTES: Mapping[str, tuple[str, str]] = {
 REASONS: Mapping[str, tuple[str, str]] = {
     "reason.of": ("{name}: {reason:@reason}", "{name}：{reason:@reason}"),
     "reason.few": ("fewer than {n} {unit:@pool.unit}", "少于 {n} 个{unit:@pool.unit}"),
+    "reason.few_that_fit": ("fewer than {n} samples whose prompt fits", "提示词未超长的样本少于 {n} 条"),
+    "reason.no_rating": ("no rating: {why}", "未得到评分：{why}"),
     "reason.four_words": ("fewer than four words", "少于 4 个词"),
     "reason.few_others": ("fewer than {n} other samples", "其他样本不足 {n} 条"),
     "reason.few_reference": ("fewer than {n} reference samples (--reference)", "参照样本不足 {n} 条（--reference）"),
