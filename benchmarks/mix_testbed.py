@@ -2,14 +2,15 @@
 
 ``python benchmarks/mix_testbed.py runs/mix-testbed`` (minutes on two cores; ``--null`` for the twin without
 any pair).  In the testbed every type rests on a table of its own, so that types teach each other next to
-nothing.  Here 60 % of the samples of one type are prompts of another with answers that are wrong (they
-conflict with that type's table), and 60 % of a third are right samples of a fourth (they share its table).
+nothing.  Here 60 % of the samples of one type are prompts of another answered by another table (each right
+answer always replaced by the same wrong one: the tables conflict), and 60 % of a third are right samples of a
+fourth (they share its table).  Models are scored on their own answers; ``--losses`` measures losses alone.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,20 +19,18 @@ import yaml
 import assay
 from assay.core import Sample
 from assay.data import synthetic, write
+from assay.view import value_markdown
 
 HARM, HELP = ("math", "rewrite"), ("cot", "translation")
 TYPES = ("math", "cot", "rewrite", "translation", "code", "classification")
 SHARE = 0.6
+LANGUAGES, DIFFICULTY = ("en",), 0.3
 
 
 def pool(samples: int, *, planted: bool) -> Iterator[Sample]:
     """Yield the testbed's samples, those of two types replaced by what another type asks."""
-    given = [p.sample for p in synthetic.generate(samples, seed=0, types=TYPES)]
-    wrong = (
-        p.sample for p in synthetic.generate(10**9, seed=7, types=[HARM[1]], defects={"wrong_answer": 1.0})
-    )
-    right = (p.sample for p in synthetic.generate(10**9, seed=8, types=[HELP[1]]))
-    source = {HARM[0]: wrong, HELP[0]: right}
+    given = [p.sample for p in _stream(samples, 0, TYPES)]
+    source = {HARM[0]: _conflicting(), HELP[0]: (p.sample for p in _stream(10**9, 8, [HELP[1]]))}
     count = dict.fromkeys(TYPES, 0)
     for sample in given:
         kind = str(sample.type)
@@ -42,6 +41,20 @@ def pool(samples: int, *, planted: bool) -> Iterator[Sample]:
             yield sample
 
 
+def _stream(samples: int, seed: int, types: Sequence[str]) -> Iterator[synthetic.Planted]:
+    return synthetic.generate(samples, seed=seed, types=types, languages=LANGUAGES, difficulty=DIFFICULTY)
+
+
+def _conflicting() -> Iterator[Sample]:
+    """Yield prompts of the type that is hurt, each right answer replaced by the next in the alphabet."""
+    known = sorted({str(p.sample.answer) for p in _stream(2000, 6, [HARM[1]])})
+    other = dict(zip(known, known[1:] + known[:1], strict=True))
+    for one in _stream(10**9, 7, [HARM[1]]):
+        yield Sample.single(
+            one.sample.prompt[0].content, other[str(one.sample.answer)], language=one.sample.language
+        )
+
+
 def main() -> None:
     """Write pool and study, train the mixtures, print what is shown."""
     parser = argparse.ArgumentParser()
@@ -49,25 +62,28 @@ def main() -> None:
     parser.add_argument("--null", action="store_true")
     parser.add_argument("--pool", default="processes:2")
     parser.add_argument("--samples", type=int, default=3000)
-    parser.add_argument("--n", type=int, default=900)
-    parser.add_argument("--items", type=int, default=480)
-    parser.add_argument("--answers", action="store_true", help="scores too, beside losses")
+    parser.add_argument("--n", type=int, default=600)
+    parser.add_argument("--items", type=int, default=720)
+    parser.add_argument("--losses", action="store_true", help="no answers: losses alone")
     args = parser.parse_args()
     out = args.out / ("null" if args.null else "planted")
     out.mkdir(parents=True, exist_ok=True)
     write(pool(args.samples, planted=not args.null), out / "pool.jsonl", "samples", force=True)
     study = {
         "name": "mix-testbed", "base": "pocket", "pool": "pool.jsonl",
-        "evaluation": {"testbed": {"samples": args.items, "seed": 1, "types": list(TYPES)}},
-        "ladder": {"rungs": [args.n], "seeds": 3}, "recipe": {"preset": "pocket", "batch_size": 16},
-        "measure": {"answers": args.answers, "max_new_tokens": 24}, "mix": {"n": args.n, "centres": 3},
+        "evaluation": {"testbed": {"samples": args.items, "seed": 1, "types": list(TYPES),
+                                   "languages": list(LANGUAGES), "difficulty": DIFFICULTY}},
+        "ladder": {"rungs": [args.n], "seeds": 3}, "recipe": {"preset": "testbed", "batch_size": 16},
+        "measure": {"answers": not args.losses, "max_new_tokens": 24, "text": False},
+        "mix": {"n": args.n, "centres": 4},
         "where": {"pool": args.pool, "store": str(args.out / "store"), "out": str(out / "report")},
     }  # fmt: skip
     (out / "study.yaml").write_text(yaml.safe_dump(study))
-    print(assay.mix.design(out / "study.yaml").power[0])
-    trained = assay.mix.run(out / "study.yaml")
-    print(trained)
-    for metric in ("score", "loss") if args.answers else ("loss",):
+    # What the base runs alone say that the design will see, beside what the fit says it saw.
+    planned = assay.mix.run(out / "study.yaml", base=True)
+    print(value_markdown(planned))
+    print(value_markdown(assay.mix.run(out / "study.yaml")))
+    for metric in ("loss",) if args.losses else ("score", "loss"):
         fit = assay.mix.fit(out / "study.yaml", metric=metric).fit
         own = [e for e in fit.effects if e.own]
         across = [e for e in fit.effects if not e.own]
@@ -81,6 +97,7 @@ def main() -> None:
             print(f"  also {e.part} -> {e.type}: {e.gain:+.4f} [{e.low:+.4f}, {e.high:+.4f}] q {e.q:.4f}")
         print(f"  other pairs shown: {len(others)} of {len(across) - 2}")
         print("  bends:", [(c.type, round(c.bend, 4)) for c in fit.curvature if c.shown])
+    print(value_markdown(assay.mix.confirm(out / "study.yaml")))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "mix design": Entry("select", "assay.study._mix:design", "Choose mixtures that separate the types."),
     "mix run": Entry("select", "assay.study._mix:run", "Train on the mixtures.", True),
     "mix fit": Entry("select", "assay.study._mix:fit", "Show which type helps or hurts which."),
+    "mix confirm": Entry(
+        "select", "assay.study._mix_confirm:confirm", "Try the largest effects at another size.", True
+    ),
     "mix allocate": Entry("select", "assay.study._mix_allocate:allocate", "Divide a total among the types."),
     "search": Entry("select", "assay.study._search:search", "Find the best size of a selection.", True),
     "recipe check": Entry("study", "assay.study._recipe:check", "Try learning rates before a study.", True),

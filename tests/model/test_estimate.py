@@ -221,7 +221,9 @@ def test_the_sentence_says_what_fits_and_what_would(tmp_path: Path) -> None:
     recipe = Recipe(dtype="bf16")
     fits = estimate_training(shape, recipe, DEVICES["a100-80"], launch=Launch(8), tokens=2e9)
     assert fits.fits and fits.change is None
-    assert said(fits.said()).startswith("7.1B full, 8×80 GB: fits (") and said(fits.said()).endswith(" h")
+    assert said(fits.said()).startswith("7.1B full, 8×80 GB fsdp: fits (") and said(fits.said()).endswith(
+        " h"
+    )
     alone = estimate_training(shape, recipe, DEVICES["a100-80"])
     assert not alone.fits and alone.hours is None
     for part in ("does not fit", "devices (fsdp)", "adapter lora"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from assay.core import Inline
 from assay.plan import Estimate, Step, StepContext, Store, Watcher, read_steps, run, write_steps
-from assay.plan._pools import Inline
 
 
 def waits(context: StepContext) -> None:

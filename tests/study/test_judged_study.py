@@ -47,7 +47,7 @@ def test_a_judge_scores_from_pool_to_report(judged: Callable[..., Path], server:
     file = judged()
     planned = study.plan(file).plan
     costs = {row.name: row.money for row in planned.rows}
-    assert costs["judge"] and costs["judge"] > 0, "the plan says what judging costs at most"
+    assert costs["judge"]["USD"] > 0, "the plan says what judging costs at most"
     result = study.run(file)
     scales = {"classification": (0, 0.25, 0.5, 0.75, 1), "code": (0, 1)}
     for kind, answer, score in shown(result):

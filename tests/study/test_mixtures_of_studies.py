@@ -24,6 +24,9 @@ def test_mixtures_from_design_to_effects(small_study: tuple[Path, StudyResult]) 
     path, result = small_study
     asked = ["mix.n=32", "mix.centres=4"]
     planned = assay.mix.design(path, set=asked)
+    assert planned.noise and {one.runs for one in planned.learned} == {4}, "the ladder's seeds tell the noise"
+    given = assay.mix.design(path, set=[*asked, "mix.sd=0.1"])
+    assert {one.sd for one in given.noise} == {0.1} and not given.learned
     assert planned.names == ("classification", "code") and sum(planned.base) == planned.n == 32
     assert planned.runs == 8 and planned.shared == 2 and planned.types == 2
     for low, base, high in zip(planned.least, planned.base, planned.most, strict=True):
@@ -39,7 +42,7 @@ def test_mixtures_from_design_to_effects(small_study: tuple[Path, StudyResult]) 
 
     trained = assay.mix.run(path, set=asked)
     assert trained.runs == 8 and trained.types == 2 and trained.hours > 0
-    assert assay.mix.design(path, set=asked).cost.to_do == 0
+    assert assay.mix.design(path, set=asked).cost.total.to_do == 0
     (first,) = (
         row for row in Path(trained.path).read_text().splitlines() if row.startswith("random-32-seed1")
     )
@@ -51,6 +54,13 @@ def test_mixtures_from_design_to_effects(small_study: tuple[Path, StudyResult]) 
     assert not found.fit.loss and Path(str(found.page)).read_text().startswith("<!doctype html>")
     again = assay.mix.fit(trained.path)
     assert again.fit == found.fit and again.path is None, "a table is fitted as a study is, nothing written"
+    again = assay.mix.confirm(path, scale=0.5, most=1, set=asked).found
+    (row,) = again.rows
+    assert (again.n, again.before, again.runs) == (16, 32, 4) and row.part != row.type
+    assert row.low <= row.again <= row.high and 0 <= row.p <= 1
+    assert assay.mix.fit(path, set=asked).shown.again == again, "the report has the second size"
+    with pytest.raises(AssayError, match="not a second size"):
+        assay.mix.confirm(path, scale=1.0, set=asked)
     divided = assay.mix.allocate(path, 60, weights={"code": 1.0}, set=asked)
     assert sum(divided.allocation.counts) == 60 == len(Path(divided.path).read_text().split())
     assert {row.name for row in divided.allocation.against} == {"equal", "pool"}

@@ -1,6 +1,6 @@
 """Data from chat models, and evaluation sets: which items to take, of which type, and how many."""
 
-from assay.generation._ask_type import ask_types, read_type, type_request
+from assay.generation._ask_type import ask_types, read_type, type_request, type_requests
 from assay.generation._classify import (
     LEVELS,
     SureLevel,
@@ -104,4 +104,5 @@ __all__ = [
     "train_on_labels",
     "train_shipped",
     "type_request",
+    "type_requests",
 ]

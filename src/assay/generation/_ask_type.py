@@ -56,6 +56,13 @@ def _wrong(reply: Reply) -> str | None:
     return None if read_type(reply.text) else "the reply does not name one of the twelve types"
 
 
+def type_requests(
+    config: ChatConfig, samples: Sequence[Sample], *, prompts: Path | None = None
+) -> list[Request]:
+    """Return what :func:`ask_types` asks of each sample."""
+    return [config.request(type_request(sample, prompts=prompts)) for sample in samples]
+
+
 def ask_types(
     chat: Chat,
     config: ChatConfig,
@@ -68,7 +75,7 @@ def ask_types(
 
     A reply that does not name one type is asked for again, and never guessed at.
     """
-    requests = [config.request(type_request(sample, prompts=prompts)) for sample in samples]
+    requests = type_requests(config, samples, prompts=prompts)
     for number, outcome in chat.ask(requests, usable=_wrong, advance=advance):
         if isinstance(outcome, Failure):
             yield number, outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,9 +11,10 @@ from assay import data, generation
 from assay.core import AssayError, File, Sample, Say, digest, file_digest, say
 from assay.data import Rejected
 from assay.generation import Entry, GenerateConfig, GenerateReport, Task
+from assay.jobs._asked import asking
 from assay.jobs._pool import Data, Dataset, Pool
-from assay.llm import Chat, ChatConfig, open_chat
-from assay.plan import is_quiet, progress_bar
+from assay.llm import Chat, ChatConfig, Estimate, open_chat
+from assay.plan import progress_bar
 from assay.view import load_result
 
 RECEIPTS = ".receipts.jsonl"
@@ -146,10 +146,11 @@ def generate_file(
             door, config, seeds=seeds.seeds, prompts=prompts, work=folder, evaluation=evaluation,
             pools=pools, pools_identity=_pools_identity(pools.source),
         )  # fmt: skip
-        if not is_quiet():
-            _announce(job)
         try:
-            with progress_bar("generate") as advance:
+            with (
+                asking(door, _likely(job), "sample", max(config.n - job.kept, 1)),
+                progress_bar("generate") as advance,
+            ):
                 stopped = job.run(advance)
         except KeyboardInterrupt:
             _write(out, folder, config, seeds)
@@ -166,7 +167,7 @@ def generate_file(
         tasks=tally.tasks, rejected=dict(rejected.most_common()), types=dict(types.most_common()),
         evolved=tally.evolved, seeds=len(seeds.seeds), seeds_lost=len(seeds.lost),
         tokens_in=tally.tokens_in, tokens_out=tally.tokens_out, counted=tally.counted,
-        money=None if tally.unpriced else tally.money, currency=door.estimate([]).currency,
+        money=None if tally.unpriced else tally.money, currency=door.currency,
         diversity=generation.diversity(tasks, seeds.seeds, config.language),
         notes=_notes(config, prompts, refused),
     )  # fmt: skip
@@ -252,19 +253,26 @@ def _seeds(
     return localised
 
 
-def _announce(job: generation.Generation) -> None:
-    """Say on standard error what the generation is likely to take."""
-    missing = job.config.n - job.kept
-    if missing <= 0:
-        return
-    plans = job.plan()
+def _likely(job: generation.Generation) -> Estimate:
+    """Return what the tasks that are missing are likely to cost: a round's requests, for as many as it takes.
+
+    Of ten tasks of a reply six are kept, as far as is known before anything was sent.
+    """
+    missing = max(job.config.n - job.kept, 0)
+    plans = job.plan() if missing else []
     most = job.chat.estimate([plan.request for plan in plans])
     requests = -(-missing // max(1, round(_EXPECTED * job.config.per_request)))
     share = requests / max(most.requests - most.cached, 1)
-    money = "" if not most.money else f", at most {most.money * share:.3g} {most.currency}"
-    tokens = (most.tokens_in + most.tokens_out) * share
-    likely = f"about {requests:,} requests, at most {tokens:,.0f} tokens{money}"
-    print(f"{job.kept:,} kept, {missing:,} wanted: {likely}", file=sys.stderr)
+    return replace(
+        most, requests=requests, cached=0, tokens_in=round(most.tokens_in * share),
+        tokens_out=round(most.tokens_out * share), money=_times(most.money, share),
+        likely=None if most.likely is None else round(most.likely * share),
+        likely_money=_times(most.likely_money, share),
+    )  # fmt: skip
+
+
+def _times(value: float | None, share: float) -> float | None:
+    return None if value is None else value * share
 
 
 def _write(out: Path, folder: Path, config: GenerateConfig, seeds: generation.Localised) -> int:

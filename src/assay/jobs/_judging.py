@@ -13,6 +13,7 @@ from typing import Annotated, TypeAlias
 
 from assay import data, judging, llm
 from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Text, Without, say
+from assay.jobs._asked import asking
 from assay.jobs._judging_files import judgement_row, read_answers, read_judgements, read_labels
 from assay.jobs._pool import Data, Pool, held
 from assay.plan import progress_bar
@@ -150,7 +151,8 @@ def judge(
             with progress_bar("pilot") as advance:
                 choice = _adapted(door, rows, texts, by, cost_ratio, advance)
             by = dataclasses.replace(by, repeats=choice.repeats)
-        with progress_bar("judge") as advance:
+        most = judging.estimate(door, rows, texts, by)
+        with asking(door, most, "item", len(rows)), progress_bar("judge") as advance:
             found = judging.ask_all(door, rows, texts, by, advance)
         spent = door.spent
     if out is not None:
@@ -243,7 +245,9 @@ def _adapted(
         key=lambda i: items[i].id,
     )[: judging.PILOT_ITEMS]
     pilot = dataclasses.replace(config, repeats=judging.PILOT_REPEATS)
-    found = judging.ask_all(door, [items[i] for i in order], [answers[i] for i in order], pilot, advance)
+    rows, texts = [items[i] for i in order], [answers[i] for i in order]
+    with asking(door, judging.estimate(door, rows, texts, pilot), "item", len(rows)):
+        found = judging.ask_all(door, rows, texts, pilot, advance)
     noise = judging.judge_noise([row.scores for row in found.judgements])
     return judging.choose_repeats(noise.sd, judging.paired_sd(noise.item_sd), cost_ratio=cost_ratio)
 
@@ -409,9 +413,11 @@ def judge_pairs(
     rows = [(item, x, y) for item, x, y in answered if x is not None and y is not None]
     if not rows:
         raise AssayError("no item has two answers", place="a, b")
-    with llm.open_chat(config) as door, progress_bar("pairs") as advance:
-        columns = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
-        found = judging.compare_all(door, *columns, config, advance)
+    columns = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+    with llm.open_chat(config) as door:
+        most = judging.compare_estimate(door, *columns, config)
+        with asking(door, most, "item", len(rows)), progress_bar("pairs") as advance:
+            found = judging.compare_all(door, *columns, config, advance)
         money = door.spent.money
     data.write_lines(map(dataclasses.asdict, found), Path(out))
     return PairReport(

@@ -16,11 +16,14 @@ from assay.data import replacing
 from assay.indicators import Models
 from assay.jobs._pages import score_page
 from assay.jobs._pool import Data, Pool, held
-from assay.plan import parse_pool, progress_bar
+from assay.plan import parse_cap, parse_pool, progress_bar, timed
 from assay.view import write_page
 
 if TYPE_CHECKING:
     import polars
+
+_SAMPLES_A_SECOND = 50.0
+"""Of a model of a million weights on one core, before any was measured."""
 
 MODELS = Models(cache=Path(".assay/scores"))
 """The embedded models; what they compute is kept."""
@@ -57,6 +60,7 @@ def score(
     out: File | None = None,
     pool: str = "processes:2",
     language: Literal["en", "zh"] = "en",
+    cap: str | None = None,
     models: Models = MODELS,
 ) -> ScoreTable:
     """Measure quality indicators of every sample, with a reason for each missing value.
@@ -81,6 +85,8 @@ def score(
         run in this process.
     language
         Language of the page.
+    cap
+        Stop before it takes more than this, such as "2 hours"; what models computed is kept.
     models
         See below.
     """
@@ -88,18 +94,27 @@ def score(
     if out is not None and Path(out).suffix != ".parquet":
         raise AssayError("not a table", place="--out", value=str(out), expected="a file ending in .parquet")
     read = Pool(samples)
+    # Files are read far ahead of a model: what counts then is how many samples it has measured.
+    slow = sorted(name for name in names if set(measures.needs(name)) - {"pool"})
+    total = sum(1 for _ in read) if slow else 0
+    most = None if cap is None else parse_cap(cap)
     with ExitStack() as stack:
         scratch = stack.enter_context(TemporaryDirectory())
+        learned, work = models.cache or Path(scratch), f"score {' '.join(slow)}"
+        guess = total / _SAMPLES_A_SECOND
+        check = stack.enter_context(timed(learned, work, guess, "row", total, most))
         advance = stack.enter_context(progress_bar("score"))
         workers = stack.enter_context(parse_pool(pool, forked=True))
         file = Path(scratch, "scores.parquet") if out is None else Path(out)
-        # Files are read far ahead of a model: what counts then is how many samples it has measured.
-        slow = any(set(measures.needs(name)) - {"pool"} for name in names)
-        total = sum(1 for _ in read) if slow else 0
+
+        def watch(done: int) -> None:
+            check()
+            if slow:
+                advance(done, total, "samples")
+
         streamed = read if slow else Pool(read.source, advance=advance)
         found = measures.score(
-            streamed, file, names, models=models, pool=workers, parts=streamed.parts(),
-            watch=(lambda done: advance(done, total, "samples")) if slow else (lambda done: None),
+            streamed, file, names, models=models, pool=workers, parts=streamed.parts(), watch=watch,
         )  # fmt: skip
         if out is None:
             return held(

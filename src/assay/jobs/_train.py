@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from assay import data, model, view
+from assay import data, model
 from assay import plan as planning
 from assay.core import (
     DataSummary,
@@ -28,7 +27,7 @@ from assay.core import (
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
-from assay.study import estimate_here, read_summary, recipe_of
+from assay.study import estimate_here, read_summary, recipe_of, training_cost
 from assay.study.steps import (
     REPORT,
     Base,
@@ -87,6 +86,7 @@ def train(
     device: str = "auto",
     launch: Annotated[model.Launch, Without("port", "through", "cluster")] = _ALONE,
     store: File = Path(".assay"),
+    cap: str | None = None,
 ) -> Trained:
     """Fine-tune a base model on a data set.
 
@@ -118,19 +118,29 @@ def train(
         How many processes share the training.
     store
         Folder of the store; finished runs there are reused.
+    cap
+        Stop before it takes more than this, such as "2 hours" or "5 GB"; the same command resumes.
 
     Raises
     ------
     AssayError
         Where `out` holds something else than an earlier training.
     """
-    out = Path(out)
+    with planning.metered(None if cap is None else planning.parse_cap(cap)) as meter:
+        found = _train(place, Path(out), base, recipe, set, seed, device, launch, Store(Path(store)))
+        meter.per |= {"row": found.samples, "run": 1}
+    return found
+
+
+def _train(
+    place: str, out: Path, base: str, recipe: str | None, changes: Sequence[str], seed: int, device: str,
+    launch: model.Launch, kept: Store,
+) -> Trained:  # fmt: skip
     folder = model.resolve_base(base)
-    chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), set)
+    chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), changes)
     read_receipt(out)
     out.mkdir(parents=True, exist_ok=True)
     receipts = data.output(out / REJECTED, inputs=[place], force=True)
-    kept = Store(Path(store))
     pool = read_step("pool", (place,), key="data", base=folder, template=chosen.template)
     run_here([pool], kept)
     read = read_summary(kept, pool)
@@ -141,9 +151,10 @@ def train(
     table = kept.path(run.inputs["tokens"].key)
     tokens = chosen.epochs * int(model.TokenTable(table).lengths.sum())
     estimate = estimate_here(folder, chosen, tokens, device, launch)
-    if estimate is not None and not planning.is_quiet() and not reused:
-        print(view.said(estimate.said()), file=sys.stderr)
-    run_here([run], kept)
+    if estimate is not None and not reused:
+        planning.tell(estimate.said())
+    cost = training_cost(Base.at(folder), chosen, tokens, device=model.pick_device(device), launch=launch)
+    run_here([replace(run, estimate=cost)], kept)
     named = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base
     publish(kept.path(run.key), out, named, run, read)
     rejected = rejected_rows(kept.path(pool.key), receipts)

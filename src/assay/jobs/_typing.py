@@ -12,6 +12,7 @@ from typing import Any
 from assay import core, data, generation, llm, selection
 from assay.core import AssayError, File, Sample, Say, Shown, page, say
 from assay.generation import TypeClassifier, TypedText, TypeQuality
+from assay.jobs._asked import asking
 from assay.jobs._pool import Data, Pool
 from assay.plan import progress_bar
 
@@ -283,8 +284,17 @@ def train_types(labels: Sequence[str]) -> TypeClassifier:
 def _by_chat(
     chat: llm.ChatConfig, samples: Sequence[Sample], prompts: Path | None
 ) -> tuple[dict[int, _Said], llm.Spent]:
+    with llm.open_chat(chat) as door:
+        requests = generation.type_requests(chat, samples, prompts=prompts)
+        with asking(door, door.estimate(requests), "item", len(samples)):
+            return _typed_by_chat(door, chat, samples, prompts), door.spent
+
+
+def _typed_by_chat(
+    door: llm.Chat, chat: llm.ChatConfig, samples: Sequence[Sample], prompts: Path | None
+) -> dict[int, _Said]:
     said: dict[int, _Said] = {}
-    with llm.open_chat(chat) as door, progress_bar("classify") as advance:
+    with progress_bar("classify") as advance:
         for row, found in generation.ask_types(door, chat, samples, prompts=prompts, advance=advance):
             if isinstance(found, str):
                 said[row] = _Said(found, None)
@@ -293,7 +303,7 @@ def _by_chat(
                     "no reply names one type" if found.kind == "malformed" else f"{found.kind} by the model"
                 )
                 said[row] = _Said(None, None, "the budget ended" if found.kind == "budget" else reason)
-        return said, door.spent
+    return said
 
 
 def _typed_rows(samples: Sequence[Sample], said: Mapping[int, _Said], by: str) -> Iterator[dict[str, Any]]:

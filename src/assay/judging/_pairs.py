@@ -16,7 +16,7 @@ from assay.judging._ask import REPLIES, JudgeConfig, Outcome, check_model, rubri
 from assay.judging._better import Better, parse_better
 from assay.judging._judge import clustered
 from assay.judging._scale import Unparsed
-from assay.llm import Advance, Failure, Reply, Request, Sampling
+from assay.llm import Advance, Estimate, Failure, Reply, Request, Sampling
 
 if TYPE_CHECKING:
     from assay.llm import Chat
@@ -111,6 +111,23 @@ def _verdict(outcome: Outcome) -> Better | Unparsed:
     return parse_better(outcome.text)
 
 
+def compare_estimate(
+    chat: Chat, items: Sequence[Sample], a: Sequence[str], b: Sequence[str], config: JudgeConfig
+) -> Estimate:
+    """Return what :func:`compare_all` can cost at most, without retries; nothing is sent."""
+    return chat.estimate([request for row in _rows(items, a, b, config) for request in row])
+
+
+def _rows(
+    items: Sequence[Sample], a: Sequence[str], b: Sequence[str], config: JudgeConfig
+) -> list[tuple[Request, ...]]:
+    """Return the requests of each pair; equal answers are not asked about."""
+    return [
+        () if x.strip() == y.strip() else pair_requests(item, x, y, config)
+        for item, x, y in zip(items, a, b, strict=True)
+    ]
+
+
 def compare_all(
     chat: Chat,
     items: Sequence[Sample],
@@ -128,10 +145,7 @@ def compare_all(
             "not two answers an item", value=f"{len(items)} items, {len(a)} and {len(b)} answers"
         )
     check_model(chat, config)
-    rows = [
-        () if x.strip() == y.strip() else pair_requests(item, x, y, config)
-        for item, x, y in zip(items, a, b, strict=True)
-    ]
+    rows = _rows(items, a, b, config)
     wanted = {request.digest(chat.identity): request for row in rows for request in row}
     outcomes = _asked(chat, wanted, advance)
     bad = {

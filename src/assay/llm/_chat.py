@@ -157,10 +157,16 @@ class Chat:
         tokens_out = sum(request.sampling.max_tokens for request in new)
         money = None if self._price is None else self._price.of(tokens_in, tokens_out)
         cached = len(requests) - len(new)
-        return Estimate(len(requests), cached, tokens_in, tokens_out, money, self._currency)
+        read, written, learned = self._ledger.shares(self.identity) if new else (1.0, 1.0, 0)
+        likely = round(read * tokens_in), round(written * tokens_out)
+        return Estimate(
+            len(requests), cached, tokens_in, tokens_out, money, self.currency, sum(likely),
+            None if self._price is None else self._price.of(*likely), learned,
+        )  # fmt: skip
 
     @property
-    def _currency(self) -> str:
+    def currency(self) -> str:
+        """Return the currency of what is spent: that of the model's price, else of the budget."""
         return self.budget.currency if self._price is None else self._price.currency
 
     def _outcomes(self, asking: _Asking, requests: Iterable[Request]) -> Iterator[tuple[int, Outcome]]:
@@ -297,7 +303,8 @@ class Chat:
             tokens_in = size if said.tokens_in is None else said.tokens_in
             tokens_out = len(said.text.encode()) if said.tokens_out is None else said.tokens_out
             use = Use(tokens_in + tokens_out, self._cost(tokens_in, tokens_out) or 0.0)
-            await asyncio.wrap_future(self._ledger.settle(taken, use, reply))
+            bound = (self.identity, size, room)
+            await asyncio.wrap_future(self._ledger.settle(taken, use, reply, bound))
             self._spend(1, 0, tokens_in, tokens_out, unknown=int(said.tokens_out is None))
             self._settled.set()
             return reply
@@ -380,7 +387,7 @@ class Chat:
             spent = self._before.money + (now.money or 0.0)
             parts.append(f"{_amount(spent)} of {_amount(cap.money)} {cap.currency}")
         elif now.money is not None:
-            parts.append(f"{_amount(now.money)} {self._currency}")
+            parts.append(f"{_amount(now.money)} {self.currency}")
         tokens = now.tokens_in + now.tokens_out
         if cap.tokens is not None:
             parts.append(f"{self._before.tokens + tokens:,} of {cap.tokens:,} tokens")

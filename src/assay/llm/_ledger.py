@@ -30,7 +30,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS reply (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, text TEXT NOT NULL, ended TEXT NOT NULL, tokens_in INTEGER,
     tokens_out INTEGER, cost REAL, seconds REAL NOT NULL, model TEXT NOT NULL, logprobs TEXT,
-    at TEXT NOT NULL);
+    at TEXT NOT NULL, asked TEXT, most_in INTEGER, most_out INTEGER);
 CREATE INDEX IF NOT EXISTS reply_key ON reply (key, id);
 CREATE TABLE IF NOT EXISTS open (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, run TEXT NOT NULL, owner TEXT NOT NULL,
@@ -41,7 +41,9 @@ CREATE TABLE IF NOT EXISTS spent (
     run TEXT PRIMARY KEY, calls INTEGER NOT NULL, unknown INTEGER NOT NULL, tokens INTEGER NOT NULL,
     money REAL NOT NULL) WITHOUT ROWID;
 """
-_BATCH = 256
+_ADDED = {"asked": "TEXT", "most_in": "INTEGER", "most_out": "INTEGER"}
+"""Columns of replies that files of earlier versions lack: the model asked, and the most a call could take."""
+_BATCH, _LATEST = 256, 1000
 
 Refusal: TypeAlias = Literal["stored", "busy", "full", "never"]
 
@@ -66,6 +68,7 @@ class Ledger:
             self._lock = _locked(folder / "owners" / self._owner)
             self._reader = self._connect()
             self._reader.executescript(_TABLES)
+            _add_columns(self._reader)
         except (OSError, sqlite3.Error) as error:
             raise AssayError("the calls file cannot be opened", place=str(folder), value=str(error)) from None
         self._reading = threading.Lock()
@@ -102,6 +105,21 @@ class Ledger:
             rows = self._reader.execute(query, (key,)).fetchall()
         return [_reply(key, row) for row in rows]
 
+    def shares(self, asked: str) -> tuple[float, float, int]:
+        """Return which share of the most that calls could take the latest ones took, and how many those are.
+
+        Of tokens of prompts, and of replies; 1 and 1 where nothing is known of the model.
+        """
+        query = (
+            "SELECT sum(tokens_in), sum(most_in), sum(tokens_out), sum(most_out), count(*) FROM (SELECT * "
+            "FROM reply WHERE asked = ? AND tokens_in IS NOT NULL AND tokens_out IS NOT NULL "
+            "ORDER BY id DESC LIMIT ?)"
+        )
+        with self._reading:
+            found = self._reader.execute(query, (asked, _LATEST)).fetchone()
+        read, most_in, written, most_out, count = found
+        return (read / most_in, written / most_out, count) if most_in and most_out else (1.0, 1.0, 0)
+
     def total(self) -> Use:
         """Return what the run has spent, with what is in flight at its most."""
         with self._reading:
@@ -133,14 +151,19 @@ class Ledger:
 
         return self._do(work)
 
-    def settle(self, number: int, use: Use, reply: Reply | None) -> Future[None]:
-        """End a call that was paid, with its reply; without one, ``use`` is what it cost at most."""
+    def settle(
+        self, number: int, use: Use, reply: Reply | None, bound: tuple[str, int, int] | None = None
+    ) -> Future[None]:
+        """End a call that was paid, with its reply; without one, ``use`` is what it cost at most.
+
+        ``bound``: the model asked, and the most tokens of its prompt and reply, which is learned from.
+        """
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM open WHERE id = ?", (number,))
             _add(db, self._run, use, unknown=reply is None or reply.tokens_out is None)
             if reply is not None:
-                _keep(db, reply)
+                _keep(db, reply, bound)
 
         return self._do(work)
 
@@ -239,14 +262,25 @@ def _add(db: sqlite3.Connection, run: str, use: Use, *, unknown: bool) -> None:
     )
 
 
-def _keep(db: sqlite3.Connection, reply: Reply) -> None:
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Add what a file of an earlier version lacks; another process may be doing the same."""
+    known = {row[1] for row in db.execute("PRAGMA table_info(reply)")}
+    for name, kind in _ADDED.items():
+        if name not in known:
+            with suppress(sqlite3.OperationalError):
+                db.execute(f"ALTER TABLE reply ADD COLUMN {name} {kind}")
+
+
+def _keep(db: sqlite3.Connection, reply: Reply, bound: tuple[str, int, int] | None) -> None:
     choices = [[one.token, one.logprob, one.top] for one in reply.logprobs]
     db.execute(
-        "INSERT INTO reply (key, text, ended, tokens_in, tokens_out, cost, seconds, model, logprobs, at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%fZ'))",
+        "INSERT INTO reply (key, text, ended, tokens_in, tokens_out, cost, seconds, model, logprobs, asked, "
+        "most_in, most_out, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "strftime('%Y-%m-%dT%H:%M:%fZ'))",
         (
             reply.key, reply.text, reply.ended, reply.tokens_in, reply.tokens_out, reply.cost, reply.seconds,
             reply.model, json.dumps(choices, ensure_ascii=False) if choices else None,
+            *(bound or (None, None, None)),
         ),
     )  # fmt: skip
 

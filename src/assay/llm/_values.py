@@ -144,7 +144,8 @@ class Estimate:
     """What some requests can cost at most, if each is answered once: those not stored yet.
 
     Prompt tokens are bounded by their bytes of UTF-8, which no tokenizer that falls back on bytes exceeds;
-    the true number is about a quarter of it in English and in Chinese.
+    the true number is about a quarter of it in English and in Chinese.  ``likely`` tokens and
+    ``likely_money`` are what that comes to by the last ``learned`` replies of the model in the calls file.
     """
 
     requests: int
@@ -153,6 +154,9 @@ class Estimate:
     tokens_out: int
     money: float | None
     currency: str = "USD"
+    likely: int | None = None
+    likely_money: float | None = None
+    learned: int = 0
 
     def __str__(self) -> str:
         """Return a line to show before anything is sent."""

@@ -63,29 +63,30 @@ class MixPower:
 
 
 def mix_design(
-    base: Mapping[str, int], way: Way = "folded", *, centres: int = 2, step: float = 2.0, seed: int = 0
-) -> MixDesign:
+    base: Mapping[str, int], way: Way = "folded", *, centres: int = 2, step: float = 2.0, seed: int = 0,
+    levels: Array | None = None,
+) -> MixDesign:  # fmt: skip
     """Return mixtures around ``base`` (samples of each part), then ``centres`` runs of the base itself.
 
     ``folded``: a Plackett-Burman design and its mirror image (Plackett and Burman 1946; Box and Wilson 1951):
     main effects are free of all effects of pairs.  ``hadamard``: the same without the mirror image, half the
     runs, main effects mixed with effects of pairs.  ``single``: one part at a time, up and down.
     ``dirichlet``: random shares at a fixed total, twice as many runs as parts; shares, not amounts.
-    ``step`` is the factor by which a part grows or shrinks.  Raises :class:`AssayError` for fewer than two
-    parts, an empty part, or a factor of at most 1.
+    ``step`` is the factor by which a part grows or shrinks; ``levels`` [runs, parts] are doublings in place
+    of a design's.  Raises :class:`AssayError` for fewer than two parts, an empty part, or a factor of at
+    most 1.
     """
-    _check(base, step)
+    _check(base, step, least=2 if levels is None else 1)
     names, counts = tuple(base), np.array(list(base.values()), np.int64)
-    levels = _WAYS[way](counts, seed)
-    if way != "dirichlet":
-        levels = levels * np.log2(step)
+    if levels is None:
+        levels = _WAYS[way](counts, seed) * (1.0 if way == "dirichlet" else np.log2(step))
     levels = np.vstack([levels, np.zeros((centres, len(names)))])
     rounded = np.maximum(np.rint(counts * 2.0**levels), 1).astype(np.int64)
     return MixDesign(names, way, tuple(base.values()), levels, rounded, centres)
 
 
-def _check(base: Mapping[str, int], step: float) -> None:
-    if len(base) < 2:
+def _check(base: Mapping[str, int], step: float, *, least: int) -> None:
+    if len(base) < least:
         raise AssayError("a mixture has at least two parts", value=list(base), expected="two parts or more")
     empty = [name for name, count in base.items() if count < 2]
     if empty:

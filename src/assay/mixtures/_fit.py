@@ -202,7 +202,7 @@ class _Table:
         self.weights = self.inverse @ self.table.T @ self.values
         self.residuals = self.values - self.table @ self.weights
         self.left = len(self.table) - self.table.shape[1]
-        self.variance, self.freedom = _moderated((self.residuals**2).sum(axis=0) / self.left, self.left)
+        self.variance, self.freedom = moderated((self.residuals**2).sum(axis=0) / self.left, self.left)
         self.sd = np.sqrt(self.variance)
 
     def _check(self, steps: Array) -> None:
@@ -350,7 +350,7 @@ def _tied(names: Sequence[str], steps: Array) -> list[str]:
     return found
 
 
-def _moderated(variance: Array, freedom: int) -> tuple[Array, float]:
+def moderated(variance: Array, freedom: int) -> tuple[Array, float]:
     """Return variances [types] drawn towards each other as far as they are alike, and their freedom."""
     variance = np.maximum(variance, 1e-6 * max(float(variance.max()), 1e-18))
     if len(variance) < _FREE:

@@ -19,6 +19,7 @@ from assay.core import (
     Table,
     say,
 )
+from assay.mixtures._confirm import Confirmation, Confirmed
 from assay.mixtures._fit import Effect, MixEffects, change
 
 _SHADES, _ROWS = 3, 24
@@ -30,6 +31,7 @@ class MixPage:
 
     name: str
     fit: MixEffects
+    again: Confirmation | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -45,6 +47,7 @@ class MixPage:
         blocks += [Items(tuple(self._warnings()), "warning")] if fit.failed else []
         across = [e for e in fit.effects if e.shown and not e.own]
         blocks += [Heading(say("mix.shown")), Items((*self._sentences(across), *self._own()))]
+        blocks += list(confirmed_blocks(self.again)) if self.again else [Paragraph(say("mix.once"), "quiet")]
         blocks += [Heading(say("mix.matrix")), Paragraph(say("mix.matrix.lead"), "quiet"), self._heat()]
         blocks += [Heading(say("mix.bend")), *self._bends()]
         lead = say("mix.pairs.lead", shown=min(_ROWS, len(fit.effects)), of=len(fit.effects))
@@ -156,3 +159,24 @@ class MixPage:
             for e in order
         )  # fmt: skip
         return Table(heads, rows)
+
+
+def confirmed_blocks(again: Confirmation) -> tuple[Block, ...]:
+    """Return what a second size says of the largest effects: a sentence and a row for each."""
+    form = "+.1%" if again.loss else "+.3f"
+    heads = (
+        Column(say("mix.col.more"), "@type"), Column(say("mix.col.judged"), "@type"),
+        Column(say("mix.col.at", n=again.before), form), Column("90 %", form),
+        Column(say("mix.col.at", n=again.n), form), Column("90 %", form), Column("p", ".4f"),
+        Column(say("mix.col.word"), "@mix.confirm"),
+    )  # fmt: skip
+
+    def row(one: Confirmed) -> tuple[Cell, ...]:
+        said = [change(v, loss=again.loss) for v in (one.first.low, one.first.high, one.low, one.high)]
+        first, then = (change(v, loss=again.loss) for v in (one.first.gain, one.again))
+        return (one.part, one.type, first, (said[0], said[1]), then, (said[2], said[3]), one.p, one.word)
+
+    held = sum(one.word == "confirmed" for one in again.rows)
+    lead = say("mix.confirm.lead", held=held, of=len(again.rows), n=again.n, before=again.before,
+               runs=again.runs)  # fmt: skip
+    return Heading(say("mix.confirm")), Paragraph(lead), Table(heads, tuple(map(row, again.rows)))

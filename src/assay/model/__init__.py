@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ExtensionReport,
         base_digest,
         base_name,
+        count_weights,
         extend_vocabulary,
         load_exported,
         load_model,
@@ -174,6 +175,7 @@ __all__ = [
     "base_name",
     "boolean_questions",
     "chat_template",
+    "count_weights",
     "critic_digest",
     "critic_folder",
     "embedder",
@@ -233,7 +235,7 @@ if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
         base=(
-            "ExportDtype ExtensionReport POCKET base_digest base_name extend_vocabulary "
+            "ExportDtype ExtensionReport POCKET base_digest base_name count_weights extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
             "resolve_base template_name tokenizer_digest"
         ),

@@ -1,6 +1,7 @@
 """Keys, store, steps, runner, pools.  Knows nothing of data or models."""
 
 from assay.core import POOLS, Inline, Pool, PoolMaker, Processes, parse_pool
+from assay.plan._cost import Cap, Forecast, Spent, money_said, parse_cap
 from assay.plan._execute import execute
 from assay.plan._garbage import (
     CorruptObject,
@@ -12,6 +13,7 @@ from assay.plan._garbage import (
     collect_garbage,
     status,
 )
+from assay.plan._meter import Meter, metered, tell, timed
 from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
@@ -22,11 +24,14 @@ __all__ = [
     "POOLS",
     "STEPS",
     "Advance",
+    "Cap",
     "CorruptObject",
     "Estimate",
+    "Forecast",
     "GarbageReport",
     "Inline",
     "Listed",
+    "Meter",
     "Plan",
     "PlanRow",
     "Pool",
@@ -34,6 +39,7 @@ __all__ = [
     "Processes",
     "RunReport",
     "Running",
+    "Spent",
     "Step",
     "StepContext",
     "StepList",
@@ -48,6 +54,9 @@ __all__ = [
     "execute",
     "in_order",
     "is_quiet",
+    "metered",
+    "money_said",
+    "parse_cap",
     "parse_pool",
     "plan",
     "progress_bar",
@@ -55,5 +64,7 @@ __all__ = [
     "read_steps",
     "run",
     "status",
+    "tell",
+    "timed",
     "write_steps",
 ]

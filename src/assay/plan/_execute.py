@@ -14,8 +14,10 @@ from typing import Any
 
 from assay._version import __version__
 from assay.core import AssayError, as_assay_error
-from assay.plan._step import StepContext
+from assay.plan._cost import cap_reached
+from assay.plan._step import Estimate, StepContext
 from assay.plan._store import Store, now
+from assay.plan._took import DONE, Took, note
 
 _PROGRESS_SECONDS = 0.3
 
@@ -44,8 +46,9 @@ def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[
     with store.attempt(key) as out:
         if out is None:
             return False
-        began, started = time.monotonic(), now()
-        progress = _Progress(out / "progress.json", told)
+        began, cpu, started = time.monotonic(), _processors(), now()
+        resumed = any(out.iterdir())
+        progress = _Progress(out / "progress.json", told, payload.get("until"))
         inputs = {role: store.path(upstream) for role, upstream in payload["inputs"].items()}
         context = StepContext(payload["config"], inputs, payload["where"], out, progress)
         try:
@@ -63,9 +66,26 @@ def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[
             ) from error
         names = ("name", "version", "config", "inputs", "label")
         facts = {name: payload[name] for name in names}
-        times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - began, 3)}
-        store.commit(key, {**facts, **times, "assay": __version__})
+        seconds, cpu = round(time.monotonic() - began, 3), round(_processors() - cpu, 3)
+        times = {"started": started, "ended": now(), "seconds": seconds, "cpu_seconds": cpu}
+        store.commit(key, {**facts, **times, "used": context.used, "assay": __version__})
+        if not resumed:  # what an earlier attempt took is not known
+            _noted(store, payload, seconds, cpu, context.used)
+        DONE.add(payload["name"])
     return True
+
+
+def _noted(store: Store, payload: dict[str, Any], seconds: float, cpu: float, used: dict[str, float]) -> None:
+    """Write down what a step took, beside what was foretold of it."""
+    name, estimate = payload["name"], Estimate(**payload["estimate"])
+    size = float(sum(size for size, _ in store.manifest(payload["key"])["files"].values()))
+    note(store.root, Took(name, estimate.kind, estimate, seconds, cpu, name not in DONE, size, **used))
+
+
+def _processors() -> float:
+    """Return the processor seconds of this process and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _function(call: str) -> Any:
@@ -74,14 +94,19 @@ def _function(call: str) -> Any:
 
 
 class _Progress:
-    """Writes (done, total, unit) to a small file, at most a few times a second."""
+    """Writes (done, total, unit) to a small file, at most a few times a second.
 
-    def __init__(self, path: Path, told: Callable[[], None]) -> None:
-        self.path, self.told, self.written = path, told, 0.0
+    Raises :class:`AssayError` once the clock has passed ``until``: what the step has kept it resumes from.
+    """
+
+    def __init__(self, path: Path, told: Callable[[], None], until: float | None) -> None:
+        self.path, self.told, self.until, self.written = path, told, until, 0.0
 
     def __call__(self, done: float, total: float, unit: str) -> None:
         if time.monotonic() - self.written < _PROGRESS_SECONDS:
             return
+        if self.until is not None and time.time() > self.until:
+            raise cap_reached("time")
         self.written = time.monotonic()
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
         # Progress is no result: a full disk ends the step where it writes one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Self
@@ -49,9 +49,9 @@ def is_quiet() -> bool:
 class Display:
     """Shows how far a run is.  On a terminal it is live; elsewhere a plain line every 30 seconds."""
 
-    def __init__(self, steps: Sequence[Step], store: Store) -> None:
-        """Prepare to show ``steps``."""
-        self.store, self.quiet = store, is_quiet()
+    def __init__(self, steps: Sequence[Step], store: Store, so_far: Callable[[], str] = str) -> None:
+        """Prepare to show ``steps``; ``so_far`` tells what was spent."""
+        self.store, self.quiet, self.so_far = store, is_quiet(), so_far
         self.weight = {s.key: max(s.estimate.seconds or 1.0, 0.05) for s in steps}
         self.total, self.count = sum(self.weight.values()), len(steps)
         self.done_weight, self.done = 0.0, 0
@@ -81,7 +81,7 @@ class Display:
         if self.quiet:
             return
         states = {step.key: self._state(step) for step in running}
-        left = self._time_left(running, states)
+        left = ", ".join(filter(None, (self._time_left(running, states), self.so_far())))
         if self.live:
             self._draw(running, states, left)
         elif time.monotonic() - self.printed > _PLAIN_SECONDS:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.core import AssayError, Inline, Pool, as_assay_error, keeping
+from assay.plan._cost import CAP, Forecast, foretell, past_ratios
 from assay.plan._execute import execute
+from assay.plan._meter import Meter, metered
 from assay.plan._progress import Display
 from assay.plan._step import Step, in_order
 from assay.plan._store import Store
+from assay.plan._took import Paces, read_took
 
 _RETRIES = 2
 
@@ -24,7 +27,8 @@ _RETRIES = 2
 class PlanRow:
     """The steps of one name: how many are cached and to do, and what is to do will take.
 
-    Sums are over estimates that are known; None where none is.
+    Sums are over estimates that are known, each as the store has learned from steps of its kind; None where
+    none is.  ``money`` by currency; ``unpriced`` steps are paid at a price that is not known.
     """
 
     name: str
@@ -33,15 +37,18 @@ class PlanRow:
     seconds: float | None
     tokens: float | None
     bytes: float | None
-    money: float | None
+    money: Mapping[str, float]
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What running would do."""
+    """What running would do; ``past``: what earlier runs of this store took over what was foretold."""
 
     rows: tuple[PlanRow, ...]
     total: PlanRow
+    forecast: Forecast
+    past: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +60,35 @@ class RunReport:
     seconds: float
 
 
-def plan(targets: Sequence[Step], store: Store) -> Plan:
-    """Return what :func:`run` would do; nothing is run and nothing written."""
-    steps = in_order(targets)
+def plan(
+    targets: Sequence[Step], store: Store, workers: int = 1, price_per_hour: Mapping[str, float] = {}
+) -> Plan:
+    """Return what :func:`run` would do with so many workers; nothing is run and nothing written."""
+    steps, paces = in_order(targets), Paces(read_took(store.root))
     names = list(dict.fromkeys(step.name for step in steps))
-    rows = tuple(_row(name, [s for s in steps if s.name == name], store) for name in names)
-    return Plan(rows, _row("total", steps, store))
+    rows = tuple(_row(name, [s for s in steps if s.name == name], store, paces) for name in names)
+    to_do = [step for step in steps if not store.has(step.key)]
+    forecast = foretell(to_do, store.root, workers, price_per_hour)
+    total = replace(_row("total", steps, store, paces), money=forecast.money)
+    return Plan(rows, total, forecast, tuple(past_ratios(store.root)))
 
 
-def _row(name: str, steps: Sequence[Step], store: Store) -> PlanRow:
+def _row(name: str, steps: Sequence[Step], store: Store, paces: Paces) -> PlanRow:
     to_do = [step for step in steps if not store.has(step.key)]
 
-    def total(field: str) -> float | None:
-        known = [v for s in to_do if (v := getattr(s.estimate, field)) is not None]
+    def total(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
         return sum(known) if known else (None if to_do else 0.0)
 
-    sums = {field: total(field) for field in ("seconds", "tokens", "bytes", "money")}
-    return PlanRow(name, len(steps) - len(to_do), len(to_do), **sums)
+    money: dict[str, float] = {}
+    for step in to_do:
+        if (amount := paces.used(step, "money")) is not None:
+            money[step.estimate.currency] = money.get(step.estimate.currency, 0.0) + amount
+    return PlanRow(
+        name, len(steps) - len(to_do), len(to_do), total(paces.seconds(s, first=False) for s in to_do),
+        total(paces.used(s, "tokens") for s in to_do), total(paces.used(s, "bytes") for s in to_do), money,
+        sum(s.estimate.paid and s.estimate.money is None for s in to_do),
+    )  # fmt: skip
 
 
 def run(targets: Sequence[Step], store: Store, pool: Pool) -> RunReport:
@@ -78,22 +97,34 @@ def run(targets: Sequence[Step], store: Store, pool: Pool) -> RunReport:
     Steps on the longest way to the end start first.  A failed step stops those that need it, not the others;
     then one :class:`AssayError` lists the failures.  On Ctrl-C the workers are ended and what is finished is
     kept.
+
+    What it takes counts for the command around it (:func:`metered`): it is said before, and nothing more is
+    begun once the command's cap leaves no room.
     """
+    with metered() as meter:
+        return _run(targets, store, pool, meter)
+
+
+def _run(targets: Sequence[Step], store: Store, pool: Pool, meter: Meter) -> RunReport:
     began = time.monotonic()
     # Before anything is looked for: what is found then is not collected as garbage.
     with store.holding(step.key for step in in_order(targets)):
         steps = _needed(targets, store)
         if not steps:
             return RunReport(0, len(in_order(targets)), 0.0)
-        schedule = _drained(steps, store, pool)
+        meter.before(steps, store, pool)
+        try:
+            schedule = _drained(steps, store, pool, meter)
+        finally:
+            meter.wall += time.monotonic() - began
     if schedule.failed:
         raise _failures(schedule)
     return RunReport(len(schedule.done), len(in_order(targets)) - len(steps), time.monotonic() - began)
 
 
-def _drained(steps: Sequence[Step], store: Store, pool: Pool) -> _Schedule:
-    with Display(steps, store) as display:
-        schedule = _Schedule(steps, store, pool, display)
+def _drained(steps: Sequence[Step], store: Store, pool: Pool, meter: Meter) -> _Schedule:
+    with Display(steps, store, meter.so_far) as display:
+        schedule = _Schedule(steps, store, pool, display, meter)
         try:
             with keeping(lambda: _kept(schedule, store)):
                 schedule.drain()
@@ -126,8 +157,10 @@ def _needed(targets: Sequence[Step], store: Store) -> list[Step]:
 class _Schedule:
     """The state of one run: what waits, is ready, runs, is done, failed."""
 
-    def __init__(self, steps: Sequence[Step], store: Store, pool: Pool, display: Display) -> None:
-        self.store, self.pool, self.display = store, pool, display
+    def __init__(
+        self, steps: Sequence[Step], store: Store, pool: Pool, display: Display, meter: Meter
+    ) -> None:
+        self.store, self.pool, self.display, self.meter = store, pool, display, meter
         self.steps = {step.key: step for step in steps}
         self.waits = {s.key: {u.key for u in s.inputs.values() if u.key in self.steps} for s in steps}
         self.users: dict[str, list[str]] = {key: [] for key in self.steps}
@@ -166,8 +199,14 @@ class _Schedule:
     def _start(self, key: str) -> None:
         self.attempts[key] += 1
         step = self.steps[key]
+        try:
+            self.meter.may_start(step)
+        except AssayError as error:
+            self.failed[key] = error
+            self.display.finished(step)
+            return
         self.display.refresh([*(self.steps[k] for k in self.running.values()), step])
-        arguments: list[Any] = [str(self.store.root), step.payload()]
+        arguments: list[Any] = [str(self.store.root), step.payload() | {"until": self.meter.until}]
         if isinstance(self.pool, Inline):  # nobody else draws while it works here
             arguments.append(lambda: self.display.refresh([step]))
         self.running[self.pool.submit(execute, *arguments)] = key
@@ -185,6 +224,7 @@ class _Schedule:
             self.display.finished(self.steps[key])
         else:
             self.done.add(key)
+            self.meter.took(self.steps[key], self.store)
             self.display.finished(self.steps[key])
             for user in self.users[key]:
                 self.waits[user].discard(key)
@@ -217,6 +257,9 @@ def _longest_ways(steps: Sequence[Step], users: dict[str, list[str]]) -> dict[st
 def _failures(schedule: _Schedule) -> AssayError:
     failures = [(schedule.steps[key], error) for key, error in schedule.failed.items()]
     step, error = failures[0]
+    capped = [e for _, e in failures if isinstance(e, AssayError) and e.place == CAP]
+    if capped and len(capped) == len(failures):
+        return capped[0]
     if len(failures) == 1 and isinstance(error, AssayError):
         return error
     lines = [f"{s.name} ({s.label}): {str(e).splitlines()[0]}" for s, e in failures[:5]]

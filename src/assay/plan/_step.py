@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,20 @@ Advance = Callable[[float, float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a step will take, as far as is known; never part of its key."""
+    """What a step will take, as far as is known; never part of its key.
+
+    A plain guess: :mod:`assay.plan` learns from the steps of one ``kind`` (words, what matters most first)
+    what a guess is worth.  ``paid``: it costs money, ``money`` at most in ``currency``, or None where no
+    price is known.
+    """
 
     seconds: float | None = None
     tokens: float | None = None
     bytes: float | None = None
     money: float | None = None
+    currency: str = "USD"
+    paid: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Step:
             "inputs": {role: step.key for role, step in self.inputs.items()},
             "where": dict(self.where),
             "label": self.label,
+            "estimate": asdict(self.estimate),
         }
 
 
@@ -70,7 +79,8 @@ class StepContext:
     """What a step's function gets.
 
     ``out`` is the work folder: it may hold files of an earlier, killed attempt to resume from.  What lies
-    under ``out/scratch`` or is named ``*.partial`` is dropped at commit.
+    under ``out/scratch`` or is named ``*.partial`` is dropped at commit.  A step that counts ``tokens`` or
+    ``money`` puts them into ``used``.
     """
 
     config: Mapping[str, Any]
@@ -78,6 +88,7 @@ class StepContext:
     where: Mapping[str, Any]
     out: Path
     progress: Advance
+    used: dict[str, float] = field(default_factory=dict)
 
 
 def in_order(targets: Iterable[Step]) -> list[Step]:

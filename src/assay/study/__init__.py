@@ -32,6 +32,7 @@ from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
+from assay.study._sizes import training_cost
 from assay.study.steps import expand, place_digest
 
 __all__ = [
@@ -83,4 +84,5 @@ __all__ = [
     "search",
     "study_folders",
     "study_name",
+    "training_cost",
 ]

@@ -203,6 +203,17 @@ def checked(ladder: Ladder, store: Store, workers: Pool) -> Step | None:
     return None if plan is None else Check(ladder, plan).run(store, workers)
 
 
+def check_to_come(ladder: Ladder, store: Store) -> Step | None:
+    """Return the step that a study's own check will read, None where it makes none; nothing is run."""
+    if not ladder.config.recipe_check:
+        return None
+    full = planned(ladder, None)
+    if full is not None and store.has((done := Check(ladder, full).step()).key):
+        return done
+    plan = planned(ladder)
+    return None if plan is None else Check(ladder, plan).step()
+
+
 def check_notes(ladder: Ladder) -> list[Said]:
     """Return what a plan says of the check, what it takes, and what it may take later."""
     if not ladder.config.recipe_check:

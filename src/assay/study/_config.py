@@ -17,6 +17,7 @@ from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words, read
 from assay.indicators import Models
 from assay.judging import JudgeConfig
 from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
+from assay.plan import parse_cap
 
 if TYPE_CHECKING:
     from assay.model import Decoding
@@ -61,8 +62,9 @@ class RuleConfig:
 
     ``evaluation``: the set it is fitted on, which is neither the study's own, where the rule is tried, nor
     the search's.  ``way``: ``tilted`` (within sources) or ``mixtures`` (INSTRUCTMINING's, 129 x 1,000);
-    ``runs`` subsets of ``n`` samples, ``doubled`` more at twice the tilt; ``sd``: what is expected of a run's
-    log loss, for the power that is shown first; ``trial``: sizes of the trial (default: n).
+    ``runs`` subsets of ``n`` samples, ``doubled`` more at twice the tilt; ``sd``: standard deviation of a
+    run's log loss, for the power that is shown first, where it is not to be learned from runs that were
+    repeated; ``trial``: sizes of the trial (default: n).
     """
 
     indicators: tuple[str, ...]
@@ -73,7 +75,7 @@ class RuleConfig:
     runs: int = 32
     doubled: int = 4
     tilt: float = 0.35
-    sd: float = 0.008
+    sd: float | None = None
     seed: int = 0
     trial: tuple[int, ...] = ()
 
@@ -86,7 +88,8 @@ class MixConfig:
     The base mixture has ``n`` samples, in the pool's own shares or ``equal`` ones; each part is multiplied or
     divided by ``step``.  ``way``: ``folded`` (Plackett-Burman with its mirror image), ``hadamard`` (half of
     it), ``single`` (one part at a time) or ``dirichlet`` (random shares); ``centres`` runs of the base.
-    ``sd``: what is expected of a run's log loss or score, for the power that is shown first.
+    ``sd``: standard deviation of a run's log loss or score, for the power that is shown first, where it is
+    not to be learned from runs of the base or seeds of the ladder.
     """
 
     n: int = 1000
@@ -94,9 +97,9 @@ class MixConfig:
     base: Literal["proportional", "equal"] = "proportional"
     parts: tuple[str, ...] = ()
     way: Literal["folded", "hadamard", "single", "dirichlet"] = "folded"
-    centres: int = 2
+    centres: int = 4
     step: float = 2.0
-    sd: float = 0.008
+    sd: float | None = None
     seed: int = 0
 
 
@@ -227,6 +230,11 @@ class WhereConfig:
     replace: bool = False
     """Move the report of another study that lies in the folder aside."""
     launch: Launch = field(default_factory=Launch)
+    cap: str | None = None
+    """The most that a command on this study may take: ``3 hours and 20 USD`` (tokens and GB too)."""
+    price_per_hour: float | None = None
+    """What an hour of the machine costs, in ``currency``: then plans and receipts price its time as well."""
+    currency: str = "USD"
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
     environment: str | None = None
@@ -589,6 +597,8 @@ def _check_maps(config: StudyConfig) -> None:
 
 def _check(config: StudyConfig) -> None:
     _check_maps(config)
+    if config.where.cap is not None:
+        parse_cap(config.where.cap)
     if config.where.launch.processes > 1 and config.where.pool not in ("inline", "processes:1"):
         raise AssayError(
             "training runs would compete for the same devices",

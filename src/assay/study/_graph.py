@@ -15,13 +15,13 @@ from assay.core import (
     AssayError,
     DataSummary,
     Text,
-    read_json,
     say,
     to_json,
 )
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study._control import control_notes, control_size, loss_only, spared
+from assay.study._sizes import GPU_FLOPS, START, kind_of, sizes_of, training_cost
 from assay.study.steps import (
     SEEN,
     Base,
@@ -44,8 +44,8 @@ from assay.study.steps import (
     train_step,
 )
 
-# Rough multiply-adds a second of one CPU thread and of a GPU, for estimates before anything ran.
-_CPU_FLOPS, _GPU_FLOPS = 3.0e10, 2.0e14
+# Reading and writing tokens: without slopes, but in short steps of a token for each of a batch.
+_READING_FLOPS = 3.0e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +76,6 @@ class RunSteps:
         own["text"] = self.text
         trunk = {f"trunk{i}": step for i, step in enumerate(self.trunk)}
         return {name: step for name, step in {**own, **trunk}.items() if step is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What an estimate needs to know of base and data."""
-
-    parameters: int
-    tokens_per_sample: float
-    items: int
 
 
 def input_steps(config: StudyConfig) -> tuple[Step, Step]:
@@ -201,16 +192,7 @@ class Ladder:
         noted = control_notes(config, summary, self.control_samples)
         self.notes: list[Text] = list(chooser.notes) if chooser else [*noted]
         self.arms = self._arms() if arms is None else dict(arms)
-        self.sizes = self._sizes()
-
-    def _sizes(self) -> Sizes:
-        weights = sum(p.stat().st_size for p in self.base.folder.glob("*.safetensors"))
-        kind = read_json(self.base.folder / "config.json").get("dtype", "float32")
-        per = 4 if kind == "float32" else 2
-        characters = self.summary.length_quantiles["p50"] * 1.5 + 60
-        items = self.config.evaluation
-        count = items.samples if isinstance(items, TestbedConfig) else 250
-        return Sizes(weights // per, min(characters / 2.5, self.config.recipe.max_tokens), count)
+        self.sizes = sizes_of(config, self.base, evaluation, pool)
 
     def _arms(self) -> dict[str, ArmConfig]:
         """Return the arms with the baselines that a selection is compared with."""
@@ -397,7 +379,10 @@ class Ladder:
         for need in ("target", "reference"):
             if need in needs:
                 settings[need] = [place_digest(place) for place in where[need]]
-        estimate = Estimate(seconds=self.summary.samples / (50 if needs and needs != ("pool",) else 5000))
+        slow = bool(needs) and needs != ("pool",)
+        estimate = Estimate(
+            seconds=self.summary.samples / (50 if slow else 5000), kind=self._kind(name) if slow else name
+        )
         return Step(
             "score", 2, "assay.study.steps:score_pool", settings, {"pool": self.pool},
             where={**where, "by": by}, label=name, estimate=estimate,
@@ -428,22 +413,29 @@ class Ladder:
         )  # fmt: skip
 
     def _training_cost(self, samples: int, trunk: bool) -> Estimate:
-        tokens = samples * self.sizes.tokens_per_sample
-        speed = _GPU_FLOPS if self.config.where.device == "cuda" else _CPU_FLOPS
-        n_bytes = self.sizes.parameters * 4 * (3 if trunk else 1)
-        return Estimate(seconds=1 + 6 * self.sizes.parameters * tokens / speed, tokens=tokens, bytes=n_bytes)
+        return training_cost(
+            self.base, self.config.recipe, samples * self.sizes.tokens_per_sample,
+            device=self.runtime.device, launch=self.config.where.launch, trunk=trunk,
+        )  # fmt: skip
+
+    def _kind(self, what: str) -> str:
+        return kind_of(self.base, self.runtime.device, what)
+
+    def _measuring_cost(self, items: int, tokens: float, what: str) -> Estimate:
+        """Return what reading (and writing) ``tokens`` tokens of each item takes."""
+        speed = GPU_FLOPS / 50 if self.runtime.device == "cuda" else _READING_FLOPS
+        seconds = START + 2 * self.sizes.parameters * items * tokens / speed
+        return Estimate(seconds=seconds, bytes=200.0 * items, kind=self._kind(what))
 
     def _measured(
         self, arm: str, seed: int, n_train: int, trunk: tuple[Step, ...], branch: Step | None, *, shared: bool
     ) -> RunSteps:
         measure, recipe = self.config.measure, self.config.recipe
         label = f"{arm} {n_train} seed {seed}" if branch is not None else "base model"
-        tokens = self.sizes.items * (60 + (measure.max_new_tokens if measure.answers else 0))
         step = answer_step(
             self.evaluation, branch or self.base, measure, self.runtime,
             base=None if branch is None else self.base, seed=seed, threads=recipe.threads,
-            template=recipe.template, label=label,
-            estimate=Estimate(seconds=2 + 2 * self.sizes.parameters * tokens / 3e9),
+            template=recipe.template, label=label, estimate=self._answering_cost(),
         )  # fmt: skip
         judged = self._judged(step, label) if measure.answers else None
         metrics = None
@@ -452,6 +444,16 @@ class Ladder:
         held = None if branch is None else self.held(arm, seed, branch, label)
         text = self._text(branch, label) if self.other is None else None
         return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, held)
+
+    def _answering_cost(self) -> Estimate:
+        """Return what answering the evaluation set takes: losses on references, answers written."""
+        measure, sizes = self.config.measure, self.sizes
+        tokens = sizes.prompt_tokens + (sizes.reference_tokens if measure.loss else 0)
+        what = f"{self.runtime.backend} loss"
+        if measure.answers:
+            tokens += sizes.prompt_tokens + measure.max_new_tokens
+            what = f"{self.runtime.backend} answers {measure.max_new_tokens}"
+        return self._measuring_cost(sizes.items, tokens, what)
 
     def held(self, arm: str, seed: int, branch: Step | None, label: str) -> Step | None:
         """Return the step that measures a model of an arm, or the base, on the slice and on samples seen."""
@@ -466,11 +468,11 @@ class Ladder:
     def loss_on(self, items: Step, branch: Step | None, label: str, count: int) -> Step:
         """Return the step that measures the loss of a trained model, or of the base, on ``count`` items."""
         measure, recipe = loss_only(self.config.measure), self.config.recipe
-        tokens = count * self.sizes.tokens_per_sample
+        tokens = self.sizes.tokens_per_sample
         return answer_step(
             items, branch or self.base, measure, runtime(measure, self.config.where.device),
             base=None if branch is None else self.base, threads=recipe.threads, template=recipe.template,
-            label=label, estimate=Estimate(seconds=1 + 2 * self.sizes.parameters * tokens / 3e9),
+            label=label, estimate=self._measuring_cost(count, tokens, "loss"),
         )  # fmt: skip
 
     def _text(self, branch: Step | None, label: str) -> Step | None:
@@ -480,7 +482,8 @@ class Ladder:
             return None
         return text_step(
             places, branch or self.base, measure, self.runtime, base=None if branch is None else self.base,
-            threads=recipe.threads, template=recipe.template, label=label, estimate=Estimate(seconds=1),
+            threads=recipe.threads, template=recipe.template, label=label,
+            estimate=Estimate(seconds=1, kind=self._kind("text")),
         )  # fmt: skip
 
     def _judged(self, answers: Step, label: str) -> Step:
@@ -488,8 +491,9 @@ class Ladder:
         if self.config.judge is None:
             return check_step(self.evaluation, answers, measure.method, label, items=items)
         inputs = {"evaluation": self.evaluation, "answers": answers}
-        tokens = self.sizes.tokens_per_sample + measure.max_new_tokens
-        return judge_step(self.config, inputs, label, items=items, tokens=tokens)
+        judged = items - (self.sizes.checked if self.config.judge.exact else 0)
+        tokens = self.sizes.prompt_tokens + self.sizes.reference_tokens + measure.max_new_tokens
+        return judge_step(self.config, inputs, label, items=judged, tokens=tokens)
 
 
 def result_step(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,20 +16,22 @@ from numpy.typing import NDArray
 from assay import core, data, mixtures, model, selection, view
 from assay import plan as planning
 from assay.core import AssayError, File, OnCommand, Shown, digest, page, say
-from assay.plan import StepContext, Store
+from assay.plan import Store
 from assay.study._claim import claim
 from assay.study._config import ArmConfig, MixConfig, StudyConfig
 from assay.study._control import control_size
 from assay.study._graph import Ladder, RunSteps, input_steps, model_place
 from assay.study._measured import finished, prepared
 from assay.study._mix_table import read_runs, write_runs
+from assay.study._noise import RunNoise, by_size, measured_run, noise_at
 from assay.study._run import Study, load, report_folder
+from assay.study._spend import prices, spending
 from assay.study.steps import MeasuredRun
 
 Counts = NDArray[np.int64]
 
 _MIX = "mix{:03}"
-_DESIGN, _RUNS, _FIT = "design.json", "runs.csv", "effects.json"
+_DESIGN, RUNS, _FIT, CONFIRMED = "design.json", "runs.csv", "effects.json", "confirmed.json"
 _UNTYPED = "untyped"
 
 Runs: TypeAlias = Annotated[Path | str | Mapping[str, Any] | StudyConfig | Sequence[Any], OnCommand(Path)]
@@ -40,7 +43,9 @@ class MixPlan(Shown):
     """Mixtures that will be trained, what they can see, and what they take; ``folder`` holds them.
 
     ``most`` are the most samples of each part that a mixture takes, ``pool`` what the pool holds;
-    ``shared`` runs are the study's own random runs.
+    ``shared`` runs are the study's own random runs.  ``power`` is that for runs whose standard deviation is
+    1; ``noise`` what it comes to for each type and metric, by ``learned``: what is known of the runs' own
+    noise (nothing where no mixture was run twice and no ``mix.sd`` is given).
     """
 
     folder: str
@@ -54,43 +59,71 @@ class MixPlan(Shown):
     most: tuple[int, ...]
     pool: tuple[int, ...]
     types: int
-    sd: float
     power: tuple[mixtures.MixPower, ...]
+    noise: tuple[mixtures.MixNoise, ...]
+    learned: tuple[RunNoise, ...]
     passes: int
     epochs: int
     shared: int
-    cost: planning.PlanRow
+    cost: planning.Plan
     language: str = "en"
 
     def as_page(self) -> core.Page:
         """Return what will be trained, what it costs, and from which effect on each part is seen."""
         head = say("mix.design", runs=self.runs, n=self.n, way=self.way, step=self.step, passes=self.passes,
                    epochs=self.epochs)  # fmt: skip
-        cost = say(
-            "mix.design.cost", cached=self.cost.cached, steps=self.cost.cached + self.cost.to_do,
-            minutes=(self.cost.seconds or 0) / 60, tokens=self.cost.tokens or 0,
-        )  # fmt: skip
+        total = self.cost.total
+        cost = say("mix.design.cost", cached=total.cached, steps=total.cached + total.to_do)
+        takes = core.Paragraph(self.cost.forecast.said()) if total.to_do else None
         shared = say(
             "mix.design.shared" if self.shared else "mix.design.unshared", shared=self.shared, n=self.n
         )
-        power = say("mix.design.power", sd=self.sd, pairs=self.types * len(self.names))
         columns = (
             core.Column(say("mix.col.part"), "@type"), core.Column(say("mix.col.base"), ","),
             core.Column(say("mix.col.range"), ","), core.Column(say("mix.col.pool"), ","),
-            core.Column(say("mix.col.alone"), ".4f"), core.Column(say("mix.col.among"), ".4f"),
         )  # fmt: skip
         rows = tuple(
-            (name, base, (least, most), pool, seen.alone, seen.among)
-            for name, base, least, most, pool, seen in zip(
-                self.names, self.base, self.least, self.most, self.pool, self.power, strict=True
+            (name, base, (least, most), pool)
+            for name, base, least, most, pool in zip(
+                self.names, self.base, self.least, self.most, self.pool, strict=True
             )
         )
         return page(
-            core.Paragraph(head), core.Paragraph(shared), core.Paragraph(cost),
-            core.Paragraph(power, "quiet"),
-            core.Table(columns, rows), core.files(folder=self.folder),
-            core.next_command("assay mix run"), language=self.language,
+            core.Paragraph(head), core.Paragraph(shared), core.Paragraph(cost), takes,
+            core.Table(columns, rows), *self._seen(), core.files(folder=self.folder),
+            core.next_command("assay mix run" if self.noise else "assay mix run --base"),
+            language=self.language,
         )  # fmt: skip
+
+    def _seen(self) -> Iterator[core.Block]:
+        """Yield what these runs can see of each type, or what it takes to say so."""
+        alone, among = max(p.alone for p in self.power), max(p.among for p in self.power)
+        pairs = self.types * len(self.names)
+        if not self.noise:
+            unknown = say("mix.design.unknown", alone=alone, among=among, pairs=pairs)
+            yield core.Paragraph(unknown, "warning")
+            return
+        for one in self.learned:
+            sure = say("mix.design.noise", runs=one.runs, most=mixtures.at_most(one.freedom))
+            yield core.Paragraph(sure, "quiet")
+            break
+        for metric in dict.fromkeys(one.metric for one in self.noise):
+            yield self._table(metric, pairs)
+
+    def _table(self, metric: str, pairs: int) -> core.Table:
+        form = ".1%" if metric == "loss" else ".3f"
+        names = ("judged", "noise", "alone", "among")
+        heads = tuple(core.Column(say(f"mix.col.{n}"), "@type" if n == "judged" else form) for n in names)
+        rows: tuple[tuple[core.Cell, ...], ...] = tuple(
+            (one.type, *(_shown(v, metric) for v in (one.sd, one.alone, one.among)))
+            for one in self.noise
+            if one.metric == metric
+        )
+        return core.Table(heads, rows, title=say(f"mix.design.power.{metric}", pairs=pairs))
+
+
+def _shown(value: float | None, metric: str) -> float | None:
+    return math.expm1(value) if value is not None and metric == "loss" else value
 
 
 @dataclass(frozen=True)
@@ -160,7 +193,7 @@ def design(config: Study, *, set: Sequence[str] = ()) -> MixPlan:
     return StudyMixtures(load(config, set)).planned()
 
 
-def run(config: Study, *, set: Sequence[str] = ()) -> MixTrained:
+def run(config: Study, *, base: bool = False, set: Sequence[str] = ()) -> MixTrained | MixPlan:
     """Train and measure the mixtures; what is in the store is not trained again.
 
     Example: `assay mix run study.yaml`
@@ -169,10 +202,14 @@ def run(config: Study, *, set: Sequence[str] = ()) -> MixTrained:
     ----------
     config
         A study file with mixtures.
+    base
+        Train the runs of the base mixture alone: how much they differ says what the whole design can see,
+        which is shown.
     set
         Changes: key.path=value.
     """
-    return StudyMixtures(load(config, set)).trained()
+    own = StudyMixtures(load(config, set))
+    return own.based() if base else own.trained()
 
 
 def fit(
@@ -205,7 +242,8 @@ def fit(
     """
     if isinstance(runs, StudyConfig | Mapping) or (isinstance(runs, str | Path) and _is_study(Path(runs))):
         own = StudyMixtures(load(runs, set))
-        return _report(own.measured(), metric, own.config.name, Path(out or own.folder), own.config.language)
+        folder, language = Path(out or own.folder), own.config.language
+        return _report(own.measured(), metric, own.config.name, folder, language, own.confirmation())
     name = Path(runs).stem if isinstance(runs, str | Path) else "mixtures"
     return _report(runs, metric, name, None if out is None else Path(out), None)
 
@@ -214,10 +252,13 @@ def _is_study(path: Path) -> bool:
     return path.suffix in (".yaml", ".yml")
 
 
-def _report(runs: Any, metric: str | None, name: str, folder: Path | None, language: str | None) -> MixReport:
+def _report(
+    runs: Any, metric: str | None, name: str, folder: Path | None, language: str | None,
+    again: mixtures.Confirmation | None = None,
+) -> MixReport:  # fmt: skip
     table = read_runs(runs, metric)
     fitted = mixtures.fit_effects(table)
-    shown = mixtures.MixPage(name, fitted)
+    shown = mixtures.MixPage(name, fitted, again if again is not None and again.loss == fitted.loss else None)
     if folder is None:
         return MixReport(fitted, shown, language=language)
     folder.mkdir(parents=True, exist_ok=True)
@@ -249,60 +290,136 @@ class StudyMixtures:
         return self._read[1]
 
     @cached_property
-    def drawn(self) -> _Drawn:
+    def drawn(self) -> Drawn:
         """Return which samples each mixture takes."""
-        return _Drawn(self.wanted, data.Dataset(self.store.path(self.ladder.pool.key) / "dataset"))
+        return Drawn(self.wanted, data.Dataset(self.store.path(self.ladder.pool.key) / "dataset"))
 
     def planned(self) -> MixPlan:
         """Draw the mixtures, write them down, and say what they show and take."""
         ladder, store, drawn = self.ladder, self.store, self.drawn
         claim(self.config, ladder.pool, report_folder(self.config))
-        drawn.write(self.folder, self._identity())
+        drawn.write(self.folder, self.identity())
         runs = self._runs()
         counts, base = drawn.counts, dict(zip(drawn.design.names, drawn.design.base, strict=True))
         types = len(_types(store, ladder))
+        power, learned = mixtures.mix_power(drawn.design, 1.0, types), self._learned()
         return MixPlan(
             str(self.folder), self.wanted.way, len(counts), self.wanted.n, self.wanted.step,
             drawn.design.names, drawn.design.base, tuple(counts.min(axis=0).tolist()),
             tuple(counts.max(axis=0).tolist()), tuple(drawn.held[name] for name in base), types,
-            self.wanted.sd, mixtures.mix_power(drawn.design, self.wanted.sd, types),
+            power, self._noise_seen(power, learned), learned,
             self.config.recipe.epochs * drawn.samples, self.config.recipe.epochs, self._shared(),
-            planning.plan([step for run in runs for step in run.parts.values()], store).total,
+            planning.plan(
+                [step for run in runs for step in run.parts.values()], store,
+                planning.parse_pool(self.config.where.pool).size, prices(self.config),
+            ),
             self.config.language,
         )  # fmt: skip
 
+    def _learned(self) -> tuple[RunNoise, ...]:
+        """Return what repeated runs say of the noise: those of the base mixture, and the ladder's seeds."""
+        if self.wanted.sd is not None:
+            return ()
+        if (fitted := self._fitted()) is not None:
+            return fitted
+        own, rungs = self.ladder, self.study.ladder.rungs
+        random = {"random": ArmConfig(rungs=rungs)}
+        ladder = Ladder(self.study, own.evaluation, own.pool, own.summary, random)
+        groups = [(self.wanted.n, self._base_runs()), *by_size(ladder.runs())]
+        return noise_at(self.store, own.evaluation, groups, self.wanted.n)
+
+    def _fitted(self) -> tuple[RunNoise, ...] | None:
+        """Return how far runs lie off the fit, where the mixtures are trained; None where they are not."""
+        try:
+            place = self.measured()
+        except AssayError:
+            return None
+        measure = self.config.measure
+        fits = {
+            metric: mixtures.fit_effects(read_runs(place, metric))
+            for metric, asked in (("score", measure.answers), ("loss", measure.loss))
+            if asked
+        }
+        return tuple(
+            RunNoise(metric, dict(zip(fit.types, fit.sd, strict=True)), fit.freedom, fit.runs)
+            for metric, fit in fits.items()
+        )
+
+    def _noise_seen(
+        self, power: Sequence[mixtures.MixPower], learned: Sequence[RunNoise]
+    ) -> tuple[mixtures.MixNoise, ...]:
+        """Return what the design sees of each type, by the noise that is learned or given."""
+        types, measure = _types(self.store, self.ladder), self.config.measure
+        known: dict[str, list[float | None]] = {o.metric: [o.sd.get(t) for t in types] for o in learned}
+        if self.wanted.sd is not None:
+            metrics = ["score"] * measure.answers + ["loss"] * measure.loss
+            known = {metric: [self.wanted.sd] * len(types) for metric in metrics}
+        return tuple(n for m, sd in known.items() for n in mixtures.noise_seen(power, types, m, sd))
+
+    def based(self) -> MixPlan:
+        """Train and measure the runs of the base mixture, and say what the design sees beside their noise."""
+        with spending(self.config, report_folder(self.config)) as meter:
+            self.planned()
+            runs = self._base_runs()
+            steps = [step for run in runs for step in run.parts.values()]
+            finished(self.ladder, steps, self.store, f"{self.config.name}-mix-base")
+            meter.per |= {"run": len(runs)}
+        return self.planned()
+
     def trained(self) -> MixTrained:
         """Train and measure every mixture, and write the table of amounts and values."""
+        with spending(self.config, report_folder(self.config)) as meter:
+            found = self._trained()
+            meter.per |= {"run": found.runs, "verdict": found.types * len(self.drawn.design.names)}
+        return found
+
+    def _trained(self) -> MixTrained:
         # Made again from what the store holds, so that it is never that of other settings.
         self.planned()
-        ladder, store, drawn = self.ladder, self.store, self.drawn
-        runs = self._runs()
-        steps = [step for run in runs for step in run.parts.values()]
-        finished(ladder, steps, store, f"{self.config.name}-mix")
-        items = list(data.Dataset(store.path(ladder.evaluation.key) / "dataset"))
-        measured = [_measured(store, run) for run in runs]
-        points = [[p for p in one.points(items) if p.type != core.OVERALL] for one in measured]
-        path = write_runs(self.folder / _RUNS, drawn.design.names, drawn.counts, _labels(runs), points)
-        data.write_json(self.folder / "runs.json", {"identity": self._identity()})
+        measured = self.table()
+        data.write_json(self.folder / "runs.json", {"identity": self.identity()})
         hours = sum(report["seconds"] for one in measured for report in one.reports) / 3600
         notes: list[core.Say] = []
         for note in (note for one in measured for note in one.notes):
             notes += [note] if note not in notes else []
-        types = len({p.type for p in points[0]})
-        return MixTrained(str(path), len(runs), types, hours, tuple(notes), self.config.language)
+        types = len(_types(self.store, self.ladder))
+        return MixTrained(
+            str(self.folder / RUNS), len(measured), types, hours, tuple(notes), self.config.language
+        )
+
+    def table(self) -> list[MeasuredRun]:
+        """Train and measure every mixture that is written down, and write the table of amounts and values."""
+        ladder, store, drawn = self.ladder, self.store, self.drawn
+        runs = self._runs()
+        steps = [step for run in runs for step in run.parts.values()]
+        finished(ladder, steps, store, f"{self.config.name}-{self.folder.name}")
+        items = list(data.Dataset(store.path(ladder.evaluation.key) / "dataset"))
+        measured = [measured_run(store, run) for run in runs]
+        points = [[p for p in one.points(items) if p.type != core.OVERALL] for one in measured]
+        write_runs(self.folder / RUNS, drawn.design.names, drawn.counts, _labels(runs), points)
+        return measured
 
     def measured(self) -> Path:
         """Return the table of runs; raise where there is none, or one of other settings."""
         place = self.folder / "runs.json"
         known = core.read_json(place) if place.is_file() else None
-        if not isinstance(known, dict) or known.get("identity") != self._identity():
+        if not isinstance(known, dict) or known.get("identity") != self.identity():
             raise AssayError(
                 "the mixtures are not trained" if known is None else "the mixtures are of other settings",
                 place=str(place), hint="run `assay mix run` with the same file first; it resumes by itself",
             )  # fmt: skip
-        return self.folder / _RUNS
+        return self.folder / RUNS
 
-    def _identity(self) -> str:
+    def confirmation(self) -> mixtures.Confirmation | None:
+        """Return what runs at a second size say of these mixtures' effects; None where there are none."""
+        place = self.folder / CONFIRMED
+        known = core.read_json(place) if place.is_file() else None
+        if not isinstance(known, dict) or known.get("identity") != self.identity():
+            return None
+        found: mixtures.Confirmation = view.restore(mixtures.Confirmation, known["found"])
+        return found
+
+    def identity(self) -> str:
         """Return a digest of all that the measurements of the mixtures depend on."""
         evaluation, pool = input_steps(self.config)
         base = model.base_digest(
@@ -321,12 +438,16 @@ class StudyMixtures:
             for number, path in drawn.files(self.folder)
         }
         runs = [run for run in self._of(mixed, 1) if run.branch is not None]
-        if drawn.random:
+        if drawn.random and drawn.wanted.centres:
             # The rungs below are those of the study's ladder, so that what both train has the same keys.
             below = tuple(r for r in self.config.ladder.rungs if isinstance(r, int) and r < self.wanted.n)
             arm = {"random": ArmConfig(rungs=(*below, self.wanted.n))}
             runs += [run for run in self._of(arm, self.wanted.centres) if run.n_train == self.wanted.n]
         return runs
+
+    def _base_runs(self) -> list[RunSteps]:
+        """Return the runs of the base mixture."""
+        return self._runs()[-self.wanted.centres :] if self.wanted.centres else []
 
     def _of(self, arms: Mapping[str, ArmConfig], seeds: int) -> list[RunSteps]:
         config = replace(self.config, ladder=replace(self.config.ladder, seeds=seeds))
@@ -350,21 +471,16 @@ def _labels(runs: Sequence[RunSteps]) -> list[str]:
     return [run.arm if run.arm != "random" else f"random-{run.n_train}-seed{run.seed}" for run in runs]
 
 
-def _measured(store: Store, run: RunSteps) -> MeasuredRun:
-    """Return the measurements of one model, as the result of a study reads them."""
-    inputs = {f"run0000/{name}": store.path(step.key) for name, step in run.parts.items()}
-    context = StepContext({}, inputs, {}, Path(), lambda done, total, unit: None)
-    row = {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
-    return MeasuredRun(context, 0, row | {"trunk": len(run.trunk), "shared": run.shared})
-
-
-class _Drawn:
+class Drawn:
     """Which samples each mixture takes; those of the base are the ladder's where its shares are the pool's.
 
-    ``held``: samples of each part in the pool; ``random``: the base runs are the ladder's random runs.
+    ``held``: samples of each part in the pool; ``random``: the base runs are the ladder's random runs;
+    ``levels``: doublings [runs, parts] in place of those of a design.
     """
 
-    def __init__(self, wanted: MixConfig, pool: data.Dataset) -> None:
+    def __init__(
+        self, wanted: MixConfig, pool: data.Dataset, levels: NDArray[np.float64] | None = None
+    ) -> None:
         self.wanted = wanted
         self.ids = pool.column("id").to_pylist()
         self.own = np.array([name or _UNTYPED for name in pool.column(wanted.by).to_pylist()], object)
@@ -375,7 +491,7 @@ class _Drawn:
         self.rest = {name: count for name, count in every.items() if name not in names}
         self.design = mixtures.mix_design(
             {name: every[name] for name in names}, wanted.way, centres=wanted.centres, step=wanted.step,
-            seed=wanted.seed,
+            seed=wanted.seed, levels=levels,
         )  # fmt: skip
         self.random = wanted.base == "proportional"
         self._check()

@@ -12,7 +12,8 @@ from assay.plan import Store
 from assay.study._bases import study_ladders
 from assay.study._check import Check, planned, read_check
 from assay.study._graph import Ladder, input_steps
-from assay.study._run import Study, load, read_summary
+from assay.study._run import Study, load, read_summary, report_folder
+from assay.study._spend import spending
 
 
 def check(
@@ -53,7 +54,10 @@ def check(
     study = load(config, set, pool)
     store = Store(Path(study.where.store))
     evaluation, samples = input_steps(study)
-    with planning.parse_pool(study.where.pool) as workers:
+    with (
+        spending(study, report_folder(study)) as meter,
+        planning.parse_pool(study.where.pool) as workers,
+    ):
         planning.run([evaluation, samples], store, workers)
         ladders = study_ladders(study, evaluation, samples, read_summary(store, samples))
         ladder = _ladder(ladders, base)
@@ -63,6 +67,7 @@ def check(
         one = Check(ladder, plan)
         store.register(f"{study.name}-recipe", [one.step()])
         step = one.run(store, workers)
+        meter.per |= {"run": len(one.rows), "verdict": 1}
     return replace(read_check(store, step), language=study.language)
 
 

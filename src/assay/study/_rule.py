@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay import core, data, indicators, model, regression, view
+from assay import plan as planning
 from assay.core import (
     ArmComparison,
     AssayError,
@@ -27,12 +28,15 @@ from assay.core import (
     to_json,
     trial_table,
 )
+from assay.plan import Store
 from assay.study._claim import claim
-from assay.study._config import RuleConfig, StudyConfig
-from assay.study._graph import input_steps, model_place
+from assay.study._config import ArmConfig, RuleConfig, StudyConfig
+from assay.study._graph import Ladder, RunSteps, input_steps, model_place
 from assay.study._measured import prepared
+from assay.study._noise import by_size, noise_at
 from assay.study._rule_fit import Subsets, fit_subsets, formula
 from assay.study._run import Study, load, report_folder
+from assay.study._spend import prices, spending
 from assay.study._trial import (
     ROW,
     SEED_RUNS,
@@ -64,13 +68,15 @@ class RuleDesign(Shown):
     whitened: bool
     passes: int
     power: tuple[regression.Power, ...]
+    sd: float | None
+    takes: planning.Forecast
     language: str = "en"
 
     def as_page(self) -> core.Page:
         """Return what will be trained, and what each indicator's slope must be to be seen."""
         columns = (
             core.Column(say("rule.col.indicator"), "@pool.indicator"), core.Column(say("rule.spread"), ".2f"),
-            core.Column(say("rule.seen_from"), ".4f"),
+            core.Column(say("rule.seen_from" if self.sd else "rule.seen_from.sd"), ".4f"),
         )  # fmt: skip
         head = say(
             "rule.design.whitened" if self.whitened else "rule.design", runs=self.runs, n=self.n,
@@ -79,7 +85,7 @@ class RuleDesign(Shown):
         )  # fmt: skip
         rows = tuple((row.name, row.spread, row.detectable) for row in self.power)
         return page(
-            core.Paragraph(head), core.Table(columns, rows),
+            core.Paragraph(head), core.Paragraph(self.takes.said()), core.Table(columns, rows),
             core.files(folder=self.folder),
             core.next_command("assay rule run"),
             language=self.language,
@@ -232,12 +238,39 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
         )  # fmt: skip
     usable = values[np.isfinite(values).all(axis=1)]
     _write_design(folder, made, wanted, dataset.column("id").to_pylist(), sources, usable)
-    runs = len(made.rows) + SEED_RUNS - 1
+    once, seeds = _planned(config, wanted, folder, ladder)
+    sd = _sd(wanted, seeds, ladder, store)
+    workers = planning.parse_pool(config.where.pool).size
+    takes = planning.plan([run.answer for run in (*once, *seeds)], store, workers, prices(config)).forecast
     return RuleDesign(
         str(folder), wanted.way, len(made.rows), wanted.n, len(usable), len(dataset), made.whitened,
-        runs * wanted.n * config.recipe.epochs, regression.power(made, wanted.sd),
-        config.language,
+        (len(once) + SEED_RUNS - 1) * wanted.n * config.recipe.epochs, regression.power(made, sd or 1.0),
+        sd, takes, config.language,
     )  # fmt: skip
+
+
+def _sd(wanted: RuleConfig, repeated: Sequence[RunSteps], ladder: Ladder, store: Store) -> float | None:
+    """Return the standard deviation of a run's log loss: as given, or of the seeds of a subset; else None."""
+    if wanted.sd is not None:
+        return wanted.sd
+    known = {one.metric: one for one in noise_at(store, ladder.evaluation, by_size(repeated), wanted.n)}
+    sd = known["loss"].sd if "loss" in known else {}
+    return sd.get(core.OVERALL) or next(iter(sd.values()), None)
+
+
+def _planned(
+    config: StudyConfig, wanted: RuleConfig, folder: Path, ladder: Ladder
+) -> tuple[list[RunSteps], list[RunSteps]]:
+    """Return the runs of all subsets, and those of the first with its seeds, as they will be trained."""
+    rows, arms = _arms_of(folder, wanted)
+    whole = replace(config, control=False, measure=replace(config.measure, loss=True, answers=False))
+
+    def of(own: Mapping[str, ArmConfig], seeds: int) -> list[RunSteps]:
+        seeded = replace(whole, ladder=replace(whole.ladder, seeds=seeds))
+        runs = Ladder(seeded, ladder.evaluation, ladder.pool, ladder.summary, own).runs()
+        return [run for run in runs if run.branch is not None]
+
+    return of(arms, 1), of({rows[0].stem: arms[rows[0].stem]}, SEED_RUNS)
 
 
 def _write_design(
@@ -284,6 +317,13 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         Where the file has no rule; a run that fails is named, and those before it are kept.
     """
     config, wanted, folder = _prepare(config, set)
+    with spending(config, report_folder(config)) as meter:
+        found = _run(config, wanted, folder)
+        meter.per |= {"run": found.runs}
+    return found
+
+
+def _run(config: StudyConfig, wanted: RuleConfig, folder: Path) -> RuleRuns:
     # Made again from what the store holds, so that it is never that of other settings.
     design(config)
     by_row, found = subset_losses(config, folder, wanted.n, f"{config.name}-rule")
@@ -294,6 +334,12 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         str(folder / _LOSSES), len(by_row), len(found), hours, float(np.std(every, ddof=1)),
         noise_of(by_row), config.language,
     )  # fmt: skip
+
+
+def _arms_of(folder: Path, wanted: RuleConfig) -> tuple[list[Path], dict[str, ArmConfig]]:
+    """Return the files of the subsets, and the arms that train on them."""
+    rows = sorted(folder.glob("row*.ids"))
+    return rows, {path.stem: ArmConfig("file", file=str(path.resolve()), rungs=(wanted.n,)) for path in rows}
 
 
 def _log_losses(config: StudyConfig) -> dict[str, list[float]]:

@@ -26,7 +26,7 @@ from assay.core import (
 )
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, study_graph, study_ladders
-from assay.study._check import check_notes, checked
+from assay.study._check import check_notes, check_to_come, checked
 from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
 from assay.study._decide import decided
@@ -34,6 +34,7 @@ from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import input_steps
 from assay.study._recipes import trained, variants, variants_note
+from assay.study._spend import prices, spending
 from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
 
@@ -58,18 +59,23 @@ class StudyPlan(Shown):
             core.Column(say("plan.step"), "@"), core.Column(say("plan.cached"), ","),
             core.Column(say("plan.to_do"), ","),
             core.Column(say("plan.minutes"), ",.1f"), core.Column(say("col.tokens"), ",.0f"),
-            core.Column("MB", ",.1f"),
+            core.Column("MB", ",.1f"), core.Column(say("plan.money")),
         )  # fmt: skip
         rows = tuple(
-            (row.name, row.cached, row.to_do, _scaled(row.seconds, 60), row.tokens, _scaled(row.bytes, 1e6))
+            (
+                row.name, row.cached, row.to_do, _scaled(row.seconds, 60), row.tokens,
+                _scaled(row.bytes, 1e6), _money(row),
+            )
             for row in (*self.plan.rows, self.plan.total)
-        )
+        )  # fmt: skip
         share = self.trained_samples / self.independent_samples if self.independent_samples else None
         head = say(
             "plan.head", name=self.name, models=self.models, pool=self.pool_samples,
             trained=self.trained_samples, independent=self.independent_samples, share=share,
         )  # fmt: skip
-        notes: list[Text] = [] if self.pool_read else [say("plan.unread")]
+        notes: list[Text] = [self.plan.forecast.said()] if self.plan.forecast.steps else []
+        notes += [_past(self.plan.past)] if self.plan.past else []
+        notes += [] if self.pool_read else [say("plan.unread")]
         notes += [*self.notes, *(say("plan.largest", estimate=found.said()) for found in self.largest)]
         last = (len(rows) - 2,) if self.plan.rows else ()
         return page(
@@ -78,6 +84,19 @@ class StudyPlan(Shown):
             core.Items(tuple(notes)),
             language=self.language,
         )
+
+
+def _money(row: planning.PlanRow) -> Text | None:
+    """Return amounts by currency, "price unknown" where a price is missing; None where nothing is paid."""
+    if row.unpriced:
+        return say("plan.unpriced")
+    return " + ".join(f"{amount:,.2f} {name}" for name, amount in sorted(row.money.items())) or None
+
+
+def _past(ratios: Sequence[float]) -> Text:
+    """Return how far the forecasts of this store were off."""
+    within = sum(0.8 <= ratio <= 1.2 for ratio in ratios)
+    return say("plan.past", runs=len(ratios), low=min(ratios), high=max(ratios), within=within)
 
 
 def _scaled(value: float | None, unit: float) -> float | None:
@@ -142,9 +161,18 @@ def run(
         Folder for the report; `runs/NAME` by default.
     """
     study = load(config, set, pool)
+    target = Path(out or report_folder(study))
+    with spending(study, target) as meter:
+        _run_graph(study, target)
+        result = view.load_study(target / "result.json")
+        meter.per |= _counted(result)
+    return result
+
+
+def _run_graph(study: StudyConfig, target: Path) -> None:
+    """Run all steps of a study and copy its report to ``target``."""
     store = Store(Path(study.where.store))
     workers = planning.parse_pool(study.where.pool)
-    target = Path(out or report_folder(study))
     evaluation, samples = input_steps(study)
     owner = claim(study, samples, target)
     planning.write_steps(target, store, [evaluation, samples], whole=False)
@@ -168,7 +196,14 @@ def run(
         _publish_part(part, store, target / name)
     if study.bases:
         _publish(store.path(graph.final.key) / "report", target)
-    return view.load_study(target / "result.json")
+
+
+def _counted(result: StudyResult | BasesResult) -> dict[str, int]:
+    """Return for how many rows, runs and verdicts a study was."""
+    studies = [result] if isinstance(result, StudyResult) else [base.result for base in result.bases]
+    runs = sum(len({(p.arm, p.seed, p.n_train) for p in one.points if p.n_train}) for one in studies)
+    verdicts = sum(curve.verdict is not None for one in studies for curve in one.curves)
+    return {"row": studies[0].pool.samples, "run": runs, "verdict": verdicts}
 
 
 def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyResult | BasesResult:
@@ -269,7 +304,9 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         notes.append(say("plan.other_report", folder=str(report_folder(study)), differs=differs))
     summary = read_summary(store, samples) if read else _count(study, samples)
     notes += view.read_notes("pool", summary)
-    graph = study_graph(study, evaluation, study_ladders(study, evaluation, samples, summary))
+    ladders = study_ladders(study, evaluation, samples, summary)
+    checks = {name: check_to_come(ladder, store) for name, ladder in ladders.items()}
+    graph = study_graph(study, evaluation, ladders, checks)
     passes: dict[str, int] = {}
     alone = 0
     trainings = [one for part in graph.parts.values() for one in part.trainings()]
@@ -282,7 +319,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     return StudyPlan(
         name=study.name,
-        plan=planning.plan([graph.final], store),
+        plan=planning.plan([graph.final], store, _workers(study), prices(study)),
         pool_samples=summary.samples,
         models=len({run.answer.key for _, runs in trainings for run in runs if run.branch is not None}),
         trained_samples=sum(passes.values()),
@@ -292,6 +329,10 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         pool_read=read,
         language=study.language,
     )
+
+
+def _workers(study: StudyConfig) -> int:
+    return planning.parse_pool(study.where.pool).size
 
 
 def _notes(part: BasePart, store: Store) -> list[Text]:

@@ -17,6 +17,7 @@ from assay.study._config import ArmConfig, SearchConfig, StudyConfig
 from assay.study._graph import input_steps
 from assay.study._measured import Losses, losses
 from assay.study._run import Study, load, report_folder
+from assay.study._spend import spending
 
 _REPORT_SEEDS = 3
 
@@ -146,6 +147,14 @@ def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
         Override a setting of the study file, `key.path=value`; may be repeated.
     """
     config = load(config, set)
+    with spending(config, report_folder(config)) as meter:
+        found = _search(config)
+        tried = sum(len(one.observations) for one in found.found)
+        meter.per |= {"run": tried, "verdict": len(found.found)}
+    return found
+
+
+def _search(config: StudyConfig) -> SearchReport:
     wanted = _settings(config)
     claim(config, input_steps(config)[1], report_folder(config))
     made = [_searched(config, wanted, method) for method in wanted.method]

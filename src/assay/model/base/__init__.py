@@ -29,6 +29,7 @@ from assay.model.base._resolve import (
     tokenizer_digest,
 )
 from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
+from assay.model.base._weights import count_weights
 
 __all__ = [
     "ADAPTER",
@@ -41,6 +42,7 @@ __all__ = [
     "base_digest",
     "base_files",
     "base_name",
+    "count_weights",
     "dress",
     "extend_vocabulary",
     "fetch",

@@ -317,12 +317,16 @@ class TrainingEstimate(Shown):
     fits: bool
     hours: tuple[float, float] | None
     change: str | None = None
+    strategy: str = "fsdp"
 
     def said(self) -> Say:
         """Return it in a sentence: "7.1B full, 8×80 GB: fits (48 GB), 24–47 h"."""
         size = self.needs.parameters
         count = f"{size / 1e9:.1f}B" if size >= 1e9 else f"{size / 1e6:.1f}M"
-        place = self.device if self.memory is None else f"{self.devices}×{self.memory:g} GB"
+        place = self.device if self.memory is None else f"{self.memory:g} GB"
+        if self.devices > 1 or self.memory is not None:
+            place = f"{self.devices}×{place}"
+        place += f" {self.strategy}" if self.devices > 1 else ""
         parts = {"size": count, "method": self.method, "place": place, "need": _gigabytes(self.needs.peak)}
         if not self.fits:
             return say(
@@ -359,7 +363,7 @@ def estimate_training(
         change = found[0] or " or ".join(filter(None, found[1:])) or None
     return TrainingEstimate(
         _method(recipe), launch.processes, device.name, device.memory, needs, fits,
-        None if tokens is None else _hours(shape, recipe, device, launch, tokens), change,
+        None if tokens is None else _hours(shape, recipe, device, launch, tokens), change, launch.strategy,
     )  # fmt: skip
 
 

@@ -44,7 +44,10 @@ def judge_step(
     tokens_in, tokens_out = calls * (tokens + _RUBRIC_TOKENS), calls * asked.drawn.max_tokens
     price = llm.find_price(asked.model, asked.prices, local=llm.is_local(asked.model, asked.base_url))
     money = None if price is None else price.of(int(tokens_in), tokens_out)
-    estimate = Estimate(seconds=calls / 10, tokens=tokens_in + tokens_out, money=money)
+    estimate = Estimate(
+        seconds=calls / 10, tokens=tokens_in + tokens_out, money=money,
+        currency="USD" if price is None else price.currency, paid=calls > 0, kind=asked.identity,
+    )  # fmt: skip
     settings = {"judge": judging.version(asked), "exact": asked.exact}
     call = f"{__name__}:judge_by_model"
     return Step("judge", 2, call, settings, inputs, where=where, label=label, estimate=estimate)
@@ -137,6 +140,9 @@ def judge_by_model(context: StepContext) -> None:
     facts = {name: getattr(found, name) for name in ("version", "replies", "retried", "unparsed", "failed")}
     facts |= {"calls": spent.calls, "tokens": spent.tokens_in + spent.tokens_out}
     facts |= {"money": spent.money, "currency": currency}
+    context.used["tokens"] = float(spent.tokens_in + spent.tokens_out)
+    if spent.money is not None:
+        context.used["money"] = spent.money
     data.write_json(context.out / "judge.json", facts)
 
 

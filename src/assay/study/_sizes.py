@@ -1,0 +1,188 @@
+"""How large a study's base and data are, for what its steps will take: counted, or read from a part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay import data, model
+from assay.core import AssayError, Sample
+from assay.data import synthetic
+from assay.plan import Estimate, Step, Store
+from assay.study._config import StudyConfig, TestbedConfig
+from assay.study.steps import Base, Tally, iterate
+
+Array = NDArray[np.float64]
+
+# Rough multiply-adds a second of one CPU thread and of a GPU, for estimates before anything ran.
+CPU_FLOPS, GPU_FLOPS = 3.0e10, 2.0e14
+START = 0.2
+"""Seconds of a step that do not grow with it.  Little, so that a pace is learned from what does grow."""
+
+_READ = 200
+_UNKNOWN = 100.0
+"""Tokens of a text of which there is no example."""
+_TEMPLATE = 8.0
+"""Tokens of a chat template around a turn and its answer."""
+_CHARACTERS = 3.0
+"""Characters per token where the tokenizer cannot be read by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What an estimate needs to know of base and data.
+
+    ``parameters`` of the base, of which ``trained`` learn; ``tokens_per_sample`` of the pool, cut at the
+    recipe's ``max_tokens``; ``items`` of the evaluation set, of which ``checked`` have an exact checker, with
+    the mean tokens of a prompt and of a reference.
+    """
+
+    parameters: int
+    trained: int
+    tokens_per_sample: float
+    items: int
+    checked: int
+    prompt_tokens: float
+    reference_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some samples of a set, how many it holds, and how many of them have an exact checker."""
+
+    samples: tuple[Sample, ...]
+    count: int
+    checked: int
+
+
+def sizes_of(config: StudyConfig, base: Base, evaluation: Step, pool: Step) -> Sizes:
+    """Return the sizes of a study; what the store holds is counted there, the rest in the files."""
+    limit, store = config.recipe.max_tokens, config.where.store
+    items = _part(evaluation, config.measured or config.evaluation, store)
+    prompts = _tokens(base.folder, [_prompt(one) for one in items.samples])
+    references = _tokens(base.folder, [one.answer or "" for one in items.samples])
+    samples = _part(pool, config.pool, store).samples
+    whole = _tokens(base.folder, ["\n".join(turn.content for turn in one.messages) for one in samples])
+    parameters, trained = _weights(base.folder, config.recipe)
+    return Sizes(
+        parameters, trained, _mean(np.minimum(whole + _TEMPLATE, limit)), items.count, items.checked,
+        _mean(prompts + _TEMPLATE), _mean(references),
+    )  # fmt: skip
+
+
+def training_cost(
+    base: Base, recipe: model.Recipe, tokens: float, *, device: str, launch: model.Launch, trunk: bool = False
+) -> Estimate:
+    """Return what training on ``tokens`` takes; a ``trunk`` keeps weights and both moments, a run the first.
+
+    Whole models are held and written in fp32, whatever type the base is stored in; of adapters these alone.
+    """
+    parameters, trained = _weights(base.folder, recipe)
+    speed = (GPU_FLOPS if device == "cuda" else CPU_FLOPS) * launch.processes
+    each = 6 if recipe.adapter == "none" else 4
+    return Estimate(
+        seconds=START + each * parameters * tokens / speed, tokens=tokens,
+        bytes=4.0 * trained * (3 if trunk else 1),
+        kind=kind_of(base, device, str(launch.processes)),
+    )  # fmt: skip
+
+
+def kind_of(base: Base, device: str, what: str) -> str:
+    """Return what is alike in steps whose times are compared: the base, the device, and ``what``."""
+    return f"{base.digest[:12]} {device} {what}"
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean()) if len(values) else _UNKNOWN
+
+
+def _prompt(sample: Sample) -> str:
+    return "\n".join(turn.content for turn in sample.prompt)
+
+
+def _weights(folder: Path, recipe: model.Recipe) -> tuple[int, int]:
+    """Return the weights of a base and how many of them, or of its adapter, learn."""
+    counted = model.count_weights(folder)
+    try:
+        shape = model.read_shape(folder)
+    except AssayError:
+        if counted is None:
+            raise
+        return counted[0], counted[0]
+    own = counted[0] if counted else shape.parameters
+    return own, own if recipe.adapter == "none" else model.training_memory(shape, recipe).trained
+
+
+def _tokens(folder: Path, texts: Sequence[str]) -> Array:
+    """Return the tokens of each text by the base's own tokenizer, or by its characters."""
+    if folder.is_file() or not (folder / "tokenizer.json").is_file():
+        return np.array([len(text) / _CHARACTERS for text in texts])
+    return np.array([len(one.ids) for one in _tokenizer(folder).encode_batch(list(texts))], float)
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(folder: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def _part(step: Step, source: Sequence[str] | TestbedConfig, store: str) -> _Part:
+    """Return some samples of what a step reads: those that it has read, else the first of its files."""
+    read = Store(Path(store), create=False).place(step.key)
+    if isinstance(source, TestbedConfig):
+        split: Literal["train", "eval"] = "train" if step.name == "read-pool" else "eval"
+        return _of_testbed(source, split)
+    return _of_store(read) if read.is_dir() else _of_files(step)
+
+
+def _of_testbed(source: TestbedConfig, split: Literal["train", "eval"]) -> _Part:
+    made = synthetic.generate(
+        min(source.samples, _READ), seed=source.seed, split=split, types=source.types,
+        languages=source.languages, difficulty=source.difficulty,
+    )  # fmt: skip
+    return _Part(tuple(one.sample for one in made), source.samples, source.samples)
+
+
+@lru_cache(maxsize=16)
+def _of_store(read: Path) -> _Part:
+    held = data.Dataset(read / "dataset")
+    rows = np.unique(np.linspace(0, len(held) - 1, min(len(held), _READ)).astype(int)).tolist()
+    checked = len(held) - held.column("checker").null_count
+    return _Part(tuple(held.take(rows)) if len(held) else (), len(held), checked)
+
+
+def _of_files(step: Step) -> _Part:
+    return _read_files(_Files(step))
+
+
+class _Files:
+    """A step that reads files, equal to another of its key."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def __hash__(self) -> int:
+        return hash(self.step.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Files) and other.step.key == self.step.key
+
+
+@lru_cache(maxsize=16)
+def _read_files(files: _Files) -> _Part:
+    first: list[Sample] = []
+    seen: set[str] = set()
+    checked = 0
+    for _, sample in iterate(files.step.config, files.step.where, Tally(), lambda row: None):
+        if sample.id not in seen:
+            seen.add(sample.id)
+            checked += sample.checker is not None
+            first += [sample] if len(first) < _READ else []
+    return _Part(tuple(first), len(seen), checked)
