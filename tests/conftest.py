@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -59,3 +60,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[key]
 
     return build
+
+
+@pytest.fixture
+def in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file of 300 rows, 11 of them rejected, that is read in many parts."""
+    from assay import data
+
+    monkeypatch.setattr(data, "PART_BYTES", 3_000)
+    rows = [{"instruction": f"Question {n}?", "output": "word two " * (n % 30)} for n in range(300)]
+    lines = [json.dumps(row) for row in rows]
+    lines[70] = '{"instruction": "cut'
+    (tmp_path / "pool.jsonl").write_text("\n".join(lines), "utf-8")
+    return tmp_path / "pool.jsonl"

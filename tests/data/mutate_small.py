@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from assay import core, data, indicators, judging, study, view
 from assay.annotation import read_items
 from assay.generation import read_seeds
-from assay.jobs._chat import Shelf
+from assay.jobs._chat import Shelf, open_place
 from assay.jobs._judging_files import read_answers, read_judgements, read_labels
 from assay.plan._store import read_root
 
@@ -123,7 +123,7 @@ def _listed(path: Path) -> object:
     folder.mkdir(parents=True)
     shutil.copyfile(path, folder / path.name)
     try:
-        rows = Shelf(runs, ("pocket",)).studies("en")
+        rows = Shelf(runs, ("pocket",), open_place).studies("en")
     except core.AssayError as error:
         raise RuntimeError("a broken file takes the list down") from error
     return json.dumps([[row.name, row.models, row.says] for row in rows], ensure_ascii=False).encode()

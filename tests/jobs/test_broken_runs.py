@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.jobs._chat import Shelf
+from assay.jobs._chat import Shelf, open_place
 from assay.study import study_folders
 
 GOOD = {
@@ -33,5 +33,5 @@ def test_the_other_studies_are_still_listed(tmp_path: Path, content: bytes, name
         (tmp_path / study).mkdir()
         (tmp_path / study / "models.json").write_text(json.dumps(GOOD))
     (tmp_path / "a" / name).write_bytes(content)
-    rows = Shelf(tmp_path, ()).studies("en")
+    rows = Shelf(tmp_path, (), open_place).studies("en")
     assert [row.name for row in rows] == [folder.name for folder in study_folders(tmp_path)] == ["a", "b"]

@@ -71,7 +71,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     assert (store.path(step.key) / "part-0").read_text() == "survived"
 
 
-@pytest.mark.parametrize("text", ["ray", "processes:0", "processes:x", "inline:2", "threads"])
+@pytest.mark.parametrize("text", ["ray:auto,gpus=x", "processes:0", "processes:x", "inline:2", "threads"])
 def test_unknown_pools_are_refused(text: str) -> None:
     with pytest.raises(AssayError) as caught:
         parse_pool(text)

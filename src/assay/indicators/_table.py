@@ -35,7 +35,8 @@ from assay.core import (
 )
 from assay.data import Part, Rejected, Shard, ShardRows, in_batches, whole_files
 from assay.indicators._indicator import Indicator, Undefined
-from assay.indicators._ready import PLUGINS, ready, slow_parts
+from assay.indicators._ready import PLUGINS, find, ready, slow_parts
+from assay.indicators._rule import Rule
 from assay.indicators._tools import DEFAULT, Models
 
 _BATCH = 1024
@@ -124,8 +125,8 @@ def score(
     """Measure samples in one pass and write a Parquet table: id, origin, a column for each indicator.
 
     Indicators that need the whole pool go through ``samples`` before, so these must not be a bare stream.
-    Where all need the text alone, ``parts`` (the samples again, by default in batches of them) are measured
-    in the ``pool``, which never changes a value; ``reject`` is told of the rows of theirs that are none.
+    Where all need the text alone and none is a rule, ``parts`` (the samples again, by default in batches of
+    them) are measured in the ``pool``, which never changes a value; ``reject`` is told of rejected rows.
     What is finished of files is kept beside ``out`` until the table is whole: a run that was killed goes on.
 
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
@@ -137,7 +138,8 @@ def score(
 
     heard = _Heard(watch, sum(map(slow_parts, names)))
     chosen = ready(names, models, samples, told=heard)
-    text_alone = not any(indicator.needs for indicator in chosen)
+    # A rule counts what lies outside of its fit, and that of a file has a name that no worker finds.
+    text_alone = not any(i.needs for i in chosen) and not any(isinstance(find(name), Rule) for name in names)
     schema = _schema(chosen)
     seen: dict[str, list[Any]] = {i.name: [] for i in chosen}
     reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}

@@ -97,11 +97,19 @@ class _Made:
         if origin in (typing.Union, types.UnionType):
             return {"anyOf": [{"type": "null"} if a is type(None) else self.of(a) for a in arguments]}
         if origin is tuple:
-            return _PLACES if arguments[0] is str else {"type": "array", "items": self.of(arguments[0])}
+            return self._list(arguments[0])
         if origin is not None and issubclass(origin, Mapping):
             inner = self.of(arguments[1])
             return {"type": "object", "additionalProperties": {"anyOf": [inner, {"type": "null"}]}}
         return dict(_PLAIN[hint])
+
+    def _list(self, hint: Any) -> dict[str, Any]:
+        """Return the schema of a list; one text stands for a list of it."""
+        if hint is str:
+            return _PLACES
+        inner = self.of(hint)
+        found = {"type": "array", "items": inner}
+        return {"anyOf": [inner, found]} if typing.get_origin(hint) is Literal else found
 
     def _record(self, kind: Any) -> dict[str, Any]:
         name = kind.__name__
