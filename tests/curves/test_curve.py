@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from assay.core import AssayError, Point
@@ -432,3 +434,51 @@ def test_a_study_of_twelve_types_is_fast_enough_to_be_interactive() -> None:
     rows = [p for i in range(12) for p in points(rising, rungs=8, name=f"type{i}")]
     curves = fit_curves(rows)
     assert len(curves) == 12 and all(c.verdict and c.verdict.word == "rising" for c in curves)
+
+
+NEAR_ZERO = {
+    800: (0.9, 1.0, 1.1), 1600: (0.3, 0.25, 0.4), 3200: (0.05, 0.09, 0.02), 6400: (0.0009, 0.025, 0.002),
+}  # fmt: skip
+
+
+def near_zero(se: float) -> list[Point]:
+    return [
+        Point("extraction", n, seed, "loss", value, 40, se, own_share=0.5)
+        for n, values in NEAR_ZERO.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("se", [0.0, 0.004, 0.02])
+def test_a_loss_near_zero_is_neither_failed_nor_foretold_beyond_what_was_seen(se: float) -> None:
+    (curve,) = fit_curves(near_zero(se))
+    assert not curve.failed, "ten times its siblings' loss, but a fortieth of where the ladder began"
+    assert curve.next_run is not None and 0 <= curve.next_run.low <= curve.next_run.value < 0.2
+    assert curve.next_run.high < 1.1
+    assert curve.verdict is not None and abs(curve.verdict.gain) < 0.2
+
+
+def test_a_run_that_lost_what_others_learned_is_still_failed_near_zero() -> None:
+    failed = [replace(p, value=1.3) if (p.n_train, p.seed) == (6400, 1) else p for p in near_zero(0.004)]
+    (curve,) = fit_curves(failed)
+    assert [(f.n_train, f.seed) for f in curve.failed] == [(6400, 1)]
+
+
+@given(
+    start=st.floats(-6, 1), step=st.floats(-2.5, 0.5), scatter=st.floats(0.02, 2.5), share=st.floats(0, 0.5),
+    seeds=st.integers(1, 3), stream=st.integers(0, 999),
+)  # fmt: skip
+@settings(max_examples=25)
+def test_intervals_of_positive_losses_stay_in_reach(
+    start: float, step: float, scatter: float, share: float, seeds: int, stream: int
+) -> None:
+    noise = np.random.default_rng(stream).standard_normal((5, seeds))
+    values = np.exp(start + step * np.arange(5)[:, None] + scatter * noise)
+    points = [
+        Point("a", 64 * 2**k, s, "loss", float(values[k, s]), 100, share * float(values[k, s]))
+        for k in range(5)
+        for s in range(seeds)
+    ]
+    (curve,) = fit_curves(points)
+    if curve.next_run is not None:
+        assert 0 <= curve.next_run.low <= curve.next_run.high < 100 * values.max()

@@ -38,6 +38,8 @@ FAILED = 0.5
 _SUSPICIOUS = -2.0
 _SUSPECTS = 3
 _APART = 4.0
+_MATERIAL = 0.1
+"""Share of what the whole ladder moved by which a run must lie below its siblings to have failed."""
 _NEGLIGIBLE = 0.004
 _WITHIN = 0.5
 _FEW = 4
@@ -186,11 +188,14 @@ class Curve:
     def _suspects(self, whole: _Part) -> list[Run]:
         """Return the few runs that may have failed.
 
-        Far below their siblings, or alone on a rung and far below what the others foretell.
+        Far below their siblings, or alone on a rung and far below what the others foretell.  Far is so in the
+        metric's units too: a loss of 0.03 beside 0.003 is ten times as high, but no failure where the ladder
+        began at 1.
         """
         values, found = self.ladder.values, []
         odds = whole.posterior.odds()
         z = whole.link.forth(values)
+        material = _MATERIAL * float(np.ptp(self.ladder.value))
         apart = _APART * whole.posterior.noise_sd * self._roots(whole.link)
         for k in range(values.shape[1]):
             ran = np.flatnonzero(np.isfinite(values[:, k]))
@@ -199,8 +204,11 @@ class Curve:
             else:
                 middle = float(np.median(z[ran, k]))
                 least = max(float(apart[k]), 0.5 * self.prior.failure_shift)
+                gaps = np.abs(values[:, k] - np.median(values[ran, k]))
                 found += [
-                    ((z[s, k] - middle) / least * 3, (int(s), k)) for s in ran if z[s, k] < middle - least
+                    ((z[s, k] - middle) / least * 3, (int(s), k))
+                    for s in ran
+                    if z[s, k] < middle - least and gaps[s] >= material
                 ]
         found = sorted(row for row in found if row[0] < _SUSPICIOUS)
         return [run for _, run in found[:_SUSPECTS]]
@@ -350,8 +358,9 @@ class Curve:
         rng = np.random.default_rng([7, stream])
         noise = sd[:, None] * run_root(ladder, link, draws) * rng.standard_normal(shape)
         items = math.sqrt(ladder.own_share) * float(ladder.item_se[-1]) * rng.standard_normal(shape)
-        slope = link.derivative(draws)
-        z = link.forth(draws) + (noise + items) * slope
+        # A score's slope is bounded; that of a loss near 0 is not, and its items err in proportion to it.
+        at = draws if link.kind == "logit" else np.maximum(draws, float(ladder.value[-1]))
+        z = link.forth(draws) + noise * link.derivative(draws) + items * link.derivative(at)
         wrong = prior.failure_spread * rng.standard_normal(shape) - prior.failure_shift
         return link.back(np.where(rng.random(shape) < prior.failure, link.forth(draws) + wrong, z))
 

@@ -16,6 +16,8 @@ from assay.curves._families import Array
 
 Kind = Literal["logit", "log", "straight"]
 _UNKNOWN_ITEMS = 250
+_TENTH = 0.1
+"""A loss that falls to less of what it was is read on the logarithm of itself and an offset."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Link:
     """A monotone map from the metric to a scale on which up is better.
 
     ``kind``: ``logit`` (of a score drawn half an item of ``items`` towards the middle), ``log`` (minus the
-    logarithm of a loss) or ``straight``: ``slope`` times the value.  ``low`` and ``high`` bound the metric.
+    logarithm of a loss and ``offset``) or ``straight``: ``slope`` times the value.  ``low`` and ``high``
+    bound the metric.
     """
 
     kind: Kind
@@ -31,13 +34,14 @@ class Link:
     items: float = _UNKNOWN_ITEMS
     low: float = -np.inf
     high: float = np.inf
+    offset: float = 0.0
 
     def forth(self, value: Array) -> Array:
         """Return values of the metric on the link's scale."""
         if self.kind == "logit":
             p = (np.clip(value, 0.0, 1.0) * self.items + 0.5) / (self.items + 1)
             return np.log(p / (1 - p))
-        return -np.log(value) if self.kind == "log" else self.slope * value
+        return -np.log(value + self.offset) if self.kind == "log" else self.slope * value
 
     def back(self, z: Array) -> Array:
         """Return values on the link's scale as values of the metric, within its bounds."""
@@ -46,7 +50,8 @@ class Link:
             p = 1 / (1 + np.exp(-np.clip(z, -700, 700)))
             value = (p * (self.items + 1) - 0.5) / self.items
         else:
-            value = np.exp(-np.clip(z, -700, 700)) if self.kind == "log" else z / self.slope
+            risen = np.exp(-np.clip(z, -700, 700)) - self.offset
+            value = risen if self.kind == "log" else z / self.slope
         return np.clip(value, self.low, self.high)
 
     def derivative(self, value: Array) -> Array:
@@ -55,7 +60,7 @@ class Link:
             p = (value * self.items + 0.5) / (self.items + 1)
             inner: Array = self.items / (self.items + 1) / (p * (1 - p))
             return inner
-        return 1 / value if self.kind == "log" else np.full_like(value, abs(self.slope))
+        return 1 / (value + self.offset) if self.kind == "log" else np.full_like(value, abs(self.slope))
 
 
 def links(metric: str, value: Array, n_eval: float | None, doublings: float) -> tuple[Link, ...]:
@@ -67,6 +72,10 @@ def links(metric: str, value: Array, n_eval: float | None, doublings: float) -> 
         return logit, Link("straight", float(logit.derivative(middle)[0]), low=0.0, high=1.0)
     if metric != "score" and bool(np.all(value > 0)):
         # On the straight link a falling loss may cross 0: the bound is a thousandth of the smallest seen.
-        return Link("log", 1.0), Link("straight", -1 / float(middle[0]), low=1e-3 * float(value.min()))
+        low, high = float(value.min()), float(value.max())
+        # A loss near 0 is noisy by itself, not in proportion: 0.002 and 0.02 are alike where 1 was before.
+        offset = max(_TENTH * high - low, 0.0) / (1 - _TENTH)
+        straight = Link("straight", -1 / float(middle[0]), low=1e-3 * low)
+        return Link("log", 1.0, low=1e-3 * low if offset else -np.inf, offset=offset), straight
     reach = float(np.ptp(value)) or max(float(np.abs(value).mean()) * 0.02, 1e-9)
     return (Link("straight", sign * 0.1 * max(doublings, 1.0) / reach),)
