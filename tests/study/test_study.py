@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import signal
@@ -14,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from assay import data, study
 from assay.core import BASE_ARM, OVERALL, AssayError, Sample, StudyResult
 from assay.data import synthetic
 from assay.plan import Store
 from assay.study.steps._order import _shuffled
+from assay.view import print_value
 
 Small = tuple[Path, StudyResult]
 
@@ -92,6 +95,15 @@ def test_again_everything_is_cached(small_study: Small) -> None:
     plan = study.plan(path)
     assert plan.plan.total.to_do == 0
     assert plan.trained_samples == result.cost.trained_samples
+
+
+def test_the_report_is_named_where_it_was_written(small_study: Small, tmp_path: Path) -> None:
+    path, result = small_study
+    moved = study.run(path, out=tmp_path / "elsewhere")
+    assert moved == result and moved.report == str(tmp_path / "elsewhere")
+    shown = io.StringIO()
+    print_value(moved, Console(file=shown, width=400, color_system=None))
+    assert str(tmp_path / "elsewhere" / "report.html") in shown.getvalue()
 
 
 def test_a_plan_writes_nothing_and_counts_what_is_to_do(study_file: Callable[..., Path]) -> None:

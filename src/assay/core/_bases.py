@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from assay.core._page import Shown
@@ -149,6 +149,8 @@ class BasesResult(Shown):
     """Metrics that mean the same on all bases: without the loss per token where tokenizers differ."""
     scored_by: str
     """Name of the base whose model measured the samples where a selection needs one."""
+    report: str = field(default="", compare=False)
+    """The folder that its report was written to, told by what ran the study; nothing in a file read again."""
 
     def __repr__(self) -> str:
         return f"<BasesResult {self.name}: {len(self.bases)} bases>"

@@ -764,6 +764,8 @@ class StudyResult(Shown):
     """The ladder under other recipes, whether its verdicts hold, and the envelope; None where not asked."""
     steps_or_samples: StepsOrSamples | None = None
     """What samples buy and what steps buy; None where not asked."""
+    report: str = field(default="", compare=False)
+    """The folder that its report was written to, told by what ran the study; nothing in a file read again."""
 
     @property
     def every_run(self) -> tuple[RunRow, ...]:

@@ -166,7 +166,7 @@ def run(
         _run_graph(study, target)
         result = view.load_study(target / "result.json")
         meter.per |= _counted(result)
-    return result
+    return replace(result, report=str(target))
 
 
 def _run_graph(study: StudyConfig, target: Path) -> None:

@@ -52,9 +52,9 @@ def described(value: Any) -> core.Page:
         case core.Page():
             return value
         case StudyResult():
-            return summary(value)
+            return summary(value, Path(value.report) if value.report else None)
         case BasesResult():
-            return bases_summary(value)
+            return bases_summary(value, Path(value.report) if value.report else None)
         case Reading():
             return core.Page(tuple(_reading(value)))
         case CurvePower():
