@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from assay.jobs._judging import judge_compare as judge_compare
     from assay.jobs._judging import judge_estimate as judge_estimate
     from assay.jobs._judging import judge_pairs as judge_pairs
+    from assay.jobs._new import new as new
     from assay.jobs._pool import Dataset as Dataset
     from assay.jobs._pool import load as load
     from assay.jobs._score import ScoreTable as ScoreTable

@@ -63,6 +63,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "search": Entry("select", "assay.study._search:search", "Find the best size of a selection.", True),
     "recipe check": Entry("study", "assay.study._recipe:check", "Try learning rates before a study.", True),
     "demo": Entry("study", "assay.study._run:demo", "Run a small study in about two minutes, offline.", True),
+    "new": Entry("study", "assay.jobs._new:new", "Write a study file from a look at the data."),
     "study run": Entry("study", "assay.study._run:run", "Run a study from data to report.", True),
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk."),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report."),
