@@ -107,7 +107,7 @@ def new(
     target, places = Path(out), as_places(pool)
     _free(target, force=force)
     if ask:
-        base, seeds, smallest_gain = _asked(base, seeds, smallest_gain)
+        base, seeds, smallest_gain = _asked(base, seeds, smallest_gain, language)
     seen = data.inspect(places)
     made, samples = None, seen.samples - seen.duplicates
     sets = as_places(evaluation) if evaluation else ()
@@ -217,24 +217,24 @@ def _beside(place: str, folder: Path) -> str:
         return str(path.resolve())
 
 
-def _asked(base: str, seeds: int, smallest_gain: float) -> tuple[str, int, float]:
+def _asked(base: str, seeds: int, smallest_gain: float, language: str) -> tuple[str, int, float]:
     """Ask in the terminal; an empty line keeps what is in brackets."""
     return (
-        _answer("new.ask.base", base, str),
-        _answer("new.ask.seeds", seeds, int),
-        _answer("new.ask.gain", smallest_gain, float),
+        _answer("new.ask.base", base, str, language),
+        _answer("new.ask.seeds", seeds, int, language),
+        _answer("new.ask.gain", smallest_gain, float, language),
     )
 
 
-def _answer(key: str, now: T, kind: Callable[[str], T]) -> T:
+def _answer(key: str, now: T, kind: Callable[[str], T], language: str) -> T:
     from assay.view import said
 
     while True:
-        print(f"{said(say(key))} [{now}]: ", end="", file=sys.stderr, flush=True)
+        print(f"{said(say(key), language)} [{now}]: ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line.strip():
             return now
         try:
             return kind(line.strip())
         except ValueError:
-            print(said(say("new.ask.again", value=line.strip())), file=sys.stderr)
+            print(said(say("new.ask.again", value=line.strip()), language), file=sys.stderr)
