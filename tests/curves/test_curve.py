@@ -482,3 +482,13 @@ def test_intervals_of_positive_losses_stay_in_reach(
     (curve,) = fit_curves(points)
     if curve.next_run is not None:
         assert 0 <= curve.next_run.low <= curve.next_run.high < 100 * values.max()
+
+
+def test_progress_is_told_in_order_and_to_the_end() -> None:
+    points = [
+        Point(kind, 500 * 2**k, seed, "score", 0.3 + 0.05 * k + 0.01 * seed)
+        for kind in ("a", "b", "c") for k in range(4) for seed in range(2)
+    ]  # fmt: skip
+    told: list[tuple[int, int]] = []
+    fit_curves(points, told=lambda done, total: told.append((done, total)))
+    assert told == [(k, 6) for k in range(1, 7)]

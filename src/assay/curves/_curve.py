@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -383,17 +383,22 @@ def run_root(ladder: Ladder, link: Link, value: Array) -> Array:
     return np.sqrt(4 * p * (1 - p)) / 4
 
 
-def fit_group(group: Sequence[Ladder], *, common_items: bool = True) -> list[Curve]:
-    """Fit the ladders of one metric, which lend each other noise and correlation of seeds."""
+def fit_group(
+    group: Sequence[Ladder], *, common_items: bool = True, told: Callable[[], None] = lambda: None
+) -> list[Curve]:
+    """Fit the ladders of one metric, which lend each other noise and correlation of seeds.
+
+    ``told`` is called after each ladder.
+    """
     correlation = trunk_correlation(group)
     if not group:
         return []
     prior = learned(group[0].metric)
     words = noise_words(group, prior)
-    alone = [
-        Curve(ladder, word, prior, correlation, common_items=common_items)
-        for ladder, word in zip(group, words, strict=True)
-    ]
+    alone = []
+    for ladder, word in zip(group, words, strict=True):
+        alone.append(Curve(ladder, word, prior, correlation, common_items=common_items))
+        told()
     return lent(alone, prior)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
+from typing import TypeAlias
 
 import numpy as np
 
@@ -28,6 +30,9 @@ from assay.curves._next import Question, next_runs
 from assay.curves._overall import joined
 from assay.curves._table import Ladder, ladders
 
+Told: TypeAlias = Callable[[int, int], None]
+"""Hears how many parts of the work are done, and of how many."""
+
 TRUSTED, FURTHEST = 2.0, 4.0
 """Predictions reach twice the largest rung, four times if asked for, and then they are speculative."""
 
@@ -45,6 +50,7 @@ def fit_curves(
     form: FreeForm | None = None,
     asked: int | None = None,
     pools: Mapping[str, int] | None = None,
+    told: Told = lambda done, total: None,
 ) -> list[CurveResult]:
     """Fit one curve to every type, arm and metric, with its 90 % band and verdict.
 
@@ -54,8 +60,9 @@ def fit_curves(
     listed; a ladder whose values are all equal has no verdict, but a note.  ``form`` replaces the posterior
     over families by one free form.  Verdicts are on the next doubling, or, where the ladder reaches so far,
     on that of the size ``asked``: the question that an earlier reading's next runs were to settle.
-    ``pools`` holds the samples of each arm: no run is proposed that is larger.  Deterministic.  Raises
-    :class:`AssayError` for a reach that is out of range.
+    ``pools`` holds the samples of each arm: no run is proposed that is larger.  ``told`` hears of progress,
+    each ladder counting twice: fitted, and read.  Deterministic.  Raises :class:`AssayError` for a reach
+    that is out of range.
     """
     if not TRUSTED <= reach <= FURTHEST:
         raise AssayError(
@@ -74,13 +81,19 @@ def fit_curves(
         else:
             by_metric[ladder.metric].append(ladder)
     fitted: list[CurveResult] = []
+    done, total = count(1), (2 if form is None else 1) * sum(map(len, by_metric.values()))
     for metric, group in by_metric.items():
         target = satisfied_at if metric == "score" else None
-        curves: Sequence[Drawn] = joined(fit_group(group)) if form is None else fit_free(group, form)
+        curves: Sequence[Drawn] = (
+            joined(fit_group(group, told=lambda: told(next(done), total)))
+            if form is None
+            else fit_free(group, form)
+        )
         for curve in curves:
             threshold = threshold_of(curve.ladder, smallest_gain, smallest_relative_gain)
             pool = None if pools is None else pools.get(curve.ladder.arm)
             fitted.append(_result(curve, threshold, target, reach, asked, pool))
+            told(next(done), total)
     return fitted + results
 
 

@@ -9,7 +9,7 @@ from assay.core import CurveResult, Curves, Point, Reading, Worth
 from assay.curves._balance import balance_points
 from assay.curves._compare import RANDOM, compare_arms
 from assay.curves._descent import double_descent
-from assay.curves._fit import TRUSTED, fit_curves
+from assay.curves._fit import TRUSTED, Told, fit_curves
 from assay.curves._free import FreeForm
 from assay.curves._held_out import held_out
 
@@ -27,6 +27,7 @@ def read_curves(
     pools: Mapping[str, int] | None = None,
     asked: int | None = None,
     baseline: str = RANDOM,
+    told: Told = lambda done, total: None,
 ) -> Reading:
     """Fit curves, compare arms, look for double descent and balance points.
 
@@ -45,6 +46,7 @@ def read_curves(
         form=form,
         asked=asked,
         pools=pools,
+        told=told,
     )
     return Reading(
         curves=Curves(_timed(curve, hours) for curve in curves),

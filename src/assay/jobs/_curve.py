@@ -21,6 +21,7 @@ from assay.core import (
     StudyResult,
 )
 from assay.jobs._pool import rows_of
+from assay.plan import progress_bar
 
 Table: TypeAlias = Annotated[str | Path | Sequence[Point | Mapping[str, Any]], OnCommand(Path)]
 """A file of points, or points, rows, a table of polars or pandas."""
@@ -83,16 +84,18 @@ def curve(
     """
     given = _read(table, metric, lower_is_better)
     points = list(given.points)
-    reading = curves.read_curves(
-        points,
-        satisfied_at=satisfied_at,
-        smallest_gain=smallest_gain,
-        smallest_relative_gain=smallest_relative_gain,
-        reach=reach,
-        form=None if form is None else curves.free_form(form),
-        price=price,
-        asked=asked,
-    )
+    with progress_bar("curves") as advance:
+        reading = curves.read_curves(
+            points,
+            satisfied_at=satisfied_at,
+            smallest_gain=smallest_gain,
+            smallest_relative_gain=smallest_relative_gain,
+            reach=reach,
+            form=None if form is None else curves.free_form(form),
+            price=price,
+            asked=asked,
+            told=lambda done, total: advance(done, total, "curves"),
+        )
     reading = replace(reading, notes=given.notes)
     if between is not None:
         steps = curves.verdicts_between(
