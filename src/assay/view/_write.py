@@ -91,6 +91,8 @@ def write_report(
     same bytes.  Each file appears whole, by a rename.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # Where a report lies is not part of it.
+    result = replace(result, report="")
     frame = points_frame(result)
     html, markdown = _rendered(result, book)
     texts = {
