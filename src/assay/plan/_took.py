@@ -108,11 +108,12 @@ class Paces:
 
     def __init__(self, took: Sequence[Took]) -> None:
         self.steps = len(took)
-        self.clock = {key: _pace(rows, "seconds") for key, rows in _grouped(took).items()}
-        self.cpu = {key: _pace(rows, "cpu") for key, rows in _grouped(took).items()}
+        groups = _grouped(took)
+        self.clock = {key: _pace(rows, "seconds") for key, rows in groups.items()}
+        self.cpu = {key: _pace(rows, "cpu") for key, rows in groups.items()}
         self.shares = {
             (key, field): _share(rows, field)
-            for key, rows in _grouped(took).items()
+            for key, rows in groups.items()
             for field in ("tokens", "bytes", "money")
         }
 
