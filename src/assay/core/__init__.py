@@ -27,7 +27,7 @@ from assay.core._causes import (
     Shift,
 )
 from assay.core._command import File, OnCommand, Without, in_words
-from assay.core._errors import AssayError
+from assay.core._errors import DIVERGED, AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
 from assay.core._failures import (
@@ -124,6 +124,7 @@ from assay.core._whole import partial_of, replacing
 __all__ = [
     "BASE_ARM",
     "DIRECTIONS",
+    "DIVERGED",
     "METRICS",
     "MOST_BYTES",
     "OVERALL",

@@ -20,6 +20,10 @@ def _repr(value: object) -> str:
         return f"({type(value).__name__})"
 
 
+DIVERGED = "the training loss is not a number"
+"""The problem of a training that diverged: what tries rates takes it for a finding."""
+
+
 class AssayError(Exception):
     """An error that a user can fix.
 

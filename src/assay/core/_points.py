@@ -694,7 +694,7 @@ class StepsRow:
 
 @dataclass(frozen=True, slots=True)
 class StepsOrSamples:
-    """What data buy told apart from what steps buy, of one arm.
+    """The gain from data separated from the gain from steps, for one arm.
 
     ``worth`` by type and metric, as ``"overall loss"``; ``diverged``: sizes, passes and seeds of trainings
     whose loss became no number.

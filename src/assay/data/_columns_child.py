@@ -120,7 +120,7 @@ def _sound(batch: Any) -> Iterator[tuple[bytes, bytes]]:
 def _grown(stored: int, given: int) -> str:
     return (
         f"{stored:,} bytes grew to more than {given:,}, {_MAX_GROWTH} times as many: a decompression "
-        "bomb, or one text again and again; to read it all the same, write it as JSON lines first"
+        "bomb, or one text repeated many times; to read it anyway, write it as JSON lines first"
     )
 
 

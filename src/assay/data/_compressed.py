@@ -99,7 +99,7 @@ class _Measured(io.RawIOBase):
         if self._given > max(MOST_UNASKED, MAX_GROWTH * read):
             raise OSError(
                 f"{read:,} bytes grew to more than {self._given:,}, {MAX_GROWTH} times as many: a "
-                "decompression bomb, or one text again and again; to read it all the same, "
+                "decompression bomb, or one text repeated many times; to read it anyway, "
                 "decompress it first"
             )
 

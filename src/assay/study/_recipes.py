@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from assay import plan as planning
-from assay.core import AssayError, Text, say
+from assay.core import DIVERGED, AssayError, Text, say
 from assay.model import Recipe
 from assay.plan import Pool, Step, Store
 from assay.study._config import ArmConfig, other_recipes, recipe_name
@@ -142,7 +142,7 @@ def trained(found: Sequence[Variant], store: Store, workers: Pool) -> Beside:
     try:
         planning.run([step for run in runs for step in run.parts.values()], store, workers)
     except AssayError as error:
-        if "not a number" not in error.problem:
+        if DIVERGED not in error.problem:
             raise
         failed = (run.answer.key for run in runs if not done(run.answer, store, workers))
         return Beside(tuple(found), frozenset(failed))
@@ -154,7 +154,7 @@ def done(step: Step, store: Store, workers: Pool) -> bool:
     try:
         planning.run([step], store, workers)
     except AssayError as error:
-        if "not a number" not in error.problem:
+        if DIVERGED not in error.problem:
             raise
         return False
     return True

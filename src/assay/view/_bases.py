@@ -38,7 +38,7 @@ from assay.view._words import Words, words
 
 _OWN_GLYPHS = {"data": "2×", "model": "▲", "either": "=", "neither": DASH}
 _ALIKE = 1.02
-"""Bases whose samples differ in length by no more than that share are not told apart."""
+"""Bases whose samples differ in length by less than this factor count as alike."""
 _UNITS = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 
 

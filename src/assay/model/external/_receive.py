@@ -230,8 +230,8 @@ def training_failure(folder: Path, receipt: Mapping[str, Any], tool: Tool) -> As
     )
     return AssayError(
         f"{tool.title} {ended}", place=str(log), value=_last_said(lines),
-        hint="a kill without a word is mostly memory; after mending the cause run the same command: it goes "
-        "on after its last checkpoint",
+        hint="a silent kill usually means out of memory; fix the cause and rerun the same command: it "
+        "resumes from the last checkpoint",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from assay.core import AssayError, Text, say, stored_text, to_json
+from assay.core import DIVERGED, AssayError, Text, say, stored_text, to_json
 from assay.model.base import pick_device
 from assay.model.tokens import MicroBatch, TokenTable, micro_batches
 from assay.model.train._engine import Engine, LocalEngine
@@ -52,7 +52,7 @@ class _Run:
             loss, padded = engine.sum([loss, padded])
             if not math.isfinite(loss):
                 raise AssayError(
-                    "the training loss is not a number",
+                    DIVERGED,
                     place=f"step {step} of a run on {segment.n_train} samples, seed {segment.seed}",
                     expected="a finite loss",
                     hint="lower recipe.learning_rate or recipe.clip_norm",
