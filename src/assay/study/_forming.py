@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from assay import curves, data
 from assay.core import CurveResult, Point, Sample
 from assay.plan import StepContext, Store
 from assay.study._find import StudyModel, StudyModels
 from assay.study.steps import MeasuredRun
+
+Measured: TypeAlias = tuple[str, str | None]
+"""What a model's points are read from: the keys of its answers and of their judgements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,19 @@ class Formed:
 class Forming:
     """Reads the measurements of studies as they come; what is measured is read once, and fitted once."""
 
-    _points: dict[tuple[str, str | None], tuple[Point, ...]] = field(default_factory=dict)
-    _formed: dict[Path, Formed] = field(default_factory=dict)
+    _points: dict[Measured, tuple[Point, ...]] = field(default_factory=dict)
+    _formed: dict[Path, tuple[frozenset[Measured], Formed]] = field(default_factory=dict)
 
     def known(self, models: StudyModels) -> Formed:
-        """Return what was read and fitted before, without points where nothing was: this takes no time."""
-        found = self._formed.get(models.folder)
-        return found or Formed((), (), len(self._ready(models)), len(models.models))
+        """Return what was read and fitted of these models before, which takes no time.
+
+        Without points where nothing was, or where the study has been run anew with others since.
+        """
+        ready = self._ready(models)
+        of, found = self._formed.get(models.folder, (frozenset(), None))
+        if found is not None and of <= _keys(ready):
+            return replace(found, planned=len(models.models))
+        return Formed((), (), len(ready), len(models.models))
 
     def _ready(self, models: StudyModels) -> list[StudyModel]:
         store = Store(models.store, create=False)
@@ -44,13 +54,13 @@ class Forming:
         """Return what a study's models show now; curves only where three sizes are there."""
         store = Store(models.store, create=False)
         ready = self._ready(models)
-        known = self._formed.get(models.folder)
-        if known is not None and known.models == len(ready):
-            return known
+        of, known = self._formed.get(models.folder, (frozenset(), None))
+        if known is not None and of == _keys(ready):
+            return replace(known, planned=len(models.models))
         points = tuple(self._all(models, store, ready))
         fitted = tuple(curves.read_curves(points).curves) if points else ()
         formed = Formed(points, fitted, len(ready), len(models.models))
-        self._formed[models.folder] = formed
+        self._formed[models.folder] = _keys(ready), formed
         return formed
 
     def _all(self, models: StudyModels, store: Store, ready: Iterable[StudyModel]) -> Iterable[Point]:
@@ -62,6 +72,10 @@ class Forming:
                     items = list(data.Dataset(store.path(models.evaluation) / "dataset"))
                 self._points[name] = tuple(_measured(store, model).points(items))
             yield from (replace(point, run=model.name) for point in self._points[name])
+
+
+def _keys(models: Iterable[StudyModel]) -> frozenset[Measured]:
+    return frozenset((model.answer, model.judged) for model in models)
 
 
 def _measured(store: Store, model: StudyModel) -> MeasuredRun:
