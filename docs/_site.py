@@ -1,4 +1,4 @@
-"""Lay the sources of the site out in build/docs: these pages, the project's own files, and pages made from code.
+"""Lay the sources of the site out in build/docs: these pages, the project's files, pages made from code.
 
     python docs/_site.py && mkdocs build
 

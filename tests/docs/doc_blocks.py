@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r"^```(\w+)?[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w+)?([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"#\s*([\w./-]+\.(?:ya?ml|py|toml|csv|jsonl))\s*\n")
 """A block whose first line names a file is that file."""
 
@@ -22,6 +22,8 @@ class Block:
     line: int
     language: str
     text: str
+    run: bool = True
+    """False where it needs what no test has (``norun`` behind the language): GPUs, an installation."""
 
     @property
     def file(self) -> str | None:
@@ -56,7 +58,9 @@ def blocks(page: Path) -> Iterator[Block]:
     """Yield the fenced blocks of a page in order."""
     text = page.read_text(encoding="utf-8")
     for found in FENCE.finditer(text):
-        yield Block(page, text.count("\n", 0, found.start()) + 2, found[1] or "", found[2])
+        yield Block(
+            page, text.count("\n", 0, found.start()) + 2, found[1] or "", found[3], "norun" not in found[2]
+        )
 
 
 def assay_words(command: str) -> list[str] | None:

@@ -54,6 +54,10 @@ def test_what_a_sentence_names_is_there(app: App, words: list[str]) -> None:
 
 
 def test_a_command_that_is_not_there_is_found_out(app: App) -> None:
-    for words in (["curve", "a.csv", "--no-such-option"], ["no-such-command"], ["curve", "a.csv", "--asked", "x"]):
+    for words in (
+        ["curve", "a.csv", "--no-such-option"],
+        ["no-such-command"],
+        ["curve", "a.csv", "--asked", "x"],
+    ):
         with pytest.raises(CycloptsError):
             app.parse_args(words, exit_on_error=False, print_error=False)
