@@ -1,7 +1,7 @@
 """The tutorials run from top to bottom, each in a folder of its own, as a reader would run them.
 
-Data that a tutorial takes from the Hub are real rows where the shared data sets are there, else samples of the
-testbed in the same layout.  The chat model is a scripted one on loopback, under the name that the page uses.
+Data that a tutorial takes from the Hub are real rows where the shared data sets are there, else samples of
+the testbed in the same layout.  The chat model is a scripted one, under the name that the page uses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A store and a report that Assay 0.1.0 wrote, opened by this version.
 
-``written-by-0.1.0.tar.xz`` is what its ``assay study run`` left of a study of two sizes on the testbed; the folders of
-weights were taken out, as `assay gc` might have.
+``written-by-0.1.0.tar.xz`` is what its ``assay study run`` left of a study of two sizes on the testbed; the
+folders of weights were taken out, as `assay gc` might have.
 """
 
 from __future__ import annotations

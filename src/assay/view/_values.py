@@ -101,10 +101,8 @@ def _blocks(value: Any, level: int = 3) -> Iterator[core.Block]:
     elif isinstance(value, Mapping) or _is_record(value):
         fields = _fields(value)
         kept = {name: v for name, v in fields.items() if _is_cell(v)}
-        labels = (label for label, _ in _named(kept))
-        yield core.Facts(
-            tuple((label, _fact(name, v)) for label, (name, v) in zip(labels, kept.items(), strict=True))
-        )
+        cells = (_fact(name, v) for name, v in kept.items())
+        yield core.Facts(tuple((label, cell) for (label, _), cell in zip(_named(kept), cells, strict=True)))
         for name, nested in _named(fields):
             if nested and not _is_cell(nested):
                 yield core.Heading(name, level)
