@@ -1,4 +1,4 @@
-"""The chat model of the tutorials: writes tasks, and judges an answer by what it shares with the reference."""
+"""The chat model of the tutorials: writes tasks, judges an answer by what it shares with the reference."""
 
 from __future__ import annotations
 

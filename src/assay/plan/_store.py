@@ -26,8 +26,8 @@ from assay.plan._step import Step, in_order
 
 _FOLDERS = ("objects", "work", "roots", "held")
 FORMAT = 2
-"""Layout of a store, in its file ``format``.  1 is that of Assay 0.1.0, without the file: its objects are read
-as they are, its lists of keys until a study writes its own."""
+"""Layout of a store, in its file ``format``.  1 is that of Assay 0.1.0, which wrote no such file: its objects
+are read as they are, its lists of keys until a study writes its own."""
 
 
 class Store:

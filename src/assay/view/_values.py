@@ -174,7 +174,7 @@ def _cell_of(value: Any) -> core.Cell:
 
 
 def _form(name: str, cells: Sequence[Any]) -> str:
-    """Return a form that puts figures to the right: sizes in their unit, counts by thousands, others as they are."""
+    """Return a form that puts figures to the right: sizes in their unit, counts by thousands."""
     if name == "bytes":
         return "size"
     if all(isinstance(cell, int | None) and not isinstance(cell, bool) for cell in cells):
