@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long test-gguf check format bench clean setup
+.PHONY: demo test test-long test-gguf check docs format bench clean setup
 
 setup: $(READY)
 
@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[train,scale,quantize,ray,score,rule,llm,ui,dev]"
+		--constraint constraints.txt --editable ".[train,scale,quantize,ray,score,rule,llm,ui,docs,dev]"
 	@touch $(READY)
 
 demo: setup
@@ -39,6 +39,12 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site, in build/site; offline, links checked.
+docs: setup
+	@$(BIN)/python docs/_site.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -14,9 +14,9 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 OUT = ROOT / "build" / "docs"
-PROJECT = ("CHANGELOG.md", "LOG.md", "CONTRIBUTING.md", "SECURITY.md")
+PROJECT = ("README.md", "README.zh.md", "CHANGELOG.md", "LOG.md", "CONTRIBUTING.md", "SECURITY.md")
 """Files beside the docs that are pages of the site too."""
-ELSEWHERE = "# Python 函数\n\n函数说明只有英文：[Python functions](../../reference/functions.html)。\n"
+ELSEWHERE = "# Python 函数\n\n函数说明只有英文，见英文站点的同名页面。\n"
 """In place of a second copy of the docstrings, whose anchors would be there twice."""
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 
@@ -42,11 +42,12 @@ def _lay(page: Path) -> None:
     up = "../" * len(place.relative_to(OUT).parts[:-1])
 
     def moved(found: re.Match[str]) -> str:
-        reached = source.parent.joinpath(found[1]).resolve()
+        target = found[1].replace(".zh.md", ".md")  # a page is linked by its name; the site chooses the language
+        reached = source.parent.joinpath(target).resolve()
         if reached.is_relative_to(DOCS):
             return f"]({up}{reached.relative_to(DOCS)}{found[2] or ''})"
         copied = OUT / "project" / reached.relative_to(ROOT)
-        if reached.is_file() and reached.name not in PROJECT:
+        if reached.is_file() and reached.parent != ROOT:
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(reached, copied)
         return f"]({up}{copied.relative_to(OUT)}{found[2] or ''})"
@@ -70,7 +71,9 @@ def functions() -> str:
     lines = ["# Python functions", "", "Commands and functions go together: [Python](../python.md).", ""]
     names = {python_name(c): entry.place for c, entry in CATALOGUE.items()} | dict(OTHERS)
     for name, place in names.items():
-        lines += [f"## assay.{name}", "", f"::: {place.replace(':', '.')}", ""]
+        label = f"assay.{name}"
+        lines += [f"::: {place.replace(':', '.')}", "    options:"]
+        lines += [f"      {key}: {label}" for key in ("heading", "toc_label")] + [""]
     return "\n".join(lines)
 
 
