@@ -14,10 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import recipe, study
-from assay.core import AssayError, Cause, Control, DataSummary, Elsewhere, RecipeCheck, Shift, StudyResult
+from assay.core import (
+    AssayError,
+    BestRate,
+    Cause,
+    Control,
+    DataSummary,
+    Elsewhere,
+    RecipeCheck,
+    Shift,
+    StudyResult,
+)
 from assay.plan import Step, Store
 from assay.study._bases import study_ladders
-from assay.study._check import SHARE, planned
+from assay.study._check import FURTHER, SHARE, CheckPlan, _further, planned
 from assay.study._control import control_size
 from assay.study._graph import Ladder, input_steps
 from assay.study._run import read_summary
@@ -111,10 +121,48 @@ def test_the_study_s_own_rate_costs_the_check_nothing(ran: Ran, check: RecipeChe
     ladder, store = ladder_of(ran[0])
     plan = planned(ladder, None)
     assert plan is not None
-    assert plan.samples == check.samples == 4 * 32, "four further rates at the middle rung"
+    assert plan.samples == 4 * 32, "four further rates at the middle rung"
+    further = len(check.rates) - len(plan.rates)
+    assert check.samples == plan.samples + further * 32, (
+        "and those beyond the lowest, while that was the best"
+    )
+    assert further in (1, 2, 3) and check.chosen is not None
+    assert further == 3 or check.chosen.edge is None
     assert all(
         store.has(step.key) for run in ladder.runs() if run.branch for step in (*run.trunk, run.branch)
     )
+
+
+def test_a_rate_that_is_far_too_low_is_named_with_a_better_one(ran: Ran) -> None:
+    found = recipe.check(ran[0], set=["recipe.learning_rate=1e-6"], share=0.6)
+    assert found.too_low and found.chosen is not None and found.regret_interval is not None
+    assert found.chosen.learning_rate > 20e-6
+    assert len(found.rates) == 2 + FURTHER, "one higher rate, and further ones while the highest is the best"
+    assert 0 < found.regret_interval[0] < (found.regret or 0) < found.regret_interval[1]
+    for language, said in (("en", "The learning rate of 1e-6 is too low: at"), ("zh", "学习率 1e-6 过低")):
+        shown = replace(ran[1], causes=(), recipe_check=found, language=language)
+        assert headline(shown, language).startswith(said)
+
+
+def short_check(best: float, p: float) -> RecipeCheck:
+    chosen = (BestRate(24, best, best / 2, best * 2),)
+    return RecipeCheck(1e-3, "control", (), chosen, "unknown", 0.1, p, False, 100, 0.1, short=True)
+
+
+@pytest.mark.parametrize(
+    ("best", "p", "suspected"),
+    [(9e-3, 0.95, True), (9e-3, 0.8, False), (2e-3, 0.95, False), (3e-4, 0.95, False)],
+)
+def test_a_short_check_suspects_a_rate_that_is_far_below_its_best(
+    best: float, p: float, suspected: bool
+) -> None:
+    ladder = unread()
+    config = replace(ladder.config, recipe=replace(ladder.config.recipe, learning_rate=1e-3))
+    ladder = Ladder(config, ladder.evaluation, ladder.pool, summary(600))
+    found = _further(ladder, CheckPlan("random", (1e-3,), (24,), 24, 0.1, 2), short_check(best, p))
+    assert (found is not None) == suspected
+    if found is not None:
+        assert found.rates == (1e-3, 3e-3) and not found.short
 
 
 @cache
@@ -172,7 +220,8 @@ def test_a_check_before_a_ladder_stays_within_its_share(rungs: list[int], seeds:
     plan = planned(many)
     if plan is not None:
         assert plan.share <= SHARE
-        assert 3 <= len(plan.rates) <= 5
+        upwards = plan.rates == (config.recipe.learning_rate, 3 * config.recipe.learning_rate)
+        assert 3 <= len(plan.rates) <= 5 or upwards
         assert config.recipe.learning_rate in plan.rates
         assert all(plan.recipe(config.recipe, 1e-3).steps(n) >= 8 for n in plan.sizes)
 

@@ -42,7 +42,8 @@ def rates_step(
     ``rows``: ``rate`` and ``n_train`` of each training, and whether it ``diverged``; of those that did not,
     ``inputs`` are the measurements ``loss/<row>`` (with a ``control`` slice) and ``evaluation/<row>``, and
     the training's parts ``train/<row>/<part>``; ``evaluation`` is that set.
-    ``short``: of fewer steps than any rung, where a rate may only be found too high.
+    ``short``: of fewer steps than any rung, where a rate may only be found too high; one too low may
+    be suspected.
     Of the slice those samples count that are like that set; where they are too few, the set itself.
     """
     settings = {
@@ -51,7 +52,7 @@ def rates_step(
         "short": short,
     }  # fmt: skip
     return Step(
-        "rates", 3, f"{__name__}:read_rates", settings, inputs, label="recipe check",
+        "rates", 4, f"{__name__}:read_rates", settings, inputs, label="recipe check",
         estimate=Estimate(seconds=1),
     )  # fmt: skip
 
@@ -75,18 +76,20 @@ def _checked(context: StepContext) -> RecipeCheck:
     gap, p = _regret(tried, config)
     outside = p is not None and p >= curves.DECIDED and not best[-1].low <= config["own"] <= best[-1].high
     outside = outside and not (config["short"] and best[-1].learning_rate > config["own"])
+    lost = None if gap is None else (gap.low, gap.high)
     return RecipeCheck(
         own=config["own"],
         measured_on="control" if _like(context).any() else "evaluation",
         rates=tuple(row.shown(tried) for row in rows),
         best=best,
         moves=curves.moves(tried[0], tried[-1]) if len(tried) > 1 else "unknown",
-        regret=gap,
+        regret=None if gap is None else gap.gap,
         p=p,
         outside=outside,
         samples=config["samples"],
         share=config["share"],
         short=config["short"],
+        regret_interval=lost,
     )
 
 
@@ -159,10 +162,13 @@ def _tried(rows: Sequence[_Row]) -> curves.Tried | None:
     return curves.Tried(usable[0].n_train, np.array([r.rate for r in usable]), values, np.array(errors))
 
 
-def _regret(tried: Sequence[curves.Tried], config: Mapping[str, Any]) -> tuple[float | None, float | None]:
+def _regret(
+    tried: Sequence[curves.Tried], config: Mapping[str, Any]
+) -> tuple[curves.Regret | None, float | None]:
     """Return how much worse the study's own rate is at the largest size; its own may have diverged."""
     if not tried:
         return None, None
     if not np.isclose(tried[-1].rates, config["own"], rtol=1e-9, atol=0).any():
         return None, 1.0
-    return curves.regret(tried[-1], config["own"], config["smallest_relative_gain"])
+    found = curves.regret(tried[-1], config["own"], config["smallest_relative_gain"])
+    return found, found.p
