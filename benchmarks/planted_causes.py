@@ -10,7 +10,8 @@ a small ladder of losses on it with its own pool, evaluation set and seeds:
   consistently as the evaluation set asks for what is right.
 * ``forgetting``: the pool holds other tasks in English, the evaluation set the learned ones in Chinese.
 
-A study whose ladder shows no harm names no cause but a rate that is too low; it is counted apart, as it is no answer.  Results are kept
+A study whose ladder shows no harm names no cause but a rate
+that is too low; it is counted apart, as it is no answer.  Results are kept
 in a log that a later run goes on from.
 """
 
@@ -96,7 +97,7 @@ def ran(cause: str, seed: int, out: Path) -> dict[str, Any]:
         "cause": cause, "seed": seed, "word": word(found),
         "check": None if check is None or check.chosen is None else
         [round(v, 6) for v in (check.chosen.learning_rate, check.chosen.low, check.chosen.high, check.share)],
-        "harm": found.causes[0].harm if causes else "", "said": headline(found, "en"),
+        "harm": found.causes[0].harm if found.causes else "", "said": headline(found, "en"),
         "loss": {n: round(sum(v) / len(v), 3) for n, v in losses.items()},
         "elsewhere": [
             (e.recipe, round(e.shift.gain, 3), round(e.p_harmless, 3))
