@@ -6,7 +6,7 @@ store, so that a later run goes on from it.
 
 * ``example``: Chinese instructions as pool, English rows of the same file as evaluation set, rate 1.5e-3.
 * ``found``: the same at the rate that the report of ``example`` names.
-* ``english``: English Alpaca as pool, Chinese evaluation set.
+* ``english``: English Alpaca as pool, Chinese evaluation set, small batches: many steps.
 * ``harm``: Chinese instructions whose answers are written backwards, evaluation set as it should be.
 * ``low``: Chinese instructions and evaluation set, at a rate that is far too low.
 * ``curves``: Chinese instructions, three learning rates, a selection beside random samples, fewer samples at
@@ -66,7 +66,7 @@ SETS: dict[str, Callable[[], tuple[list[Row], list[Row]]]] = {
 SETTINGS: dict[str, Row] = {
     "example": {"ladder": SHORT, "recipe": "testbed"},
     "found": {"ladder": SHORT, "recipe": "pocket"},
-    "english": {"ladder": SHORT, "recipe": "pocket"},
+    "english": {"ladder": SHORT, "recipe": {"preset": "testbed", "batch_size": 8, "warmup_steps": 4}},
     "harm": {"ladder": SHORT, "recipe": "pocket"},
     "low": {"ladder": SHORT, "recipe": {"preset": "pocket", "learning_rate": 1.5e-4}},
     "curves": {

@@ -151,7 +151,7 @@ def short_check(best: float, p: float) -> RecipeCheck:
 
 @pytest.mark.parametrize(
     ("best", "p", "suspected"),
-    [(9e-3, 0.95, True), (9e-3, 0.8, False), (2e-3, 0.95, False), (3e-4, 0.95, False)],
+    [(9e-3, 0.95, True), (9e-3, 0.8, False), (1.5e-3, 0.95, False), (3e-4, 0.95, False)],
 )
 def test_a_short_check_suspects_a_rate_that_is_far_below_its_best(
     best: float, p: float, suspected: bool
@@ -287,3 +287,6 @@ def test_the_noise_of_one_batch_is_no_instability() -> None:
     assert _word([*falling[:12], *[6.1] * 10, *falling[12:]]) == "unstable"
     assert _word([*falling, *[9.5] * 5]) == "diverged"
     assert _word([*falling[:8], *[float("nan")] * 12]) == "diverged"
+    scattered = [0.1, 0.3, 0.1, 0.2, 0.4, 0.2, 0.1, 0.9]
+    assert _word(scattered) == "diverged"
+    assert _word(scattered, worse=False) != "diverged", "batches of a base that is good already"

@@ -28,6 +28,8 @@ _SHORT_FACTORS = {5: (-2, -1, 0, 1, 2), 4: (-1, 0, 1, 2), 3: (-1, 0, 2)}
 _UP = (0, 1)
 # The best rate falls with the third root of the steps (Bjorck et al. 2024, at a given batch size).
 _FALLS, _APART = 1 / 3, math.sqrt(3)
+# Where it is likelier than not that the best rate is better by what matters, a further one may show it.
+_WORTH = 0.5
 # A rung says something of the peak rate where most of its steps come after the warm-up.
 _WARM, _FEWEST_STEPS = 1.5, 8
 # A check too dear at the study's own batch takes smaller ones, of so many samples at least; rates go with the
@@ -146,14 +148,14 @@ def _further(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> CheckPlan |
     """Return the check that follows on what one found; None where it told enough.
 
     A short one is followed where its best rate is above the study's own even after what it falls by until the
-    middle rung; one at rungs where its best rate is the end of what was tried, and better than the own.
+    middle rung; one at rungs where its best rate is the end of what was tried, and likely better.
     """
     best = found.chosen
     if best is None:
         return None
     if found.short:
         return _upwards(ladder, plan.samples) if _suspects(ladder, plan, found) else None
-    if best.edge is None or not found.outside:
+    if best.edge is None or (found.p or 0.0) < _WORTH:
         return None
     more = (*plan.rates, plan.rates[-1] * 3) if best.edge == "high" else (plan.rates[0] / 3, *plan.rates)
     samples = plan.samples + _passes(ladder, plan.sizes)
@@ -225,6 +227,7 @@ class Check:
                     inputs[f"loss/{index}"] = held
                 parts = [part for part in (*row.run.trunk, row.run.branch) if part is not None]
                 inputs |= {f"train/{index}/{place:02}": part for place, part in enumerate(parts)}
+        inputs |= self._untrained()
         control = self.ladder.chooser.control
         if control is not None:
             inputs["control"] = control
@@ -241,6 +244,13 @@ class Check:
             share=self.plan.share,
             short=self.plan.short,
         )
+
+    def _untrained(self) -> dict[str, Step]:
+        """Return the steps that measure the base on what the check reads."""
+        ladder, items = self.ladder, self.ladder.sizes.items
+        evaluation = ladder.loss_on(ladder.evaluation, None, "base model, evaluation", items)
+        found, held = {"untrained/evaluation": evaluation}, ladder.held(self.plan.arm, 0, None, "base model")
+        return found if held is None else found | {"untrained/control": held}
 
     def stored(self, store: Store) -> Step | None:
         """Return the step that read the check where it has run; what it lacks are rates that diverged."""

@@ -33,7 +33,7 @@ from assay.study._decide import decided, looked_higher
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import input_steps
-from assay.study._recipes import Beside, trained, variants, variants_note
+from assay.study._recipes import Beside, equal_tokens, trained, variants, variants_note
 from assay.study._spend import prices, spending
 from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
@@ -181,7 +181,10 @@ def _run_graph(study: StudyConfig, target: Path) -> None:
         summary = read_summary(store, samples)
         ladders = study_ladders(study, evaluation, samples, summary)
         checks = {name: checked(ladder, store, workers) for name, ladder in ladders.items()}
-        beside = {name: trained(variants(ladder), store, workers) for name, ladder in ladders.items()}
+        beside = {
+            name: trained([*variants(one), *equal_tokens(one, store, workers)], store, workers)
+            for name, one in ladders.items()
+        }
         graph = study_graph(study, evaluation, ladders, checks, beside)
         for name, part in graph.parts.items():
             write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))

@@ -41,7 +41,8 @@ def rates_step(
 
     ``rows``: ``rate`` and ``n_train`` of each training, and whether it ``diverged``; of those that did not,
     ``inputs`` are the measurements ``loss/<row>`` (with a ``control`` slice) and ``evaluation/<row>``, and
-    the training's parts ``train/<row>/<part>``; ``evaluation`` is that set.
+    the training's parts ``train/<row>/<part>``; ``evaluation`` is that set, and ``untrained/control`` and
+    ``untrained/evaluation`` measure the base.
     ``short``: of fewer steps than any rung, where a rate may only be found too high; one too low may
     be suspected.
     Of the slice those samples count that are like that set; where they are too few, the set itself.
@@ -103,14 +104,13 @@ class _Row:
         self.word: RateWord = "diverged"
         if not row["diverged"]:
             self.evaluation = _all(context.inputs[f"evaluation/{index}"])
-            measured = self.evaluation
-            if context.config["measured_on"] == "control" and (like := _like(context)).any():
-                parts = read_losses(context.inputs[f"loss/{index}"], like)
-                measured = parts[control_part(parts)]
+            measured = _measured(context, f"loss/{index}", f"evaluation/{index}")
             self.losses = measured if np.isfinite(measured.loss) else None
             trained = sorted(name for name in context.inputs if name.startswith(f"train/{index}/"))
             reports = [json.loads((context.inputs[name] / REPORT).read_text("utf-8")) for name in trained]
-            self.word = _word([loss for report in reports for _, loss in report["trace"]])
+            untrained = _measured(context, "untrained/control", "untrained/evaluation").loss
+            trace = [loss for report in reports for _, loss in report["trace"]]
+            self.word = _word(trace, worse=not measured.loss <= untrained)
 
     @property
     def usable(self) -> bool:
@@ -134,17 +134,27 @@ def _like(context: StepContext) -> NDArray[np.bool_]:
     return matched(control, summary_of(context.inputs["evaluation"]))
 
 
+def _measured(context: StepContext, held: str, evaluation: str) -> Losses:
+    """Return one model's losses: on what of the slice is like the evaluation set, else on that set."""
+    like = _like(context)
+    if context.config["measured_on"] != "control" or not like.any():
+        return _all(context.inputs[evaluation])
+    parts = read_losses(context.inputs[held], like)
+    return parts[control_part(parts)]
+
+
 def _all(measured: Path) -> Losses:
     return read_losses(measured, None)["control"]
 
 
-def _word(trace: Sequence[float]) -> RateWord:
+def _word(trace: Sequence[float], *, worse: bool = True) -> RateWord:
+    """Return how a training went; batches of a good base scatter, so what diverged is ``worse`` than none."""
     if not trace:
         return "ok"
     size = max(1, min(_STEPS, len(trace) // 4))
     parts = [trace[i : i + size] for i in range(0, len(trace) - size + 1, size)]
     means = [sum(part) / len(part) for part in parts]
-    if not means[-1] <= _DIVERGED * means[0]:  # or no number
+    if worse and not means[-1] <= _DIVERGED * means[0]:  # or no number
         return "diverged"
     jumps = (mean - min(means[: i + 1]) for i, mean in enumerate(means[1:]))
     return "unstable" if max(jumps, default=0.0) > _JUMP * means[0] else "ok"
