@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from assay import curves
 from assay import plan as planning
@@ -19,8 +20,8 @@ from assay.study.steps import check_of, rates_step
 
 SHARE = 0.15
 """The most that a check before a ladder may take, as a share of the ladder's sample passes."""
-FURTHER = 3
-"""How many more rates are tried where the best one is the end of what was tried, and better than the own."""
+FURTHER = 4
+"""How many more trainings there are at most, where the best rate is an end of those tried or uncertain."""
 _FACTORS = {5: (-2, -1, 0, 1, 2), 4: (-2, -1, 0, 1), 3: (-1, 0, 1)}
 # A short check looks further up, as the best rate falls with the steps; what it suspects, a rung tells.
 # Where none is cheap enough a rung looks up alone: a rate too high does harm that shows, one too low none.
@@ -148,18 +149,38 @@ def _further(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> CheckPlan |
     """Return the check that follows on what one found; None where it told enough.
 
     A short one is followed where its best rate is above the study's own even after what it falls by until the
-    middle rung; one at rungs where its best rate is the end of what was tried, and likely better.
+    middle rung.  One at rungs is followed by one more rate where the best is an end of those tried, and by a
+    larger rung where a higher rate seems better and that is not certain.
     """
     best = found.chosen
     if best is None:
         return None
     if found.short:
         return _upwards(ladder, plan.samples) if _suspects(ladder, plan, found) else None
-    if best.edge is None or (found.p or 0.0) < _WORTH:
+    higher = best.learning_rate > found.own and (found.p or 0.0) >= _WORTH
+    if not (found.outside or higher):
         return None
-    more = (*plan.rates, plan.rates[-1] * 3) if best.edge == "high" else (plan.rates[0] / 3, *plan.rates)
+    if best.edge is not None:
+        return _wider(ladder, plan, best.edge)
+    return None if found.outside else _larger(ladder, plan, best.learning_rate)
+
+
+def _wider(ladder: Ladder, plan: CheckPlan, edge: Literal["low", "high"]) -> CheckPlan:
+    """Return a check with one more rate at an end."""
+    more = (*plan.rates, plan.rates[-1] * 3) if edge == "high" else (plan.rates[0] / 3, *plan.rates)
     samples = plan.samples + _passes(ladder, plan.sizes)
     return replace(plan, rates=more, samples=samples, share=samples / ladder.passes())
+
+
+def _larger(ladder: Ladder, plan: CheckPlan, best: float) -> CheckPlan | None:
+    """Return the study's rate and the best one tried at the middle rung, or at the largest after that."""
+    middle, largest = _middle(ladder, plan.arm), ladder.rungs(plan.arm)[-1]
+    size = middle if plan.sizes[-1] < middle else largest
+    if size == plan.sizes[-1]:
+        return None
+    own = ladder.config.recipe.learning_rate
+    other = min((r for r in plan.rates if r > own), key=lambda rate: abs(math.log(rate / best)))
+    return _sized(ladder, plan.arm, (own, other), (size,), plan.samples)
 
 
 def _suspects(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> bool:
