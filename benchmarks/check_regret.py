@@ -1,8 +1,8 @@
 """The recipe check that runs before a ladder: its share of the ladder's cost, and what its choice loses.
 
 ``python benchmarks/check_regret.py runs/check-regret`` (``--text`` for Chinese Alpaca, not the testbed;
-data sets in ``../shared/data`` or ``$ASSAY_SHARED/data``).  Each ladder is checked at its rate, and at one
-that is far too low and one that is far too high.  The rate that the check finds best is trained at the ladder's
+data sets in ``../shared/data`` or ``$ASSAY_SHARED/data``).  Each ladder is checked at its rate, at one
+that is far too low and at one far too high.  The rate that the check finds best is trained at the ladder's
 largest rung, beside a grid of rates by factors of the root of three; its regret is how much higher its loss
 on the evaluation set is than the least of the grid.  Results are kept in the store, so that a later run goes
 on.
