@@ -165,6 +165,30 @@ def test_a_short_check_suspects_a_rate_that_is_far_below_its_best(
         assert found.rates == (1e-3, 3e-3) and not found.short
 
 
+@pytest.mark.parametrize(
+    ("size", "edge", "p", "outside", "rates", "then"),
+    [
+        (16, None, 0.7, False, (1e-3, 3e-3), 32), (32, None, 0.7, False, (1e-3, 3e-3), 48),
+        (48, None, 0.7, False, None, None), (16, None, 0.4, False, None, None),
+        (16, "high", 0.6, False, (1e-3, 3e-3, 9e-3), 16), (16, None, 0.95, True, None, None),
+    ],
+)  # fmt: skip
+def test_a_higher_rate_that_seems_better_is_tried_until_it_is_certain(
+    size: int, edge: Any, p: float, outside: bool, rates: tuple[float, ...] | None, then: int | None
+) -> None:
+    ladder = unread()
+    config = replace(ladder.config, recipe=replace(ladder.config.recipe, learning_rate=1e-3, warmup_steps=0))
+    ladder = Ladder(config, ladder.evaluation, ladder.pool, summary(600))
+    best = (BestRate(size, 3e-3, 1e-3, 9e-3, edge),)
+    check = RecipeCheck(1e-3, "control", (), best, "unknown", 0.1, p, outside, 16, 0.1)
+    plan = CheckPlan("random", (1e-3, 3e-3), (size,), 16, 0.1)
+    found = _further(ladder, plan, check)
+    assert (None if found is None else found.rates) == (rates and pytest.approx(rates))
+    if found is not None:
+        assert found.sizes == (then,)
+        assert found.samples > plan.samples, "the report counts what was tried before"
+
+
 @cache
 def unread() -> Ladder:
     """A ladder over a pool that nobody has read."""

@@ -371,7 +371,8 @@ def _check_note(ladder: Ladder) -> Said:
 
 def _will(plan: CheckPlan) -> Said:
     key = "recipe.plan.short_check" if plan.short else "recipe.plan.will"
-    return say(key, count=len(plan.rates), sizes=plan.sizes, samples=plan.samples, share=plan.share)
+    sizes = " / ".join(f"{n:,}" for n in plan.sizes)
+    return say(key, count=len(plan.rates), sizes=sizes, samples=plan.samples, share=plan.share)
 
 
 def read_check(store: Store, step: Step) -> RecipeCheck:
