@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import assay
-from assay.core import StudyResult
+from assay import curves
+from assay.core import BASE_ARM, Point, StudyResult
 from assay.view import words
 from assay.view._says import answer_text
 
@@ -127,9 +128,25 @@ def said(found: StudyResult) -> Iterator[str]:
     yield f"robust {found.recipes.robustness if found.recipes else None}"
     for best in found.recipes.envelopes if found.recipes else ():
         yield f"envelope {best}"
-    yield f"descents {found.descents}"
-    yield f"balances {found.balances}"
+    yield from phenomena(found)
     yield f"steps {found.steps_or_samples}"
+
+
+def phenomena(found: StudyResult) -> Iterator[str]:
+    """Yield double descent and the balance point under each recipe, and of the control slice."""
+    name = "own" if found.recipes is None else found.recipes.own
+    others = found.recipes.ladders if found.recipes else ()
+    every = {name: found.points, **{one.name: one.points for one in others}}
+    if found.control is not None:
+        every["control slice"] = tuple(
+            Point("control", m.n_train, m.seed, "loss", m.loss, n_eval=m.samples, se=m.se, arm=m.arm)
+            for m in found.control.means
+            if m.part == "control" and m.n_train
+        )
+    for which, points in every.items():
+        own = [p for p in points if p.metric == "loss" and p.arm != BASE_ARM]
+        yield from (f"descent {which}: {one}" for one in curves.double_descent(own))
+        yield from (f"balance {which}: {one}" for one in curves.balance_points(own))
 
 
 def vars_of(value: Any) -> dict[str, Any]:
