@@ -16,6 +16,7 @@ from assay import data, judging, selection
 from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words, read_text
 from assay.indicators import Models
 from assay.judging import JudgeConfig
+from assay.llm import TuneConfig, is_hosted
 from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
 from assay.plan import parse_cap
 
@@ -269,6 +270,8 @@ class StudyConfig:
     models: Models = field(default_factory=Models)
     """Which models and files of samples serve indicators and selections; ``base`` is the study's own."""
     decontaminate: DecontaminateConfig = field(default_factory=DecontaminateConfig)
+    hosted: TuneConfig = field(default_factory=TuneConfig)
+    """How a provider fine-tunes, where ``base`` is its model: ``openai/gpt-…``."""
     judge: JudgeConfig | None = None
     """A chat model that scores every model's answers; its budget is a hard cap on the whole study."""
     rule: RuleConfig | None = None
@@ -379,9 +382,31 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     config: StudyConfig = _build(StudyConfig, plain, "")
     _check(config)
     config = replace(config, recipe=recipe, bases=bases, folder=folder)
+    if any(is_hosted(place) for place in places):
+        config = _at_provider(config, data)
     other_recipes(config)
     _check_bases(config)
     return config
+
+
+# What trains or reads the base on this machine.
+_HERE = ("recipe", "rule", "search", "mix", "question.recipes", "question.steps_or_samples")
+
+
+def _at_provider(config: StudyConfig, data: Mapping[str, Any]) -> StudyConfig:
+    """Return a study whose base is its provider's: answers alone are measured, nothing is checked here."""
+    asked = data.get("question") or {}
+    given = [k for k in _HERE if (k in data if "." not in k else k.partition(".")[2] in asked)]
+    if config.bases or given:
+        raise AssayError(
+            "not possible where the provider fine-tunes", place=given[0] if given else "base",
+            value=config.base, expected="one base, trained as `hosted` says (epochs, batch_size, …)",
+        )  # fmt: skip
+    if not config.measure.answers:
+        raise AssayError("a provider's model gives answers alone, no losses", place="measure.answers",
+                         value=False, expected="true")  # fmt: skip
+    measure = replace(config.measure, loss=False, text=False)
+    return replace(config, measure=measure, control=False, recipe_check=False)
 
 
 def _default_recipe(bases: typing.Sequence[Any], pool: Any) -> str:

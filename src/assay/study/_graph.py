@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import indicators, model, selection
+from assay import indicators, llm, model, selection
 from assay._version import __version__
 from assay.core import (
     BASE_ARM,
@@ -21,7 +21,7 @@ from assay.core import (
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study._control import control_notes, control_size, loss_only, spared
-from assay.study._sizes import GPU_FLOPS, START, kind_of, sizes_of, training_cost
+from assay.study._sizes import GPU_FLOPS, START, Sizes, kind_of, sizes_of, training_cost
 from assay.study.steps import (
     SEEN,
     Base,
@@ -98,7 +98,7 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}
     pool = read_step(
         "pool", config.pool, folder=folder, key="pool", inputs=inputs, settings={"decontaminate": rules},
-        where=where, base=base_folder(config), template=config.recipe.template, fields=config.map.pool,
+        where=where, base=template_base(config), template=config.recipe.template, fields=config.map.pool,
     )  # fmt: skip
     return evaluation, pool
 
@@ -108,10 +108,15 @@ def base_folder(config: StudyConfig) -> Path:
     return model.resolve_base(str(model_place(config.base, Path(config.folder))))
 
 
+def template_base(config: StudyConfig) -> Path | None:
+    """Return the base whose chat template every conversation must suit; None where it is its provider's."""
+    return None if llm.is_hosted(config.base) else base_folder(config)
+
+
 def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) -> Step:
     """Return the step that reads an evaluation set of the study."""
     return read_step(
-        "evaluation", source, folder=Path(config.folder), key="evaluation", base=base_folder(config),
+        "evaluation", source, folder=Path(config.folder), key="evaluation", base=template_base(config),
         template=config.recipe.template, fields=config.map.evaluation,
     )  # fmt: skip
 
@@ -186,13 +191,29 @@ class Ladder:
         self.chooser, self.other = chooser or self, other
         alike = other is not None and other.config.recipe.begins_like(config.recipe)
         self.begun = other if alike else None
-        self.base = Base.at(base_folder(config))
+        self.base = self._own_base(config)
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
         self.control_samples = control_size(config, summary)
         noted = control_notes(config, summary, self.control_samples)
         self.notes: list[Text] = list(chooser.notes) if chooser else [*noted]
         self.arms = self._arms() if arms is None else dict(arms)
-        self.sizes = sizes_of(config, self.base, evaluation, pool)
+        self.sizes = self._own_sizes()
+
+    def _own_base(self, config: StudyConfig) -> Base:
+        return Base.at(base_folder(config))
+
+    def _own_sizes(self) -> Sizes:
+        return sizes_of(self.config, self.base, self.evaluation, self.pool)
+
+    @property
+    def counted(self) -> Step | None:
+        """The step that counts what length takes away of the pool; None where nothing is cut here."""
+        return self.tokens()
+
+    @property
+    def recipe_settings(self) -> dict[str, Any]:
+        """What a report shows of the training."""
+        return dataclasses.asdict(self.config.recipe)
 
     def _arms(self) -> dict[str, ArmConfig]:
         """Return the arms with the baselines that a selection is compared with."""
@@ -438,9 +459,7 @@ class Ladder:
             template=recipe.template, label=label, estimate=self._answering_cost(),
         )  # fmt: skip
         judged = self._judged(step, label) if measure.answers else None
-        metrics = None
-        if measure.metrics and measure.answers:
-            metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
+        metrics = self._metrics(step, label)
         held = None if branch is None else self.held(arm, seed, branch, label)
         text = self._text(branch, label) if self.other is None else None
         return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, held)
@@ -486,6 +505,12 @@ class Ladder:
             estimate=Estimate(seconds=1, kind=self._kind("text")),
         )  # fmt: skip
 
+    def _metrics(self, answers: Step, label: str) -> Step | None:
+        measure = self.config.measure
+        if not (measure.metrics and measure.answers):
+            return None
+        return metrics_step(self.evaluation, answers, measure.metrics, label, items=self.sizes.items)
+
     def _judged(self, answers: Step, label: str) -> Step:
         measure, items = self.config.measure, self.sizes.items
         if self.config.judge is None:
@@ -510,7 +535,8 @@ def result_step(
     ``passes``, ``changes``, and whether it ``diverged``.
     """
     config = ladder.config
-    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation, "tokens": ladder.tokens()}
+    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation}
+    inputs |= {} if ladder.counted is None else {"tokens": ladder.counted}
     rows, others = [], []
     for index, (what, run) in enumerate([*(({}, run) for run in runs), *beside]):
         row: dict[str, Any] = {
@@ -537,7 +563,7 @@ def result_step(
         "language": config.language,
         "version": __version__,
         "base": {"name": config.base, "digest": ladder.base.digest, "parameters": ladder.sizes.parameters},
-        "recipe": dataclasses.asdict(config.recipe),
+        "recipe": ladder.recipe_settings,
         "question": dataclasses.asdict(config.question),
         "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
         "seeds": config.ladder.seeds,

@@ -12,6 +12,7 @@ Data (:func:`read_step`, :func:`control_step`, :func:`tokens_step`, :func:`score
 from assay.study.steps._agree import Agreement, AgreeSettings, agreement_step, read_agreement
 from assay.study.steps._base import Base
 from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
+from assay.study.steps._hosted import Hosted, hosted_answer_step, message_row, tune_step
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
 from assay.study.steps._measured import MeasuredRun
@@ -48,6 +49,7 @@ __all__ = [
     "AgreeSettings",
     "Agreement",
     "Base",
+    "Hosted",
     "MeasuredRun",
     "Opened",
     "Opener",
@@ -61,11 +63,13 @@ __all__ = [
     "expand",
     "file_settings",
     "held_step",
+    "hosted_answer_step",
     "item_counts",
     "iterate",
     "judge_step",
     "judgements_of",
     "listed_ids",
+    "message_row",
     "metrics_step",
     "models_of",
     "needs_of",
@@ -85,4 +89,5 @@ __all__ = [
     "text_step",
     "tokens_step",
     "train_step",
+    "tune_step",
 ]
