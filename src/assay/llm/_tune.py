@@ -238,8 +238,10 @@ class Tuner:
         """Return the job of an attempt that may have begun, once it is listed; None where it is not."""
         until = time.monotonic() + (self._config.listed if unsure else 0.0)
         while True:
+            # The last look begins after the time: an answer that was slow to come may be older than that.
+            last = time.monotonic() >= until
             found = [job for job in self._listed(key) if _attempt(job) == attempt]
-            if found or time.monotonic() >= until:
+            if found or last:
                 return found[0] if found else None
             time.sleep(min(self._config.poll, self._config.listed / 10))
 

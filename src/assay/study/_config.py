@@ -48,6 +48,7 @@ class ArmConfig:
     indicator, rule or rule file for those that need a score.  ``groups`` are what ``balanced`` and ``quota``
     take in turn: ``length`` (40 classes of tokens) gives the best of each length, at the tokens of a random
     choice.  ``file`` is a selection made elsewhere: samples of the pool, or their ids (.ids, one a line).
+    ``replay``: general data, samples or plain text, of which each rung holds ``share``, to forget less.
     """
 
     rule: str = "random"
@@ -55,6 +56,8 @@ class ArmConfig:
     groups: Literal["source", "type", "language", "length"] = "source"
     file: str | None = None
     rungs: tuple[int | str, ...] | None = None
+    replay: tuple[str, ...] = ()
+    share: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -640,6 +643,8 @@ def _check(config: StudyConfig) -> None:
             if rung != FULL and (isinstance(rung, str) or rung < 1):
                 _wrong(f"{place}[{index}]", rung, "a whole number of at least 1, or `full`")
     for name, arm in config.arms.items():
+        if not 0 < arm.share < 1:
+            _wrong(f"arms.{name}.share", arm.share, "a share between 0 and 1, such as 0.1")
         if arm.rule not in selection.PLUGINS.names:
             raise selection.PLUGINS.unknown(arm.rule, f"arms.{name}.rule")
     for index, metric in enumerate(config.measure.metrics):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import indicators, llm, model, selection
+from assay import data, indicators, llm, model, selection
 from assay._version import __version__
 from assay.core import (
     BASE_ARM,
@@ -30,13 +30,16 @@ from assay.study.steps import (
     control_step,
     expand,
     held_step,
+    joined_tokens_step,
     judge_step,
     metrics_step,
     models_of,
     needs_of,
     order_step,
     place_digest,
+    plain_tokens_step,
     read_step,
+    replay_order_step,
     runtime,
     text_places,
     text_step,
@@ -284,7 +287,7 @@ class Ladder:
     def seed_runs(self, arm: str, seed: int) -> Iterator[RunSteps]:
         """Yield the steps of the models of one arm and seed, rising."""
         recipe = self.config.recipe
-        inputs = {"order": self.chooser.order(arm, seed), "tokens": self.tokens()}
+        inputs = self._rows(arm, seed)
         if self.begun is not None and arm in self.begun.arms:
             yield from self._gone_on(self.begun.trunk(arm, seed), arm, seed, inputs)
             return
@@ -300,6 +303,35 @@ class Ladder:
             branch = self._train(arm, seed, n_train, shared, recipe.steps(n_train), start)
             yield self._measured(arm, seed, n_train, trunk, branch, shared=len(trunk) == before)
             before = len(trunk)
+
+    def _rows(self, arm: str, seed: int) -> dict[str, Step]:
+        """Return what a run reads: a table of tokens, and the order of its rows."""
+        order, chosen = self.chooser.order(arm, seed), self.arms[arm]
+        if not chosen.replay:
+            return {"order": order, "tokens": self.tokens()}
+        tables = [one.joined(arm) for one in (self, self.chooser)]
+        mixed = replay_order_step(
+            order, tables[1], share=chosen.share, seed=seed, label=f"{arm}, seed {seed}"
+        )
+        return {"order": mixed, "tokens": tables[0]}
+
+    def joined(self, arm: str) -> Step:
+        """Return the step that puts an arm's general data behind the tokens of the pool."""
+        recipe, key = self.config.recipe, f"arms.{arm}.replay"
+        places = expand(self.arms[arm].replay, Path(self.config.folder), key)
+        texts = [place for place in places if Path(place).is_file() and data.holds_texts(Path(place))]
+        parts = [plain_tokens_step(self.base, recipe, texts)] if texts else []
+        if samples := [place for place in places if place not in texts]:
+            # Nothing of the evaluation set may come back by way of the replay.
+            rules = {"decontaminate": self.pool.config["decontaminate"]}
+            inputs = {n: s for n, s in self.pool.inputs.items() if n.startswith("evaluation")}
+            where = {name: self.pool.where[name] for name in ("embedder", "cache")}
+            read = read_step(
+                "pool", samples, key=key, inputs=inputs, settings=rules, where=where,
+                base=template_base(self.chooser.config), template=recipe.template,
+            )  # fmt: skip
+            parts.append(tokens_step(self.base, recipe, read, Estimate(seconds=2)))
+        return joined_tokens_step(self.tokens(), parts)
 
     def trunk(self, arm: str, seed: int) -> tuple[Step, ...]:
         """Return all parts of the trunk of one arm and seed, rising."""
@@ -479,7 +511,8 @@ class Ladder:
         control = self.chooser.control
         if control is None:
             return None
-        seen = min(SEEN, self.rungs(arm)[0])
+        chosen = self.arms[arm]
+        seen = int(min(SEEN, self.rungs(arm)[0]) * (1 - chosen.share if chosen.replay else 1))
         items = held_step(self.pool, control, self.chooser.order(arm, seed), seen, f"{arm}, seed {seed}")
         count = self.control_samples + seen
         return self.loss_on(items, branch, f"{label}, control", count)
@@ -565,7 +598,7 @@ def result_step(
         "base": {"name": config.base, "digest": ladder.base.digest, "parameters": ladder.sizes.parameters},
         "recipe": ladder.recipe_settings,
         "question": dataclasses.asdict(config.question),
-        "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
+        "arms": {n: {"rule": _rule_text(a), "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
         "seeds": config.ladder.seeds,
         "runs": rows,
         "beside": others,
@@ -576,6 +609,10 @@ def result_step(
     estimate = Estimate(seconds=15)
     return Step("result", 13, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
+
+
+def _rule_text(arm: ArmConfig) -> str:
+    return f"{arm.rule} + replay {arm.share:g}" if arm.replay else arm.rule
 
 
 def _untrained(ladder: Ladder) -> dict[str, Step]:

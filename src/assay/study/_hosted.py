@@ -26,10 +26,14 @@ class HostedLadder(Ladder):
         self.hosted = Hosted.of(self.config)
         llm.check_tuning(self.hosted.base, self.hosted.config)
         for name, arm in self.arms.items():
-            if arm.groups == "length" or (arm.by is not None and _needs_base(arm.by, self.config.folder)):
+            if (
+                arm.replay
+                or arm.groups == "length"
+                or (arm.by is not None and _needs_base(arm.by, self.config.folder))
+            ):
                 raise AssayError(
                     "the arm needs the base model on this machine", place=f"arms.{name}",
-                    value=arm.by or arm.groups,
+                    value=arm.by or ("replay" if arm.replay else arm.groups),
                     expected="random, or a selection by an indicator that needs no model of the base",
                 )  # fmt: skip
         return hosted_sizes(self.config, self.evaluation, self.pool)

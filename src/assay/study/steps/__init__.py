@@ -29,6 +29,7 @@ from assay.study.steps._read import (
     read_step,
     summary_of,
 )
+from assay.study.steps._replay import joined_tokens_step, plain_tokens_step, replay_order_step
 from assay.study.steps._result import result
 from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._text import TEXT, text_places, text_step
@@ -66,6 +67,7 @@ __all__ = [
     "hosted_answer_step",
     "item_counts",
     "iterate",
+    "joined_tokens_step",
     "judge_step",
     "judgements_of",
     "listed_ids",
@@ -75,10 +77,12 @@ __all__ = [
     "needs_of",
     "order_step",
     "place_digest",
+    "plain_tokens_step",
     "rates_step",
     "read_agreement",
     "read_step",
     "received_step",
+    "replay_order_step",
     "result",
     "runtime",
     "runtime_of",
