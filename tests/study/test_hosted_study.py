@@ -11,7 +11,6 @@ import pytest
 
 from assay import study
 from assay.core import AssayError, StudyResult
-from assay.llm import _faults as faults
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "llm"))
 from tune_server import Provider, tuning
@@ -32,9 +31,8 @@ output = 2.0
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Provider]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(faults, "_BACKOFF_SECONDS", 0.01)
     (tmp_path / "prices.toml").write_text(PRICES)
-    with tuning(faults={"lost": 0.1, "cut": 0.1, "limited": 0.1}, seed=2) as running:
+    with tuning(faults={"lost": 0.1, "error": 0.1, "limited": 0.1}, seed=2) as running:
         yield running
 
 

@@ -22,7 +22,7 @@ from assay.study.steps._replay import replay_order
 
 
 @given(
-    st.integers(1, 400), st.integers(1, 50), st.sampled_from([0.05, 0.1, 0.25, 0.3, 0.5, 0.9]), st.integers(0, 5)
+    st.integers(1, 400), st.integers(1, 50), st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.9]), st.integers(0, 5)
 )  # fmt: skip
 def test_every_rung_holds_its_share(rows: int, general: int, share: float, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(rows)
@@ -52,7 +52,9 @@ def test_a_ladder_with_replay_of_texts_and_samples(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     text, samples = tmp_path / "plain.txt", tmp_path / "general.jsonl"
     text.write_text("The river rises in the hills.\n\nIt ends in a lake.\n", encoding="utf-8")
-    samples.write_text('{"instruction": "Say something kind.", "output": "You did well."}\n', encoding="utf-8")
+    samples.write_text(
+        '{"instruction": "Say something kind.", "output": "You did well."}\n', encoding="utf-8"
+    )
     asked = parse_config(config(tmp_path, replay=[str(text), str(samples)], share=0.25))
     alone = parse_config({**config(tmp_path), "arms": {}})
     result = study.run(asked, pool="inline")
