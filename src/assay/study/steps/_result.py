@@ -155,7 +155,8 @@ def _like(control: Control | None) -> bool:
 
 def _counts(context: StepContext, runs: Sequence[MeasuredRun]) -> dict[str, int]:
     """Return what length took away of the pool, and of the items (the same for all models of a tokenizer)."""
-    return sample_counts(context.inputs["tokens"]) | runs[0].counts | _empty(runs)
+    tokens = context.inputs.get("tokens")
+    return ({} if tokens is None else sample_counts(tokens)) | runs[0].counts | _empty(runs)
 
 
 def _empty(runs: Sequence[MeasuredRun]) -> dict[str, int]:
