@@ -51,6 +51,7 @@ def tried(extra: str, wheel: Path, folder: Path) -> dict[str, object]:
 
 
 def main() -> None:
+    """Try every extra that is not in the file yet."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
