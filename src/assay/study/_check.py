@@ -206,8 +206,9 @@ def _passes(ladder: Ladder, sizes: Iterable[int]) -> int:
 class Check:
     """The steps of a check; rates that diverged are left out of its result once they are known."""
 
-    def __init__(self, ladder: Ladder, plan: CheckPlan) -> None:
-        self.ladder, self.plan = ladder, plan
+    def __init__(self, ladder: Ladder, plan: CheckPlan, before: Step | None = None) -> None:
+        """``before`` is the step that read the check on which this one follows: it is kept with it."""
+        self.ladder, self.plan, self.before = ladder, plan, before
         self.rows = [row for rate in plan.rates for row in self._rate(rate)]
         self.measured = {index: self._measured(row) for index, row in enumerate(self.rows)}
         items, every = ladder.sizes.items, enumerate(self.rows)
@@ -241,6 +242,7 @@ class Check:
     def step(self, diverged: Sequence[int] = ()) -> Step:
         """Return the step that reads the check, without the rows that ``diverged``."""
         inputs: dict[str, Step] = {"evaluation": self.ladder.evaluation}
+        inputs |= {} if self.before is None else {"before": self.before}
         for index, row in enumerate(self.rows):
             if index not in diverged:
                 inputs[f"evaluation/{index}"] = self.evaluated[index]
@@ -290,18 +292,22 @@ class Check:
 
 
 def follow(
-    ladder: Ladder, plan: CheckPlan, done: Callable[[Check], Step | None], store: Store
+    ladder: Ladder,
+    plan: CheckPlan,
+    done: Callable[[Check], Step | None],
+    store: Store,
+    before: Step | None = None,
 ) -> Step | None:
     """Return the step that read a check, or the last of those that followed on what it found.
 
     ``done`` returns the step of a check that has run, None where it has not; then what is known is returned.
     """
-    step = done(Check(ladder, plan))
+    step = done(Check(ladder, plan, before))
     for _ in range(FURTHER + plan.short):
         if step is None or not store.has(step.key):
             return step
         further = _further(ladder, plan, read_check(store, step))
-        if further is None or (then := done(Check(ladder, further))) is None:
+        if further is None or (then := done(Check(ladder, further, step))) is None:
             return step
         plan, step = further, then
     return step
@@ -339,7 +345,7 @@ def raised(ladder: Ladder, check: Step | None, store: Store, workers: Pool) -> S
     if known or not ladder.config.recipe_check:
         return check
     before = 0 if check is None else read_check(store, check).samples
-    return follow(ladder, _upwards(ladder, before), lambda one: one.run(store, workers), store)
+    return follow(ladder, _upwards(ladder, before), lambda one: one.run(store, workers), store, check)
 
 
 def check_notes(ladder: Ladder) -> list[Said]:

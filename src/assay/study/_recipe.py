@@ -68,6 +68,7 @@ def check(
         store.register(f"{study.name}-recipe", [Check(ladder, plan).step()])
         step = follow(ladder, plan, lambda one: one.run(store, workers), store)
         assert step is not None  # noqa: S101 - each check is run
+        store.register(f"{study.name}-recipe", [step])
         found = read_check(store, step)
         meter.per |= {"run": len(found.rates), "verdict": 1}
     return replace(found, language=study.language)
