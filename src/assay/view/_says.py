@@ -60,6 +60,7 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
     if answer.choice != "only":
         key = {"undecided": "choice"}.get(answer.choice, answer.choice)
         parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    parts += _at_equal_tokens(result, answer, w)
     if result.forgetting is not None:
         parts += forgetting_text(result, answer, result.forgetting, w, price=price)
     for key, types in (
@@ -72,6 +73,16 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
             parts.append(w(f"says.{key}", types=_listed(types, w)))
     first = _depends(result, answer, w) or _too_dear(answer, result, w) or _overall(result, answer, w)
     return first, w("says.space").join(parts)
+
+
+def _at_equal_tokens(result: StudyResult, answer: Answer, w: Words) -> Iterator[str]:
+    """Yield what the chosen selection gains over random samples of as many tokens, where that is known."""
+    for row in () if result.steps_or_samples is None else result.steps_or_samples.tokens:
+        if (row.arm, row.metric) == (answer.arm, answer.metric):
+            found = row.equal_tokens
+            reach = f"{signed(found.gain)} {interval(found.low, found.high)}"
+            word = "better" if found.low > 0 else "worse" if found.high < 0 else "open"
+            yield w(f"says.tokens.{word}", samples=integer(row.samples), gain=reach)
 
 
 def forgetting_text(
