@@ -155,7 +155,7 @@ def _further(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> CheckPlan |
     larger rung where a higher rate seems better and that is not certain.
     """
     best = found.chosen
-    if best is None:
+    if best is None or found.disagrees is not None:
         return None
     if found.short:
         return _upwards(ladder, plan.samples) if _suspects(ladder, plan, found) else None

@@ -274,7 +274,7 @@ def _advice(result: StudyResult, w: Words) -> Iterator[str]:
     unlike = result.control is not None and not result.control.matched
     if found.word == "recipe" and found.harmless is not None:
         yield w("cause.next.else", best=_recipe(found.harmless.recipe, w))
-    elif off is not None and found.word != "overfitting":
+    elif off is not None and found.word != "overfitting" and not off[0].too_low:
         yield w("cause.next.rate", best=rate(off[1].learning_rate), own=rate(off[0].own))
     elif found.word == "open" and unlike and found.harmless is None:
         yield w("cause.next.check")

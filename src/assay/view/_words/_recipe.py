@@ -81,6 +81,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "rate.next": ("Run the study again with {best} before deciding how much data you need.", "请先用 {best} 重新运行研究，再决定需要多少数据。"),
     "recipe.edge.low": ("The best is the lowest rate tried: lower ones may be better still.", "最佳值是所试的最低学习率：更低的可能更好。"),
     "recipe.edge.high": ("The best is the highest rate tried: higher ones may be better still.", "最佳值是所试的最高学习率：更高的可能更好。"),
+    "recipe.disagrees": ("On the evaluation set the study's own rate is the better one (loss {own:.3f}, at the other {best:.3f}): the pool is unlike the task, so no other rate is called better.", "在评测集上，本研究自己的学习率更好（损失 {own:.3f}，另一学习率为 {best:.3f}）：数据池与任务不符，因此不认为其他学习率更好。"),
     "recipe.moves.falls": ("The best rate falls from {small:,} to {large:,} samples: at the largest rungs it may be lower still.", "从 {small:,} 条到 {large:,} 条样本，最佳学习率下降：在更大的档位可能更低。"),
     "recipe.moves.rises": ("The best rate rises from {small:,} to {large:,} samples.", "从 {small:,} 条到 {large:,} 条样本，最佳学习率上升。"),
     "recipe.moves.stays": ("The best rate is the same at {small:,} and {large:,} samples, within a factor of two.", "{small:,} 条与 {large:,} 条样本的最佳学习率相同（相差不到一倍）。"),
