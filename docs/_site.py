@@ -42,7 +42,7 @@ def _lay(page: Path) -> None:
     up = "../" * len(place.relative_to(OUT).parts[:-1])
 
     def moved(found: re.Match[str]) -> str:
-        target = found[1].replace(".zh.md", ".md")  # a page is linked by its name; the site chooses the language
+        target = found[1].replace(".zh.md", ".md")  # the site chooses the language
         reached = source.parent.joinpath(target).resolve()
         if reached.is_relative_to(DOCS):
             return f"]({up}{reached.relative_to(DOCS)}{found[2] or ''})"
