@@ -31,7 +31,8 @@ sys.path[:0] = [str(ROOT / "tests" / "llm"), str(ROOT / "tests" / "generation")]
 from chat_server import serving  # noqa: E402
 
 ROWS = 700
-PAGES = sorted((ROOT / "docs" / "tutorials").glob("*[!h].md"))  # .zh.md have the same blocks: see below
+TUTORIALS = (ROOT / "docs" / "tutorials").glob("*.md")
+PAGES = sorted(p for p in TUTORIALS if ".zh" not in p.suffixes)  # translations have the same blocks
 PAGES += [ROOT / "docs" / "start.md", ROOT / "docs" / "papers" / "belle.md"]
 INTERACTIVE = ("assay annotate ", "assay serve ")
 """Commands that go on until Ctrl-C; `annotate status` and `annotate export` do not."""
