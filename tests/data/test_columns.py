@@ -103,3 +103,19 @@ def test_the_process_ends_when_nothing_is_asked_of_it(tmp_path: Path) -> None:
     assert child.poll() == 0
     assert not Path(f"/proc/{child.pid}").exists() or os.name != "posix"
     assert sum(1 for _ in read(tmp_path / "x.parquet")) == 10
+
+
+@pytest.mark.parametrize("container", ["parquet", "arrow"])
+def test_a_small_file_of_very_many_rows_is_refused_before_they_are_read(
+    container: str, tmp_path: Path
+) -> None:
+    path, rows = tmp_path / f"x.{container}", 10_000_000
+    made = pa.table({"instruction": pa.nulls(rows), "output": pa.nulls(rows)})
+    if container == "parquet":
+        pq.write_table(made, path)
+    else:
+        with pa.ipc.new_file(path, made.schema) as writer:
+            writer.write_table(made)
+    (found,) = read(path)
+    assert isinstance(found, Rejected)
+    assert "10,000,000 rows" in found.reason and "write it as JSON lines first" in found.reason
