@@ -92,7 +92,11 @@ def test_dates_and_small_numbers_are_read_as_their_texts(tmp_path: Path) -> None
     assert "out of range" in other.prompt[0].content
 
 
-def test_the_process_ends_when_nothing_is_asked_of_it(tmp_path: Path) -> None:
+def test_the_process_ends_when_nothing_is_asked_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_columns, "_IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(_columns, "_idle", [])
     pq.write_table(table(10), tmp_path / "x.parquet")
     assert sum(1 for _ in read(tmp_path / "x.parquet")) == 10
     child = _columns._idle[-1]._process

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-_IDLE_SECONDS = 30
 _CPU_SECONDS = 4
 _BATCH = 1024
 _MEMORY = 8 << 30
@@ -171,9 +170,9 @@ def _answers(path: str, container: str) -> Iterator[tuple[bytes, bytes]]:
 
 def _asked(source: BinaryIO, busy: list[bool]) -> Iterator[dict[str, Any]]:
     """Yield what is asked, until the one who asks is gone or, with no file open, asks nothing for a while."""
-    buffer, parent = b"", os.getppid()
+    buffer, parent, patience = b"", os.getppid(), float(sys.argv[1])
     while True:
-        if not select.select([source], [], [], _IDLE_SECONDS)[0]:
+        if not select.select([source], [], [], patience)[0]:
             if busy[0] and os.getppid() == parent:
                 continue
             return
