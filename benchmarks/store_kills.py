@@ -37,11 +37,10 @@ import time
 import traceback
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,9 +75,20 @@ TIMED = ("hours", "seconds", "time")
 """Fields of JSON files that a clock decides."""
 IN_FLIGHT = 16
 """At most so many calls are under way when a kill comes: the connections that are allowed."""
-LOADED = ("assay", "deepspeed", "inspect_ai", "jieba", "llmcompressor", "numba", "pandas", "peft", "pyarrow.parquet",
-          "rich.live", "safetensors.torch", "scipy.stats", "torch", "transformers.models.llama.modeling_llama")  # fmt: skip
-NOT_LOADED = {"assay.__main__", "assay.data._columns_child", "faiss", "polars"}
+LOADED = (
+    "assay", "deepspeed", "inspect_ai", "jieba", "llmcompressor", "numba", "peft", "safetensors.torch",
+    "torch", "transformers.models.llama.modeling_llama",
+)  # fmt: skip
+NOT_LOADED = (
+    "__",
+    "_polars",
+    "assay.__main__",
+    "assay.data._columns_child",
+    "chat_server",
+    "faiss",
+    "polars",
+    "swig",
+)
 """What forked runs need not load, and what does not survive a fork."""
 ANEW = 10
 """Every so many runs one is a process of its own."""
@@ -142,7 +152,7 @@ VERBS = (
     ),
     Verb(
         "select",
-        ("select", "pool.jsonl", "--out", "b.jsonl", "--n", "100", "--by", "len_out"),
+        ("select", "pool.jsonl", "--out", "b.jsonl", "--n", "50", "--by", "len_out"),
         ("b.jsonl",),
     ),
     Verb("train", ("train", "small.jsonl", "tuned"), ("tuned/model/model.safetensors",), slow=True),
@@ -177,7 +187,7 @@ VERBS = (
     ),
     Verb(
         "generate",
-        ("generate", "--out", "g.jsonl", "--n", "30", "--seed", "3", *CHAT),
+        ("generate", "--out", "g.jsonl", "--n", "16", "--seed", "3", *CHAT),
         ("g.jsonl",),
         paid=True,
         script="writer",
@@ -214,8 +224,8 @@ def prepare(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "study.yaml").write_text(STUDY)
     (folder / "rule.yaml").write_text(RULE)
-    sets = (("eval", 24, 1), ("items", 10, 3), ("trial", 10, 4), ("probe", 10, 5))
-    for name, n, seed in (("pool", 800, 0), ("small", 120, 2), *sets):
+    sets = (("eval", 12, 1), ("items", 10, 3), ("trial", 10, 4), ("probe", 10, 5))
+    for name, n, seed in (("pool", 300, 0), ("small", 120, 2), *sets):
         testbed(n, folder / f"{name}.jsonl", seed=seed)
     items = (folder / "eval.jsonl").read_text().splitlines()
     for name, words in (("given", ("GOOD", "FAIR", "BAD")), ("other", ("BAD", "GOOD"))):
@@ -227,18 +237,22 @@ def prepare(folder: Path) -> Path:
     return folder
 
 
-def load() -> None:
-    """Load what forked runs then need not, down to the tables that libraries make at their first use."""
-    parts = [name for _, name, _ in pkgutil.walk_packages(assay.__path__, "assay.")]
-    for name in (*LOADED, *parts):
-        if name not in NOT_LOADED:
-            importlib.import_module(name)
-    for module, function in (
-        ("jieba", "initialize"),
-        ("numba.core.registry", "cpu_target.typing_context.refresh"),
-    ):
-        attrgetter(function)(importlib.import_module(module))()
-    if taken := NOT_LOADED & sys.modules.keys():
+def load(names: Iterable[str]) -> None:
+    """Load what forked runs then need not."""
+    for name in names:
+        if not name.startswith(NOT_LOADED):
+            with suppress(Exception):
+                importlib.import_module(name)
+
+
+def warm(folder: Path) -> None:
+    """Load libraries and the tables that they make at their first use."""
+    load([*LOADED, *(name for _, name, _ in pkgutil.walk_packages(assay.__path__, "assay."))])
+    importlib.import_module("jieba").initialize()
+    testbed(20, folder / "few.jsonl")
+    # It compiles nothing, but has numba read what it knows.
+    assay.clean([str(folder / "few.jsonl")], out=folder / "clean.jsonl", pool="inline")
+    if taken := {"faiss", "polars"} & sys.modules.keys():
         raise SystemExit(f"these do not survive a fork: {taken}")
 
 
@@ -294,6 +308,7 @@ def _become(words: Sequence[str], folder: Path, said: Path) -> NoReturn:
         traceback.print_exc()
     finally:
         with suppress(BaseException):
+            said.with_name("loaded.txt").write_text("\n".join(sorted(sys.modules)))
             atexit._run_exitfuncs()
             sys.stderr.flush()
         os._exit(code)
@@ -303,12 +318,12 @@ Run = Forked | subprocess.Popen[bytes]
 _started = count(1)
 
 
-def start(verb: Verb, folder: Path, server: str) -> Run:
+def start(verb: Verb, folder: Path, server: str, anew: bool | None = None) -> Run:
     """Start a command in a group of its own; see ``said.txt`` for its errors."""
     words = [word.format(server=server) for word in verb.command]
     words += [] if verb.name == "annotate" else ["--quiet"]
     said = folder / "said.txt"
-    if next(_started) % ANEW:
+    if not (next(_started) % ANEW == 0 if anew is None else anew):
         return Forked(words, folder, said)
     with said.open("wb") as errors:
         return subprocess.Popen(
@@ -369,7 +384,7 @@ class Kill:
 
 def moment(verb: Verb, span: float, rng: random.Random) -> float:
     """Return after how many seconds a run is killed; of what goes on where it was, mostly early."""
-    return rng.uniform(0.0, span if not verb.slow or rng.random() < 0.25 else span / 3)
+    return rng.uniform(0.0, span if not (verb.slow or verb.paid) or rng.random() < 0.25 else span / 3)
 
 
 def finished(verb: Verb, folder: Path) -> int:
@@ -416,7 +431,7 @@ def annotated(folder: Path, left: int, span: float, rng: random.Random) -> Itera
     items = len((folder / "eval.jsonl").read_text(encoding="utf-8").splitlines())
     while True:
         (folder / "said.txt").write_text("")
-        process = start(verb, folder, "")
+        process = start(verb, folder, "", anew=None if left > 0 else False)
         killer = threading.Timer(rng.uniform(0.0, span), os.kill, (process.pid, signal.SIGKILL))
         if left > 0:
             killer.start()
@@ -518,8 +533,8 @@ def main() -> None:
     root = Path(tempfile.mkdtemp(prefix="assay-kills-"))
     os.environ["SCRIPTED_API_KEY"] = "sk-test"
     os.environ["OMP_NUM_THREADS"] = "1"
-    load()
     try:
+        warm(root)
         with scripted() as servers:
             trials = Trials(verbs, root, servers, options.log)
             trials.run(wanted, min(options.least, wanted // len(verbs)), options.most, options.seed)
@@ -572,13 +587,22 @@ class Trials:
         return kills >= least, kills * (1 if kills < least else self.trials[name].seconds + 0.3)
 
     def _alone(self, verb: Verb, inputs: Path) -> Trial:
-        folder, at = shutil.copytree(inputs, self.root / f"whole-{verb.name}"), time.monotonic()
+        """Run a command twice: the second has what the first loaded."""
+        first = self._uninterrupted(verb, inputs, "first")
+        load((self.root / f"first-{verb.name}" / "loaded.txt").read_text().split("\n"))
+        second = self._uninterrupted(verb, inputs, "whole")
+        if first.whole != second.whole:
+            raise SystemExit(f"{verb.name}: two uninterrupted runs differ")
+        return second
+
+    def _uninterrupted(self, verb: Verb, inputs: Path, name: str) -> Trial:
+        folder, at = shutil.copytree(inputs, self.root / f"{name}-{verb.name}"), time.monotonic()
         server = self.servers[verb.script]
         before = len(server.asked())
         if verb.name == "annotate":
             bad = [kill.wrong for kill in annotated(folder, 0, 0.0, random.Random(0))]
         else:
-            bad = ["failed"] if start(verb, folder, server.url).wait() else []
+            bad = ["failed"] if start(verb, folder, server.url, anew=False).wait() else []
         seconds, whole = time.monotonic() - at, contents(verb, folder)
         if bad or None in whole:
             said = (folder / "said.txt").read_text()
