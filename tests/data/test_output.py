@@ -132,7 +132,8 @@ def test_conversion_says_what_is_lost_and_names_what_occurs(tmp_path: Path) -> N
     assert info["m"]["formatting"] == "openai" and info["m"]["columns"]["tools"] == "tools" and "a" in info
     assert len(tools.configs) == 2
     shared = convert([str(talk)], tmp_path / "s.json", format="sharegpt")
-    assert "function_call" in str(shared.notes[0]) and len(shared.configs) == 1
+    assert {note.key for note in shared.notes} >= {"note.convert.weight", "note.convert.function_call"}
+    assert len(shared.configs) == 1
     packed = convert([str(plain)], tmp_path / "p.jsonl.gz", format="alpaca")
     assert "gzip" in str(packed.notes[0]) and packed.configs == ()
     with pytest.raises(AssayError, match="Alpaca cannot hold"):
