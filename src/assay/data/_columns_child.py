@@ -84,7 +84,7 @@ def _check(stored: int, rows: int, columns: int, size: int = 0) -> None:
     given = max(size, rows * max(columns, 1) * _CELL)
     if given > max(_MOST_UNASKED, _MAX_GROWTH * stored):
         raise _Bomb(
-            f"{stored:,} bytes hold {rows:,} rows of {given:,} bytes or more, over {_MAX_GROWTH} times as many: "
+            f"{stored:,} bytes hold {rows:,} rows of {given:,} bytes or more, {_MAX_GROWTH} times as many: "
             "a decompression bomb, or one row repeated many times; to read it anyway, write it as JSON lines "
             "first"
         )
