@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - rows of a table
 """What is no data set, or one in an encoding that is not read, is refused: never read as something else."""
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def test_lines_may_end_as_on_old_macs(tmp_path: Path) -> None:
         (b"\x93NUMPY\x01\x00", "NumPy"),
         (b"<?xml version='1.0'?><rows/>", "XML"),
     ],
+    ids=["gzip", "excel", "lz4", "compress", "pickle", "numpy", "xml"],
 )
 def test_what_is_no_data_set_is_named(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(content)
@@ -82,5 +84,5 @@ def test_pipes_sockets_and_links_to_nowhere_are_named(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "s"))
         for name in ("pipe", "s", "gone", "loop"):
-            with pytest.raises(AssayError, match="not a file|leads to no file"):
+            with pytest.raises(AssayError, match=r"not a file|leads to no file"):
                 read(tmp_path / name)

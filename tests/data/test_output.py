@@ -226,3 +226,34 @@ def test_arguments_that_are_the_text_of_an_object_are_that_object(
     row = json.loads((tmp_path / "x.jsonl").read_text())
     assert row["conversations"][1]["value"] == f'{{"name": "w", "arguments": {told}}}'
     assert all(isinstance(one, Sample) for one in read(tmp_path / "x.jsonl"))
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("appeared", [True, False])
+def test_a_kill_at_the_rename_leaves_no_file_that_is_not_ours(
+    noted: bool, appeared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    if not noted:
+        monkeypatch.setattr(os, "setxattr", refuse)
+    place, rename = tmp_path / "a.jsonl", Path.replace
+    with output(place).partial() as partial:
+        partial.write_text("old\n")
+
+    def killed(self: Path, target: Path) -> Path:
+        if target != place or appeared:
+            rename(self, target)
+        if target == place:
+            raise KeyboardInterrupt
+        return target
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt), output(place).partial() as partial:
+        partial.write_text("new and longer\n")
+    assert place.read_text() == ("new and longer\n" if appeared else "old\n")
+    output(place)
+    place.write_text("changed by hand\n")
+    with pytest.raises(AssayError, match="not written"):
+        output(place)
