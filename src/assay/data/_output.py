@@ -151,7 +151,7 @@ def is_ours(path: Path) -> bool:
 
 
 def mark_ours(partial: Path, path: Path) -> None:
-    """Note that Assay has written what becomes ``path``: with the file, or beside it where files take no notes."""
+    """Note that Assay has written what becomes ``path``: with the file, else in a list beside it."""
     state = _state(partial)
     try:
         os.setxattr(partial, _MARK, state.encode())
