@@ -53,11 +53,12 @@ class Shelf:
             return None
         row, watched = self._row(folder, language)
         formed = self._formed(folder, fitted=fitted)
-        under = tuple(serving.Under(f"{r.name} {r.label}", r.done, r.total, r.note) for r in watched.running)
+        under = tuple(serving.Under(r.name, r.label, r.done, r.total, r.note) for r in watched.running)
         panels = view.forming(formed.points, formed.curves, language)
         return serving.Live(
-            row, under, watched.seconds_left, formed.models, formed.planned, panels, watched.whole
-        )
+            row, under, watched.seconds_left, formed.models, formed.planned, panels, watched.paid,
+            watched.to_pay,
+        )  # fmt: skip
 
     def overlaid(self, names: Sequence[str], language: str) -> str:
         """Return the curves of several studies over one another, "" where they share no type."""
@@ -99,7 +100,8 @@ class Shelf:
             planned=len(models.models) if models else 0,
             says=_says(folder, language) if made.is_file() else None,
             reports=tuple(str(page.relative_to(self.runs)) for page in pages),
-            done=watched.done, steps=watched.total, running=len(watched.running),
+            done=watched.done, steps=watched.total, running=watched.working,
+            whole=watched.whole, command=view.study_command(folder),
         )  # fmt: skip
         return row, watched
 

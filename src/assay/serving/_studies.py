@@ -37,9 +37,23 @@ def live_parts(pages: Any, live: Live, w: Words) -> Parts:
 
 
 def left_text(live: Live, w: Words) -> str:
-    """Return the time left in words, "" where it is not known or nothing is left."""
+    """Return the time and the money left in words, "" where they are not known or nothing is left."""
+    if live.row.finished:
+        return ""
+    money = [w(f"live.{key}", amount=_amounts(found, w))
+             for key, found in (("to_pay", live.to_pay), ("paid", live.paid)) if found]  # fmt: skip
+    return w("says.space").join(filter(None, (_time_left(live, w), *money)))
+
+
+def _amounts(money: Mapping[str, float], w: Words) -> str:
+    """Return amounts by currency; what is not nothing is never 0.00."""
+    shown = (f"{amount:,.2f} {name}" if amount >= 0.005 else f"< 0.01 {name}" for name, amount in money.items())
+    return w("says.list").join(shown)
+
+
+def _time_left(live: Live, w: Words) -> str:
     seconds = live.seconds_left
-    if seconds is None or live.row.finished or not live.under:
+    if seconds is None or not live.under:
         return ""
     if seconds < 90:
         return w("live.left", time=w("unit.seconds", n=f"{seconds:.0f}"))
