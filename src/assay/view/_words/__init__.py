@@ -115,15 +115,6 @@ class Words:
         """Return the shown name of a type of use; a user's own type is shown as it is."""
         return self.name("type", name)
 
-    def step(self, name: str, label: str) -> str:
-        """Return what a step does and to what."""
-        return " ".join(filter(None, (self.show(name, "@step"), self.worded(label))))
-
-    def worded(self, label: str) -> str:
-        """Return a label or note of a step; words that are a person's own are shown as they are."""
-        words = (word.partition(",") for word in label.split())
-        return " ".join(f"{self.show(word, '@label')}{comma}{rest}" for word, comma, rest in words)
-
     def metric(self, name: str) -> str:
         """Return the shown name of a metric."""
         return self.name("metric", name)
