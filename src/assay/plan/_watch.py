@@ -109,7 +109,12 @@ class Listing:
     def _row(self, step: Step) -> list[Any]:
         guess = step.estimate
         return [
-            step.key, step.name, step.label, guess.seconds, self.paces.used(step, "money"), guess.currency
+            step.key,
+            step.name,
+            step.label,
+            guess.seconds,
+            self.paces.used(step, "money"),
+            guess.currency,
         ]
 
 
@@ -188,7 +193,8 @@ class Watcher:
         running: Sequence[tuple[Listed, Running]],
     ) -> float | None:  # fmt: skip
         """Return the estimates of what is left, by the speed so far, shared by as many as run at once."""
-        done = [(s.seconds, took["seconds"]) for s in steps if s.seconds and (took := self._took(store, s.key))]
+        known = [(s.seconds, took) for s in steps if s.seconds and (took := self._took(store, s.key))]
+        done = [(seconds, took["seconds"]) for seconds, took in known]
         if not left or not running or sum(s for s, _ in done) < _KNOWN * sum(s.seconds or 0 for s in steps):
             return 0.0 if not left else None
         pace = sum(took for _, took in done) / sum(seconds for seconds, _ in done)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -15,7 +18,7 @@ from assay import web
 from assay.serving._api import openai_routes
 from assay.serving._door import Door
 from assay.serving._files import HEADERS, KINDS, find_file
-from assay.serving._models import Models
+from assay.serving._models import QUEUE, Models
 from assay.serving._protocol import RefusedError
 from assay.serving._studies import Parts, events, live_parts, state_parts
 from assay.serving._values import Library, Live
@@ -74,18 +77,33 @@ def _here(request: Request) -> str:
     return f"{request.url.path}?{query}" if query and request.method == "GET" else request.url.path
 
 
-def build_app(library: Library, door: Door, hosts: frozenset[str], language: str | None = None) -> FastAPI:
-    """Return the application; ``hosts`` are the names that it may be addressed by."""
-    site = Site(library, door, _templates(), language)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+def build_app(
+    library: Library, door: Door, hosts: frozenset[str], language: str | None = None, *, queue: int = QUEUE
+) -> FastAPI:
+    """Return the application; ``hosts`` are the names that it may be addressed by.
+
+    ``queue`` questions may wait for each model.  Models that were named are loaded once it runs.
+    """
+    site, models = Site(library, door, _templates(), language), Models(library.open, queue)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_warming(models, library.given))
     app.add_middleware(web.Guard, hosts=hosts)
     web.static(app, _STATIC)
-    app.include_router(openai_routes(library, Models(library.open), door))
+    app.include_router(openai_routes(library, models, door))
     _doors(app, site)
     _pages(app, site)
     _studies(app, site)
     _errors(app, site)
     return app
+
+
+def _warming(models: Models, names: Sequence[str]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def while_it_runs(app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(models.warm(names))
+        yield
+        task.cancel()
+
+    return while_it_runs
 
 
 def _templates() -> Any:

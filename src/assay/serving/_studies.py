@@ -59,8 +59,8 @@ def left_text(live: Live, w: Words) -> str:
 
 def _amounts(money: Mapping[str, float], w: Words) -> str:
     """Return amounts by currency; what is not nothing is never 0.00."""
-    shown = (f"{amount:,.2f} {name}" if amount >= 0.005 else f"< 0.01 {name}" for name, amount in money.items())
-    return w("says.list").join(shown)
+    shown = {name: f"{amount:,.2f}" if amount >= 0.005 else "< 0.01" for name, amount in money.items()}
+    return w("says.list").join(f"{amount} {name}" for name, amount in shown.items())
 
 
 def _time_left(live: Live, w: Words) -> str:
