@@ -194,13 +194,12 @@ def logprobs(odds: Sequence[Odds] | None) -> dict[str, Any] | None:
 
 
 def _token(found: Odds) -> dict[str, Any]:
-    own = {
-        "token": found.text, "logprob": found.logprob,
-        "bytes": None if found.bytes is None else list(found.bytes),
-    }  # fmt: skip
-    return own | {
-        "top_logprobs": [{k: v for k, v in _token(o).items() if k != "top_logprobs"} for o in found.top]
-    }
+    return _spelled(found) | {"top_logprobs": [_spelled(one) for one in found.top]}
+
+
+def _spelled(found: Odds) -> dict[str, Any]:
+    raw = None if found.bytes is None else list(found.bytes)
+    return {"token": found.text, "logprob": found.logprob, "bytes": raw}
 
 
 def usage(tokens_in: int, tokens_out: int) -> dict[str, int]:

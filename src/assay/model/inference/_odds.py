@@ -41,7 +41,7 @@ def drawn(token: int, logits: torch.Tensor, top: int | None) -> Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Odds:
-    """A token as it is spelled, its bytes (None where it has none of its own), and its log-probability (nats)."""
+    """A token as it is spelled, its bytes (None where it has none of its own), its log-probability."""
 
     text: str
     bytes: bytes | None
