@@ -82,9 +82,9 @@ def client(shelf: Shelf) -> Iterator[httpx.Client]:
 
 
 def test_a_client_that_goes_away_stops_its_answer(client: httpx.Client, shelf: Shelf) -> None:
+    assert shelf.closed.get(timeout=60) == 1  # of the token that warmed the model up at the start
     whole = client.post("/v1/chat/completions", json=ENDLESS).json()
     assert whole["choices"][0]["finish_reason"] == "length"
-    assert shelf.closed.get(timeout=60) == 1  # of the token that warmed the model up at the start
     assert shelf.closed.get(timeout=60) == LONG
     for _ in range(2):
         with client.stream("POST", "/v1/chat/completions", json={**ENDLESS, "stream": True}) as reply:
