@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import chain
 
@@ -19,7 +19,7 @@ from assay.core import (
     Verdict,
     say,
 )
-from assay.view._format import about, clean, integer, number, percent
+from assay.view._format import MINUS, about, clean, integer, number, percent, together
 from assay.view._index import Index, ladder
 from assay.view._says import count_notes
 from assay.view._svg import Svg
@@ -42,6 +42,11 @@ class Buys:
     word: str
     """``rising`` where the interval is above zero, ``falling`` below, else ``undecided``."""
     per_money: float | None
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Gain, low and high in figures, with the same decimals."""
+        return together(self.gain, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +141,14 @@ def buys(result: StudyResult, found: Index) -> tuple[str, tuple[Buys, ...]]:
 
 
 def _bought(kind: str, gain: float, low: float, high: float, per_money: float | None) -> Buys:
-    word = "rising" if low > 0 else "falling" if high < 0 else "undecided"
-    return Buys(kind, gain, low, high, word, per_money)
+    found = Buys(kind, gain, low, high, "undecided", per_money)
+    # What is shown as zero is not said to be above it.
+    _, least, most = (_word(text) for text in found.shown)
+    return replace(found, word=least) if least == most else found
+
+
+def _word(shown: str) -> str:
+    return "rising" if shown.startswith("+") else "falling" if shown.startswith(MINUS) else "undecided"
 
 
 def _largest_first(rows: Sequence[Buys]) -> tuple[Buys, ...]:
