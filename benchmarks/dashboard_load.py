@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 STUDIES, RUNGS, SEEDS, ITEMS = 100, 20, 5, 100
-ASKED = 20
+ASKED = 61
 
 
 def key(*parts: object) -> str:

@@ -35,6 +35,8 @@ _STATIC = {
 }
 _SCRIPTED = ("you", "waiting", "stopped", "cut", "dropped", "tokens", "failed", "unreachable")
 """Texts that the script of the chat page shows."""
+MOST_LISTED = 200
+"""Models that a list to choose from holds; of more, one is found by typing."""
 _MONTH = 30 * 86400
 
 
@@ -201,6 +203,7 @@ def _pages(app: FastAPI, site: Site) -> None:
         names = [*site.library.given, *(name for names in groups.values() for name in names)]
         return site.page(
             request, "chat.jinja", given=site.library.given, groups=groups,
+            many=names if len(names) > MOST_LISTED else (),
             model=model if model in names else next(iter(names), ""),
             beside=beside if beside in names else "",
             scripted={name: w(f"chat.{name}") for name in _SCRIPTED},

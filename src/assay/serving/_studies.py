@@ -30,11 +30,9 @@ def state_parts(pages: Any, rows: list[StudyRow], w: Words) -> Parts:
 def live_parts(pages: Any, live: Live, w: Words) -> Parts:
     """Return the state of one study, its steps under way and its curves so far."""
     rows = [(one, step_text(one.name, one.label, w), worded(one.note, w)) for one in live.under]
-    return {
-        "state-0": pages.get_template("state.jinja").render(row=live.row, w=w),
-        "under": pages.get_template("under.jinja").render(live=live, w=w, left=left_text(live, w), rows=rows),
-        "panels": live.panels,
-    }
+    values = {"row": live.row, "live": live, "w": w, "left": left_text(live, w), "rows": rows}
+    names = {"state-0": "state"} | dict.fromkeys(("found", "links", "under", "panels"))
+    return {part: pages.get_template(f"{name or part}.jinja").render(values) for part, name in names.items()}
 
 
 def step_text(name: str, label: str, w: Words) -> str:

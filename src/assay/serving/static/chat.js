@@ -16,7 +16,7 @@
     if (text !== undefined) element.textContent = text;
     return element;
   };
-  const models = () => [...new Set([$("#model").value, $("#beside").value])].filter(Boolean);
+  const models = () => [...new Set(["#model", "#beside"].map((id) => $(id).value.trim()))].filter(Boolean);
 
   // What is shown: text only ever enters by textContent.
   const card = (answer) => {
