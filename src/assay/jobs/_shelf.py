@@ -82,7 +82,7 @@ class Shelf:
         return next((f for f in study_folders(self.runs) if study_name(f) == name), None)
 
     def _formed(self, folder: Path, *, finished: bool, fitted: bool = True) -> Formed:
-        """Return the measurements so far: those of its result where a study is finished or lists no models."""
+        """Return the measurements so far: those of its result for a study that is finished."""
         models, made = _models(folder), folder / RESULT
         if made.is_file() and (finished or models is None):
             found = _result(made, made.stat().st_mtime_ns)

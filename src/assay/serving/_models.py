@@ -100,8 +100,8 @@ class Models:
         """
         from anyio import to_thread
 
-        once = await to_thread.run_sync(_one_token)
         for name in names[:KEPT]:
+            once = await to_thread.run_sync(_one_token)
             with suppress(AssayError, BusyError, NotServedError):
                 async with self.answer(name, (Message("user", "?"),), once) as answering:
                     async for _ in answering.pieces:

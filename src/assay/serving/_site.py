@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import gc
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
@@ -87,7 +89,7 @@ def build_app(
     ``queue`` questions may wait for each model.  Models that were named are loaded once it runs.
     """
     site, models = Site(library, door, _templates(), language), Models(library.open, queue)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_warming(models, library.given))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_warming(models, library))
     app.add_middleware(web.Guard, hosts=hosts)
     web.static(app, _STATIC)
     app.include_router(openai_routes(library, models, door))
@@ -98,14 +100,23 @@ def build_app(
     return app
 
 
-def _warming(models: Models, names: Sequence[str]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _warming(models: Models, library: Library) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def while_it_runs(app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(models.warm(names))
+        await to_thread.run_sync(_look, library)
+        task = asyncio.create_task(models.warm(library.given))
+        task.add_done_callback(lambda _: gc.freeze())
         yield
         task.cancel()
 
     return while_it_runs
+
+
+def _look(library: Library) -> None:
+    """Read the lists of all studies ahead of the first page, and let collections of garbage pass them by."""
+    library.studies("en")
+    gc.collect()
+    gc.freeze()
 
 
 def _templates() -> Any:
