@@ -71,8 +71,5 @@ def _panels(found: Index, language: str) -> str:
 
 def _named(arm: str, place: int, shown: str) -> Svg:
     mark = element("use", href=f"#m{place % COLOURS}")
-    own = element(
-        "svg", mark, class_=f"mark a{place % COLOURS}", viewbox="-5 -5 10 10", width=11, height=11,
-        aria_hidden="true",
-    )  # fmt: skip
+    own = element("svg", mark, class_=f"mark a{place % COLOURS}", aria_hidden="true")
     return element("li", own, Svg(" "), element("bdi", shown))
