@@ -12,7 +12,7 @@ import httpx
 import pytest
 from served import NAME, Server
 
-from axe import grave
+from axe import grave, unreached
 
 AT = quote(NAME)
 
@@ -98,6 +98,13 @@ def test_the_pages_fit_and_axe_finds_nothing_serious(chromium: Any, server: Serv
         page.goto(server.base + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         assert grave(page) == [], path
+        assert unreached(page) == [], path
+    page.locator(".settings summary").press("Enter")
+    page.fill("#length", "4")
+    page.fill("#question", "你好")
+    page.press("#question", "Enter")
+    page.wait_for_selector(".answer[aria-busy=false]", timeout=60_000)
+    assert grave(page) == [] and unreached(page) == []
     page.goto(f"{server.base}/compare?a={AT}&b={AT}")
     page.locator("button[name=language]").press("Enter")
     page.wait_for_load_state()

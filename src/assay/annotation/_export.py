@@ -84,14 +84,26 @@ class AnnotationStatus(Shown):
         """Return who has done how much, then how far they agree."""
         head = say("annotate.head", labelled=self.labelled, items=self.items, shared=self.shared)
         people = tuple(
-            (say("annotate.nobody", n=place) if one.name is None else one.name, one.done, one.items, one.drafts)
+            (
+                say("annotate.nobody", n=place) if one.name is None else one.name,
+                one.done,
+                one.items,
+                one.drafts,
+            )
             for place, one in enumerate(self.annotators, 1)
         )
         names = ("annotator", "labelled", "given", "drafts")
-        table = Table(tuple(Column(say(f"col.{name}"), "," * (i > 0)) for i, name in enumerate(names)), people)
-        agreed = None if self.shared or len(self.annotators) > 1 else Paragraph(say("annotate.alone"), "quiet")
+        table = Table(
+            tuple(Column(say(f"col.{name}"), "," * (i > 0)) for i, name in enumerate(names)), people
+        )
+        agreed = (
+            None if self.shared or len(self.annotators) > 1 else Paragraph(say("annotate.alone"), "quiet")
+        )
         return page(
-            Paragraph(head, "strong"), table, agreed or self.agreement.as_table(), files(database=self.database)
+            Paragraph(head, "strong"),
+            table,
+            agreed or self.agreement.as_table(),
+            files(database=self.database),
         )
 
 

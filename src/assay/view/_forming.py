@@ -22,12 +22,14 @@ def forming(points: Sequence[Point], curves: Sequence[CurveResult], language: st
 def overlaid(studies: Mapping[str, Measures], language: str, kinds: Sequence[str] = ()) -> str:
     """Return the curves of several studies over one another: an arm of a study is told by both names.
 
-    Only types that all of them measured; ``kinds`` chooses among them.
+    Only types that all of them measured, their mean where they measured the same; ``kinds`` chooses.
     """
     points = [replace(p, arm=_arm(s, p.arm)) for s, (own, _) in studies.items() for p in own]
     curves = [replace(c, arm=_arm(s, c.arm)) for s, (_, own) in studies.items() for c in own]
     shared = set.intersection(*({p.type for p in own} for own, _ in studies.values())) if studies else set()
     wanted = shared & set(kinds) if kinds else shared
+    if any({p.type for p in own} != shared for own, _ in studies.values()):
+        wanted = wanted - {OVERALL}  # a mean over other types is another measure
     return _panels(
         _index([p for p in points if p.type in wanted], [c for c in curves if c.type in wanted]), language
     )

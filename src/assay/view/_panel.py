@@ -93,7 +93,7 @@ def draw(
     curves = [(arm, found.curves.get((panel.type, arm, panel.metric))) for arm in found.arms]
     bands = [(found.arm_number(arm) % COLOURS, c.band) for arm, c in curves if c and c.band]
     points = found.points.get((panel.type, panel.metric), ())
-    beyond = _beyond(min(b.extrapolated_from for _, b in bands), x, y) if bands else ()
+    beyond = _beyond(max(b.extrapolated_from for _, b in bands), x, y) if bands else ()
     parts = [
         _once(join((*beyond, *_samples_axis(panel, x, y, w))), axes),
         *_values_axis(panel, y, x, w),

@@ -22,7 +22,7 @@
   const card = (answer) => {
     const element = made("section", "answer");
     const said = made("p", "said"), notes = made("p", "notes");
-    element.append(made("h3", "by", answer.by), said, notes);
+    element.append(made("h2", "by", answer.by), said, notes);
     element.show = () => {
       said.textContent = answer.text;
       notes.textContent = answer.notes.join(" · ");

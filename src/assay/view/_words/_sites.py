@@ -181,7 +181,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "serve.compare.b": ("and", "与"),
     "serve.compare.go": ("Show", "显示"),
     "serve.compare.open": ("No answer yet.", "尚无结论。"),
-    "serve.compare.note": ("Only types that both measured. Axes are shared within a panel; the evaluation sets may differ.", "只包含两者都测量的类型。小图内共用坐标轴；两者的评测集可能不同。"),
+    "serve.compare.note": ("Only types that both measured, and their mean where both measured the same types. Axes are shared within a panel; the evaluation sets may differ.", "只包含两者都测量的类型；类型完全相同时才有总体。小图内共用坐标轴；两者的评测集可能不同。"),
     "serve.compare.nothing": ("The two studies have no measured type in common.", "两个研究没有共同测量的类型。"),
     "serve.studies.models": ("{done} of {n} models are available for chat", "可对话的模型：{done} / {n}"),
     "serve.studies.coming": ("its models are listed once it is prepared", "准备完成后列出其模型"),
