@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from assay.core import BASE_ARM, OVERALL, TASK_TYPES, CurveResult, Point
+from assay.view._format import isolated
 from assay.view._index import METRICS, Index, ordered
 from assay.view._panel import COLOURS, Panel, domain, draw, symbols
 from assay.view._svg import Svg, element, join
@@ -36,7 +37,7 @@ def overlaid(studies: Mapping[str, Measures], language: str, kinds: Sequence[str
 
 
 def _arm(study: str, arm: str) -> str:
-    return f"{study}: {arm}" if arm != BASE_ARM else arm
+    return f"{isolated(study)}: {arm}" if arm != BASE_ARM else arm
 
 
 def _index(points: Sequence[Point], curves: Sequence[CurveResult]) -> Index:
