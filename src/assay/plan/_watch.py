@@ -21,7 +21,7 @@ STEPS = "steps.json"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A step as it is listed: its key, what it is, and what it was estimated to take (None where unknown)."""
+    """A step as it is listed: its key, what it is, and what it will take, as far as that is known."""
 
     key: str
     name: str
@@ -107,15 +107,8 @@ class Listing:
             partial.write_text(text, encoding="utf-8")
 
     def _row(self, step: Step) -> list[Any]:
-        guess = step.estimate
-        return [
-            step.key,
-            step.name,
-            step.label,
-            guess.seconds,
-            self.paces.used(step, "money"),
-            guess.currency,
-        ]
+        seconds, money = self.paces.seconds(step, first=False), self.paces.used(step, "money")
+        return [step.key, step.name, step.label, seconds, money, step.estimate.currency]
 
 
 _LISTING: ContextVar[Listing | None] = ContextVar("listing", default=None)

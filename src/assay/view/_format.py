@@ -135,7 +135,11 @@ def figure(value: float | None, form: str) -> str:
     if value is None:
         return DASH
     named = _FORMS.get(form)
-    return named(value) if named else f"{value:{form}}".replace("-", MINUS).replace("%", " %")
+    if named:
+        return named(value)
+    text = f"{value:{form}}"
+    zero = form.startswith("+") and not any(c in "123456789" for c in text)
+    return (text.lstrip("+-") if zero else text).replace("-", MINUS).replace("%", " %")
 
 
 def duration(seconds: float, words: Callable[..., str]) -> str:
