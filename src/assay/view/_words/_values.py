@@ -34,6 +34,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "cell.rule": ("{rule:@pool.rule}", "{rule:@pool.rule}"),
     "cell.type": ("{name:@type}", "{name:@type}"),
     "cell.length": ("{name:@pool.length}", "{name:@pool.length}"),
+    "cell.bytes": ("{n:size}", "{n:size}"),
     "cell.interval": ("{value:.3f} {interval:.3f}", "{value:.3f} {interval:.3f}"),
     "cell.field": ("{name:@field}", "{name:@field}"),
     "next": ("next: `{command}`", "下一步：`{command}`"),
