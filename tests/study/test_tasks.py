@@ -33,7 +33,8 @@ from inspect_ai.solver import generate
 
 @task
 def vowels():
-    return Task([Sample(id=c, input=f"Say {c}", target=c) for c in "aeiou"], solver=generate(), scorer=includes())
+    samples = [Sample(id=c, input=f"Say {c}", target=c) for c in "aeiou"]
+    return Task(samples, solver=generate(), scorer=includes())
 """
 
 

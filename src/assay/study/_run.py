@@ -25,15 +25,15 @@ from assay.core import (
     say,
 )
 from assay.plan import Plan, Step, Store
-from assay.study._bases import BasePart, study_graph, study_ladders
+from assay.study._bases import BasePart, StudyGraph, study_graph, study_ladders
 from assay.study._check import check_notes, check_to_come, checked
 from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
-from assay.study._decide import decided
+from assay.study._decide import decided, looked_higher
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import input_steps
-from assay.study._recipes import trained, variants, variants_note
+from assay.study._recipes import Beside, equal_tokens, trained, variants, variants_note
 from assay.study._spend import prices, spending
 from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
@@ -181,7 +181,10 @@ def _run_graph(study: StudyConfig, target: Path) -> None:
         summary = read_summary(store, samples)
         ladders = study_ladders(study, evaluation, samples, summary)
         checks = {name: checked(ladder, store, workers) for name, ladder in ladders.items()}
-        beside = {name: trained(variants(ladder), store, workers) for name, ladder in ladders.items()}
+        beside = {
+            name: trained([*variants(one), *equal_tokens(one, store, workers)], store, workers)
+            for name, one in ladders.items()
+        }
         graph = study_graph(study, evaluation, ladders, checks, beside)
         for name, part in graph.parts.items():
             if not llm.is_hosted(part.ladder.config.base):
@@ -189,9 +192,12 @@ def _run_graph(study: StudyConfig, target: Path) -> None:
         planning.write_steps(target, store, [graph.final], whole=True)
         store.register(study.name, [graph.final], owner)
         graph.run(store, workers)
-        graph = decided(
-            graph, lambda more: study_graph(study, evaluation, ladders, checks, more), store, workers
-        )
+
+        def build(more: Mapping[str, Beside] = beside) -> StudyGraph:
+            return study_graph(study, evaluation, ladders, checks, more)
+
+        graph = looked_higher(graph, checks, build, store, workers)
+        graph = decided(graph, build, store, workers)
         store.register(study.name, [graph.final], owner)
     for name, part in graph.parts.items():
         _publish_part(part, store, target / name)
