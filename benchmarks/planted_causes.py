@@ -5,7 +5,7 @@ seed each).  The base has learned the tasks from 1,000 samples, so that training
 a small ladder of losses on it with its own pool, evaluation set and seeds:
 
 * ``rate``: the learning rate is far too high; the data are right.
-* ``low``: it is far too low.
+* ``low``: it is far too low; the base is the pocket model as it is, which has all to learn.
 * ``harm``: the answers of each type are exchanged by a fixed rule: a pool that teaches what is wrong, as
   consistently as the evaluation set asks for what is right.
 * ``forgetting``: the pool holds other tasks in English, the evaluation set the learned ones in Chinese.
@@ -76,8 +76,9 @@ def study(cause: str, seed: int, folder: Path) -> dict[str, Any]:
     testbed = {"samples": ITEMS, "seed": 900 + seed, "types": list(TYPES), "languages": list(asked)}
     recipe: dict[str, Any] = {"preset": "testbed", "batch_size": 8, "warmup_steps": 4}
     recipe |= {"learning_rate": RATES[cause]} if cause in RATES else {}
+    start = "pocket" if cause == "low" else str(base(folder.parent))
     return {
-        "name": f"{cause}-{seed}", "base": str(base(folder.parent)), "pool": str(folder / "pool.jsonl"),
+        "name": f"{cause}-{seed}", "base": start, "pool": str(folder / "pool.jsonl"),
         "evaluation": {"testbed": testbed}, "ladder": {"rungs": RUNGS, "seeds": 2}, "recipe": recipe,
         "measure": {"answers": False, "text": False},
         "where": {"pool": "inline", "store": str(folder / "store"), "out": str(folder / "report")},

@@ -134,10 +134,15 @@ def test_the_study_s_own_rate_costs_the_check_nothing(ran: Ran, check: RecipeChe
 
 
 def test_a_rate_that_is_far_too_low_is_named_with_a_better_one(ran: Ran) -> None:
+    store = ladder_of(ran[0])[1]
+    objects = store.root / "objects"
+    before = {path.name for path in objects.glob("*/*")}
     found = recipe.check(ran[0], set=["recipe.learning_rate=1e-6"], share=0.6)
     assert found.too_low and found.chosen is not None and found.regret_interval is not None
     assert found.chosen.learning_rate > 20e-6
     assert len(found.rates) == 2 + FURTHER, "one higher rate, and further ones while the highest is the best"
+    kept = {key for keys in store.roots().values() for key in keys}
+    assert {path.name for path in objects.glob("*/*")} - before <= kept, "also what earlier checks trained"
     assert 0 < found.regret_interval[0] < (found.regret or 0) < found.regret_interval[1]
     for language, said in (("en", "The learning rate of 1e-6 is too low: at"), ("zh", "学习率 1e-6 过低")):
         shown = replace(ran[1], causes=(), recipe_check=found, language=language)

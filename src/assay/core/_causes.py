@@ -188,6 +188,9 @@ class RecipeCheck(Shown):
     rate falls with the steps, so that one above the study's own says nothing."""
     language: str = "en"
     regret_interval: tuple[float, float] | None = None
+    disagrees: tuple[float, float] | None = None
+    """The loss on the evaluation set at the study's rate and at the best tried, where that is worse there by
+    more than the smallest gain: the pool is unlike the task, and no other rate is called better."""
 
     @property
     def chosen(self) -> BestRate | None:

@@ -22,6 +22,8 @@ SHARE = 0.15
 """The most that a check before a ladder may take, as a share of the ladder's sample passes."""
 FURTHER = 4
 """How many more trainings there are at most, where the best rate is an end of those tried or uncertain."""
+MOST = 0.75
+"""The most that a check and these trainings take together before a ladder, as that share."""
 _FACTORS = {5: (-2, -1, 0, 1, 2), 4: (-2, -1, 0, 1), 3: (-1, 0, 1)}
 # A short check looks further up, as the best rate falls with the steps; what it suspects, a rung tells.
 # Where none is cheap enough a rung looks up alone: a rate too high does harm that shows, one too low none.
@@ -153,7 +155,7 @@ def _further(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> CheckPlan |
     larger rung where a higher rate seems better and that is not certain.
     """
     best = found.chosen
-    if best is None:
+    if best is None or found.disagrees is not None:
         return None
     if found.short:
         return _upwards(ladder, plan.samples) if _suspects(ladder, plan, found) else None
@@ -206,8 +208,9 @@ def _passes(ladder: Ladder, sizes: Iterable[int]) -> int:
 class Check:
     """The steps of a check; rates that diverged are left out of its result once they are known."""
 
-    def __init__(self, ladder: Ladder, plan: CheckPlan) -> None:
-        self.ladder, self.plan = ladder, plan
+    def __init__(self, ladder: Ladder, plan: CheckPlan, before: Step | None = None) -> None:
+        """``before`` is the step that read the check on which this one follows: it is kept with it."""
+        self.ladder, self.plan, self.before = ladder, plan, before
         self.rows = [row for rate in plan.rates for row in self._rate(rate)]
         self.measured = {index: self._measured(row) for index, row in enumerate(self.rows)}
         items, every = ladder.sizes.items, enumerate(self.rows)
@@ -241,6 +244,7 @@ class Check:
     def step(self, diverged: Sequence[int] = ()) -> Step:
         """Return the step that reads the check, without the rows that ``diverged``."""
         inputs: dict[str, Step] = {"evaluation": self.ladder.evaluation}
+        inputs |= {} if self.before is None else {"before": self.before}
         for index, row in enumerate(self.rows):
             if index not in diverged:
                 inputs[f"evaluation/{index}"] = self.evaluated[index]
@@ -290,18 +294,26 @@ class Check:
 
 
 def follow(
-    ladder: Ladder, plan: CheckPlan, done: Callable[[Check], Step | None], store: Store
+    ladder: Ladder,
+    plan: CheckPlan,
+    done: Callable[[Check], Step | None],
+    store: Store,
+    before: Step | None = None,
+    most: float = MOST,
 ) -> Step | None:
     """Return the step that read a check, or the last of those that followed on what it found.
 
     ``done`` returns the step of a check that has run, None where it has not; then what is known is returned.
+    All together take at most the share ``most`` of the ladder's sample passes.
     """
-    step = done(Check(ladder, plan))
+    step = done(Check(ladder, plan, before))
     for _ in range(FURTHER + plan.short):
         if step is None or not store.has(step.key):
             return step
         further = _further(ladder, plan, read_check(store, step))
-        if further is None or (then := done(Check(ladder, further))) is None:
+        if further is None or further.share > most:
+            return step
+        if (then := done(Check(ladder, further, step))) is None:
             return step
         plan, step = further, then
     return step
@@ -324,7 +336,8 @@ def _to_follow(ladder: Ladder, store: Store, run: Callable[[Check], Step]) -> St
     if not ladder.config.recipe_check:
         return None
     full = planned(ladder, None)
-    if full is not None and (known := follow(ladder, full, lambda c: c.stored(store), store)) is not None:
+    known = None if full is None else follow(ladder, full, lambda c: c.stored(store), store, most=math.inf)
+    if known is not None:
         return known
     plan = planned(ladder)
     return None if plan is None else follow(ladder, plan, run, store)
@@ -339,7 +352,7 @@ def raised(ladder: Ladder, check: Step | None, store: Store, workers: Pool) -> S
     if known or not ladder.config.recipe_check:
         return check
     before = 0 if check is None else read_check(store, check).samples
-    return follow(ladder, _upwards(ladder, before), lambda one: one.run(store, workers), store)
+    return follow(ladder, _upwards(ladder, before), lambda one: one.run(store, workers), store, check)
 
 
 def check_notes(ladder: Ladder) -> list[Said]:
@@ -357,7 +370,14 @@ def check_notes(ladder: Ladder) -> list[Said]:
 
 def _further_note(ladder: Ladder) -> Said:
     more = _upwards(ladder)
-    return say("recipe.plan.further", most=FURTHER, n=more.sizes[-1], samples=more.samples, share=more.share)
+    return say(
+        "recipe.plan.further",
+        most=FURTHER,
+        limit=MOST,
+        n=more.sizes[-1],
+        samples=more.samples,
+        share=more.share,
+    )
 
 
 def _check_note(ladder: Ladder) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -66,8 +67,9 @@ def check(
         if plan is None:
             raise _too_short(ladder, share)
         store.register(f"{study.name}-recipe", [Check(ladder, plan).step()])
-        step = follow(ladder, plan, lambda one: one.run(store, workers), store)
+        step = follow(ladder, plan, lambda one: one.run(store, workers), store, most=math.inf)
         assert step is not None  # noqa: S101 - each check is run
+        store.register(f"{study.name}-recipe", [step])
         found = read_check(store, step)
         meter.per |= {"run": len(found.rates), "verdict": 1}
     return replace(found, language=study.language)

@@ -27,7 +27,7 @@ from assay.core import (
 from assay.plan import Plan, Step, Store
 from assay.study._bases import BasePart, StudyGraph, study_graph, study_ladders
 from assay.study._check import check_notes, check_to_come, checked
-from assay.study._claim import claim, identity, others
+from assay.study._claim import claim, identity, of_first_version, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
 from assay.study._decide import decided, looked_higher
 from assay.study._estimate import estimate_ladder
@@ -58,7 +58,7 @@ class StudyPlan(Shown):
         columns = (
             core.Column(say("plan.step"), "@"), core.Column(say("plan.cached"), ","),
             core.Column(say("plan.to_do"), ","),
-            core.Column(say("plan.minutes"), ",.1f"), core.Column(say("col.tokens"), ",.0f"),
+            core.Column(say("plan.minutes"), ",.1f"), core.Column(say("plan.tokens"), ",.0f"),
             core.Column("MB", ",.1f"), core.Column(say("plan.money")),
         )  # fmt: skip
         rows = tuple(
@@ -307,8 +307,10 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     evaluation, samples = input_steps(study)
     notes: list[Text] = []
     read = store.has(samples.key)
-    if (differs := others(identity(study, samples), report_folder(study))) is not None:
-        notes.append(say("plan.other_report", folder=str(report_folder(study)), differs=differs))
+    place = report_folder(study)
+    differs = None if of_first_version(study.name, place) else others(identity(study, samples), place)
+    if differs is not None:
+        notes.append(say("plan.other_report", folder=str(place), differs=differs))
     summary = read_summary(store, samples) if read else _count(study, samples)
     notes += view.read_notes("pool", summary)
     ladders = study_ladders(study, evaluation, samples, summary)

@@ -60,6 +60,7 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
     if answer.choice != "only":
         key = {"undecided": "choice"}.get(answer.choice, answer.choice)
         parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    parts += _at_equal_tokens(result, answer, w)
     if result.forgetting is not None:
         parts += forgetting_text(result, answer, result.forgetting, w, price=price)
     for key, types in (
@@ -72,6 +73,16 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
             parts.append(w(f"says.{key}", types=_listed(types, w)))
     first = _depends(result, answer, w) or _too_dear(answer, result, w) or _overall(result, answer, w)
     return first, w("says.space").join(parts)
+
+
+def _at_equal_tokens(result: StudyResult, answer: Answer, w: Words) -> Iterator[str]:
+    """Yield what the chosen selection gains over random samples of as many tokens, where that is known."""
+    for row in () if result.steps_or_samples is None else result.steps_or_samples.tokens:
+        if (row.arm, row.metric) == (answer.arm, answer.metric):
+            found = row.equal_tokens
+            reach = f"{signed(found.gain)} {interval(found.low, found.high)}"
+            word = "better" if found.low > 0 else "worse" if found.high < 0 else "open"
+            yield w(f"says.tokens.{word}", samples=integer(row.samples), gain=reach)
 
 
 def forgetting_text(
@@ -263,7 +274,7 @@ def _advice(result: StudyResult, w: Words) -> Iterator[str]:
     unlike = result.control is not None and not result.control.matched
     if found.word == "recipe" and found.harmless is not None:
         yield w("cause.next.else", best=_recipe(found.harmless.recipe, w))
-    elif off is not None and found.word != "overfitting":
+    elif off is not None and found.word != "overfitting" and not off[0].too_low:
         yield w("cause.next.rate", best=rate(off[1].learning_rate), own=rate(off[0].own))
     elif found.word == "open" and unlike and found.harmless is None:
         yield w("cause.next.check")

@@ -53,7 +53,7 @@ def rates_step(
         "short": short,
     }  # fmt: skip
     return Step(
-        "rates", 4, f"{__name__}:read_rates", settings, inputs, label="recipe check",
+        "rates", 5, f"{__name__}:read_rates", settings, inputs, label="recipe check",
         estimate=Estimate(seconds=1),
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ def _checked(context: StepContext) -> RecipeCheck:
     gap, p = _regret(tried, config)
     outside = p is not None and p >= curves.DECIDED and not best[-1].low <= config["own"] <= best[-1].high
     outside = outside and not (config["short"] and best[-1].learning_rate > config["own"])
+    against = _against([row for row in rows if row.n_train == sizes[-1]], config)
     lost = None if gap is None else (gap.low, gap.high)
     return RecipeCheck(
         own=config["own"],
@@ -86,12 +87,24 @@ def _checked(context: StepContext) -> RecipeCheck:
         moves=curves.moves(tried[0], tried[-1]) if len(tried) > 1 else "unknown",
         regret=None if gap is None else gap.gap,
         p=p,
-        outside=outside,
+        outside=outside and against is None,
         samples=config["samples"],
         share=config["share"],
         short=config["short"],
         regret_interval=lost,
+        disagrees=against,
     )
+
+
+def _against(rows: Sequence[_Row], config: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the evaluation set's loss at the own rate and the best one, where it speaks against the best."""
+    usable = [row for row in rows if row.usable and row.evaluation is not None]
+    own = next((row for row in usable if np.isclose(row.rate, config["own"], rtol=1e-9, atol=0)), None)
+    best = min(usable, key=lambda row: row.measured, default=None)
+    if own is None or best is None or own.evaluation is None or best.evaluation is None:
+        return None
+    losses = own.evaluation.loss, best.evaluation.loss
+    return losses if losses[1] > losses[0] * (1 + config["smallest_relative_gain"]) else None
 
 
 class _Row:
@@ -111,6 +124,11 @@ class _Row:
             untrained = _measured(context, "untrained/control", "untrained/evaluation").loss
             trace = [loss for report in reports for _, loss in report["trace"]]
             self.word = _word(trace, worse=not measured.loss <= untrained)
+
+    @property
+    def measured(self) -> float:
+        """The loss that the check reads."""
+        return np.inf if self.losses is None else self.losses.loss
 
     @property
     def usable(self) -> bool:
