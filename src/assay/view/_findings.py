@@ -156,7 +156,11 @@ def _best(found: Sequence[tuple[CurveResult, BestSize]]) -> tuple[str, list[str]
 
 def _descents(found: Sequence[DoubleDescent]) -> tuple[str, list[str], list[Row]]:
     rows: list[Row] = [(r.type, r.arm, *_descent(r)) for r in found]
-    return "descent", ["type", "arm", "verdict", "worsening", "p_value", "p_adjusted", "visible", "next"], rows
+    return (
+        "descent",
+        ["type", "arm", "verdict", "worsening", "p_value", "p_adjusted", "visible", "next"],
+        rows,
+    )
 
 
 def _descent(row: DoubleDescent) -> Row:
