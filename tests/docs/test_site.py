@@ -29,6 +29,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        place = page.relative_to(ROOT / "docs")
+        if place.parts[0] != "decisions" and not place.name.endswith(".zh.md"):
+            assert f": {place.as_posix()}\n" in text, f"{place} is not in the navigation of mkdocs.yml"
+
+
 @pytest.mark.long
 def test_every_page_is_there_in_both_languages(site: Path) -> None:
     pages = {p.relative_to(ROOT / "docs").with_suffix("") for p in (ROOT / "docs").rglob("*.md")}

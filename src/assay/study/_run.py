@@ -60,7 +60,7 @@ class StudyPlan(Shown):
         columns = (
             core.Column(say("plan.step"), "@"), core.Column(say("plan.cached"), ","),
             core.Column(say("plan.to_do"), ","),
-            core.Column(say("plan.minutes"), ",.1f"), core.Column(say("col.tokens"), ",.0f"),
+            core.Column(say("plan.minutes"), ",.1f"), core.Column(say("plan.tokens"), ",.0f"),
             core.Column("MB", ",.1f"), core.Column(say("plan.money")),
         )  # fmt: skip
         rows = tuple(

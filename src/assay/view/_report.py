@@ -11,7 +11,7 @@ from assay.view._book import book_of, fitting
 from assay.view._charts import bar, cost_bars, traces, whisker
 from assay.view._control import check_blocks, control_blocks
 from assay.view._export import export_blocks
-from assay.view._findings import findings, forgetting_blocks
+from assay.view._findings import ability_blocks, findings, forgetting_blocks
 from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import Index, index, pairs
 from assay.view._page_data import page_data
@@ -77,6 +77,7 @@ class _View:
                     *steps_blocks(result, 3),
                     *findings(result, self.found.headline, 3),
                     *forgetting_blocks(result, 3),
+                    *ability_blocks(result, 3),
                 )
             ],
             "recipe_charts": recipe_charts(result, self.w),
