@@ -307,6 +307,27 @@ def test_the_data_are_blamed_only_where_the_recipe_is_excluded(
     assert _excluded(cause, Control(60, matched), check).word == word
 
 
+@pytest.mark.parametrize(
+    ("matched", "gain", "word"), [(0, -0.02, "data"), (0, 0.2, "recipe"), (40, 0.2, "recipe")]
+)
+def test_data_that_do_no_good_at_any_rate_make_the_model_forget(
+    ran: Ran, matched: int, gain: float, word: str
+) -> None:
+    """Nothing in the pool is like the evaluation set; at another rate there is no harm, and no gain or one."""
+    harmless = Shift("evaluation", "loss", 16, 48, 0.0, -0.1, 0.1, 0.5, 0.02)
+    since = Shift("evaluation", "loss", 0, 48, gain, gain - 0.05, gain + 0.05, 0.5, 0.5)
+    cause = replace(named("data", "falling", 0.2), elsewhere=(Elsewhere("5e-4", harmless, 0.8, since),))
+    control = Control(60, matched)
+    found = _excluded(cause, control, None)
+    assert found.word == word
+    for language, forgets, helps in (
+        ("en", "makes the model forget", "the same"),
+        ("zh", "使模型遗忘", "同样的"),
+    ):
+        result = replace(ran[1], causes=(found,), control=control, language=language)
+        assert (forgets if word == "data" else helps) in headline(result, language)
+
+
 def test_the_noise_of_one_batch_is_no_instability() -> None:
     from assay.study.steps._rates import _word
 
