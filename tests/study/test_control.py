@@ -313,7 +313,7 @@ def test_the_data_are_blamed_only_where_the_recipe_is_excluded(
 def test_data_that_do_no_good_at_any_rate_make_the_model_forget(
     ran: Ran, matched: int, gain: float, word: str
 ) -> None:
-    """Nothing in the pool is like the evaluation set; at another rate there is no harm, and no gain or one."""
+    """Nothing in the pool is like the evaluation set; another rate does no harm, and no good or some."""
     harmless = Shift("evaluation", "loss", 16, 48, 0.0, -0.1, 0.1, 0.5, 0.02)
     since = Shift("evaluation", "loss", 0, 48, gain, gain - 0.05, gain + 0.05, 0.5, 0.5)
     cause = replace(named("data", "falling", 0.2), elsewhere=(Elsewhere("5e-4", harmless, 0.8, since),))
