@@ -170,6 +170,14 @@ def test_a_short_check_suspects_a_rate_that_is_far_below_its_best(
         assert found.rates == (1e-3, 3e-3) and not found.short
 
 
+def test_a_short_check_whose_lowest_rate_is_far_better_looks_lower() -> None:
+    best = (BestRate(24, 1e-3 / 3, 1e-3 / 3, 1e-3 / 3, "low"),)
+    check = RecipeCheck(1e-3, "control", (), best, "unknown", 0.9, 1.0, True, 72, 0.1, short=True)
+    found = _further(unread(), CheckPlan("random", (1e-3 / 3, 1e-3, 9e-3), (24,), 72, 0.1, 2), check)
+    assert found is not None and found.short
+    assert found.rates[0] == pytest.approx(1e-3 / 9) and found.samples == 72 + 24
+
+
 @pytest.mark.parametrize(
     ("size", "edge", "p", "outside", "rates", "then"),
     [
