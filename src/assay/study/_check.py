@@ -151,7 +151,7 @@ def _further(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> CheckPlan |
     """Return the check that follows on what one found; None where it told enough.
 
     A short one is followed where its best rate is above the study's own even after what it falls by until the
-    middle rung.  Any is followed by one more rate where the best is an end of those tried, and one at rungs by a
+    middle rung.  Any is followed by one more rate where the best is an end of those tried, one at rungs by a
     larger rung where a higher rate seems better and that is not certain.
     """
     best = found.chosen
