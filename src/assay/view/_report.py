@@ -21,17 +21,6 @@ from assay.view._says import answer_text, next_text, reason_text, study_notes
 from assay.view._svg import Svg
 from assay.view._words import CATALOGUES, Words, words
 
-GLYPHS = {
-    "rising": "↗",
-    "plateau": "→",
-    "falling": "↘",
-    "undecided": "?",
-    "refused": "×",
-    "better": "+",
-    "worse": _format.MINUS,
-    "as good": "=",
-}
-
 
 def render_html(result: StudyResult, book: AnswerBook | None = None) -> str:
     """Return the report as one HTML file, in the result's language; ``book`` are all answers, where kept.
@@ -66,6 +55,7 @@ class _View:
         self.w: Words = words(result.language)
         self.found: Index = index(result)
         self.shared = domain(self.found, "score", self.found.types)
+        self.axes: dict[str, str] = {}
 
     def names(self) -> dict[str, Any]:
         """Return everything by the name that the templates use."""
@@ -77,7 +67,6 @@ class _View:
             "found": self.found,
             "f": _format,
             "labels": CATALOGUES[result.language],
-            "glyphs": GLYPHS,
             "dash_text": _format.DASH,
             "check": [block_html(b, self.w) for b in check_blocks(result)],
             "findings": [
@@ -134,7 +123,7 @@ class _View:
         place = self.found.types.index(kind), self.found.metrics.index(metric)
         panel = Panel(kind, metric, width, height, place)
         span = domain(self.found, metric, (kind,)) if own else self._domain(kind, metric)
-        return draw(panel, span, self.found, self.w, label)
+        return draw(panel, span, self.found, self.w, label, self.axes)
 
     def _domain(self, kind: str, metric: str) -> Domain:
         """Return the axes: scores share theirs, so that types can be compared; losses do not."""
