@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.curves._families import COMPONENTS, FAMILIES, Array
+from assay.curves._families import COMPONENTS, FAMILIES, KIND, Array
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Learned:
     ``noise_centre`` and ``noise_spread``: mean and sd of the logarithm of the run-level sd; ``noise_grid``
     its values.  ``failure`` is the share of runs that fail; their result is worse by ``failure_shift``, give
     or take ``failure_spread``.  ``damping``: what a wandering slope keeps per doubling.  ``straight``: weight
-    of the straight link beside the curved one.  ``size_power``: the run-level sd falls as n to minus this.
+    of the straight link beside the curved one.  ``kinds`` [kinds]: weight of each family at each width, where
+    the other types of a study have told of it.
     """
 
     cells: Array
@@ -42,12 +43,20 @@ class Learned:
     failure_spread: float
     damping: float
     straight: float
-    size_power: float
+    kinds: Array | None = None
 
-    def log_components(self) -> Array:
-        """Return the log prior weight of every component: a family's weight is shared by its components."""
+    def components(self) -> Array:
+        """Return the prior weight of every component: those of a family or kind share its weight."""
         counts = {name: sum(c.family == name for c in COMPONENTS) for name in FAMILIES}
-        return np.log([self.family_weight[c.family] / counts[c.family] for c in COMPONENTS])
+        weight = np.array([self.family_weight[c.family] / counts[c.family] for c in COMPONENTS])
+        return weight if self.kinds is None else weight * (self.kinds / by_kind(weight))[KIND]
+
+
+def by_kind(components: Array) -> Array:
+    """Return the sum [kinds, ...] over the components of each kind of ``components`` [components, ...]."""
+    found = np.zeros((int(KIND.max()) + 1, *components.shape[1:]))
+    np.add.at(found, KIND, components)
+    return found
 
 
 def from_json(found: dict[str, Any]) -> Learned:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from assay.curves._families import COMPONENTS, Array, bend, rises, wandering_level, wandering_slope
-from assay.curves._learned import Learned
+from assay.curves._learned import Learned, by_kind
 
 DRAWS = 2000
 _TINY = 1e-10
@@ -148,7 +148,7 @@ class Posterior:
         log_gain[0, 0] = 0.0
         log_cells = (self.noise.log_weight[:, None] + np.log(self.prior.cell_weight)).ravel()
         log = self.log_likelihood + log_cells[:, None, None]
-        log = log + self.prior.log_components()[:, None] + log_gain
+        log = log + np.log(self.prior.components())[:, None] + log_gain
         best = float(log.max())
         weights = np.exp(log - best)
         total = float(weights.sum())
@@ -192,10 +192,10 @@ class Posterior:
         found: Array = self.weights.sum(axis=(1, 2)).reshape(-1, len(self.prior.cells)).sum(axis=0)
         return found
 
-    def by_gain(self) -> Array:
-        """Return the posterior weight [gains] of each normal of the gain, where anything rises."""
-        found: Array = self.weights[:, 1:].sum(axis=(0, 1))
-        return found
+    def told(self) -> Array:
+        """Return the posterior weight [kinds, cells, gains] of all that types of a study have in common."""
+        by = self.weights.reshape(-1, len(self.prior.cells), *self.weights.shape[1:]).sum(axis=0)
+        return by_kind(by.swapaxes(0, 1))
 
     def odds(self) -> Array:
         """Return how far each rung [K] lies from what the others say, in its own standard errors.
@@ -278,7 +278,7 @@ def prior_draw(
     The prior is the one that :class:`Posterior` assumes (its level is flat: 0 here), so that ranks of a gain
     among posterior draws are uniform (simulation-based calibration, Talts et al. 2018).
     """
-    component = COMPONENTS[rng.choice(len(COMPONENTS), p=np.exp(prior.log_components()))]
+    component = COMPONENTS[rng.choice(len(COMPONENTS), p=prior.components())]
     mean, sd, weight = prior.gains.T
     g = rng.choice(len(weight), p=weight)
     gain = rng.normal(mean[g], sd[g])
