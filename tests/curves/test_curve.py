@@ -20,10 +20,11 @@ from assay.curves._families import (
     FAMILIES,
     Array,
     bend,
+    by_kind,
     wandering_level,
     wandering_slope,
 )
-from assay.curves._learned import by_kind, learned
+from assay.curves._learned import learned
 from assay.curves._posterior import DRAWS, Data, NoisePrior, Posterior
 from assay.curves._table import ladders
 
@@ -162,8 +163,8 @@ def test_what_a_curve_tells_under_other_weights_is_known_without_a_new_fit(seed:
     curve = Curve(ladder, NoiseWord(PRIOR.noise_centre, PRIOR.noise_spread), PRIOR, 0.0)
     start = [by_kind(PRIOR.components()), PRIOR.cell_weight, PRIOR.gains[:, 2]]
     given = [np.concatenate([[weight], w[1:] / w[1:].sum() * (1 - weight)]) for w in start]
-    moved = _margins(curve.told(), *(now / before for now, before in zip(given, start, strict=True)))
-    again = _margins(curve.lent(_taught(PRIOR, *given)).told())
+    moved = _margins(curve.told, *(now / before for now, before in zip(given, start, strict=True)))
+    again = _margins(curve.lent(_taught(PRIOR, *given)).told)
     for quick, whole in zip(moved, again, strict=True):
         np.testing.assert_allclose(quick, whole, atol=0.02)
 

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from assay.core import OVERALL, FailedRun
-from assay.curves._families import COMPONENTS, FAMILIES, Array
-from assay.curves._learned import Learned, by_kind, learned
+from assay.curves._families import FAMILIES, Array, by_family, by_kind
+from assay.curves._learned import Learned, learned
 from assay.curves._link import Link, links
 from assay.curves._posterior import DRAWS, Data, Posterior, coarse, noise_grid
 from assay.curves._table import (
@@ -180,7 +180,7 @@ class Curve:
         """Return this curve under a prior that differs in weights alone."""
         found = copy(self)
         found.prior = prior
-        for name in ("families", "failed"):
+        for name in ("told", "failed"):
             found.__dict__.pop(name, None)
         found.parts = self._weighed([part.reweighed(prior, math.log(w)) for w, part in self.parts])
         return found
@@ -296,23 +296,20 @@ class Curve:
         return mean * float(root[-1] / np.sqrt(self.ladder.factor[-1]))
 
     @cached_property
+    def told(self) -> Array:
+        """The posterior weight [kinds, cells, gains] of all that types of a study have in common."""
+        told: Array = np.sum([weight * part.posterior.told for weight, part in self.parts], axis=0)
+        return told
+
+    @property
     def families(self) -> Mapping[str, float]:
         """Return the posterior weight of each family."""
-        found = dict.fromkeys(FAMILIES, 0.0)
-        for weight, part in self.parts:
-            for component, share in zip(COMPONENTS, part.posterior.by_component(), strict=True):
-                found[component.family] += weight * float(share)
-        return found
+        return dict(zip(FAMILIES, by_family(self.told.sum(axis=(1, 2))).tolist(), strict=True))
 
     @property
     def exact(self) -> float:
         """Return the posterior probability that a family holds with no discrepancy."""
-        return sum(weight * part.posterior.exact() for weight, part in self.parts)
-
-    def told(self) -> Array:
-        """Return the posterior weight [kinds, cells, gains] of all that types of a study have in common."""
-        told: Array = np.sum([weight * part.posterior.told() for weight, part in self.parts], axis=0)
-        return told
+        return float(self.told[:, 0].sum())
 
     def place(self, n: Array) -> Array:
         """Return sizes as u."""
@@ -412,7 +409,7 @@ def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:
     if len(types) < _FEW:
         return list(curves)
     start = [by_kind(prior.components()), prior.cell_weight, prior.gains[:, 2]]
-    own = [curve.told() for curve in types]
+    own = [curve.told for curve in types]
     seen = [_margins(told) for told in own]
     for _ in range(_STEPS):
         sums = [np.sum(column, axis=0) for column in zip(*seen, strict=True)]

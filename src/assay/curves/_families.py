@@ -93,10 +93,25 @@ def _bending(
 COMPONENTS = tuple(_components())
 FAMILIES = tuple(dict.fromkeys(component.family for component in COMPONENTS))
 """Names of the families; the components of one share its weight."""
-
+FAMILY = np.array([FAMILIES.index(component.family) for component in COMPONENTS])
 _KINDS = tuple(dict.fromkeys((component.family, component.width) for component in COMPONENTS))
 KIND = np.array([_KINDS.index((component.family, component.width)) for component in COMPONENTS])
-"""The kind [components] of each component: a family at one width, wherever it bends."""
+"""Family and kind [components] of each component; a kind is a family at one width, wherever it bends."""
+# The components of a family lie in a row, and so do those of a kind.
+_FIRST_OF_KIND = np.flatnonzero(np.diff(KIND, prepend=-1))
+_FIRST_KIND = np.flatnonzero(np.diff(FAMILY[_FIRST_OF_KIND], prepend=-1))
+
+
+def by_kind(components: Array) -> Array:
+    """Return the sum [kinds, ...] over the components of each kind of ``components`` [components, ...]."""
+    found: Array = np.add.reduceat(components, _FIRST_OF_KIND)
+    return found
+
+
+def by_family(kinds: Array) -> Array:
+    """Return the sum [families] over the kinds of each family of ``kinds`` [kinds]."""
+    found: Array = np.add.reduceat(kinds, _FIRST_KIND)
+    return found
 
 
 def rises(d: Array, doublings: float) -> Array:

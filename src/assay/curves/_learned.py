@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.curves._families import COMPONENTS, FAMILIES, KIND, Array
+from assay.curves._families import FAMILIES, FAMILY, KIND, Array, by_kind
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,10 @@ class Learned:
 
     def components(self) -> Array:
         """Return the prior weight of every component: those of a family or kind share its weight."""
-        counts = {name: sum(c.family == name for c in COMPONENTS) for name in FAMILIES}
-        weight = np.array([self.family_weight[c.family] / counts[c.family] for c in COMPONENTS])
+        weight = (
+            np.array([self.family_weight[name] for name in FAMILIES])[FAMILY] / np.bincount(FAMILY)[FAMILY]
+        )
         return weight if self.kinds is None else weight * (self.kinds / by_kind(weight))[KIND]
-
-
-def by_kind(components: Array) -> Array:
-    """Return the sum [kinds, ...] over the components of each kind of ``components`` [components, ...]."""
-    found = np.zeros((int(KIND.max()) + 1, *components.shape[1:]))
-    np.add.at(found, KIND, components)
-    return found
 
 
 def from_json(found: dict[str, Any]) -> Learned:
