@@ -47,10 +47,11 @@ class Learned:
 
     def components(self) -> Array:
         """Return the prior weight of every component: those of a family or kind share its weight."""
-        weight = (
-            np.array([self.family_weight[name] for name in FAMILIES])[FAMILY] / np.bincount(FAMILY)[FAMILY]
-        )
-        return weight if self.kinds is None else weight * (self.kinds / by_kind(weight))[KIND]
+        shares = np.array([self.family_weight[name] for name in FAMILIES]) / np.bincount(FAMILY)
+        weight: Array = shares[FAMILY]
+        if self.kinds is not None:
+            weight *= (self.kinds / by_kind(weight))[KIND]
+        return weight
 
 
 def from_json(found: dict[str, Any]) -> Learned:

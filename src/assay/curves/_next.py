@@ -17,10 +17,9 @@ from assay.curves._table import ITEM_LENGTH
 _SEEDS_TO_ADD = (1, 2, 3, 6, 12)
 _OUTCOMES = 100
 _PARTICLES = 1000
-_BLUR, _COMES_TRUE = 4.0, 0.85
+_BLUR = 4.0
 """A refit learns less than reweighed draws do: it asks anew how noisy runs are and what shape the curve has.
-So outcomes are weighed as by four times their variance, and of the chance that gives, this share came true
-where advice was followed (LOG.md; benchmarks/advice.py)."""
+So outcomes are weighed as by that many times their variance (LOG.md; benchmarks/advice.py)."""
 _LIKELY = 0.7
 _LEAST = 0.5
 """No advice below this chance: an even bet is none."""
@@ -121,4 +120,4 @@ class _Ahead:
         log[np.arange(_OUTCOMES), self.truths] = -np.inf
         weight = np.exp(log - log.max(axis=1, keepdims=True))
         share = weight @ self.words / weight.sum(axis=1, keepdims=True)
-        return _COMES_TRUE * float((share.max(axis=1) >= DECIDED).mean())
+        return float((share.max(axis=1) >= DECIDED).mean())
