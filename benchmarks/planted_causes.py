@@ -1,15 +1,17 @@
-"""Recipe or data: three planted causes on the testbed, and which of them the first sentence names.
+"""Recipe or data: four planted causes on the testbed, and which of them the first sentence names.
 
 ``python benchmarks/planted_causes.py runs/planted-causes`` (some 20 minutes on one core; ``--quick`` for one
 seed each).  The base has learned the tasks from 1,000 samples, so that training can do harm.  Every study is
 a small ladder of losses on it with its own pool, evaluation set and seeds:
 
 * ``rate``: the learning rate is far too high; the data are right.
+* ``low``: it is far too low; the base is the pocket model as it is, which has all to learn.
 * ``harm``: the answers of each type are exchanged by a fixed rule: a pool that teaches what is wrong, as
   consistently as the evaluation set asks for what is right.
 * ``forgetting``: the pool holds other tasks in English, the evaluation set the learned ones in Chinese.
 
-A study whose ladder shows no harm names no cause; it is counted apart, as it is no answer.  Results are kept
+A study whose ladder shows no harm names no cause but a rate
+that is too low; it is counted apart, as it is no answer.  Results are kept
 in a log that a later run goes on from.
 """
 
@@ -30,7 +32,8 @@ from assay.view import headline
 
 TYPES = ("classification", "code", "math", "extraction")
 OTHERS = ("translation", "summarization", "rewrite", "closed_qa")
-RIGHT = {"rate": "recipe", "harm": "data", "forgetting": "data"}
+RIGHT = {"rate": "recipe", "harm": "data", "forgetting": "data", "low": "low"}
+RATES = {"rate": 4e-2, "low": 5e-5}
 POOL, RUNGS, ITEMS = 500, [60, 120, 240], 160
 LEARNED = 1000
 
@@ -71,11 +74,11 @@ def study(cause: str, seed: int, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     write([replace(s, checker=None) for s in pool], folder / "pool.jsonl", "samples", force=True)
     testbed = {"samples": ITEMS, "seed": 900 + seed, "types": list(TYPES), "languages": list(asked)}
-    recipe = {"preset": "testbed", "batch_size": 8, "warmup_steps": 4}
-    if cause == "rate":
-        recipe["learning_rate"] = 4e-2
+    recipe: dict[str, Any] = {"preset": "testbed", "batch_size": 8, "warmup_steps": 4}
+    recipe |= {"learning_rate": RATES[cause]} if cause in RATES else {}
+    start = "pocket" if cause == "low" else str(base(folder.parent))
     return {
-        "name": f"{cause}-{seed}", "base": str(base(folder.parent)), "pool": str(folder / "pool.jsonl"),
+        "name": f"{cause}-{seed}", "base": start, "pool": str(folder / "pool.jsonl"),
         "evaluation": {"testbed": testbed}, "ladder": {"rungs": RUNGS, "seeds": 2}, "recipe": recipe,
         "measure": {"answers": False, "text": False},
         "where": {"pool": "inline", "store": str(folder / "store"), "out": str(folder / "report")},
@@ -90,10 +93,12 @@ def ran(cause: str, seed: int, out: Path) -> dict[str, Any]:
     for point in found.points:
         if (point.type, point.metric) == ("overall", "loss"):
             losses.setdefault(point.n_train, []).append(point.value)
-    causes = [c.word for c in found.causes]
+    check = found.recipe_check
     return {
-        "cause": cause, "seed": seed, "word": causes[0] if causes else "none",
-        "harm": found.causes[0].harm if causes else "", "said": headline(found, "en"),
+        "cause": cause, "seed": seed, "word": word(found),
+        "check": None if check is None or check.chosen is None else
+        [round(v, 6) for v in (check.chosen.learning_rate, check.chosen.low, check.chosen.high, check.share)],
+        "harm": found.causes[0].harm if found.causes else "", "said": headline(found, "en"),
         "loss": {n: round(sum(v) / len(v), 3) for n, v in losses.items()},
         "elsewhere": [
             (e.recipe, round(e.shift.gain, 3), round(e.p_harmless, 3))
@@ -101,6 +106,13 @@ def ran(cause: str, seed: int, out: Path) -> dict[str, Any]:
             for e in c.elsewhere
         ],
     }  # fmt: skip
+
+
+def word(found: StudyResult) -> str:
+    """Return the cause that the first sentence names."""
+    if "too low" in headline(found, "en"):
+        return "low"
+    return found.causes[0].word if found.causes else "none"
 
 
 def main() -> None:
@@ -121,7 +133,15 @@ def main() -> None:
                 rows.append(ran(cause, seed, args.out))
                 with log.open("a") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
-                print(cause, seed, rows[-1]["word"], rows[-1]["loss"], rows[-1]["elsewhere"], flush=True)
+                print(
+                    cause,
+                    seed,
+                    rows[-1]["word"],
+                    rows[-1]["loss"],
+                    rows[-1]["elsewhere"],
+                    rows[-1]["check"],
+                    flush=True,
+                )
     for cause in args.causes:
         words = Counter(row["word"] for row in rows if row["cause"] == cause)
         print(f"{cause}: right {words[RIGHT[cause]]} of {words.total()}; said {dict(words)}")

@@ -122,9 +122,10 @@ def test_the_best_rate_moves_only_beyond_its_error() -> None:
 
 def test_regret_is_that_of_the_study_s_own_rate() -> None:
     one = tried([3.0, 3.2, 3.4], rates=[1e-4, 3e-4, 9e-4])
-    assert curves.regret(one, 1e-4, 0.005) == (0.0, 0.0)
-    gap, p = curves.regret(one, 9e-4, 0.005)
-    assert gap == pytest.approx(0.4)
-    assert p > 0.99
+    assert curves.regret(one, 1e-4, 0.005) == curves.Regret(0.0, 0.0, 0.0, 0.0)
+    found = curves.regret(one, 9e-4, 0.005)
+    assert found.gap == pytest.approx(0.4)
+    assert found.low < found.gap < found.high
+    assert found.p > 0.99
     with pytest.raises(ValueError, match="not among"):
         curves.regret(one, 2e-4, 0.005)

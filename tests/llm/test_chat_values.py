@@ -79,7 +79,7 @@ def test_prices(tmp_path: Path) -> None:
     assert find_price("openai/gpt-4o-mini", None, local=False) == Price(0.15, 0.6)
     assert find_price("openai/gpt-4o-mini-2024-07-18", None, local=False) == Price(0.15, 0.6)
     assert find_price("openai/gpt-4o-mini-tuned", None, local=False) is None
-    assert find_price("ollama/qwen", None, local=True) == Price(0.0, 0.0)
+    assert find_price("ollama/qwen", None, local=True) == Price(0.0, 0.0, train=0.0)
     own = tmp_path / "own.toml"
     own.write_text('currency = "CNY"\n[[price]]\nmodel = "openai-api/x/y"\ninput = 1\noutput = 2.5\n')
     price = find_price("openai-api/x/y", own, local=True)

@@ -14,10 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay import recipe, study
-from assay.core import AssayError, Cause, Control, DataSummary, Elsewhere, RecipeCheck, Shift, StudyResult
+from assay.core import (
+    AssayError,
+    BestRate,
+    Cause,
+    Control,
+    DataSummary,
+    Elsewhere,
+    RecipeCheck,
+    Shift,
+    StudyResult,
+)
 from assay.plan import Step, Store
 from assay.study._bases import study_ladders
-from assay.study._check import SHARE, planned
+from assay.study._check import FURTHER, SHARE, CheckPlan, _further, planned
 from assay.study._control import control_size
 from assay.study._graph import Ladder, input_steps
 from assay.study._run import read_summary
@@ -111,10 +121,77 @@ def test_the_study_s_own_rate_costs_the_check_nothing(ran: Ran, check: RecipeChe
     ladder, store = ladder_of(ran[0])
     plan = planned(ladder, None)
     assert plan is not None
-    assert plan.samples == check.samples == 4 * 32, "four further rates at the middle rung"
+    assert plan.samples == 4 * 32, "four further rates at the middle rung"
+    further = len(check.rates) - len(plan.rates)
+    assert check.samples == plan.samples + further * 32, (
+        "and those beyond the lowest, while that was the best"
+    )
+    assert further in range(1, FURTHER + 1) and check.chosen is not None
+    assert further == FURTHER or check.chosen.edge is None
     assert all(
         store.has(step.key) for run in ladder.runs() if run.branch for step in (*run.trunk, run.branch)
     )
+
+
+def test_a_rate_that_is_far_too_low_is_named_with_a_better_one(ran: Ran) -> None:
+    store = ladder_of(ran[0])[1]
+    objects = store.root / "objects"
+    before = {path.name for path in objects.glob("*/*")}
+    found = recipe.check(ran[0], set=["recipe.learning_rate=1e-6"], share=0.6)
+    assert found.too_low and found.chosen is not None and found.regret_interval is not None
+    assert found.chosen.learning_rate > 20e-6
+    assert len(found.rates) == 2 + FURTHER, "one higher rate, and further ones while the highest is the best"
+    kept = {key for keys in store.roots().values() for key in keys}
+    assert {path.name for path in objects.glob("*/*")} - before <= kept, "also what earlier checks trained"
+    assert 0 < found.regret_interval[0] < (found.regret or 0) < found.regret_interval[1]
+    for language, said in (("en", "The learning rate of 1e-6 is too low: at"), ("zh", "学习率 1e-6 过低")):
+        shown = replace(ran[1], causes=(), recipe_check=found, language=language)
+        assert headline(shown, language).startswith(said)
+
+
+def short_check(best: float, p: float) -> RecipeCheck:
+    chosen = (BestRate(24, best, best / 2, best * 2),)
+    return RecipeCheck(1e-3, "control", (), chosen, "unknown", 0.1, p, False, 100, 0.1, short=True)
+
+
+@pytest.mark.parametrize(
+    ("best", "p", "suspected"),
+    [(9e-3, 0.95, True), (9e-3, 0.8, False), (1.5e-3, 0.95, False), (3e-4, 0.95, False)],
+)
+def test_a_short_check_suspects_a_rate_that_is_far_below_its_best(
+    best: float, p: float, suspected: bool
+) -> None:
+    ladder = unread()
+    config = replace(ladder.config, recipe=replace(ladder.config.recipe, learning_rate=1e-3))
+    ladder = Ladder(config, ladder.evaluation, ladder.pool, summary(600))
+    found = _further(ladder, CheckPlan("random", (1e-3,), (24,), 24, 0.1, 2), short_check(best, p))
+    assert (found is not None) == suspected
+    if found is not None:
+        assert found.rates == (1e-3, 3e-3) and not found.short
+
+
+@pytest.mark.parametrize(
+    ("size", "edge", "p", "outside", "rates", "then"),
+    [
+        (16, None, 0.7, False, (1e-3, 3e-3), 32), (32, None, 0.7, False, (1e-3, 3e-3), 48),
+        (48, None, 0.7, False, None, None), (16, None, 0.4, False, None, None),
+        (16, "high", 0.6, False, (1e-3, 3e-3, 9e-3), 16), (16, None, 0.95, True, None, None),
+    ],
+)  # fmt: skip
+def test_a_higher_rate_that_seems_better_is_tried_until_it_is_certain(
+    size: int, edge: Any, p: float, outside: bool, rates: tuple[float, ...] | None, then: int | None
+) -> None:
+    ladder = unread()
+    config = replace(ladder.config, recipe=replace(ladder.config.recipe, learning_rate=1e-3, warmup_steps=0))
+    ladder = Ladder(config, ladder.evaluation, ladder.pool, summary(600))
+    best = (BestRate(size, 3e-3, 1e-3, 9e-3, edge),)
+    check = RecipeCheck(1e-3, "control", (), best, "unknown", 0.1, p, outside, 16, 0.1)
+    plan = CheckPlan("random", (1e-3, 3e-3), (size,), 16, 0.1)
+    found = _further(ladder, plan, check)
+    assert (None if found is None else found.rates) == (rates and pytest.approx(rates))
+    if found is not None:
+        assert found.sizes == (then,)
+        assert found.samples > plan.samples, "the report counts what was tried before"
 
 
 @cache
@@ -172,7 +249,8 @@ def test_a_check_before_a_ladder_stays_within_its_share(rungs: list[int], seeds:
     plan = planned(many)
     if plan is not None:
         assert plan.share <= SHARE
-        assert 3 <= len(plan.rates) <= 5
+        upwards = plan.rates == (config.recipe.learning_rate, 3 * config.recipe.learning_rate)
+        assert 3 <= len(plan.rates) <= 5 or upwards
         assert config.recipe.learning_rate in plan.rates
         assert all(plan.recipe(config.recipe, 1e-3).steps(n) >= 8 for n in plan.sizes)
 
@@ -238,3 +316,6 @@ def test_the_noise_of_one_batch_is_no_instability() -> None:
     assert _word([*falling[:12], *[6.1] * 10, *falling[12:]]) == "unstable"
     assert _word([*falling, *[9.5] * 5]) == "diverged"
     assert _word([*falling[:8], *[float("nan")] * 12]) == "diverged"
+    scattered = [0.1, 0.3, 0.1, 0.2, 0.4, 0.2, 0.1, 0.9]
+    assert _word(scattered) == "diverged"
+    assert _word(scattered, worse=False) != "diverged", "batches of a base that is good already"

@@ -187,3 +187,32 @@ def test_a_training_that_diverges_under_another_recipe_is_a_finding(
     (other,) = found.recipes.ladders
     assert other.diverged
     assert "trainings diverged" in (path.parent / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_selection_of_long_samples_meets_random_ones_of_as_many_tokens(
+    tmp_path: Path, writer: Callable[..., Path]
+) -> None:
+    changes = {
+        "arms": {"longest": {"rule": "longest"}},
+        "baselines": False,
+        "ladder": {"rungs": [4, 8, 16], "seeds": 1},
+    }
+    path = writer(tmp_path, **SETTINGS | {"question": {"steps_or_samples": True}, **changes})
+    assert "as many tokens as each selection (longest): at most 1 further trainings" in value_markdown(
+        study.plan(path)
+    )
+    found = study.run(path)
+    assert isinstance(found, StudyResult) and found.steps_or_samples is not None
+    (row,) = [r for r in found.steps_or_samples.tokens if (r.type, r.metric) == ("overall", "loss")]
+    assert (row.arm, row.n_train) == ("longest", 16)
+    assert row.samples > 16, "long samples have more tokens"
+    assert row.tokens == pytest.approx(1, abs=0.1)
+    assert (row.equal_samples.n_from, row.equal_tokens.n_from) == (16, row.samples)
+    (more,) = [run for run in found.steps_or_samples.runs if run.n_train == row.samples]
+    assert more.arm == "random" and more in found.every_run
+    assert found.answer is not None
+    chosen = replace(found, answer=replace(found.answer, arm="longest", metric="loss", choice="better"))
+    assert f"{row.samples} random samples" in value_markdown(chosen)
+    for language, shown in (("en", "Selection over random, equal tokens"), ("zh", "词元数相同")):
+        page = view.page_markdown(view.report(replace(found, language=language)))
+        assert shown in page

@@ -81,6 +81,8 @@ class Cause:
     shifts: tuple[Shift, ...]
     elsewhere: tuple[Elsewhere, ...] = ()
     """The largest rung under other recipes, where any was trained: it excludes the recipe or convicts it."""
+    since: Shift | None = None
+    """From no training to the largest rung, on the evaluation set."""
 
     @property
     def harmless(self) -> Elsewhere | None:
@@ -165,7 +167,8 @@ class RecipeCheck(Shown):
 
     ``regret`` is how much worse the study's own rate is at the largest size checked than the best, with the
     probability ``p`` that this exceeds the smallest gain; ``outside`` where it does with probability 0.9.
-    ``moves``: how the best rate moves from the smaller to the larger size.
+    ``moves``: how the best rate moves from the smaller to the larger size.  ``regret_interval`` holds the
+    regret with probability 0.9.
     """
 
     own: float
@@ -184,11 +187,20 @@ class RecipeCheck(Shown):
     """At fewer steps than any rung, in smaller batches, with rates as if at the study's own batch: the best
     rate falls with the steps, so that one above the study's own says nothing."""
     language: str = "en"
+    regret_interval: tuple[float, float] | None = None
+    disagrees: tuple[float, float] | None = None
+    """The loss on the evaluation set at the study's rate and at the best tried, where that is worse there by
+    more than the smallest gain: the pool is unlike the task, and no other rate is called better."""
 
     @property
     def chosen(self) -> BestRate | None:
         """Return the best rate at the largest size that was checked; None where all runs diverged."""
         return self.best[-1] if self.best else None
+
+    @property
+    def too_low(self) -> bool:
+        """Whether a higher rate than the study's own is better by more than the smallest gain."""
+        return self.outside and self.chosen is not None and self.chosen.learning_rate > self.own
 
     def __repr__(self) -> str:
         return f"<RecipeCheck: {len(self.rates)} trainings>"

@@ -693,8 +693,25 @@ class StepsRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TokensRow:
+    """The largest rung of a selection beside random samples: of its number, and of its tokens.
+
+    ``samples`` random ones have ``tokens`` times the selection's tokens; both gains are the selection's.
+    """
+
+    type: str
+    metric: str
+    arm: str
+    n_train: int
+    samples: int
+    tokens: float
+    equal_samples: Shift
+    equal_tokens: Shift
+
+
+@dataclass(frozen=True, slots=True)
 class StepsOrSamples:
-    """The gain from data separated from the gain from steps, for one arm.
+    """The gain from data separated from the gain from steps, for one arm, and from tokens, of selections.
 
     ``worth`` by type and metric, as ``"overall loss"``; ``diverged``: sizes, passes and seeds of trainings
     whose loss became no number.
@@ -705,6 +722,7 @@ class StepsOrSamples:
     worth: Mapping[str, PassWorth]
     runs: tuple[RunRow, ...]
     diverged: tuple[tuple[int, int, int], ...] = ()
+    tokens: tuple[TokensRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -24,7 +24,7 @@ from assay.curves._forget import ratio_se, rises
 from assay.curves._free import FORMS, FREE_FORMS, FreeForm, free_form
 from assay.curves._held_out import held_out
 from assay.curves._power import curve_power
-from assay.curves._rates import Tried, best_rate, moves, optima, regret
+from assay.curves._rates import Regret, Tried, best_rate, moves, optima, regret
 from assay.curves._read import read_curves
 from assay.curves._repeats import Repeated, pass_worth
 from assay.curves._table import own_share
@@ -41,6 +41,7 @@ __all__ = [
     "FreeForm",
     "Neighbours",
     "Paired",
+    "Regret",
     "Repeated",
     "Tried",
     "balance_points",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from assay.core import BestRate
 from assay.curves._curve import DECIDED
@@ -30,6 +30,19 @@ class Tried:
     rates: Array
     losses: Array
     item_se: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Regret:
+    """How much worse a rate is than the best tried, with its 90 % interval.
+
+    ``p`` is the probability that it is more than the smallest gain that matters.
+    """
+
+    gap: float
+    low: float
+    high: float
+    p: float
 
 
 def optima(tried: Tried, seed: int = 0) -> Array:
@@ -78,7 +91,7 @@ def moves(small: Tried, large: Tried) -> Literal["falls", "rises", "stays", "unk
     return "unknown"
 
 
-def regret(tried: Tried, own: float, smallest: float) -> tuple[float, float]:
+def regret(tried: Tried, own: float, smallest: float) -> Regret:
     """Return how much worse the ``own`` rate is than the best tried, and the probability that it matters.
 
     That is, that it exceeds ``smallest``, a share of the loss.  Raises ``ValueError`` where ``own`` is not
@@ -88,9 +101,10 @@ def regret(tried: Tried, own: float, smallest: float) -> tuple[float, float]:
     best = int(np.argmin(tried.losses))
     gap = float(tried.losses[at] - tried.losses[best])
     if at == best:
-        return 0.0, 0.0
+        return Regret(0.0, 0.0, 0.0, 0.0)
     noise = math.hypot(math.sqrt(2) * RUN_NOISE * float(tried.losses[best]), float(tried.item_se[at]))
-    return gap, float(ndtr((gap - smallest * float(tried.losses[best])) / noise))
+    low, high = gap + noise * float(ndtri(_LOW)), gap + noise * float(ndtri(_HIGH))
+    return Regret(gap, low, high, float(ndtr((gap - smallest * float(tried.losses[best])) / noise)))
 
 
 def _place(rates: Sequence[float] | Array, own: float) -> int:

@@ -44,7 +44,7 @@ from assay.data._shard import (
     whole_files,
 )
 from assay.data._testbed import Written, testbed
-from assay.data._texts import read_texts
+from assay.data._texts import holds_texts, read_texts
 from assay.data._turns import MAX_CHARACTERS
 from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, to_row, write, write_rejected, write_rows
@@ -86,6 +86,7 @@ __all__ = [
     "find_files",
     "has_size",
     "hashed",
+    "holds_texts",
     "hub_revision",
     "in_batches",
     "inspect",

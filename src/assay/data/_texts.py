@@ -37,6 +37,14 @@ def read_texts(place: str | Path, *, watch: Watch | None = None) -> Iterator[str
         before += path.stat().st_size
 
 
+def holds_texts(path: Path) -> bool:
+    """Return whether a file holds plain texts (lines of ``.txt``, or rows with ``text``), not samples."""
+    if ".txt" in path.suffixes:
+        return True
+    first = next((row for _, row in raw_rows(path, sniff(path)) if not isinstance(row, Mark)), None)
+    return isinstance(first, Mapping) and isinstance(first.get("text"), str)
+
+
 def _of_file(path: Path, watch: Watch) -> Iterator[str]:
     size = path.stat().st_size
     kind = sniff(path)
@@ -45,8 +53,7 @@ def _of_file(path: Path, watch: Watch) -> Iterator[str]:
         with io.TextIOWrapper(stream, encoding=kind.encoding or "utf-8", errors=MARKED) as lines:
             yield from _lines(lines, path)
         return
-    first = next((row for _, row in raw_rows(path, kind) if not isinstance(row, Mark)), None)
-    if not (isinstance(first, Mapping) and isinstance(first.get("text"), str)):
+    if not holds_texts(path):
         yield from _turns(path, watch)
         return
     for _, row in raw_rows(path, kind, lambda done: watch(done, size)):

@@ -4,6 +4,17 @@ from assay.llm._chat import Chat
 from assay.llm._config import ChatConfig, open_chat
 from assay.llm._door import is_local
 from assay.llm._prices import Price, find_price
+from assay.llm._tune import (
+    TuneConfig,
+    Tuned,
+    Tuner,
+    check_tuning,
+    is_hosted,
+    open_tuner,
+    training_most,
+    training_price,
+    tuned_name,
+)
 from assay.llm._values import (
     Advance,
     Budget,
@@ -30,8 +41,17 @@ __all__ = [
     "Sampling",
     "Spent",
     "TokenChoice",
+    "TuneConfig",
+    "Tuned",
+    "Tuner",
+    "check_tuning",
     "find_price",
+    "is_hosted",
     "is_local",
     "open_chat",
+    "open_tuner",
     "parse_budget",
+    "training_most",
+    "training_price",
+    "tuned_name",
 ]

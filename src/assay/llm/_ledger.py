@@ -40,6 +40,10 @@ CREATE INDEX IF NOT EXISTS open_run ON open (run);
 CREATE TABLE IF NOT EXISTS spent (
     run TEXT PRIMARY KEY, calls INTEGER NOT NULL, unknown INTEGER NOT NULL, tokens INTEGER NOT NULL,
     money REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS job (
+    key TEXT NOT NULL, attempt INTEGER NOT NULL, run TEXT NOT NULL, tokens INTEGER NOT NULL,
+    money REAL NOT NULL, settled INTEGER NOT NULL, PRIMARY KEY (key, attempt)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS job_run ON job (run);
 """
 _ADDED = {"asked": "TEXT", "most_in": "INTEGER", "most_out": "INTEGER"}
 """Columns of replies that files of earlier versions lack: the model asked, and the most a call could take."""
@@ -167,6 +171,52 @@ class Ledger:
 
         return self._do(work)
 
+    def take_job(self, key: str, attempt: int, most: Use) -> Future[Literal["new", "known", "never"]]:
+        """Enter a job that costs ``most`` at most; it stays entered, whoever dies, until it is settled.
+
+        ``known``: it was entered before, so that it may have been sent; ``never``: it does not fit.
+        """
+
+        def work(db: sqlite3.Connection) -> Literal["new", "known", "never"]:
+            found = db.execute("SELECT 1 FROM job WHERE key = ? AND attempt = ?", (key, attempt)).fetchone()
+            if found:
+                return "known"
+            self._others(db, "run", self._run)
+            if not self._fits(_total(db, self._run), most):
+                return "never"
+            row = (key, attempt, self._run, most.tokens, most.money)
+            db.execute("INSERT INTO job VALUES (?, ?, ?, ?, ?, 0)", row)
+            return "new"
+
+        return self._do(work)
+
+    def settle_job(self, key: str, attempt: int, use: Use | None) -> Future[None]:
+        """Put down what a job cost in the end; None is its most.
+
+        One that is not entered is entered now: another machine may have begun it.
+        """
+
+        def work(db: sqlite3.Connection) -> None:
+            if use is None:
+                db.execute("UPDATE job SET settled = 1 WHERE key = ? AND attempt = ?", (key, attempt))
+                return
+            db.execute(
+                "INSERT INTO job VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (key, attempt) DO UPDATE SET "
+                "tokens = excluded.tokens, money = excluded.money, settled = 1",
+                (key, attempt, self._run, use.tokens, use.money),
+            )
+
+        return self._do(work)
+
+    def free_job(self, key: str, attempt: int) -> Future[None]:
+        """Take a job out that was never begun."""
+
+        def work(db: sqlite3.Connection) -> None:
+            query = "DELETE FROM job WHERE key = ? AND attempt = ? AND settled = 0"
+            db.execute(query, (key, attempt))
+
+        return self._do(work)
+
     def free(self, number: int) -> Future[None]:
         """End a call that cost nothing."""
 
@@ -250,7 +300,10 @@ def _total(db: sqlite3.Connection, run: str) -> Use:
     settled = db.execute("SELECT tokens, money FROM spent WHERE run = ?", (run,)).fetchone() or (0, 0.0)
     query = "SELECT coalesce(sum(tokens), 0), coalesce(sum(money), 0.0) FROM open WHERE run = ?"
     flying = db.execute(query, (run,)).fetchone()
-    return Use(settled[0] + flying[0], settled[1] + flying[1])
+    # Jobs of fine-tuning count at their most until they have ended.
+    jobs = db.execute(query.replace("FROM open", "FROM job"), (run,)).fetchone()
+    parts = (settled, flying, jobs)
+    return Use(sum(part[0] for part in parts), sum(part[1] for part in parts))
 
 
 def _add(db: sqlite3.Connection, run: str, use: Use, *, unknown: bool) -> None:

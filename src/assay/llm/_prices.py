@@ -13,6 +13,8 @@ from typing import Any
 from assay.core import AssayError
 
 _MILLION = 1e6
+_TUNED = re.compile(r"((?:openai|openai-api/[^/]+)/ft:[^:]+)")
+"""A tuned model without its owner, name and number: it has the price of all that were made from its base."""
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 
 
@@ -26,6 +28,8 @@ class Price:
     input: float
     output: float
     currency: str = "USD"
+    train: float | None = None
+    """Money for a million tokens that are trained on, each pass counted; None where it is not known."""
 
     def of(self, tokens_in: int, tokens_out: int) -> float:
         """Return the money for so many tokens."""
@@ -35,19 +39,23 @@ class Price:
 def find_price(model: str, path: Path | None, *, local: bool) -> Price | None:
     """Return the price of ``model``: from the user's list, from the package's, 0 for a local one, else None.
 
-    A model named with a date or ``-latest`` that is not listed has the price of the model without it.
+    A tuned model (``openai/ft:BASE:…``) has the price of ``openai/ft:BASE``, which also says what training
+    costs. A model named with a date or ``-latest`` that is not listed has the price of the model without
+    it.
     """
     own = {} if path is None else _read(path.read_text("utf-8"), str(path))
     if (found := _look(own, model)) is not None:
         return found
     if local:
-        return Price(0.0, 0.0)
+        return Price(0.0, 0.0, train=0.0)
     packaged = resources.files("assay.llm").joinpath("prices.toml").read_text("utf-8")
     return _look(_read(packaged, "prices.toml"), model)
 
 
 def _look(prices: Mapping[str, Price], model: str) -> Price | None:
-    return prices.get(model, prices.get(_DATE.sub("", model)))
+    tuned = _TUNED.match(model)
+    name = model if tuned is None else tuned[1]
+    return prices.get(model) or prices.get(name) or prices.get(_DATE.sub("", name))
 
 
 def _read(text: str, place: str) -> dict[str, Price]:
@@ -65,12 +73,15 @@ def _read(text: str, place: str) -> dict[str, Price]:
 def _row(row: Any, currency: str, place: str) -> tuple[str, Price]:
     if not isinstance(row, dict) or not isinstance(row.get("model"), str):
         raise _wrong(place, row)
-    amounts = []
-    for amount in (row.get("input"), row.get("output")):
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
-            raise _wrong(place, row)
-        amounts.append(float(amount))
-    return row["model"], Price(amounts[0], amounts[1], currency)
+    read, written = (_amount(row.get(name), row, place) for name in ("input", "output"))
+    train = _amount(row["train"], row, place) if "train" in row else None
+    return row["model"], Price(read, written, currency, train)
+
+
+def _amount(amount: Any, row: Any, place: str) -> float:
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
+        raise _wrong(place, row)
+    return float(amount)
 
 
 def _wrong(place: str, value: object) -> AssayError:
@@ -78,5 +89,5 @@ def _wrong(place: str, value: object) -> AssayError:
         "not a price",
         place=place,
         value=value,
-        expected="currency, and [[price]] with model, input and output (per million tokens)",
+        expected="currency, and [[price]] with model, input, output, or train too (per million tokens)",
     )

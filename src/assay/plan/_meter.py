@@ -32,6 +32,7 @@ class Meter:
         self.steps, self.wall, self.foretold, self.foretold_cpu = 0, 0.0, 0.0, 0.0
         self.sums = dict.fromkeys(("seconds", "cpu", "tokens", "bytes"), 0.0)
         self.money: dict[str, float] = {}
+        self.flying: dict[str, Estimate] = {}
         self.learned = 0
         self.store: Path | None = None
 
@@ -61,17 +62,26 @@ class Meter:
                 raise above_cap(what, cap.text, found)
 
     def may_start(self, step: Step) -> None:
-        """Raise :class:`AssayError` where the cap leaves no room for a step, at the most that it may take."""
-        cap, asked = self.cap, step.estimate
-        if cap is None:
-            return
+        """Raise :class:`AssayError` where the cap leaves no room for a step, at the most that it may take.
+
+        Steps under way count at their most until they end.
+        """
+        if self.cap is not None:
+            self._room(self.cap, [*self.flying.values(), step.estimate])
+        self.flying[step.key] = step.estimate
+
+    def ended(self, step: Step) -> None:
+        """Take note that a step is under way no more."""
+        self.flying.pop(step.key, None)
+
+    def _room(self, cap: Cap, asked: Sequence[Estimate]) -> None:
         if self.until is not None and time.time() >= self.until:
             raise cap_reached("time")
         for name, most in (("tokens", cap.tokens), ("bytes", cap.bytes)):
-            if most is not None and self.sums[name] + (getattr(asked, name) or 0.0) > most:
+            if most is not None and self.sums[name] + sum(getattr(one, name) or 0.0 for one in asked) > most:
                 raise cap_reached(name)
         for currency, most in cap.money.items():
-            own = asked.money or 0.0 if asked.currency == currency else 0.0
+            own = sum(one.money or 0.0 for one in asked if one.currency == currency)
             hours = self.price.get(currency, 0.0) * (time.time() - self.began) / 3600
             if self.money.get(currency, 0.0) + hours + own > most:
                 raise cap_reached(currency)

@@ -216,6 +216,7 @@ class _Schedule:
         if key is None:
             return
         self.lonely = False
+        self.meter.ended(self.steps[key])
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
             self._retry(key)

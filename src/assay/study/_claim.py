@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-from assay import data
+from assay import data, llm
 from assay.core import AssayError, digest
 from assay.plan import Step
 from assay.study._config import StudyConfig
@@ -24,7 +24,8 @@ def identity(config: StudyConfig, pool: Step) -> dict[str, str]:
     """
     own = evaluation_step(config, config.evaluation)
     parts: dict[str, object] = {f"base {n}": [b.model, b.recipe] for n, b in config.bases.items()}
-    parts = parts or {"base": config.base, "recipe": config.recipe}
+    hosted = llm.is_hosted(config.base)
+    parts = parts or {"base": config.base, "recipe": config.hosted.identity() if hosted else config.recipe}
     for name, step in (("pool", pool), ("evaluation", own)):
         parts[name] = [step.config.get(kind) for kind in ("files", "testbed")]
     return {"name": config.name, **{name: digest(part) for name, part in parts.items()}}

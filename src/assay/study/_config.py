@@ -16,6 +16,7 @@ from assay import data, judging, selection
 from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words, read_text
 from assay.indicators import Models
 from assay.judging import JudgeConfig
+from assay.llm import TuneConfig, is_hosted
 from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
 from assay.plan import parse_cap
 
@@ -47,6 +48,7 @@ class ArmConfig:
     indicator, rule or rule file for those that need a score.  ``groups`` are what ``balanced`` and ``quota``
     take in turn: ``length`` (40 classes of tokens) gives the best of each length, at the tokens of a random
     choice.  ``file`` is a selection made elsewhere: samples of the pool, or their ids (.ids, one a line).
+    ``replay``: general data, samples or plain text, of which each rung holds ``share``, to forget less.
     """
 
     rule: str = "random"
@@ -54,6 +56,8 @@ class ArmConfig:
     groups: Literal["source", "type", "language", "length"] = "source"
     file: str | None = None
     rungs: tuple[int | str, ...] | None = None
+    replay: tuple[str, ...] = ()
+    share: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +273,8 @@ class StudyConfig:
     models: Models = field(default_factory=Models)
     """Which models and files of samples serve indicators and selections; ``base`` is the study's own."""
     decontaminate: DecontaminateConfig = field(default_factory=DecontaminateConfig)
+    hosted: TuneConfig = field(default_factory=TuneConfig)
+    """How a provider fine-tunes, where ``base`` is its model: ``openai/gpt-…``."""
     judge: JudgeConfig | None = None
     """A chat model that scores every model's answers; its budget is a hard cap on the whole study."""
     rule: RuleConfig | None = None
@@ -379,9 +385,31 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     config: StudyConfig = _build(StudyConfig, plain, "")
     _check(config)
     config = replace(config, recipe=recipe, bases=bases, folder=folder)
+    if any(is_hosted(place) for place in places):
+        config = _at_provider(config, data)
     other_recipes(config)
     _check_bases(config)
     return config
+
+
+# What trains or reads the base on this machine.
+_HERE = ("recipe", "rule", "search", "mix", "question.recipes", "question.steps_or_samples")
+
+
+def _at_provider(config: StudyConfig, data: Mapping[str, Any]) -> StudyConfig:
+    """Return a study whose base is its provider's: answers alone are measured, nothing is checked here."""
+    asked = data.get("question") or {}
+    given = [k for k in _HERE if (k in data if "." not in k else k.partition(".")[2] in asked)]
+    if config.bases or given:
+        raise AssayError(
+            "not possible where the provider fine-tunes", place=given[0] if given else "base",
+            value=config.base, expected="one base, trained as `hosted` says (epochs, batch_size, …)",
+        )  # fmt: skip
+    if not config.measure.answers:
+        raise AssayError("a provider's model gives answers alone, no losses", place="measure.answers",
+                         value=False, expected="true")  # fmt: skip
+    measure = replace(config.measure, loss=False, text=False)
+    return replace(config, measure=measure, control=False, recipe_check=False)
 
 
 def _default_recipe(bases: typing.Sequence[Any], pool: Any) -> str:
@@ -615,6 +643,8 @@ def _check(config: StudyConfig) -> None:
             if rung != FULL and (isinstance(rung, str) or rung < 1):
                 _wrong(f"{place}[{index}]", rung, "a whole number of at least 1, or `full`")
     for name, arm in config.arms.items():
+        if not 0 < arm.share < 1:
+            _wrong(f"arms.{name}.share", arm.share, "a share between 0 and 1, such as 0.1")
         if arm.rule not in selection.PLUGINS.names:
             raise selection.PLUGINS.unknown(arm.rule, f"arms.{name}.rule")
     for index, metric in enumerate(config.measure.metrics):

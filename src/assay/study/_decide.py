@@ -1,4 +1,4 @@
-"""Where more data did harm and nothing tells why: the largest rung once more, at a lower learning rate."""
+"""What a ladder leaves open of its recipe: lower learning rates after harm, higher ones on a plateau."""
 
 from __future__ import annotations
 
@@ -6,14 +6,49 @@ from collections.abc import Callable, Mapping
 
 from assay import view
 from assay.core import StudyResult
-from assay.plan import Pool, Store
+from assay.plan import Pool, Step, Store
 from assay.study import _recipes
 from assay.study._bases import BasePart, StudyGraph
+from assay.study._check import raised
 from assay.study._recipes import Beside, Variant, random_arm, trained
 
 MOST, LOWER = 2, 3.0
 """How many trainings there are at most: at a third of the rate; where that leaves it open with the next seed,
 where the harm stays at a third of that."""
+
+
+def looked_higher(
+    graph: StudyGraph,
+    checks: dict[str, Step | None],
+    build: Callable[[], StudyGraph],
+    store: Store,
+    workers: Pool,
+) -> StudyGraph:
+    """Try higher rates where a plateau was read and none was tried at a rung; return the study's graph.
+
+    Under a rate that is too low more data teach nothing either.  ``build`` returns the graph with the
+    ``checks`` by base, which take what is found.
+    """
+    before = dict(checks)
+    for name, part in graph.parts.items():
+        if _plateau(part, store):
+            checks[name] = raised(part.ladder, checks[name], store, workers)
+    if checks == before:
+        return graph
+    graph = build()
+    graph.run(store, workers)
+    return graph
+
+
+def _plateau(part: BasePart, store: Store) -> bool:
+    if part.ladder.config.question.recipes:
+        return False
+    answer = _result(part, store).answer
+    return answer is not None and answer.overall is not None and answer.overall.word == "plateau"
+
+
+def _result(part: BasePart, store: Store) -> StudyResult:
+    return view.load_result(store.path(part.result.key) / "report" / "result.json")
 
 
 def decided(
@@ -41,7 +76,7 @@ def _wanted(part: BasePart, store: Store) -> Variant | None:
     config, tried = part.ladder.config, [v for v in part.beside.variants if v.kind == "deciding"]
     if not config.recipe_check or config.question.recipes or len(tried) == MOST:
         return None
-    result = view.load_result(store.path(part.result.key) / "report" / "result.json")
+    result = _result(part, store)
     found = next((one for one in result.causes if one.arm == random_arm(part.ladder)), None)
     if found is None or found.harm == "plateau" or found.word not in ("open", "data"):
         return None

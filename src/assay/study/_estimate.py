@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay import model
+from assay import llm, model
 from assay.core import AssayError
 from assay.study._graph import Ladder
 
@@ -39,6 +39,8 @@ def estimate_ladder(ladder: Ladder) -> model.TrainingEstimate | None:
     On this machine's GPU, else on the CPU where it is asked for or the model is small, else on the smallest
     well-known machine that fits.
     """
+    if llm.is_hosted(ladder.config.base):
+        return None
     try:
         shape = model.read_shape(ladder.base.folder)
     except AssayError:

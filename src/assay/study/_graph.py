@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import indicators, model, selection
+from assay import data, indicators, llm, model, selection
 from assay._version import __version__
 from assay.core import (
     BASE_ARM,
@@ -21,7 +21,7 @@ from assay.core import (
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study._control import control_notes, control_size, loss_only, spared
-from assay.study._sizes import GPU_FLOPS, START, kind_of, sizes_of, training_cost
+from assay.study._sizes import GPU_FLOPS, START, Sizes, kind_of, sizes_of, training_cost
 from assay.study.steps import (
     SEEN,
     Base,
@@ -30,13 +30,16 @@ from assay.study.steps import (
     control_step,
     expand,
     held_step,
+    joined_tokens_step,
     judge_step,
     metrics_step,
     models_of,
     needs_of,
     order_step,
     place_digest,
+    plain_tokens_step,
     read_step,
+    replay_order_step,
     runtime,
     text_places,
     text_step,
@@ -98,7 +101,7 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
     inputs = {f"evaluation{index or ''}": step for index, (_, step) in enumerate(ordered)}
     pool = read_step(
         "pool", config.pool, folder=folder, key="pool", inputs=inputs, settings={"decontaminate": rules},
-        where=where, base=base_folder(config), template=config.recipe.template, fields=config.map.pool,
+        where=where, base=template_base(config), template=config.recipe.template, fields=config.map.pool,
     )  # fmt: skip
     return evaluation, pool
 
@@ -108,10 +111,15 @@ def base_folder(config: StudyConfig) -> Path:
     return model.resolve_base(str(model_place(config.base, Path(config.folder))))
 
 
+def template_base(config: StudyConfig) -> Path | None:
+    """Return the base whose chat template every conversation must suit; None where it is its provider's."""
+    return None if llm.is_hosted(config.base) else base_folder(config)
+
+
 def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) -> Step:
     """Return the step that reads an evaluation set of the study."""
     return read_step(
-        "evaluation", source, folder=Path(config.folder), key="evaluation", base=base_folder(config),
+        "evaluation", source, folder=Path(config.folder), key="evaluation", base=template_base(config),
         template=config.recipe.template, fields=config.map.evaluation,
     )  # fmt: skip
 
@@ -186,13 +194,29 @@ class Ladder:
         self.chooser, self.other = chooser or self, other
         alike = other is not None and other.config.recipe.begins_like(config.recipe)
         self.begun = other if alike else None
-        self.base = Base.at(base_folder(config))
+        self.base = self._own_base(config)
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
         self.control_samples = control_size(config, summary)
         noted = control_notes(config, summary, self.control_samples)
         self.notes: list[Text] = list(chooser.notes) if chooser else [*noted]
         self.arms = self._arms() if arms is None else dict(arms)
-        self.sizes = sizes_of(config, self.base, evaluation, pool)
+        self.sizes = self._own_sizes()
+
+    def _own_base(self, config: StudyConfig) -> Base:
+        return Base.at(base_folder(config))
+
+    def _own_sizes(self) -> Sizes:
+        return sizes_of(self.config, self.base, self.evaluation, self.pool)
+
+    @property
+    def counted(self) -> Step | None:
+        """The step that counts what length takes away of the pool; None where nothing is cut here."""
+        return self.tokens()
+
+    @property
+    def recipe_settings(self) -> dict[str, Any]:
+        """What a report shows of the training."""
+        return dataclasses.asdict(self.config.recipe)
 
     def _arms(self) -> dict[str, ArmConfig]:
         """Return the arms with the baselines that a selection is compared with."""
@@ -263,7 +287,7 @@ class Ladder:
     def seed_runs(self, arm: str, seed: int) -> Iterator[RunSteps]:
         """Yield the steps of the models of one arm and seed, rising."""
         recipe = self.config.recipe
-        inputs = {"order": self.chooser.order(arm, seed), "tokens": self.tokens()}
+        inputs = self._rows(arm, seed)
         if self.begun is not None and arm in self.begun.arms:
             yield from self._gone_on(self.begun.trunk(arm, seed), arm, seed, inputs)
             return
@@ -279,6 +303,35 @@ class Ladder:
             branch = self._train(arm, seed, n_train, shared, recipe.steps(n_train), start)
             yield self._measured(arm, seed, n_train, trunk, branch, shared=len(trunk) == before)
             before = len(trunk)
+
+    def _rows(self, arm: str, seed: int) -> dict[str, Step]:
+        """Return what a run reads: a table of tokens, and the order of its rows."""
+        order, chosen = self.chooser.order(arm, seed), self.arms[arm]
+        if not chosen.replay:
+            return {"order": order, "tokens": self.tokens()}
+        tables = [one.joined(arm) for one in (self, self.chooser)]
+        mixed = replay_order_step(
+            order, tables[1], share=chosen.share, seed=seed, label=f"{arm}, seed {seed}"
+        )
+        return {"order": mixed, "tokens": tables[0]}
+
+    def joined(self, arm: str) -> Step:
+        """Return the step that puts an arm's general data behind the tokens of the pool."""
+        recipe, key = self.config.recipe, f"arms.{arm}.replay"
+        places = expand(self.arms[arm].replay, Path(self.config.folder), key)
+        texts = [place for place in places if Path(place).is_file() and data.holds_texts(Path(place))]
+        parts = [plain_tokens_step(self.base, recipe, texts)] if texts else []
+        if samples := [place for place in places if place not in texts]:
+            # Nothing of the evaluation set may come back by way of the replay.
+            rules = {"decontaminate": self.pool.config["decontaminate"]}
+            inputs = {n: s for n, s in self.pool.inputs.items() if n.startswith("evaluation")}
+            where = {name: self.pool.where[name] for name in ("embedder", "cache")}
+            read = read_step(
+                "pool", samples, key=key, inputs=inputs, settings=rules, where=where,
+                base=template_base(self.chooser.config), template=recipe.template,
+            )  # fmt: skip
+            parts.append(tokens_step(self.base, recipe, read, Estimate(seconds=2)))
+        return joined_tokens_step(self.tokens(), parts)
 
     def trunk(self, arm: str, seed: int) -> tuple[Step, ...]:
         """Return all parts of the trunk of one arm and seed, rising."""
@@ -438,9 +491,7 @@ class Ladder:
             template=recipe.template, label=label, estimate=self._answering_cost(),
         )  # fmt: skip
         judged = self._judged(step, label) if measure.answers else None
-        metrics = None
-        if measure.metrics and measure.answers:
-            metrics = metrics_step(self.evaluation, step, measure.metrics, label, items=self.sizes.items)
+        metrics = self._metrics(step, label)
         held = None if branch is None else self.held(arm, seed, branch, label)
         text = self._text(branch, label) if self.other is None else None
         return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, held)
@@ -460,7 +511,8 @@ class Ladder:
         control = self.chooser.control
         if control is None:
             return None
-        seen = min(SEEN, self.rungs(arm)[0])
+        chosen = self.arms[arm]
+        seen = int(min(SEEN, self.rungs(arm)[0]) * (1 - chosen.share if chosen.replay else 1))
         items = held_step(self.pool, control, self.chooser.order(arm, seed), seen, f"{arm}, seed {seed}")
         count = self.control_samples + seen
         return self.loss_on(items, branch, f"{label}, control", count)
@@ -486,6 +538,12 @@ class Ladder:
             estimate=Estimate(seconds=1, kind=self._kind("text")),
         )  # fmt: skip
 
+    def _metrics(self, answers: Step, label: str) -> Step | None:
+        measure = self.config.measure
+        if not (measure.metrics and measure.answers):
+            return None
+        return metrics_step(self.evaluation, answers, measure.metrics, label, items=self.sizes.items)
+
     def _judged(self, answers: Step, label: str) -> Step:
         measure, items = self.config.measure, self.sizes.items
         if self.config.judge is None:
@@ -510,7 +568,8 @@ def result_step(
     ``passes``, ``changes``, and whether it ``diverged``.
     """
     config = ladder.config
-    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation, "tokens": ladder.tokens()}
+    inputs = {"pool": ladder.pool, "evaluation": ladder.evaluation}
+    inputs |= {} if ladder.counted is None else {"tokens": ladder.counted}
     rows, others = [], []
     for index, (what, run) in enumerate([*(({}, run) for run in runs), *beside]):
         row: dict[str, Any] = {
@@ -537,9 +596,9 @@ def result_step(
         "language": config.language,
         "version": __version__,
         "base": {"name": config.base, "digest": ladder.base.digest, "parameters": ladder.sizes.parameters},
-        "recipe": dataclasses.asdict(config.recipe),
+        "recipe": ladder.recipe_settings,
         "question": dataclasses.asdict(config.question),
-        "arms": {n: {"rule": a.rule, "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
+        "arms": {n: {"rule": _rule_text(a), "rungs": ladder.rungs(n)} for n, a in ladder.arms.items()},
         "seeds": config.ladder.seeds,
         "runs": rows,
         "beside": others,
@@ -548,8 +607,12 @@ def result_step(
         "control": ladder.control_samples,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 14, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 16, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
+
+
+def _rule_text(arm: ArmConfig) -> str:
+    return f"{arm.rule} + replay {arm.share:g}" if arm.replay else arm.rule
 
 
 def _untrained(ladder: Ladder) -> dict[str, Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from assay import plan as planning
 from assay.core import AssayError, RecipeCheck
 from assay.plan import Store
 from assay.study._bases import study_ladders
-from assay.study._check import Check, planned, read_check
+from assay.study._check import Check, follow, planned, read_check
 from assay.study._graph import Ladder, input_steps
 from assay.study._run import Study, load, read_summary, report_folder
 from assay.study._spend import spending
@@ -26,8 +27,9 @@ def check(
 ) -> RecipeCheck:
     """Try learning rates around a study's own at a small and a middle rung, before the ladder is trained.
 
-    Five rates by factors of three, read on samples of the pool kept out of training. What is trained is kept
-    in the store: the study itself takes its own rate's runs from there.
+    Five rates by factors of three, read on samples of the pool kept out of training; further ones where the
+    best is the highest or lowest tried. What is trained is kept in the store: the study itself takes its own
+    rate's runs from there.
 
     Example: `assay recipe check study.yaml`
 
@@ -64,11 +66,13 @@ def check(
         plan = planned(ladder, share)
         if plan is None:
             raise _too_short(ladder, share)
-        one = Check(ladder, plan)
-        store.register(f"{study.name}-recipe", [one.step()])
-        step = one.run(store, workers)
-        meter.per |= {"run": len(one.rows), "verdict": 1}
-    return replace(read_check(store, step), language=study.language)
+        store.register(f"{study.name}-recipe", [Check(ladder, plan).step()])
+        step = follow(ladder, plan, lambda one: one.run(store, workers), store, most=math.inf)
+        assert step is not None  # noqa: S101 - each check is run
+        store.register(f"{study.name}-recipe", [step])
+        found = read_check(store, step)
+        meter.per |= {"run": len(found.rates), "verdict": 1}
+    return replace(found, language=study.language)
 
 
 def _ladder(ladders: dict[str, Ladder], base: str | None) -> Ladder:

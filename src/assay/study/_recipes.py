@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from assay import plan as planning
 from assay.core import DIVERGED, AssayError, Text, say
-from assay.model import Recipe
+from assay.model import Recipe, TokenTable
 from assay.plan import Pool, Step, Store
 from assay.study._config import ArmConfig, other_recipes, recipe_name
 from assay.study._graph import Ladder, RunSteps
@@ -18,7 +20,10 @@ REPEATS = (2, 4)
 """How many times the passes of the ladder halves and quarters of a rung take."""
 _RUNGS = 2
 
-Kind = Literal["recipe", "steps", "deciding"]
+_ALIKE = 0.05
+"""Selections whose tokens differ by less from those of random samples have equal tokens as they are."""
+
+Kind = Literal["recipe", "steps", "deciding", "tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,41 @@ def variants(ladder: Ladder) -> list[Variant]:
         for name, recipe in other_recipes(ladder.config).items()
     ]
     return [*found, *_steps(ladder)] if ladder.config.question.steps_or_samples else found
+
+
+def equal_tokens(ladder: Ladder, store: Store, workers: Pool) -> list[Variant]:
+    """Return random samples with the tokens of each selection's largest rung, for each seed.
+
+    None where the tokens are the same anyway, or the pool has too few of them.
+    """
+    arm, found = random_arm(ladder), list[Variant]()
+    for name in _selections(ladder):
+        for seed in range(ladder.config.ladder.seeds):
+            size = _size(ladder, arm, name, seed, store, workers)
+            if size is not None:
+                arms = {arm: replace(ladder.arms[arm], rungs=(size,))}
+                found.append(_variant("tokens", name, 1, ladder, ladder.config.recipe, arms, [seed]))
+    return found
+
+
+def _selections(ladder: Ladder) -> list[str]:
+    """Return the arms that select, where the study asks what samples buy and has random ones beside them."""
+    if not ladder.config.question.steps_or_samples or ladder.arms[random_arm(ladder)].rule != "random":
+        return []
+    return [name for name, arm in ladder.arms.items() if arm.rule not in ("random", "balanced")]
+
+
+def _size(ladder: Ladder, arm: str, name: str, seed: int, store: Store, workers: Pool) -> int | None:
+    """Return how many random samples have the tokens of a selection's largest rung, if others than it has."""
+    orders, tokens = [ladder.chooser.order(one, seed) for one in (name, arm)], ladder.tokens()
+    planning.run([*orders, tokens], store, workers)
+    lengths = TokenTable(store.path(tokens.key)).lengths
+    own, chance = (lengths[np.load(store.path(one.key) / "order.npy")].cumsum() for one in orders)
+    n_train = ladder.rungs(name)[-1]
+    wanted = own[n_train - 1]
+    if wanted > chance[-1] or abs(chance[n_train - 1] / wanted - 1) < _ALIKE:
+        return None
+    return int(np.searchsorted(chance, wanted)) + 1
 
 
 def own_name(ladder: Ladder) -> str:
@@ -173,5 +213,7 @@ def variants_note(ladder: Ladder, found: Sequence[Variant]) -> Iterator[Text]:
             yield say(
                 f"recipes.plan.{kind}", names=names, models=models, samples=samples, share=samples / whole
             )
+    if arms := _selections(ladder):
+        yield say("recipes.plan.tokens", arms=", ".join(arms), models=len(arms) * ladder.config.ladder.seeds)
     if ladder.config.question.steps_or_samples and not any(one.kind == "steps" for one in found):
         yield say("recipes.plan.none")

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from assay import core, data, model, view
+from assay import core, data, llm, model, view
 from assay import plan as planning
 from assay.core import (
     AssayError,
@@ -25,15 +25,15 @@ from assay.core import (
     say,
 )
 from assay.plan import Plan, Step, Store
-from assay.study._bases import BasePart, study_graph, study_ladders
+from assay.study._bases import BasePart, StudyGraph, study_graph, study_ladders
 from assay.study._check import check_notes, check_to_come, checked
 from assay.study._claim import claim, identity, others
 from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
-from assay.study._decide import decided
+from assay.study._decide import decided, looked_higher
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
 from assay.study._graph import input_steps
-from assay.study._recipes import trained, variants, variants_note
+from assay.study._recipes import Beside, equal_tokens, trained, variants, variants_note
 from assay.study._spend import prices, spending
 from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
 
@@ -181,16 +181,23 @@ def _run_graph(study: StudyConfig, target: Path) -> None:
         summary = read_summary(store, samples)
         ladders = study_ladders(study, evaluation, samples, summary)
         checks = {name: checked(ladder, store, workers) for name, ladder in ladders.items()}
-        beside = {name: trained(variants(ladder), store, workers) for name, ladder in ladders.items()}
+        beside = {
+            name: trained([*variants(one), *equal_tokens(one, store, workers)], store, workers)
+            for name, one in ladders.items()
+        }
         graph = study_graph(study, evaluation, ladders, checks, beside)
         for name, part in graph.parts.items():
-            write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
+            if not llm.is_hosted(part.ladder.config.base):
+                write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
         planning.write_steps(target, store, [graph.final], whole=True)
         store.register(study.name, [graph.final], owner)
         graph.run(store, workers)
-        graph = decided(
-            graph, lambda more: study_graph(study, evaluation, ladders, checks, more), store, workers
-        )
+
+        def build(more: Mapping[str, Beside] = beside) -> StudyGraph:
+            return study_graph(study, evaluation, ladders, checks, more)
+
+        graph = looked_higher(graph, checks, build, store, workers)
+        graph = decided(graph, build, store, workers)
         store.register(study.name, [graph.final], owner)
     for name, part in graph.parts.items():
         _publish_part(part, store, target / name)
@@ -313,7 +320,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
     for ladder, runs in trainings:
         steps = [step for r in runs for step in (*r.trunk, r.branch) if step is not None]
         passes = {step.key: ladder.samples_of(step) for step in steps} | passes
-        alone += ladder.config.recipe.epochs * sum(run.n_train for run in runs)
+        alone += ladder.recipe_settings["epochs"] * sum(run.n_train for run in runs)
     for part in graph.parts.values():
         notes += _notes(part, store)
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
@@ -337,10 +344,10 @@ def _workers(study: StudyConfig) -> int:
 
 def _notes(part: BasePart, store: Store) -> list[Text]:
     """Return what a ladder noted, and what length takes away, as far as that is known already."""
-    tokens, base = part.ladder.tokens().key, part.runs[0].answer.key
-    counts = sample_counts(store.path(tokens)) if store.has(tokens) else {}
+    counted, base = part.ladder.counted, part.runs[0].answer.key
+    counts = sample_counts(store.path(counted.key)) if counted and store.has(counted.key) else {}
     counts |= item_counts(store.path(base)) if store.has(base) else {}
-    unknown: list[Text] = [] if counts else [say("plan.uncounted")]
+    unknown: list[Text] = [] if counts or counted is None else [say("plan.uncounted")]
     unknown += [*_control_note(part), *check_notes(part.ladder)]
     unknown += variants_note(part.ladder, part.beside.variants)
     return [*part.ladder.notes, *view.count_notes(counts), *unknown]

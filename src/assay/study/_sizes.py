@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,7 @@ from assay.core import AssayError, Sample
 from assay.data import synthetic
 from assay.plan import Estimate, Step, Store
 from assay.study._config import StudyConfig, TestbedConfig
-from assay.study.steps import Base, Tally, iterate
+from assay.study.steps import Base, Tally, iterate, message_row
 
 Array = NDArray[np.float64]
 
@@ -30,6 +31,8 @@ _UNKNOWN = 100.0
 """Tokens of a text of which there is no example."""
 _TEMPLATE = 8.0
 """Tokens of a chat template around a turn and its answer."""
+_CHAT = 80.0
+"""Tokens around a prompt that a provider may count: those of the chat's marks and of a prompt of its own."""
 _CHARACTERS = 3.0
 """Characters per token where the tokenizer cannot be read by itself."""
 
@@ -73,6 +76,21 @@ def sizes_of(config: StudyConfig, base: Base, evaluation: Step, pool: Step) -> S
     return Sizes(
         parameters, trained, _mean(np.minimum(whole + _TEMPLATE, limit)), items.count, items.checked,
         _mean(prompts + _TEMPLATE), _mean(references),
+    )  # fmt: skip
+
+
+def hosted_sizes(config: StudyConfig, evaluation: Step, pool: Step) -> Sizes:
+    """Return the sizes of a study at a provider: tokens at their most, the bytes of what is sent."""
+    store = config.where.store
+    items = _part(evaluation, config.measured or config.evaluation, store)
+    samples = _part(pool, config.pool, store).samples
+    rows = np.array(
+        [len(json.dumps(message_row(one), ensure_ascii=False).encode()) + 1 for one in samples], float
+    )
+    prompts = np.array([len(_prompt(one).encode()) for one in items.samples], float)
+    references = np.array([len((one.answer or "").encode()) for one in items.samples], float)
+    return Sizes(
+        0, 0, _mean(rows), items.count, items.checked, _mean(prompts) + _CHAT, _mean(references)
     )  # fmt: skip
 
 

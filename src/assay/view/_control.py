@@ -116,6 +116,8 @@ def _said(check: RecipeCheck) -> Iterator[core.Text]:
     for best in check.best[-1:]:
         if best.edge is not None and not (check.short and best.edge == "high"):
             yield say(f"recipe.edge.{best.edge}")
+    if check.disagrees is not None:
+        yield say("recipe.disagrees", own=check.disagrees[0], best=check.disagrees[1])
     if len(check.best) > 1:
         yield say(f"recipe.moves.{check.moves}", small=check.best[0].n_train, large=check.best[-1].n_train)
 

@@ -209,9 +209,13 @@ def steps_blocks(result: StudyResult, level: int = 2) -> Iterator[core.Block]:
     if found is None:
         return
     yield core.Heading(say("steps.heading"), level)
-    yield core.Paragraph(say("steps.intro", arm=found.arm), "quiet")
-    yield _steps(found)
-    yield core.Items(tuple(_worths(found.worth)))
+    if found.rows:
+        yield core.Paragraph(say("steps.intro", arm=found.arm), "quiet")
+        yield _steps(found)
+        yield core.Items(tuple(_worths(found.worth)))
+    if found.tokens:
+        yield core.Paragraph(say("steps.tokens", arm=found.arm), "quiet")
+        yield _selections(found)
     if found.diverged:
         yield core.Paragraph(say("steps.diverged", runs=len(found.diverged)), "warning")
 
@@ -228,6 +232,29 @@ def _steps(found: StepsOrSamples) -> core.Table:
          None if r.by_steps is None else _gain(r.by_steps), _gain(r.by_samples))
         for r in found.rows
     )  # fmt: skip
+    return core.Table(columns, rows)
+
+
+def _selections(found: StepsOrSamples) -> core.Table:
+    columns = (
+        core.Column(say("col.arm"), "@arm"), core.Column(say("col.type"), "@type"),
+        core.Column(say("col.metric"), "@metric"), core.Column(say("steps.col.rung"), ","),
+        core.Column(say("steps.col.random"), ","), core.Column(say("steps.col.tokens_of"), "percent"),
+        core.Column(say("steps.col.equal_samples")), core.Column(say("steps.col.equal_tokens")),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            r.arm,
+            r.type,
+            r.metric,
+            r.n_train,
+            r.samples,
+            r.tokens,
+            _gain(r.equal_samples),
+            _gain(r.equal_tokens),
+        )
+        for r in found.tokens
+    )
     return core.Table(columns, rows)
 
 

@@ -9,12 +9,14 @@ from assay.core import (
     BASE_ARM,
     OVERALL,
     Answer,
+    BestRate,
     Cause,
     CurveResult,
     DataSummary,
     Envelope,
     Forgetting,
     NextRuns,
+    RecipeCheck,
     Recipes,
     Robustness,
     Say,
@@ -58,6 +60,7 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
     if answer.choice != "only":
         key = {"undecided": "choice"}.get(answer.choice, answer.choice)
         parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    parts += _at_equal_tokens(result, answer, w)
     if result.forgetting is not None:
         parts += forgetting_text(result, answer, result.forgetting, w, price=price)
     for key, types in (
@@ -70,6 +73,16 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
             parts.append(w(f"says.{key}", types=_listed(types, w)))
     first = _depends(result, answer, w) or _too_dear(answer, result, w) or _overall(result, answer, w)
     return first, w("says.space").join(parts)
+
+
+def _at_equal_tokens(result: StudyResult, answer: Answer, w: Words) -> Iterator[str]:
+    """Yield what the chosen selection gains over random samples of as many tokens, where that is known."""
+    for row in () if result.steps_or_samples is None else result.steps_or_samples.tokens:
+        if (row.arm, row.metric) == (answer.arm, answer.metric):
+            found = row.equal_tokens
+            reach = f"{signed(found.gain)} {interval(found.low, found.high)}"
+            word = "better" if found.low > 0 else "worse" if found.high < 0 else "open"
+            yield w(f"says.tokens.{word}", samples=integer(row.samples), gain=reach)
 
 
 def forgetting_text(
@@ -124,20 +137,57 @@ def said(text: Text, language: str = "en") -> str:
 
 
 def _overall(result: StudyResult, answer: Answer, w: Words) -> str:
-    verdict = answer.overall
+    verdict, off = answer.overall, _off(result)
     if verdict is None:
-        return w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
+        only = w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
+        return only if off is None else w("says.space").join([_rate(*off, w), only])
     gain = verdict.gain, verdict.gain_low, verdict.gain_high
     sure = verdict.word in ("rising", "falling")
     move = (moved if sure else changed)(gain, answer.metric, "overall", w)
     found = cause_of(result, answer.arm)
-    if found is not None and (found.harm != "plateau" or found.word not in ("exhausted", "open")):
+    if found is not None and found.harm != "plateau":
         return _caused(result, found, answer, move, w)
+    if off is not None:
+        return w("says.space").join([_rate(*off, w), _rate_then(off[0], verdict, answer, move, w)])
+    if found is not None and found.word not in ("exhausted", "open"):
+        return _caused(result, found, answer, move, w)
+    return _verdict(verdict, answer, move, w)
+
+
+def _verdict(verdict: Verdict, answer: Answer, move: str, w: Words) -> str:
+    """Return the first sentence where nothing of the recipe is to be said first."""
     sizes = {"n": integer(answer.n), "twice": integer(2 * answer.n)}
     if verdict.word != "falling":
         return w(f"says.{_OPENINGS[verdict.word]}", move=move, **sizes)
     types = {"rising": _listed(answer.rising, w), "falling": _listed(answer.falling, w)}
     return w(f"cause.none.{'mixed' if all(types.values()) else 'worse'}", move=move, **sizes, **types)
+
+
+def _off(result: StudyResult) -> tuple[RecipeCheck, BestRate] | None:
+    """Return the check and the better rate that it found; None where the study's own is not outside."""
+    check = result.recipe_check
+    return None if check is None or not check.outside or check.chosen is None else (check, check.chosen)
+
+
+def _rate(check: RecipeCheck, best: BestRate, w: Words) -> str:
+    """Return the first sentence of a study whose check finds another learning rate better."""
+    word = "diverged" if check.regret_interval is None else "low" if check.too_low else "high"
+    low, high = map(number, check.regret_interval or (0.0, 0.0))
+    return w(
+        f"rate.{word}",
+        own=rate(check.own),
+        best=rate(best.learning_rate),
+        reach=w(f"rate.edge.{best.edge}") if best.edge else f"[{rate(best.low)}, {rate(best.high)}]",
+        size=w("rate.short" if check.short else "rate.at", n=integer(best.n_train)),
+        lost=f"{number(check.regret or 0.0)} [{low}, {high}]",
+        on=w(f"rate.on.{check.measured_on}"),
+    )
+
+
+def _rate_then(check: RecipeCheck, verdict: Verdict, answer: Answer, move: str, w: Words) -> str:
+    """Return what the next doubling buys at a rate that is not the best."""
+    key = "rate.then.open" if verdict.word == "undecided" else "rate.then"
+    return w(key, own=rate(check.own), twice=integer(2 * answer.n), move=move)
 
 
 def cause_of(result: StudyResult, arm: str) -> Cause | None:
@@ -159,6 +209,7 @@ def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Wor
         own=_moves(own, w),
         control=_moves(control, w),
         training=_moves(training, w),
+        since="" if found.since is None else _moves(found.since, w),
         samples=integer(held),
         p=probability(found.probability),
         n=integer(own.n_to),
@@ -212,16 +263,19 @@ def _moves(shift: Shift, w: Words) -> str:
 
 
 def _advice(result: StudyResult, w: Words) -> Iterator[str]:
-    """Yield what to do about the cause, ahead of all other advice."""
-    found = result.answer and cause_of(result, result.answer.arm)
-    if not found or (found.harm == "plateau" and found.word not in ("recipe", "overfitting")):
+    """Yield what to do about the cause or the learning rate, ahead of all other advice."""
+    off, found = _off(result), None if result.answer is None else cause_of(result, result.answer.arm)
+    if found is None or found.harm == "plateau":
+        if off is not None:
+            yield w("rate.next", best=rate(off[1].learning_rate))
+        elif found is not None and found.word in ("recipe", "overfitting"):
+            yield w(f"cause.next.{found.word}")
         return
-    check = result.recipe_check
     unlike = result.control is not None and not result.control.matched
     if found.word == "recipe" and found.harmless is not None:
         yield w("cause.next.else", best=_recipe(found.harmless.recipe, w))
-    elif check is not None and check.outside and check.chosen is not None and found.word != "overfitting":
-        yield w("cause.next.rate", best=rate(check.chosen.learning_rate), own=rate(check.own))
+    elif off is not None and found.word != "overfitting" and not off[0].too_low:
+        yield w("cause.next.rate", best=rate(off[1].learning_rate), own=rate(off[0].own))
     elif found.word == "open" and unlike and found.harmless is None:
         yield w("cause.next.check")
     else:

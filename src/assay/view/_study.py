@@ -45,7 +45,7 @@ def summary(result: StudyResult, folder: Path | None = None) -> core.Page:
     blocks: list[core.Block] = [
         core.Paragraph(headline, "strong"),
         *([core.Paragraph(details)] if details else []),
-        *([] if result.recipe_check is None else [core.Paragraph(check_head(result.recipe_check))]),
+        *_check_line(result),
     ]
     if found.arms and found.types:
         blocks += [_types(found, w), core.Paragraph(say("summary.scale"), "quiet")]
@@ -53,6 +53,12 @@ def summary(result: StudyResult, folder: Path | None = None) -> core.Page:
         blocks.append(core.Paragraph(say("summary.more_arms", arms=w.listed(map(w.arm, found.arms[1:])))))
     blocks += [_cost_line(result), core.Items(tuple(study_notes(result, w)))]
     return core.Page((*blocks, *report_place(result.name, folder)), result.language, name=result.name)
+
+
+def _check_line(result: StudyResult) -> list[core.Block]:
+    """Return what the recipe check found; nothing where the headline or its advice says it."""
+    check = result.recipe_check
+    return [] if check is None or check.outside else [core.Paragraph(check_head(check))]
 
 
 def report_place(name: str, folder: Path | None) -> list[core.Block]:

@@ -262,17 +262,25 @@ class TokenTable:
         return self._ids[start:stop].astype(np.int64), np.asarray(self._learned[start:stop])
 
 
-def write_tokens(tokenizer: Any, samples: Iterable[Sample], folder: Path, max_tokens: int) -> dict[str, int]:
+def write_tokens(
+    tokenizer: Any, samples: Iterable[Sample], folder: Path, max_tokens: int, *, given: Given | None = None
+) -> dict[str, int]:
     """Tokenize a stream of samples into ``folder`` in bounded memory and return counts.
 
     ``rows``, ``tokens``, ``learned_tokens``, ``cut`` (rows longer than ``max_tokens``) and
-    ``unlearnable`` (rows in which no answer token is left).
+    ``unlearnable`` (rows in which no answer token is left).  ``given``: the last answers alone, after that
+    (:func:`encode_answers`).
     """
     counts = dict.fromkeys(("rows", "tokens", "learned_tokens", "cut", "unlearnable"), 0)
     offsets = [0]
     with (folder / "ids.bin").open("wb") as ids, (folder / "learned.bin").open("wb") as learned:
         for block in _blocks(samples):
-            for row in encode(tokenizer, block, max_tokens):
+            rows = (
+                encode(tokenizer, block, max_tokens)
+                if given is None
+                else encode_answers(tokenizer, block, max_tokens, given=given)
+            )
+            for row in rows:
                 ids.write(np.asarray(row.ids, np.uint32).tobytes())
                 learned.write(np.asarray(row.learned, np.bool_).tobytes())
                 offsets.append(offsets[-1] + len(row.ids))

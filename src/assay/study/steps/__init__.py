@@ -12,6 +12,7 @@ Data (:func:`read_step`, :func:`control_step`, :func:`tokens_step`, :func:`score
 from assay.study.steps._agree import Agreement, AgreeSettings, agreement_step, read_agreement
 from assay.study.steps._base import Base
 from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
+from assay.study.steps._hosted import Hosted, hosted_answer_step, message_row, tune_step
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
 from assay.study.steps._measured import MeasuredRun
@@ -28,6 +29,7 @@ from assay.study.steps._read import (
     read_step,
     summary_of,
 )
+from assay.study.steps._replay import joined_tokens_step, plain_tokens_step, replay_order_step
 from assay.study.steps._result import result
 from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._text import TEXT, text_places, text_step
@@ -48,6 +50,7 @@ __all__ = [
     "AgreeSettings",
     "Agreement",
     "Base",
+    "Hosted",
     "MeasuredRun",
     "Opened",
     "Opener",
@@ -61,20 +64,25 @@ __all__ = [
     "expand",
     "file_settings",
     "held_step",
+    "hosted_answer_step",
     "item_counts",
     "iterate",
+    "joined_tokens_step",
     "judge_step",
     "judgements_of",
     "listed_ids",
+    "message_row",
     "metrics_step",
     "models_of",
     "needs_of",
     "order_step",
     "place_digest",
+    "plain_tokens_step",
     "rates_step",
     "read_agreement",
     "read_step",
     "received_step",
+    "replay_order_step",
     "result",
     "runtime",
     "runtime_of",
@@ -85,4 +93,5 @@ __all__ = [
     "text_step",
     "tokens_step",
     "train_step",
+    "tune_step",
 ]

@@ -23,6 +23,7 @@ from assay.core import (
     Shift,
     StepsOrSamples,
     StepsRow,
+    TokensRow,
 )
 from assay.plan import StepContext
 from assay.study.steps._measured import MeasuredRun, moved
@@ -64,7 +65,7 @@ def elsewhere(beside: Sequence[BesideRun]) -> dict[str, list[MeasuredRun]]:
     """Return by recipe the models that were trained under another one on the same samples."""
     found: dict[str, list[MeasuredRun]] = {}
     for one in beside:
-        if one.run is not None and one.what["kind"] != "steps":
+        if one.run is not None and one.what["kind"] in ("recipe", "deciding"):
             found.setdefault(one.what["name"], []).append(one.run)
     return found
 
@@ -137,13 +138,16 @@ def steps_or_samples(
     shares: Shares,
 ) -> StepsOrSamples | None:
     """Return what samples buy and what steps buy; None where the study did not ask."""
-    own = [one for one in beside if one.what["kind"] == "steps"]
-    if not own:
+    own, tokens = ([one for one in beside if one.what["kind"] == kind] for kind in ("steps", "tokens"))
+    if not own and not tokens:
         return None
-    arm = own[0].arm
+    arm = [*own, *tokens][0].arm
     told = _Steps(arm, own, runs, points, items, shares)
     diverged = tuple((one.n_train, one.what["passes"], one.seed) for one in own if one.run is None)
-    return StepsOrSamples(arm, tuple(told.rows()), told.worth(), _rows(own), diverged)
+    return StepsOrSamples(
+        arm, tuple(told.rows()), told.worth(), _rows([*own, *tokens]), diverged,
+        tuple(_Tokens(arm, tokens, runs, points, items).rows()),
+    )  # fmt: skip
 
 
 class _Steps:
@@ -166,9 +170,7 @@ class _Steps:
         }
         every = [*self.points, *(p for own in self.by_repeat.values() for p in own.values())]
         self.values = {(p.run, p.type, p.metric): p.value for p in every}
-        kinds = dict.fromkeys((p.type, p.metric) for p in self.points)
-        several = any(kind == OVERALL for kind, _ in kinds)
-        self.kinds = [key for key in kinds if key[0] == OVERALL or not several]
+        self.kinds = _headline_kinds(self.points)
 
     def rows(self) -> Iterable[StepsRow]:
         """Yield the rungs with what fewer samples reach at the same steps."""
@@ -196,12 +198,7 @@ class _Steps:
     def _shift(
         self, kind: str, metric: str, n: int, start: Sequence[MeasuredRun], end: Sequence[MeasuredRun]
     ) -> Shift:
-        influences = [[run.influences_of(self.items, kind, metric) for run in side] for side in (start, end)]
-        se = curves.clustered_se(np.mean([moved(a, b) for a, b in zip(*influences, strict=True)], axis=0))
-        values = [np.array([self.values[run.key, kind, metric] for run in side]) for side in (start, end)]
-        return curves.shift(
-            curves.Paired("evaluation", metric, n, end[0].n_train, values[0], values[1], se)
-        )  # fmt: skip
+        return _paired(self.items, self.values, (kind, metric), n, start, end)
 
     def worth(self) -> dict[str, PassWorth]:
         """Return what a second pass is worth, by type and metric."""
@@ -219,6 +216,67 @@ class _Steps:
         ]
         own = [p for p in self.points if (p.type, p.metric) == (kind, metric)]
         return curves.pass_worth(own, repeated)
+
+
+class _Tokens:
+    """Largest rungs of selections beside random samples of their number, and of their tokens."""
+
+    def __init__(
+        self, arm: str, beside: Sequence[BesideRun], runs: Sequence[MeasuredRun], points: Sequence[Point],
+        items: Sequence[Sample],
+    ) -> None:  # fmt: skip
+        self.arm, self.items = arm, items
+        self.own = {(run.arm, run.n_train, run.seed): run for run in runs}
+        self.random: dict[str, dict[int, MeasuredRun]] = {}
+        for one in beside:
+            if one.run is not None:
+                self.random.setdefault(one.what["name"], {})[one.seed] = one.run
+        every = [*points, *_points(beside, items, {})]
+        self.values = {(p.run, p.type, p.metric): p.value for p in every}
+        self.kinds = _headline_kinds(points)
+
+    def rows(self) -> Iterable[TokensRow]:
+        """Yield the selections that have random samples of their tokens beside them."""
+        for name, random in self.random.items():
+            n_train = max(n for arm, n, _ in self.own if arm == name)
+            chosen = [self.own[name, n_train, seed] for seed in random]
+            same = [run for seed in random if (run := self.own.get((self.arm, n_train, seed)))]
+            if len(same) == len(chosen):
+                many = list(random.values())
+                yield from (self._row(*kind, name, n_train, chosen, same, many) for kind in self.kinds)
+
+    def _row(
+        self, kind: str, metric: str, name: str, n_train: int, chosen: Sequence[MeasuredRun],
+        same: Sequence[MeasuredRun], many: Sequence[MeasuredRun],
+    ) -> TokensRow:  # fmt: skip
+        samples = round(float(np.mean([run.n_train for run in many])))
+        gains = (
+            _paired(self.items, self.values, (kind, metric), n, side, chosen)
+            for n, side in ((n_train, same), (samples, many))
+        )
+        return TokensRow(kind, metric, name, n_train, samples, _tokens(many) / _tokens(chosen), *gains)
+
+
+def _headline_kinds(points: Iterable[Point]) -> list[tuple[str, str]]:
+    """Return what is told of: overall where there are several types, in each metric."""
+    kinds = dict.fromkeys((p.type, p.metric) for p in points)
+    several = any(kind == OVERALL for kind, _ in kinds)
+    return [key for key in kinds if key[0] == OVERALL or not several]
+
+
+def _paired(
+    items: Sequence[Sample],
+    values: Mapping[tuple[str, str, str], float],
+    key: tuple[str, str],
+    n: int,
+    start: Sequence[MeasuredRun],
+    end: Sequence[MeasuredRun],
+) -> Shift:
+    """Return the change from some models of ``n`` samples to others, seed by seed on the same items."""
+    influences = [[run.influences_of(items, *key) for run in side] for side in (start, end)]
+    se = curves.clustered_se(np.mean([moved(a, b) for a, b in zip(*influences, strict=True)], axis=0))
+    first, last = (np.array([values[run.key, *key] for run in side]) for side in (start, end))
+    return curves.shift(curves.Paired("evaluation", key[1], n, end[0].n_train, first, last, se))
 
 
 def _tokens(runs: Sequence[MeasuredRun]) -> float:

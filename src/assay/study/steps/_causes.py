@@ -146,7 +146,8 @@ def causes(
                 harm, arm, ladder.evaluation(size), control, training, repeated=epochs > 1,
                 smallest_relative_gain=smallest_relative_gain,
             )  # fmt: skip
-            rows.append(replace(own, elsewhere=tuple(ladder.elsewhere(size, others))))
+            there, since = tuple(ladder.elsewhere(size, others)), curves.shift(ladder.evaluation(0))
+            rows.append(replace(own, elsewhere=there, since=since))
     return tuple(rows)
 
 

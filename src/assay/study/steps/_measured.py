@@ -164,7 +164,10 @@ class MeasuredRun:
         own = self.reports[-1:] if self.shared else self.reports[-2:]
         trace = [(step, loss) for part in self.reports for step, loss in part["trace"]]
         every = max(1, len(trace) // _TRACE_POINTS)
-        size = recipe["batch_size"]
+        size = next(
+            (part["batch_size"] for part in self.reports if "batch_size" in part), recipe["batch_size"]
+        )
+        size = size if isinstance(size, int) else 1
         return RunRow(
             key=self.key,
             arm=self.arm,

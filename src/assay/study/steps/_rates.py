@@ -41,8 +41,10 @@ def rates_step(
 
     ``rows``: ``rate`` and ``n_train`` of each training, and whether it ``diverged``; of those that did not,
     ``inputs`` are the measurements ``loss/<row>`` (with a ``control`` slice) and ``evaluation/<row>``, and
-    the training's parts ``train/<row>/<part>``; ``evaluation`` is that set.
-    ``short``: of fewer steps than any rung, where a rate may only be found too high.
+    the training's parts ``train/<row>/<part>``; ``evaluation`` is that set, and ``untrained/control`` and
+    ``untrained/evaluation`` measure the base.
+    ``short``: of fewer steps than any rung, where a rate may only be found too high; one too low may
+    be suspected.
     Of the slice those samples count that are like that set; where they are too few, the set itself.
     """
     settings = {
@@ -51,7 +53,7 @@ def rates_step(
         "short": short,
     }  # fmt: skip
     return Step(
-        "rates", 3, f"{__name__}:read_rates", settings, inputs, label="recipe check",
+        "rates", 5, f"{__name__}:read_rates", settings, inputs, label="recipe check",
         estimate=Estimate(seconds=1),
     )  # fmt: skip
 
@@ -75,19 +77,34 @@ def _checked(context: StepContext) -> RecipeCheck:
     gap, p = _regret(tried, config)
     outside = p is not None and p >= curves.DECIDED and not best[-1].low <= config["own"] <= best[-1].high
     outside = outside and not (config["short"] and best[-1].learning_rate > config["own"])
+    against = _against([row for row in rows if row.n_train == sizes[-1]], config)
+    lost = None if gap is None else (gap.low, gap.high)
     return RecipeCheck(
         own=config["own"],
         measured_on="control" if _like(context).any() else "evaluation",
         rates=tuple(row.shown(tried) for row in rows),
         best=best,
         moves=curves.moves(tried[0], tried[-1]) if len(tried) > 1 else "unknown",
-        regret=gap,
+        regret=None if gap is None else gap.gap,
         p=p,
-        outside=outside,
+        outside=outside and against is None,
         samples=config["samples"],
         share=config["share"],
         short=config["short"],
+        regret_interval=lost,
+        disagrees=against,
     )
+
+
+def _against(rows: Sequence[_Row], config: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the evaluation set's loss at the own rate and the best one, where it speaks against the best."""
+    usable = [row for row in rows if row.usable and row.evaluation is not None]
+    own = next((row for row in usable if np.isclose(row.rate, config["own"], rtol=1e-9, atol=0)), None)
+    best = min(usable, key=lambda row: row.measured, default=None)
+    if own is None or best is None or own.evaluation is None or best.evaluation is None:
+        return None
+    losses = own.evaluation.loss, best.evaluation.loss
+    return losses if losses[1] > losses[0] * (1 + config["smallest_relative_gain"]) else None
 
 
 class _Row:
@@ -100,14 +117,18 @@ class _Row:
         self.word: RateWord = "diverged"
         if not row["diverged"]:
             self.evaluation = _all(context.inputs[f"evaluation/{index}"])
-            measured = self.evaluation
-            if context.config["measured_on"] == "control" and (like := _like(context)).any():
-                parts = read_losses(context.inputs[f"loss/{index}"], like)
-                measured = parts[control_part(parts)]
+            measured = _measured(context, f"loss/{index}", f"evaluation/{index}")
             self.losses = measured if np.isfinite(measured.loss) else None
             trained = sorted(name for name in context.inputs if name.startswith(f"train/{index}/"))
             reports = [json.loads((context.inputs[name] / REPORT).read_text("utf-8")) for name in trained]
-            self.word = _word([loss for report in reports for _, loss in report["trace"]])
+            untrained = _measured(context, "untrained/control", "untrained/evaluation").loss
+            trace = [loss for report in reports for _, loss in report["trace"]]
+            self.word = _word(trace, worse=not measured.loss <= untrained)
+
+    @property
+    def measured(self) -> float:
+        """The loss that the check reads."""
+        return np.inf if self.losses is None else self.losses.loss
 
     @property
     def usable(self) -> bool:
@@ -131,17 +152,27 @@ def _like(context: StepContext) -> NDArray[np.bool_]:
     return matched(control, summary_of(context.inputs["evaluation"]))
 
 
+def _measured(context: StepContext, held: str, evaluation: str) -> Losses:
+    """Return one model's losses: on what of the slice is like the evaluation set, else on that set."""
+    like = _like(context)
+    if context.config["measured_on"] != "control" or not like.any():
+        return _all(context.inputs[evaluation])
+    parts = read_losses(context.inputs[held], like)
+    return parts[control_part(parts)]
+
+
 def _all(measured: Path) -> Losses:
     return read_losses(measured, None)["control"]
 
 
-def _word(trace: Sequence[float]) -> RateWord:
+def _word(trace: Sequence[float], *, worse: bool = True) -> RateWord:
+    """Return how a training went; batches of a good base scatter, so what diverged is ``worse`` than none."""
     if not trace:
         return "ok"
     size = max(1, min(_STEPS, len(trace) // 4))
     parts = [trace[i : i + size] for i in range(0, len(trace) - size + 1, size)]
     means = [sum(part) / len(part) for part in parts]
-    if not means[-1] <= _DIVERGED * means[0]:  # or no number
+    if worse and not means[-1] <= _DIVERGED * means[0]:  # or no number
         return "diverged"
     jumps = (mean - min(means[: i + 1]) for i, mean in enumerate(means[1:]))
     return "unstable" if max(jumps, default=0.0) > _JUMP * means[0] else "ok"
@@ -159,10 +190,13 @@ def _tried(rows: Sequence[_Row]) -> curves.Tried | None:
     return curves.Tried(usable[0].n_train, np.array([r.rate for r in usable]), values, np.array(errors))
 
 
-def _regret(tried: Sequence[curves.Tried], config: Mapping[str, Any]) -> tuple[float | None, float | None]:
+def _regret(
+    tried: Sequence[curves.Tried], config: Mapping[str, Any]
+) -> tuple[curves.Regret | None, float | None]:
     """Return how much worse the study's own rate is at the largest size; its own may have diverged."""
     if not tried:
         return None, None
     if not np.isclose(tried[-1].rates, config["own"], rtol=1e-9, atol=0).any():
         return None, 1.0
-    return curves.regret(tried[-1], config["own"], config["smallest_relative_gain"])
+    found = curves.regret(tried[-1], config["own"], config["smallest_relative_gain"])
+    return found, found.p

@@ -129,13 +129,14 @@ def _excluded(cause: Cause, control: Control | None, check: RecipeCheck | None) 
 
     The largest rung under another recipe decides: where it does no harm, the recipe is to blame; where it
     does harm under one that was tried and likelier than not under all, the recipe is excluded.  Without one,
-    samples of the pool that are like the evaluation set exclude it, unless the check finds a better rate.
+    samples of the pool that are like the evaluation set exclude it, unless the check finds a lower rate
+    better: one that is too low does no harm.
     """
     if cause.harm == "plateau" or cause.word not in ("data", "open"):
         return cause
     if cause.harmless is not None and cause.harmful is not None:
         return _decided(cause, cause.harmless, cause.harmful)
-    excluded = _like(control) and not (check and check.outside)
+    excluded = _like(control) and not (check and check.outside and not check.too_low)
     return cause if excluded or cause.word == "open" else replace(cause, word="open")
 
 
@@ -154,7 +155,8 @@ def _like(control: Control | None) -> bool:
 
 def _counts(context: StepContext, runs: Sequence[MeasuredRun]) -> dict[str, int]:
     """Return what length took away of the pool, and of the items (the same for all models of a tokenizer)."""
-    return sample_counts(context.inputs["tokens"]) | runs[0].counts | _empty(runs)
+    tokens = context.inputs.get("tokens")
+    return ({} if tokens is None else sample_counts(tokens)) | runs[0].counts | _empty(runs)
 
 
 def _empty(runs: Sequence[MeasuredRun]) -> dict[str, int]:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, model
-from assay.core import AssayError, Message, Sample, Say, say
+from assay.core import AssayError, Say, say
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import MeasureConfig
 from assay.study.steps._base import Base
 from assay.study.steps._open import Runtime
 from assay.study.steps._read import expand, place_digest
+from assay.study.steps._replay import as_sample
 
 TEXT = "text.parquet"
 _OWN = ("en", "zh")
@@ -71,7 +72,7 @@ def text(context: StepContext) -> None:
     network = model.load_model(folder, config["device"], base=None if base is None else Path(base))
     rows: list[dict[str, Any]] = []
     for name in config["texts"]:
-        samples = [_as_sample(part) for part in data.read_texts(context.where["texts"][name])]
+        samples = [as_sample(part) for part in data.read_texts(context.where["texts"][name])]
         losses = model.answer_loss(
             network, tokenizer, samples, given="nothing", max_tokens=config["max_tokens"]
         )
@@ -102,7 +103,3 @@ def cut_parts(measured: Any) -> list[Say]:
         for n, cut in found
         if cut.any()
     ]
-
-
-def _as_sample(part: str) -> Sample:
-    return Sample((Message("user", "."), Message("assistant", part)))

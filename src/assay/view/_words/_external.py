@@ -9,6 +9,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "note.external": ("Trained by {tool} ({versions})", "由 {tool} 训练（{versions}）"),
     "note.external.passes": ("{tool} took {steps:,} steps instead of {own:,}: the passes follow each other without a short batch between them.", "{tool} 走了 {steps:,} 步而不是 {own:,} 步：各轮数据首尾相接，轮与轮之间没有不满的批次。"),
     "note.external.warmup": ("With {tool} the first step of the warm-up has a learning rate of 0; with Assay's own trainer it has a part of the rate.", "{tool} 预热的第一步学习率为 0；Assay 自带的训练器在这一步已有部分学习率。"),
+    "note.hosted": ("{base} is fine-tuned and asked at its provider: answers alone are measured; losses, plain text, the control slice and the recipe check are left out. Samples are sent to the provider, which keeps file and model until you delete them.", "{base} 在其服务商处微调和作答：只测量模型回答，不含损失、纯文本、对照样本和配方检查。样本会发送给服务商，文件和模型由其保存，直到你删除。"),
+    "note.hosted.again": ("The provider failed before; this is job {attempts:,}", "服务商此前失败过；这是第 {attempts:,} 个任务"),
     "handoff.head": ("{runs:,} runs written for {tool}; {kept:,} more are in the store already", "已为 {tool} 写出 {runs:,} 个训练任务；另有 {kept:,} 个已在存储中"),
     "handoff.next": ("Train them with run-all.sh, slurm.sh or the tasks in sky/, with PYTHON set to the trainer's python; then `assay study collect` with the same study file and {folder}", "用 run-all.sh、slurm.sh 或 sky/ 中的任务训练（PYTHON 设为训练器环境的 python）；完成后用同一研究文件和 {folder} 运行 `assay study collect`"),
     "handoff.nothing": ("Nothing is left to train: `assay study run` goes on", "没有需要训练的任务：直接运行 `assay study run` 即可"),
