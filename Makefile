@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long test-gguf check format bench clean setup
+.PHONY: demo test test-long test-gguf check docs format bench clean setup test-oldest release lock audit
 
 setup: $(READY)
 
@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[train,scale,quantize,ray,score,rule,llm,ui,dev]"
+		--constraint constraints.txt --editable ".[train,scale,quantize,ray,score,rule,llm,ui,docs,dev]"
 	@touch $(READY)
 
 demo: setup
@@ -39,6 +39,44 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site, in build/site; offline, links checked.
+docs: setup
+	@$(BIN)/python docs/_site.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Open build/site/index.html"
+
+# The oldest libraries that pyproject.toml allows, in an environment of its own: the core and the tests that need no more.
+OLD := build/oldest
+test-oldest: $(OLD)/bin/uv
+	$(OLD)/bin/uv pip compile pyproject.toml --resolution lowest-direct --quiet --output-file $(OLD)/oldest.txt
+	$(OLD)/bin/python -m pip install --quiet --requirement $(OLD)/oldest.txt pytest pytest-timeout hypothesis
+	PYTHONPATH=src $(OLD)/bin/python -m pytest -p no:xdist $(OLDEST)
+OLDEST := tests/core tests/curves tests/regression tests/selection
+
+$(OLD)/bin/uv:
+	$(PYTHON) -m venv $(OLD) && $(OLD)/bin/python -m pip install --quiet uv
+
+# Wheel, source archive and bill of materials (CycloneDX) in dist.
+TOOLS := build/release
+release: setup $(TOOLS)/bin/twine
+	$(TOOLS)/bin/python -m build --outdir dist .
+	$(TOOLS)/bin/twine check --strict dist/*.whl dist/*.tar.gz
+	$(TOOLS)/bin/cyclonedx-py environment $(VENV) --pyproject pyproject.toml --of JSON -o dist/sbom.json
+
+# Every dependency with its hashes, for `pip install --require-hashes -r`; torch's files differ by machine and stay out.
+lock: $(TOOLS)/bin/twine
+	@mkdir -p locks
+	$(TOOLS)/bin/uv pip compile pyproject.toml -c constraints.txt --generate-hashes --no-header --quiet -o locks/core.txt
+	$(TOOLS)/bin/uv pip compile pyproject.toml --extra ui --extra llm -c constraints.txt --generate-hashes --no-header \
+		--quiet -o locks/core-ui-llm.txt
+
+# Known weaknesses of the pinned dependencies; asks a public database.
+audit: $(TOOLS)/bin/twine
+	$(TOOLS)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+$(TOOLS)/bin/twine:
+	$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet build cyclonedx-bom pip-audit twine uv
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -213,7 +213,7 @@ def test_a_value_shows_itself_in_a_notebook_in_its_own_language(
 def test_records_without_a_page_show_their_fields_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     found = JudgeSummary("v1", 20, 1, 0, 0, 20, 12_345, None, "USD", alarm=False)
     english = printed([found, found])
-    assert "12345" in english and "unparsed" in english
+    assert "12,345" in english and "unparsed" in english
     monkeypatch.setenv("ASSAY_LANGUAGE", "zh")
     assert "无法解析" in printed(found) and "–" in printed(found)
 

@@ -25,6 +25,9 @@ from assay.plan._intact import MANIFEST, forget, listed, problem_of, remember
 from assay.plan._step import Step, in_order
 
 _FOLDERS = ("objects", "work", "roots", "held")
+FORMAT = 2
+"""Layout of a store, in its file ``format``.  1 is that of Assay 0.1.0, which wrote no such file: its objects
+are read as they are, its lists of keys until a study writes its own."""
 
 
 class Store:
@@ -51,6 +54,24 @@ class Store:
                     place=str(root),
                     hint="choose another `where.store`, or change the folder's permissions",
                 ) from None
+        self._check_format(create=create)
+
+    def _check_format(self, *, create: bool) -> None:
+        """Write down the layout of a store that does not say it; refuse one that a later version wrote."""
+        place = self.root / "format"
+        try:
+            said = place.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            if create:
+                with expected_failures(str(place)), replacing(place) as partial:
+                    partial.write_text(f"{FORMAT}\n", encoding="utf-8")
+            return
+        if not said.isdecimal() or int(said) > FORMAT:
+            raise AssayError(
+                "the store was written by a later version of Assay", place=str(place), value=said,
+                expected=f"a layout of at most {FORMAT}",
+                hint="update Assay, or choose another `where.store`",
+            )  # fmt: skip
 
     def place(self, key: str) -> Path:
         """Return the folder of an object, whether or not it exists; nothing is read."""
@@ -109,6 +130,13 @@ class Store:
     def has(self, key: str) -> bool:
         """Say whether an object is complete."""
         return self.place(key).is_dir()
+
+    @contextmanager
+    def at_work(self, name: str) -> Iterator[None]:
+        """Be :meth:`busy` by this name in the block; several processes may be so at once."""
+        with (self.root / "work" / f"{name}.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
 
     def busy(self, key: str) -> bool:
         """Say whether a process works at an object: it holds its lock, which the kernel frees with it."""

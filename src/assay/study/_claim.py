@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -43,7 +44,18 @@ def others(parts: Mapping[str, str], folder: Path) -> str | None:
     return ", ".join(name for name, part in written.items() if parts.get(name) != part) or None
 
 
-def _move_aside(folder: Path, used: Sequence[Path]) -> None:
+def of_first_version(name: str, folder: Path) -> bool:
+    """Say whether Assay 0.1.0 wrote the report, which did not note whose it is, for a study of this name."""
+    if not (folder / "models.json").is_file():
+        return False
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return bool(result["assay_version"] == "0.1.0" and result["name"] == name)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False
+
+
+def _move_aside(folder: Path, used: Sequence[Path]) -> Path:
     """Rename a folder to the first free ``name.N``; raise where it holds what is ``used`` from elsewhere."""
     if any(place.is_relative_to(folder) for place in used):
         raise AssayError(
@@ -51,7 +63,7 @@ def _move_aside(folder: Path, used: Sequence[Path]) -> None:
             place=str(folder), hint="change `name`, or give --out",
         )  # fmt: skip
     free = (folder.with_name(f"{folder.name}.{n}") for n in count(1))
-    folder.rename(next(place for place in free if not place.exists()))
+    return folder.rename(next(place for place in free if not place.exists()))
 
 
 def claim(config: StudyConfig, pool: Step, folder: Path) -> str:
@@ -61,14 +73,17 @@ def claim(config: StudyConfig, pool: Step, folder: Path) -> str:
     """
     parts = identity(config, pool)
     differs = others(parts, folder)
-    if differs is not None and not config.where.replace:
+    first = differs is not None and of_first_version(config.name, folder)
+    if differs is not None and not (config.where.replace or first):
         raise AssayError(
             "the folder holds the report of another study", place=str(folder), value=f"differs in: {differs}",
             expected="a folder of its own for every study",
             hint="change `name`, give --out, or move that report aside with --set where.replace=true",
         )  # fmt: skip
     if differs is not None:
-        _move_aside(folder.resolve(), [Path.cwd(), Path(config.where.store).resolve()])
+        aside = _move_aside(folder.resolve(), [Path.cwd(), Path(config.where.store).resolve()])
+        if first:
+            print(f"note: the report of Assay 0.1.0 in {folder} is now in {aside}", file=sys.stderr)
     data.write_json(folder / STUDY, parts)
     return _owner(parts)
 

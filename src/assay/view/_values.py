@@ -100,7 +100,9 @@ def _blocks(value: Any, level: int = 3) -> Iterator[core.Block]:
         yield core.Paragraph(_shown(value))
     elif isinstance(value, Mapping) or _is_record(value):
         fields = _fields(value)
-        yield core.Facts(tuple((name, _cell(v)) for name, v in _named(fields) if _is_cell(v)))
+        kept = {name: v for name, v in fields.items() if _is_cell(v)}
+        cells = (_fact(name, v) for name, v in kept.items())
+        yield core.Facts(tuple((label, cell) for (label, _), cell in zip(_named(kept), cells, strict=True)))
         for name, nested in _named(fields):
             if nested and not _is_cell(nested):
                 yield core.Heading(name, level)
@@ -126,7 +128,7 @@ def _records(
     names = [n for n in _fields(values[0]) if any(_is_cell(getattr(v, n)) for v in values)]
     cells = [[_cell(getattr(value, name)) for name in names] for value in values]
     heads = [
-        core.Column(label, _form([getattr(v, name) for v in values]))
+        core.Column(label, _form(name, [getattr(v, name) for v in values]))
         for name, (label, _) in zip(names, _named(dict.fromkeys(names)), strict=True)
     ]
     yield core.Table((*keys, *heads), tuple((*key, *own) for (key, _), own in zip(rows, cells, strict=True)))
@@ -171,9 +173,18 @@ def _cell_of(value: Any) -> core.Cell:
     return _cell(value) if _is_cell(value) else str(value)
 
 
-def _form(cells: Sequence[Any]) -> str:
-    """Return a form that puts figures to the right and leaves them as they are."""
+def _form(name: str, cells: Sequence[Any]) -> str:
+    """Return a form that puts figures to the right: sizes in their unit, counts by thousands."""
+    if name == "bytes":
+        return "size"
+    if all(isinstance(cell, int | None) and not isinstance(cell, bool) for cell in cells):
+        return ","
     return ".6g" if all(isinstance(cell, int | float | None) for cell in cells) else ""
+
+
+def _fact(name: str, value: Any) -> core.Cell:
+    """Return the cell of a field that stands by itself."""
+    return say("cell.bytes", n=value) if name == "bytes" else _cell(value)
 
 
 def _named(fields: Mapping[str, Any]) -> Iterator[tuple[Text, Any]]:

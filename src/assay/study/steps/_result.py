@@ -33,7 +33,7 @@ from assay.core import (
 from assay.plan import StepContext
 from assay.study.steps._beside import elsewhere, read_beside, recipes, steps_or_samples
 from assay.study.steps._causes import causes, control_of, read_held
-from assay.study.steps._forgetting import forgetting, limited
+from assay.study.steps._forgetting import forgetting, limited, watched
 from assay.study.steps._measured import MeasuredRun, seconds
 from assay.study.steps._rates import check_of
 from assay.study.steps._read import summary_of
@@ -116,6 +116,7 @@ def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[
         ),
         counts=_counts(context, runs),
         forgetting=forgotten,
+        abilities=watched(runs, question),
         control=control,
         causes=tuple(_excluded(cause, control, checked) for cause in found),
         recipe_check=checked,

@@ -135,6 +135,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "reason.given": ("the format was given", "格式由用户指定"),
     "reason.mapped": ("mapped: {fields}", "字段映射：{fields}"),
     "reason.unknown": ("no row shows a known schema", "没有一行符合已知格式"),
+    "reason.agreement.none": ("no item has two values", "没有评测题有两份取值"),
+    "reason.agreement.same": ("all values are the same: there is nothing to tell apart", "所有取值都相同，无从区分"),
     "reason.bytes": ("UTF-8 with broken places", "UTF-8，部分字节损坏"),
 }
 """A reason is stored in English, row by row, and counted by it: its pattern is the English text here."""

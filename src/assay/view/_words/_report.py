@@ -112,6 +112,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "col.rise": ("Rise", "回升"),
     "col.p_value": ("p", "p"),
     "col.p_adjusted": ("p (adjusted)", "p（校正）"),
+    "col.worsening": ("Worse by", "变差幅度"),
     "col.visible": ("Visible", "可见"),
     "col.meet": ("From size", "起始样本数"),
     "curves.excluded": ("points left out: {count} ({reason:@exclusion})", "略去 {count} 个点：{reason:@exclusion}"),
