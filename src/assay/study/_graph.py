@@ -625,7 +625,7 @@ def result_step(
         "control": ladder.control_samples,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 16, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 17, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
 
 
