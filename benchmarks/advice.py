@@ -24,10 +24,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--studies", type=int, default=6)
+    parser.add_argument("--first", type=int, default=0, help="number of the first study")
     parser.add_argument("--quick", action="store_true", help="1 study")
     options = parser.parse_args()
     rows, asked = [], 0
-    for seed in range(1 if options.quick else options.studies):
+    for seed in range(options.first, options.first + (1 if options.quick else options.studies)):
         for rungs, seeds in DESIGNS:
             rng = np.random.default_rng([seed, rungs, seeds])
             regular, _ = truths(rng, rungs - 1.0)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 STUDIES, RUNGS, SEEDS, ITEMS = 100, 20, 5, 100
-ASKED = 20
+ASKED = 61
 
 
 def key(*parts: object) -> str:
@@ -110,9 +110,10 @@ def measured(folder: Path, study: str) -> None:
     async def ask() -> None:
         transport = httpx.ASGITransport(app=app)
         cookies = {door.cookie: door.session}
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://127.0.0.1", cookies=cookies
-        ) as client:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", cookies=cookies) as client,
+        ):
             for page in pages:
                 spent: list[tuple[float, float]] = []
                 for _ in range(ASKED):

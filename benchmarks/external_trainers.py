@@ -78,7 +78,7 @@ def losses(result: StudyResult) -> dict[tuple[int, int], float]:
     """Return the loss of every model by size and seed."""
     kinds = {p.type for p in result.points}
     kind = "overall" if "overall" in kinds else min(kinds)
-    return {(p.n, p.seed): p.value for p in result.points if p.metric == "loss" and p.type == kind}
+    return {(p.n_train, p.seed): p.value for p in result.points if p.metric == "loss" and p.type == kind}
 
 
 def show_order(pool: Path, out: Path) -> None:
@@ -130,9 +130,10 @@ def show_handed(pool: Path, out: Path, tool: str, rungs: list[int]) -> None:
     same = sum(direct[name] == handed[name] for name in handed)
     print(f"handed over: {tool}: {same} of {len(handed)} models the same to the byte", flush=True)
     points = {
-        (p.type, p.metric, p.n, p.seed): p.value for p in view.load_study(out / tool / "result.json").points
+        (p.type, p.metric, p.n_train, p.seed): p.value
+        for p in view.load_study(out / tool / "result.json").points
     }
-    apart = [abs(p.value - points[p.type, p.metric, p.n, p.seed]) for p in back.result.points]
+    apart = [abs(p.value - points[p.type, p.metric, p.n_train, p.seed]) for p in back.result.points]
     print(f"handed over: {tool}: {len(apart)} points, largest difference {max(apart)}", flush=True)
 
 

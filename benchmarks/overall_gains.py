@@ -3,8 +3,9 @@
     python benchmarks/overall_gains.py --studies 20
 
 Twelve types with sizes and heights of their own (scores, 6 sizes x 3 seeds, run-level sd 0.012, of which a
-share is common to all types), in turn: straight to a ceiling, sigmoids, one minus an exponential of the size,
-power laws that begin at a size of their own, plain power laws.  Error and coverage of the foretold overall
+share is common to all types), in turn: straight to a ceiling, sigmoids, steep sigmoids from near 0 to near 1
+(as in the demo), one minus an exponential of the size, power laws that begin at a size of their own, plain
+power laws.  Error and coverage of the foretold overall
 gain.
 """
 
@@ -20,7 +21,7 @@ from assay.curves import fit_curves
 
 SIZES = [500 * 2**k for k in range(6)]
 TYPES, SD = 12, 0.012
-KINDS = ("straight", "sigmoid", "exponential", "broken power", "power")
+KINDS = ("straight", "sigmoid", "steep", "exponential", "broken power", "power")
 Array = NDArray[np.float64]
 
 
@@ -30,6 +31,8 @@ def study(seed: int, shared: float, kind: str = "straight") -> tuple[list[Point]
     k = np.arange(7.0)
     centre, width = rng.uniform(0, 5, TYPES), rng.uniform(0.3, 0.9, TYPES)
     low, height = rng.uniform(0.2, 0.4, TYPES), rng.uniform(0.1, 0.5, TYPES)
+    if kind == "steep":
+        low, height, width = low - 0.2, height + 0.35, width / 2
     truth = low[:, None] + height[:, None] * risen(kind, k, centre[:, None], width[:, None])
     common = rng.standard_normal((1, 6, 3)) * np.sqrt(shared)
     own = rng.standard_normal((TYPES, 6, 3)) * np.sqrt(1 - shared)
@@ -53,6 +56,7 @@ def risen(kind: str, k: Array, centre: Array, width: Array) -> Array:
     shapes = {
         "straight": lambda: np.minimum(k / (0.5 + centre), 1.0),
         "sigmoid": lambda: 1 / (1 + np.exp(-(k - centre) / width)),
+        "steep": lambda: 1 / (1 + np.exp(-(k - centre) / width)),
         "exponential": lambda: 1 - np.exp(-(2 ** (k - centre))),
         "broken power": lambda: 1 - (1 + 2 ** (k - centre)) ** -width,
         "power": lambda: 1 - 2 ** (-width * k),

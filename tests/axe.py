@@ -1,4 +1,4 @@
-"""axe-core in a page: what it finds serious; from axe-playwright-python, where that is installed."""
+"""What a page must let everybody do: axe-core finds nothing serious, and Tab reaches every control."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 _RUN = """async (source) => { (0, eval)(source);
-  const found = await axe.run(document, {resultTypes: ['violations']});
+  const found = await axe.run(document, {resultTypes: ['violations'], preload: false});
   return found.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html.slice(0, 200))]); }"""
 GRAVE = ("serious", "critical")
 
@@ -32,3 +32,28 @@ def grave(page: Any) -> list[Any]:
     if source is None:
         pytest.skip("axe is absent: pip install axe-playwright-python, or set ASSAY_AXE to axe.min.js")
     return [row for row in page.evaluate(_RUN, source) if row[1] in GRAVE]
+
+
+_START = "() => { document.body.tabIndex = -1; document.body.focus(); window.reached = new Set(); }"
+_STOP = """() => { const e = document.activeElement, style = getComputedStyle(e);
+  if (e === document.body || window.reached.has(e)) return null;
+  window.reached.add(e);
+  const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+  return seen ? '' : `no visible focus: ${e.outerHTML.slice(0, 120)}`; }"""
+_LEFT = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter(
+  (e) => e.getClientRects().length && e.checkVisibility({checkVisibilityCSS: true}) && !e.disabled
+    && e.tabIndex >= 0 && !window.reached.has(e) && !(e.type === 'radio' && !e.checked)
+  ).map((e) => e.outerHTML.slice(0, 120))"""
+
+
+def unreached(page: Any, most: int = 1000) -> list[str]:
+    """Return the controls of a page that Tab does not reach, and those whose focus cannot be seen."""
+    page.evaluate(_START)
+    found = []
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(_STOP)
+        if stop is None:
+            break
+        found += [stop] if stop else []
+    return [*found, *page.evaluate(_LEFT)]

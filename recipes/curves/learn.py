@@ -55,7 +55,6 @@ def even(kind: str) -> Learned:
         failure_spread=failure[1],
         damping=damping,
         straight=0.5,
-        size_power=0.0,
     )
 
 
@@ -125,7 +124,7 @@ def _log_prior(prior: Learned, part: _Part) -> np.ndarray:
     cells = (noise[:, None] + np.log(prior.cell_weight)).ravel()
     gains = np.tile(np.log(prior.gains[:, 2]), (len(COMPONENTS), 1))
     gains[0, 0] = 0.0
-    return cells[:, None, None] + prior.log_components()[:, None] + gains
+    return cells[:, None, None] + np.log(prior.components())[:, None] + gains
 
 
 def _link(prior: Learned, part: _Part) -> float:
@@ -197,7 +196,7 @@ def as_json(prior: Learned) -> dict[str, Any]:
             return {k: plain(v) for k, v in value.items()}
         return float(f"{value:.6g}")
 
-    found: dict[str, Any] = plain(asdict(prior))
+    found: dict[str, Any] = plain({k: v for k, v in asdict(prior).items() if v is not None})
     return found
 
 

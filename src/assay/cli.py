@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Group
@@ -82,6 +82,7 @@ def chosen(tokens: Sequence[str]) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit, with the codes of :data:`EXITS`."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    _open_streams()
     as_json, quiet = (option in tokens for option in _GLOBAL)
     tokens = [token for token in tokens if token not in _GLOBAL]
     name = chosen(tokens)
@@ -105,6 +106,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         _fail(str(known), as_json=as_json, error=known)
     raise SystemExit(0)
+
+
+def _open_streams() -> None:
+    """Give a command that was started with its standard streams closed ones that lead nowhere.
+
+    Else the first files that it opens would take their numbers, and get what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+                os.close(found)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 @contextmanager
@@ -145,7 +160,7 @@ def show(result: Any, *, as_json: bool) -> None:
 
         from assay.view import plain_json
 
-        print(json.dumps(plain_json(result), ensure_ascii=False, indent=1))
+        print(json.dumps(plain_json(result), ensure_ascii=False, indent=1), flush=True)
         return
     from rich.console import Console
 
@@ -159,7 +174,11 @@ def _fail(text: str, *, as_json: bool, error: AssayError) -> NoReturn:
         import json
 
         parts = ("problem", "place", "value", "expected", "hint")
-        print(json.dumps({"error": {p: getattr(error, p) for p in parts}}, ensure_ascii=False, default=repr))
+        with suppress(OSError):  # standard output may be what failed
+            print(
+                json.dumps({"error": {p: getattr(error, p) for p in parts}}, ensure_ascii=False, default=repr)
+            )
+            sys.stdout.flush()
     print(f"error: {text}", file=sys.stderr)
     raise SystemExit(1)
 

@@ -14,12 +14,13 @@ from scipy.stats import multivariate_normal
 
 from assay.core import AssayError, Point
 from assay.curves import compare_arms, fit_curves, recommend
-from assay.curves._curve import fit_group
+from assay.curves._curve import Curve, NoiseWord, _margins, _taught, fit_group
 from assay.curves._families import (
     COMPONENTS,
     FAMILIES,
     Array,
     bend,
+    by_kind,
     wandering_level,
     wandering_slope,
 )
@@ -152,6 +153,20 @@ def test_types_of_one_study_tell_each_other_where_growth_ends() -> None:
     gain, lent = (float(np.diff(curve.draw(ends), axis=1).mean()) for curve in (alone, among))
     assert 0 < lent < gain
     assert among.families["log-linear"] < alone.families["log-linear"]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), weight=st.floats(0.05, 0.9))
+def test_what_a_curve_tells_under_other_weights_is_known_without_a_new_fit(seed: int, weight: float) -> None:
+    """The weights that types lend each other are found on sums over noise and places alone."""
+    (ladder,) = ladders(points(flat, rungs=4, seed=seed))
+    curve = Curve(ladder, NoiseWord(PRIOR.noise_centre, PRIOR.noise_spread), PRIOR, 0.0)
+    start = [by_kind(PRIOR.components()), PRIOR.cell_weight, PRIOR.gains[:, 2]]
+    given = [np.concatenate([[weight], w[1:] / w[1:].sum() * (1 - weight)]) for w in start]
+    moved = _margins(curve.told, *(now / before for now, before in zip(given, start, strict=True)))
+    again = _margins(curve.lent(_taught(PRIOR, *given)).told)
+    for quick, whole in zip(moved, again, strict=True):
+        np.testing.assert_allclose(quick, whole, atol=0.02)
 
 
 def test_draws_have_the_moments_of_the_posterior() -> None:

@@ -253,7 +253,8 @@ def _table_rows(text: str, *, tabs: bool) -> int | None:
     first = next((line for line in text.split("\n") if line.strip()), "")
     sign = "\t" if tabs else max(",;\t|", key=lambda s: (first.count(s), -",;\t|".index(s)))
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True))
-    return sum(any(field.strip() for field in row) for row in rows) - 1 if first else None
+    filled = sum(any(field.strip() for field in row) for row in rows)
+    return max(filled - 1, 0) if first else None
 
 
 @dataclass(frozen=True)

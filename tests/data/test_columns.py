@@ -92,7 +92,11 @@ def test_dates_and_small_numbers_are_read_as_their_texts(tmp_path: Path) -> None
     assert "out of range" in other.prompt[0].content
 
 
-def test_the_process_ends_when_nothing_is_asked_of_it(tmp_path: Path) -> None:
+def test_the_process_ends_when_nothing_is_asked_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_columns, "_IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(_columns, "_idle", [])
     pq.write_table(table(10), tmp_path / "x.parquet")
     assert sum(1 for _ in read(tmp_path / "x.parquet")) == 10
     child = _columns._idle[-1]._process
@@ -103,3 +107,19 @@ def test_the_process_ends_when_nothing_is_asked_of_it(tmp_path: Path) -> None:
     assert child.poll() == 0
     assert not Path(f"/proc/{child.pid}").exists() or os.name != "posix"
     assert sum(1 for _ in read(tmp_path / "x.parquet")) == 10
+
+
+@pytest.mark.parametrize("container", ["parquet", "arrow"])
+def test_a_small_file_of_very_many_rows_is_refused_before_they_are_read(
+    container: str, tmp_path: Path
+) -> None:
+    path, rows = tmp_path / f"x.{container}", 10_000_000
+    made = pa.table({"instruction": pa.nulls(rows), "output": pa.nulls(rows)})
+    if container == "parquet":
+        pq.write_table(made, path)
+    else:
+        with pa.ipc.new_file(path, made.schema) as writer:
+            writer.write_table(made)
+    (found,) = read(path)
+    assert isinstance(found, Rejected)
+    assert "10,000,000 rows" in found.reason and "write it as JSON lines first" in found.reason

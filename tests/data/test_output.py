@@ -132,7 +132,8 @@ def test_conversion_says_what_is_lost_and_names_what_occurs(tmp_path: Path) -> N
     assert info["m"]["formatting"] == "openai" and info["m"]["columns"]["tools"] == "tools" and "a" in info
     assert len(tools.configs) == 2
     shared = convert([str(talk)], tmp_path / "s.json", format="sharegpt")
-    assert "function_call" in str(shared.notes[0]) and len(shared.configs) == 1
+    assert {note.key for note in shared.notes} >= {"note.convert.weight", "note.convert.function_call"}
+    assert len(shared.configs) == 1
     packed = convert([str(plain)], tmp_path / "p.jsonl.gz", format="alpaca")
     assert "gzip" in str(packed.notes[0]) and packed.configs == ()
     with pytest.raises(AssayError, match="Alpaca cannot hold"):
@@ -225,3 +226,34 @@ def test_arguments_that_are_the_text_of_an_object_are_that_object(
     row = json.loads((tmp_path / "x.jsonl").read_text())
     assert row["conversations"][1]["value"] == f'{{"name": "w", "arguments": {told}}}'
     assert all(isinstance(one, Sample) for one in read(tmp_path / "x.jsonl"))
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("appeared", [True, False])
+def test_a_kill_at_the_rename_leaves_no_file_that_is_not_ours(
+    noted: bool, appeared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    if not noted:
+        monkeypatch.setattr(os, "setxattr", refuse)
+    place, rename = tmp_path / "a.jsonl", Path.replace
+    with output(place).partial() as partial:
+        partial.write_text("old\n")
+
+    def killed(self: Path, target: Path) -> Path:
+        if target != place or appeared:
+            rename(self, target)
+        if target == place:
+            raise KeyboardInterrupt
+        return target
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt), output(place).partial() as partial:
+        partial.write_text("new and longer\n")
+    assert place.read_text() == ("new and longer\n" if appeared else "old\n")
+    output(place)
+    place.write_text("changed by hand\n")
+    with pytest.raises(AssayError, match="not written"):
+        output(place)

@@ -1,6 +1,7 @@
-"""LLaMA-Factory's own loader reads what `convert` writes: every entry, every row, the same turns.
+"""The loaders of LLaMA-Factory and axolotl read what `convert` writes: each entry and row, the same turns.
 
-It lives in an environment of its own, whose interpreter ASSAY_LLAMAFACTORY_PYTHON names.
+They live in environments of their own, whose interpreters ASSAY_LLAMAFACTORY_PYTHON and ASSAY_AXOLOTL_PYTHON
+name.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 
 from assay import data
-from assay.core import Sample
+from assay.core import Sample, Text
 
 PYTHON = os.environ.get("ASSAY_LLAMAFACTORY_PYTHON")
+POCKET = Path(data.__file__).parent.parent / "model" / "pocket"
+AXOLOTL = os.environ.get("ASSAY_AXOLOTL_PYTHON")
 LOAD = """
 import json, sys
 from llamafactory.data.loader import _load_single_dataset
@@ -33,6 +36,33 @@ for name in json.load(open(sys.argv[1] + "/dataset_info.json")):
     found[name] = [dict(row) for row in rows]
 print("FOUND" + json.dumps(found))
 """
+LOAD_AXOLOTL = """
+import json, os, sys
+import yaml
+from axolotl.utils.data.sft import _load_and_process_single_dataset
+from axolotl.utils.dict import DictDefault
+from transformers import AutoTokenizer
+
+os.chdir(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[2])
+tokenizer.chat_template = sys.argv[3]
+found = {}
+for name in sorted(n for n in os.listdir(".") if n.endswith(".axolotl.yaml")):
+    (entry,) = yaml.safe_load(open(name))["datasets"]
+    settings = {"sequence_len": 512, "chat_template": "tokenizer_default", "is_preprocess": True,
+                "dataset_num_proc": 1, "train_on_inputs": False, "datasets": [entry]}
+    entry, settings = DictDefault(entry), DictDefault(settings)
+    rows, _ = _load_and_process_single_dataset(entry, settings, tokenizer, "train", 0)
+    learned = [[i for i, l in zip(row["input_ids"], row["labels"]) if l != -100] for row in rows]
+    texts = [tokenizer.batch_decode([row["input_ids"], ids]) for row, ids in zip(rows, learned)]
+    found[name.split(".")[0]] = texts
+print("FOUND" + json.dumps(found))
+"""
+SHOWN = (
+    '{% for m in messages %}<|{{ m.role }}|>{{ m.content or "" }}'
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }}({{ c.function.arguments | string }}){% endfor %}"
+    '{% if m.role == "assistant" %}<|end|>{% endif %}{% endfor %}'
+)
 TURNS: dict[str, list[dict[str, Any]]] = {
     "plain": [
         {"instruction": "Name a fruit.", "input": "red", "output": "Apple"},
@@ -54,23 +84,74 @@ TURNS: dict[str, list[dict[str, Any]]] = {
             {"role": "tool", "content": "19"}, {"role": "assistant", "content": "19."},
         ], "tools": [{"type": "function", "function": {"name": "w", "parameters": {}}}]},
     ],
+    "weights": [
+        {"messages": [
+            {"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "two", "weight": 0},
+            {"role": "user", "content": "and 1?"}, {"role": "assistant", "content": "three"},
+        ]},
+    ],
 }  # fmt: skip
+
+
+def written(folder: Path) -> tuple[Path, dict[str, list[Sample]], dict[str, tuple[Text, ...]]]:
+    """Convert every kind of row to every format that holds it: the folder, the samples, the notes."""
+    out, samples, notes = folder / "out", {}, {}
+    out.mkdir()
+    for name, rows in TURNS.items():
+        source = folder / f"{name}.jsonl"
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        read = [row for row in data.read(source) if isinstance(row, Sample)]
+        plain = name in ("plain", "turns")
+        for layout in ("messages", "sharegpt", *(("alpaca",) if plain else ())):
+            done = data.convert(source, out=out / f"{name}_{layout}.jsonl", format=layout)
+            samples[f"{name}_{layout}"], notes[f"{name}_{layout}"] = read, done.notes
+    return out, samples, notes
+
+
+def loaded(python: str | None, script: str, *arguments: object) -> dict[str, list[Any]]:
+    command = [str(python), "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "FOUND" in done.stdout, done.stderr[-2_000:]
+    found: dict[str, list[Any]] = json.loads(done.stdout.split("FOUND", 1)[1].split("\n", 1)[0])
+    return found
+
+
+def test_what_a_trainer_reads_otherwise_is_said(tmp_path: Path) -> None:
+    _, _, notes = written(tmp_path)
+    said = {name: {note.key.removeprefix("note.convert.") for note in found} for name, found in notes.items()}
+    assert {name: keys for name, keys in said.items() if keys} == {
+        "turns_alpaca": {"history"},
+        "tools_messages": {"text_arguments"},
+        "tools_sharegpt": {"function_call"},
+        "weights_messages": {"weight"},
+        "weights_sharegpt": {"weight"},
+    }
+    both = {**TURNS["tools"][0], "messages": [dict(turn) for turn in TURNS["tools"][0]["messages"]]}
+    both["messages"][1]["content"] = "I look."
+    (tmp_path / "both.jsonl").write_text(json.dumps(both) + "\n")
+    for layout in ("messages", "sharegpt"):
+        done = data.convert(tmp_path / "both.jsonl", out=tmp_path / f"o-{layout}.jsonl", format=layout)
+        assert f"note.convert.text_and_calls.{layout}" in {note.key for note in done.notes}
+
+
+@pytest.mark.skipif(AXOLOTL is None, reason="no axolotl: ASSAY_AXOLOTL_PYTHON names its python")
+def test_axolotl_loads_every_entry(tmp_path: Path) -> None:
+    out, samples, notes = written(tmp_path)
+    found = loaded(AXOLOTL, LOAD_AXOLOTL, out, POCKET, SHOWN)
+    without = {"note.convert.history", "note.convert.function_call"}
+    assert found.keys() == {name for name in samples if not {note.key for note in notes[name]} & without}
+    for name, rows in found.items():
+        for (text, learned), sample in zip(rows, samples[name], strict=True):
+            for message in sample.messages:
+                assert message.content in text, name
+                if message.role == "assistant" and message.tool_calls is None:
+                    assert (message.content in learned) == message.learned, name
 
 
 @pytest.mark.skipif(PYTHON is None, reason="no LLaMA-Factory: ASSAY_LLAMAFACTORY_PYTHON names its python")
 def test_llama_factory_loads_every_entry(tmp_path: Path) -> None:
-    out, samples = tmp_path / "out", {}
-    out.mkdir()
-    for name, rows in TURNS.items():
-        source = tmp_path / f"{name}.jsonl"
-        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        read = [row for row in data.read(source) if isinstance(row, Sample)]
-        for layout in ("messages", "sharegpt", *(("alpaca",) if name != "tools" else ())):
-            data.convert(source, out=out / f"{name}_{layout}.jsonl", format=layout)
-            samples[f"{name}_{layout}"] = read
-    done = subprocess.run([str(PYTHON), "-c", LOAD, str(out)], capture_output=True, text=True, check=False)
-    assert "FOUND" in done.stdout, done.stderr[-2_000:]
-    found = json.loads(done.stdout.split("FOUND", 1)[1].split("\n", 1)[0])
+    out, samples, _ = written(tmp_path)
+    found = loaded(PYTHON, LOAD, out)
     assert found.keys() == samples.keys()
     for name, rows in found.items():
         for row, sample in zip(rows, samples[name], strict=True):

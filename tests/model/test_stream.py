@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tiny_models
 from assay import model
@@ -84,6 +85,44 @@ def test_a_stop_text_ends_the_answer_and_is_never_shown(pocket: model.ChatModel)
     stop = whole[5:9]
     pieces = streamed(pocket, ASKED[0], model.Decoding(24), "never", stop)
     assert text(pieces) == whole[: whole.index(stop)].rstrip() and pieces[-1].ended == "stop"
+
+
+@pytest.mark.parametrize("family", ["pocket", "llama"])
+def test_odds_are_the_model_s_own_whatever_the_temperature(family: str, tiny: Callable[..., Path]) -> None:
+    folder = model.resolve_base("pocket") if family == "pocket" else tiny(family)
+    chat, network = model.open_chat(folder), model.load_model(folder)
+    for asked in ASKED:
+        prompt = chat.prompt(ask(asked), 16)
+        pieces = list(chat.stream(prompt, model.Decoding(16, 1.5, 0.9, seed=3), top=4))
+        odds = [one for piece in pieces for one in piece.odds]
+        assert len(odds) == pieces[-1].tokens - (pieces[-1].ended == "stop")
+        tokens = drawn_again(chat, prompt, len(odds))
+        with torch.no_grad():
+            logits = network(torch.tensor([[*prompt.ids, *tokens]])).logits[0, len(prompt.ids) - 1 : -1]
+        logs = torch.log_softmax(logits.double(), -1)
+        for place, one in enumerate(odds):
+            assert one.logprob == pytest.approx(float(logs[place, tokens[place]]), abs=1e-4)
+            assert [o.logprob for o in one.top] == pytest.approx(
+                logs[place].topk(4).values.tolist(), abs=1e-4
+            )
+        joined = b"".join(one.bytes or b"" for one in odds).decode("utf-8", "replace")
+        assert joined.strip().rstrip("\ufffd").rstrip().startswith(text(pieces).split("\ufffd")[0])
+
+
+def drawn_again(chat: model.ChatModel, prompt: model.Prompt, n: int) -> list[int]:
+    """Return the tokens of an answer."""
+    found = chat._network.follow(prompt.ids, model.Decoding(n, 1.5, 0.9, seed=3))
+    return [next(found).token for _ in range(n)]
+
+
+def test_no_odds_of_tokens_that_a_stop_text_took_away(pocket: model.ChatModel) -> None:
+    prompt, decoding = pocket.prompt(ask(ASKED[0]), 24), model.Decoding(24)
+    whole = text(streamed(pocket, ASKED[0], decoding))
+    pieces = list(pocket.stream(prompt, decoding, [whole[5:9]], top=0))
+    told = "".join(one.text for piece in pieces for one in piece.odds)
+    assert told.strip().startswith(whole[:5].strip()) and len(told.strip()) < len(whole)
+    assert not any(one.top for piece in pieces for one in piece.odds)
+    assert not any(piece.odds for piece in pocket.stream(prompt, decoding))
 
 
 def test_closing_a_stream_ends_it(pocket: model.ChatModel) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import AssayError
-from assay.plan import Cap, Estimate, Inline, Step, Store, metered, parse_cap, plan, run, timed
+from assay.plan import Cap, Estimate, Inline, Step, Store, _took, metered, parse_cap, plan, run, timed
 
 
 @pytest.fixture
@@ -98,6 +99,21 @@ def test_what_a_run_took_is_counted_and_written_down(store: Store) -> None:
     (row,) = map(json.loads, (store.root / "runs.jsonl").read_text().splitlines())
     assert row["steps"] == 2 and row["foretold"] == 2.0 and row["learned"] == 0
     assert plan([guessed(3, 1.0)], store).forecast.learned == 1, "the next plan has learned"
+
+
+@pytest.mark.parametrize("writers", [1, 4])
+def test_a_log_of_the_store_stays_small_and_keeps_what_is_learned_from(
+    writers: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_took, "_MOST_BYTES", 40_000)
+    with ThreadPoolExecutor(writers) as pool:
+        for n in range(4_000):
+            pool.submit(_took.remember, store.root, "took.jsonl", {"row": n, "pad": "x" * 20})
+    sizes = {path.name: path.stat().st_size for path in store.root.glob("took*")}
+    assert sizes.keys() <= {"took.jsonl", "took.1.jsonl"} and max(sizes.values()) < 41_000
+    kept = [row["row"] for row in _took.remembered(store.root, "took.jsonl")]
+    assert len(set(kept)) == len(kept) == 400
+    assert set(kept) >= set(range(3_600 + 2 * writers, 4_000 - 2 * writers))
 
 
 def test_a_command_within_another_counts_once(store: Store) -> None:

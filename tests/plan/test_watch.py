@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from assay.core import Inline
-from assay.plan import Estimate, Step, StepContext, Store, Watcher, read_steps, run, write_steps
+from assay.plan import Estimate, Step, StepContext, Store, Watcher, listing, read_steps, run
 
 
 def waits(context: StepContext) -> None:
@@ -26,9 +26,14 @@ def chain(folder: Path) -> Step:
                 estimate=Estimate(seconds=2.0))  # fmt: skip
 
 
+def listed(folder: Path, store: Store, last: Step) -> None:
+    with listing(folder, store) as own:
+        own.add([last], whole=True)
+
+
 def test_steps_are_seen_while_they_run_and_when_they_are_done(tmp_path: Path) -> None:
     store, last = Store(tmp_path / "store"), chain(tmp_path)
-    write_steps(tmp_path, store, [last], whole=True)
+    listed(tmp_path, store, last)
     before = Watcher().watch(read_steps(tmp_path))
     assert (before.done, before.total, before.running, before.finished) == (0, 2, (), False)
     with Inline() as pool:
@@ -41,7 +46,7 @@ def test_steps_are_seen_while_they_run_and_when_they_are_done(tmp_path: Path) ->
 
 def test_what_a_killed_run_left_is_not_under_way(tmp_path: Path) -> None:
     store, last = Store(tmp_path / "store"), chain(tmp_path)
-    write_steps(tmp_path, store, [last], whole=True)
+    listed(tmp_path, store, last)
     work = store.work(last.key)
     work.mkdir()
     (work / "progress.json").write_text('[3, 10, "steps"]')
@@ -52,8 +57,40 @@ def test_what_a_killed_run_left_is_not_under_way(tmp_path: Path) -> None:
 
 def test_a_run_whose_steps_are_not_all_known_is_never_finished(tmp_path: Path) -> None:
     store, last = Store(tmp_path / "store"), chain(tmp_path)
-    with Inline() as pool:
-        write_steps(tmp_path, store, [last], whole=True)
+    with Inline() as pool, listing(tmp_path, store):
         run([last], store, pool)
-    write_steps(tmp_path, store, [last], whole=False)
     assert not Watcher().watch(read_steps(tmp_path)).finished
+
+
+def test_a_command_at_work_is_seen_between_its_steps_and_lists_what_it_runs(tmp_path: Path) -> None:
+    store, last = Store(tmp_path / "store"), chain(tmp_path)
+    first = last.inputs["up"]
+    with Inline() as pool, listing(tmp_path, store):
+        with listing(tmp_path, store):  # two processes at one study
+            run([first], store, pool)
+        seen = Watcher().watch(read_steps(tmp_path))
+        assert (seen.working, seen.done, seen.total, seen.running) == (True, 1, 1, ())
+        run([last], store, pool)
+        assert Watcher().watch(read_steps(tmp_path)).total == 2
+    assert not Watcher().watch(read_steps(tmp_path)).working
+
+
+def pays(context: StepContext) -> None:
+    """Pay half of what was thought."""
+    context.used["money"] = 0.5
+    seen = Watcher().watch(read_steps(Path(context.config["folder"])))
+    (context.out / "seen.json").write_text(json.dumps([dict(seen.paid), dict(seen.to_pay)]))
+
+
+def test_money_paid_and_to_pay_is_told_by_currency(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    up: dict[str, Step] = {}
+    for n in range(2):
+        step = Step("judge", 1, f"{__name__}:pays", {"folder": str(tmp_path), "n": n}, up, label=str(n),
+                    estimate=Estimate(seconds=3600.0, money=1.0, currency="EUR", paid=True))  # fmt: skip
+        up = {"up": step}
+    with Inline() as pool, listing(tmp_path, store, {"USD": 2.0}) as own:
+        own.add([step], whole=True)
+        run([step], store, pool)
+    paid, to_pay = json.loads((store.path(step.key) / "seen.json").read_text())
+    assert paid == {"EUR": 0.5} and to_pay["EUR"] == 1.0 and set(to_pay) == {"EUR", "USD"}

@@ -36,10 +36,10 @@ class Watched:
     def prompt(self, *arguments: Any, **options: Any) -> model.Prompt:
         return self.real.prompt(*arguments, **options)
 
-    def stream(self, *arguments: Any) -> Iterator[model.Piece]:
+    def stream(self, *arguments: Any, **options: Any) -> Iterator[model.Piece]:
         tokens = 0
         try:
-            for piece in self.real.stream(*arguments):
+            for piece in self.real.stream(*arguments, **options):
                 tokens = piece.tokens
                 yield piece
         finally:
@@ -82,6 +82,7 @@ def client(shelf: Shelf) -> Iterator[httpx.Client]:
 
 
 def test_a_client_that_goes_away_stops_its_answer(client: httpx.Client, shelf: Shelf) -> None:
+    assert shelf.closed.get(timeout=60) == 1  # of the token that warmed the model up at the start
     whole = client.post("/v1/chat/completions", json=ENDLESS).json()
     assert whole["choices"][0]["finish_reason"] == "length"
     assert shelf.closed.get(timeout=60) == LONG

@@ -78,6 +78,21 @@ def test_openai_s_client_gets_the_same_answer_whole_and_streamed(client: Any) ->
     assert cut.finish_reason == "stop"
 
 
+def test_log_probabilities_come_as_openai_s_client_reads_them(client: Any) -> None:
+    asked = {"model": "pocket", "messages": ASKED, "temperature": 0, "max_tokens": 8, "logprobs": True}
+    whole = client.chat.completions.create(**asked, top_logprobs=3).choices[0]
+    told = whole.logprobs.content
+    assert len(told) == 8 and all(len(one.top_logprobs) == 3 for one in told)
+    assert all(one.top_logprobs[0].logprob == one.logprob <= 0 for one in told)  # greedy: the likeliest
+    assert (
+        b"".join(bytes(one.bytes) for one in told).decode("utf-8", "ignore").strip() == whole.message.content
+    )
+    chunks = list(client.chat.completions.create(**asked, stream=True))
+    parts = [c.choices[0].logprobs.content for c in chunks if c.choices[0].logprobs]
+    assert [one.logprob for part in parts for one in part] == [one.logprob for one in told]
+    assert not any(one.top_logprobs for part in parts for one in part)
+
+
 def test_a_seed_fixes_an_answer(client: Any) -> None:
     def ask(seed: int) -> str:
         made = client.chat.completions.create(
@@ -120,7 +135,10 @@ def test_models_are_those_named_and_those_trained(client: Any) -> None:
         ),
         ({"tools": [{"type": "function"}]}, 400, "unsupported_parameter", "tools"),
         ({"response_format": {"type": "json_object"}}, 400, "unsupported_parameter", "response_format"),
-        ({"logprobs": True}, 400, "unsupported_parameter", "logprobs"),
+        ({"logprobs": "yes"}, 400, "invalid_value", "logprobs"),
+        ({"top_logprobs": 2}, 400, "invalid_value", "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, 400, "invalid_value", "top_logprobs"),
+        ({"logit_bias": {"5": 1}}, 400, "unsupported_parameter", "logit_bias"),
     ],
 )
 def test_what_is_wrong_is_said_in_openai_s_shape(
@@ -228,8 +246,11 @@ def test_files_of_runs_and_no_others(page: httpx.Client, runs: Path) -> None:
     assert find_file(runs, f"{NAME}/result.json") == (runs / NAME / "result.json").resolve()
 
 
-def test_too_many_questions_at_once_are_refused(server: Server) -> None:
+def test_questions_wait_and_those_beyond_the_queue_are_refused(runs: Path) -> None:
+    server = Server(runs.parent, "pocket", "--runs", str(runs), "--queue", "8")
     body = {"model": "pocket", "messages": ENDLESS, "max_tokens": 300, "temperature": 0}
+    httpx.post(f"{server.base}/v1/chat/completions", json={**body, "max_tokens": 1},
+               headers={"authorization": f"Bearer {server.token}"}, timeout=60)  # fmt: skip
     statuses: list[int] = []
     gate = threading.Barrier(16)
     headers = {"authorization": f"Bearer {server.token}"}
@@ -246,6 +267,7 @@ def test_too_many_questions_at_once_are_refused(server: Server) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    server.stop()
     assert statuses.count(429) == 16 - 9 and statuses.count(200) == 9
 
 

@@ -170,6 +170,14 @@ def test_a_short_check_suspects_a_rate_that_is_far_below_its_best(
         assert found.rates == (1e-3, 3e-3) and not found.short
 
 
+def test_a_short_check_whose_lowest_rate_is_far_better_looks_lower() -> None:
+    best = (BestRate(24, 1e-3 / 3, 1e-3 / 3, 1e-3 / 3, "low"),)
+    check = RecipeCheck(1e-3, "control", (), best, "unknown", 0.9, 1.0, True, 72, 0.1, short=True)
+    found = _further(unread(), CheckPlan("random", (1e-3 / 3, 1e-3, 9e-3), (24,), 72, 0.1, 2), check)
+    assert found is not None and found.short
+    assert found.rates[0] == pytest.approx(1e-3 / 9) and found.samples == 72 + 24
+
+
 @pytest.mark.parametrize(
     ("size", "edge", "p", "outside", "rates", "then"),
     [
@@ -305,6 +313,27 @@ def test_the_data_are_blamed_only_where_the_recipe_is_excluded(
     elsewhere = tuple(Elsewhere(f"{k}e-4", one) for k, one in enumerate(shifts, 1))
     cause = replace(named("data", "falling", 0.2), elsewhere=elsewhere)
     assert _excluded(cause, Control(60, matched), check).word == word
+
+
+@pytest.mark.parametrize(
+    ("matched", "gain", "word"), [(0, -0.02, "data"), (0, 0.2, "recipe"), (40, 0.2, "recipe")]
+)
+def test_data_that_do_no_good_at_any_rate_make_the_model_forget(
+    ran: Ran, matched: int, gain: float, word: str
+) -> None:
+    """Nothing in the pool is like the evaluation set; another rate does no harm, and no good or some."""
+    harmless = Shift("evaluation", "loss", 16, 48, 0.0, -0.1, 0.1, 0.5, 0.02)
+    since = Shift("evaluation", "loss", 0, 48, gain, gain - 0.05, gain + 0.05, 0.5, 0.5)
+    cause = replace(named("data", "falling", 0.2), elsewhere=(Elsewhere("5e-4", harmless, 0.8, since),))
+    control = Control(60, matched)
+    found = _excluded(cause, control, None)
+    assert found.word == word
+    for language, forgets, helps in (
+        ("en", "makes the model forget", "the same"),
+        ("zh", "使模型遗忘", "同样的"),
+    ):
+        result = replace(ran[1], causes=(found,), control=control, language=language)
+        assert (forgets if word == "data" else helps) in headline(result, language)
 
 
 def test_the_noise_of_one_batch_is_no_instability() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from assay import web
-from assay.annotation._pages import Pages, Scale, neighbour, parse_label
+from assay.annotation._pages import Pages, Scale, neighbour, number_of, parse_label
 from assay.annotation._store import Login, Store
 from assay.annotation._tokens import Tokens
 from assay.annotation._values import Conflict, Form, Item, Label, Standing
@@ -51,10 +51,10 @@ class Site:
         chosen = (login and login.language) or self.language
         return web.site_words(chosen or web.preferred(request.headers.get("accept-language", "")), "annotate")
 
-    def find(self, position: int) -> Item:
-        """Return the item at a position, or refuse."""
+    def find(self, position: int, seat: int) -> Item:
+        """Return the item at a position, or refuse one that is not there or not this annotator's."""
         item = self.store.item(position)
-        if item is None:
+        if item is None or all(task.item != item.id for task in self.store.tasks(seat)):
             raise HTTPException(404)
         return item
 
@@ -171,7 +171,7 @@ class _Turn:
             return RedirectResponse(address, 303)
         if position is None:
             return Response(status_code=204, headers={"HX-Redirect": "/"})
-        item = self.item if position == self.item.position else self.site.find(position)
+        item = self.item if position == self.item.position else self.site.find(position, self.login.seat)
         page = self.site.pages.item(self.login, self.words, item, said=said, whole=False)
         return HTMLResponse(page, headers={"HX-Push-Url": address})
 
@@ -195,7 +195,8 @@ def _work(app: FastAPI, site: Site) -> None:
         login = site.login(request)
         if login is None:
             return RedirectResponse("/login", 303)
-        return HTMLResponse(site.pages.item(login, site.words(request, login), site.find(position)))
+        item = site.find(position, login.seat)
+        return HTMLResponse(site.pages.item(login, site.words(request, login), item))
 
     @app.post("/items/{position}/draft")
     def keep_draft(request: Request, position: int, posted: web.Posted) -> Response:
@@ -221,7 +222,7 @@ def _work(app: FastAPI, site: Site) -> None:
 
 def _turn(site: Site, request: Request, position: int, posted: dict[str, str]) -> _Turn:
     login = site.must(request, posted)
-    item = site.find(position)
+    item = site.find(position, login.seat)
     standing = site.store.standing(login.seat, item.id)
     try:
         label = parse_label(posted, item, standing.label, site.pages.scale)
@@ -238,7 +239,8 @@ def _save(turn: _Turn, stay: bool) -> Response:
     saved = turn.site.store.save(turn.login.seat, turn.item.id, turn.form)
     if isinstance(saved, Conflict):
         return turn.refuse()
-    said = turn.words("said.saved", position=turn.item.position)
+    number = number_of(turn.item, turn.site.store.tasks(turn.login.seat))
+    said = turn.words("said.saved", number=number)
     return turn.show(turn.item.position, said) if stay else turn.move("open", said)
 
 
@@ -258,8 +260,8 @@ def _undo(turn: _Turn, _: int) -> Response:
     if undone is None:
         return turn.show(turn.item.position, turn.words("said.nothing"))
     tasks = turn.site.store.tasks(turn.login.seat)
-    position = next((t.position for t in tasks if t.item == undone), turn.item.position)
-    return turn.show(position, turn.words("said.undone", position=position))
+    position, number = next((t.position, t.number) for t in tasks if t.item == undone)
+    return turn.show(position, turn.words("said.undone", number=number))
 
 
 def _restore(turn: _Turn, version: int) -> Response:

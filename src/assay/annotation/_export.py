@@ -10,7 +10,21 @@ from typing import Any
 
 from assay.annotation._store import Store
 from assay.annotation._values import HumanLabel, Item
-from assay.core import AssayError, Message, Sample, to_json
+from assay.core import (
+    AssayError,
+    Column,
+    Items,
+    Message,
+    Page,
+    Paragraph,
+    Sample,
+    Shown,
+    Table,
+    files,
+    page,
+    say,
+    to_json,
+)
 from assay.data import write, write_lines
 from assay.judging import Alpha, krippendorff_alpha
 
@@ -26,6 +40,20 @@ class Agreement:
     scores: Alpha
     answers: Alpha
 
+    def as_table(self) -> Table:
+        """Return alpha, equal pairs and items with several labels, a row each."""
+        rows = tuple(
+            (say(f"annotate.overview.{name}"), found.value, found.same, found.units, found.reason)
+            for name, found in (("types", self.types), ("scores", self.scores), ("answers", self.answers))
+        )
+        forms = {"agree": "@", "alpha": "value", "same": "percent", "shared": ",", "why": "@reason"}
+        columns = tuple(Column(say(f"col.{name}"), form) for name, form in forms.items())
+        noted = any(row[-1] for row in rows)
+        return Table(
+            columns if noted else columns[:-1], rows if noted else tuple(row[:-1] for row in rows),
+            say("annotate.overview.agreement"), note=say("annotate.overview.agreement.note"),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorStatus:
@@ -38,18 +66,49 @@ class AnnotatorStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotationStatus:
-    """How far an annotation is, and how well its annotators agree."""
+class AnnotationStatus(Shown):
+    """How far an annotation is, and how well its annotators agree.
+
+    ``labelled`` items have a label, ``shared`` two or more; ``labels`` counts all of them.
+    """
 
     database: str
     items: int
     labels: int
     annotators: tuple[AnnotatorStatus, ...]
     agreement: Agreement
+    labelled: int = 0
+    shared: int = 0
+
+    def as_page(self) -> Page:
+        """Return who has done how much, then how far they agree."""
+        head = say("annotate.head", labelled=self.labelled, items=self.items, shared=self.shared)
+        people = tuple(
+            (
+                say("annotate.nobody", n=place) if one.name is None else one.name,
+                one.done,
+                one.items,
+                one.drafts,
+            )
+            for place, one in enumerate(self.annotators, 1)
+        )
+        names = ("annotator", "labelled", "given", "drafts")
+        table = Table(
+            tuple(Column(say(f"col.{name}"), "," * (i > 0)) for i, name in enumerate(names)), people
+        )
+        agreed = (
+            None if self.shared or len(self.annotators) > 1 else Paragraph(say("annotate.alone"), "quiet")
+        )
+        return page(
+            Paragraph(head, "strong"),
+            table,
+            agreed or self.agreement.as_table(),
+            files(database=self.database),
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotationExport:
+class AnnotationExport(Shown):
     """What was written: corrected samples, items left out by reason, and labels."""
 
     samples: str
@@ -59,6 +118,17 @@ class AnnotationExport:
     labels: str
     n_labels: int
     disagreements: str
+
+    def as_page(self) -> Page:
+        """Return how many items became samples, which did not and why, and where all of it lies."""
+        head = say("annotate.exported", kept=self.kept, items=self.kept + self.disagreed + self.unlabelled)
+        left = [
+            say(f"annotate.left.{name}", n=n)
+            for name, n in (("disagreed", self.disagreed), ("unlabelled", self.unlabelled))
+            if n
+        ]
+        places = {"samples": self.samples, "labels": self.labels, "disagreements": self.disagreements}
+        return page(Paragraph(head, "strong"), Items(tuple(left)) if left else None, files(**places))
 
 
 def agreement(labels: Iterable[HumanLabel]) -> Agreement:
@@ -87,8 +157,11 @@ def status(store: Store) -> AnnotationStatus:
         n_drafts = sum(task.state == "draft" for task in tasks)
         rows.append(AnnotatorStatus(name, len(tasks), sum(task.labelled for task in tasks), n_drafts))
     labels = store.labels()
-    n_items = sum(1 for _ in store.all_items())
-    return AnnotationStatus(store.place, n_items, len(labels), tuple(rows), agreement(labels))
+    n_items, each = sum(1 for _ in store.all_items()), Counter(label.item for label in labels)
+    return AnnotationStatus(
+        store.place, n_items, len(labels), tuple(rows), agreement(labels), len(each),
+        sum(n > 1 for n in each.values()),
+    )  # fmt: skip
 
 
 def write_labels(store: Store, path: Path) -> int:

@@ -122,7 +122,7 @@ class Pages:
             conflict=standing.version if refused else None, said=said, types=self._types(form.label),
             scores=SCALES[self.scale], parts=self.parts(item, form.label), tasks=tasks,
             done=sum(task.labelled for task in tasks),
-            history=self.store.history(login.seat, item.id), n_items=tasks[-1].position if tasks else 0,
+            history=self.store.history(login.seat, item.id), number=number_of(item, tasks),
         )  # fmt: skip
 
     def _types(self, label: Label) -> tuple[str, ...]:
@@ -147,6 +147,11 @@ class Pages:
         if first is None or label.answer is None:
             return None
         return difference(clean(first), clean(label.answer))
+
+
+def number_of(item: Item, tasks: Sequence[Task]) -> int:
+    """Return which of an annotator's own items one is, from 1."""
+    return next(task.number for task in tasks if task.item == item.id)
 
 
 def neighbour(tasks: Sequence[Task], position: int, step: Literal["next", "previous", "open"]) -> int | None:

@@ -313,9 +313,9 @@ class Store:
                 i,
                 "draft" if i in open_drafts else "done" if points.get(i) else "open",
                 points.get(i, 0) > 0,
+                number,
             )
-            for p, i in rows
-            if i in mine
+            for number, (p, i) in enumerate((row for row in rows if row.id in mine), 1)
         ]
 
     @staticmethod

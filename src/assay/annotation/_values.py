@@ -59,13 +59,15 @@ class Item:
 class Task:
     """One item of an annotator's list, and how far it is.
 
-    ``labelled`` says whether a label holds; a draft may stand beside one.
+    ``labelled`` says whether a label holds; a draft may stand beside one.  ``number`` counts the annotator's
+    own items from 1, ``position`` all items.
     """
 
     position: int
     item: str
     state: Literal["open", "draft", "done"]
     labelled: bool
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ from assay.core._plugins import Plugin, Plugins
 from assay.core._points import (
     BASE_ARM,
     OVERALL,
+    Abilities,
     Answer,
     AnswerSheet,
     ArmComparison,
@@ -131,6 +132,7 @@ __all__ = [
     "OVERALL",
     "POOLS",
     "TASK_TYPES",
+    "Abilities",
     "Answer",
     "AnswerBook",
     "AnswerSheet",

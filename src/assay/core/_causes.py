@@ -49,11 +49,18 @@ class Elsewhere:
     learned: float | None = None
     """What it learned of the pool, as a share of what the study's own recipe did: the fall of the control
     loss from no training to the largest rung; None without a slice, or where the study's own did not fall."""
+    since: Shift | None = None
+    """From no training to its largest rung."""
 
     @property
     def counts(self) -> bool:
         """Whether it learned at least half as much; who hardly trains does no harm either."""
         return self.learned is None or self.learned >= LEARNED
+
+    @property
+    def helps(self) -> bool:
+        """Whether the data are better than no training under it, with probability 0.95."""
+        return self.since is not None and self.since.low > 0
 
     @property
     def p_harmless(self) -> float:

@@ -20,7 +20,7 @@ from typing import Any
 
 from assay.core._errors import AssayError
 
-_SPACE = "free some space and run the same command: what is finished is kept"
+_SPACE = "free some space (of temporary files too: TMPDIR) and run the same command: what is finished is kept"
 _ELSEWHERE = "choose another place, or change the permissions"
 _BY_ERRNO: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", _SPACE),

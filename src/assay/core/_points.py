@@ -545,6 +545,20 @@ class JudgeSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Abilities:
+    """The scores of tasks that are watched along every ladder, which never enter overall.
+
+    ``points`` are of metric ``score``, a type a task, the untrained model among them; ``curves`` those of
+    each arm; ``shifts`` stand by task, arm and size: how far the score moved from that of the untrained
+    model on the same items, positive is better.
+    """
+
+    points: tuple[Point, ...]
+    curves: tuple[CurveResult, ...]
+    shifts: tuple[Rise, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Forgetting:
     """The loss on plain texts of all models, which never enters overall.
 
@@ -760,6 +774,8 @@ class StudyResult(Shown):
     """What length took away: of the pool's ``samples`` those ``cut``, and ``unlearnable`` (no token left to
     learn); of evaluation ``items`` those ``items_too_long`` for a loss, and those with a cut reference; of
     all ``answers`` of trained models those that are ``answers_empty``."""
+    abilities: Abilities | None = None
+    """Scores of tasks that are watched beside the evaluation set; None where none are."""
     forgetting: Forgetting | None = None
     """What training costs elsewhere: the loss on plain text; None where it was not measured."""
     imported: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from assay.core import OVERALL, FailedRun
-from assay.curves._families import COMPONENTS, FAMILIES, Array
+from assay.curves._families import FAMILIES, Array, by_family, by_kind
 from assay.curves._learned import Learned, learned
 from assay.curves._link import Link, links
 from assay.curves._posterior import DRAWS, Data, Posterior, coarse, noise_grid
@@ -43,7 +43,7 @@ _MATERIAL = 0.1
 _NEGLIGIBLE = 0.004
 _WITHIN = 0.5
 _FEW = 4
-_LADDERS = 4.0
+_LADDERS, _STEPS = 4.0, 3
 _REWEIGHED, _ALIKE = 2, 0.1
 _SCATTER = 0.4
 
@@ -180,7 +180,7 @@ class Curve:
         """Return this curve under a prior that differs in weights alone."""
         found = copy(self)
         found.prior = prior
-        for name in ("families", "failed"):
+        for name in ("told", "failed"):
             found.__dict__.pop(name, None)
         found.parts = self._weighed([part.reweighed(prior, math.log(w)) for w, part in self.parts])
         return found
@@ -296,24 +296,20 @@ class Curve:
         return mean * float(root[-1] / np.sqrt(self.ladder.factor[-1]))
 
     @cached_property
+    def told(self) -> Array:
+        """The posterior weight [kinds, cells, gains] of all that types of a study have in common."""
+        told: Array = np.sum([weight * part.posterior.told for weight, part in self.parts], axis=0)
+        return told
+
+    @property
     def families(self) -> Mapping[str, float]:
         """Return the posterior weight of each family."""
-        found = dict.fromkeys(FAMILIES, 0.0)
-        for weight, part in self.parts:
-            for component, share in zip(COMPONENTS, part.posterior.by_component(), strict=True):
-                found[component.family] += weight * float(share)
-        return found
+        return dict(zip(FAMILIES, by_family(self.told.sum(axis=(1, 2))).tolist(), strict=True))
 
     @property
     def exact(self) -> float:
         """Return the posterior probability that a family holds with no discrepancy."""
-        return sum(weight * part.posterior.exact() for weight, part in self.parts)
-
-    def told(self) -> tuple[Array, Array, Array]:
-        """Return the posterior weights of families, discrepancies and gains."""
-        cells: Array = np.sum([w * part.posterior.by_cell() for w, part in self.parts], axis=0)
-        gains: Array = np.sum([w * part.posterior.by_gain() for w, part in self.parts], axis=0)
-        return np.array(list(self.families.values())), cells, gains
+        return float(self.told[:, 0].sum())
 
     def place(self, n: Array) -> Array:
         """Return sizes as u."""
@@ -405,41 +401,50 @@ def fit_group(
 def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:
     """Return curves whose families, roughness and gains the others of the study have told something of.
 
-    Types of one study grow alike: where most run into ceilings, the next is apt to.  Each curve's prior
+    Types of one study grow alike: where most run into sharp ceilings, the next is apt to.  Each curve's prior
     weights are those of real ladders, as by ``_LADDERS`` of them, and what the other types of the study show
-    (one step of expectation-maximisation, its own ladder left out).
+    (``_STEPS`` steps of expectation-maximisation, its own ladder left out).
     """
     types = [curve for curve in curves if curve.ladder.type != OVERALL]
     if len(types) < _FEW:
         return list(curves)
-    told = {id(curve): curve.told() for curve in types}
-    sums = [np.sum(column, axis=0) for column in zip(*told.values(), strict=True)]
-    found = []
-    for curve in curves:
-        own = told.get(id(curve))
-        if own is None:
-            found.append(curve)
-        else:
-            others = [total - mine for total, mine in zip(sums, own, strict=True)]
-            found.append(curve.lent(_taught(prior, *others)))
-    return found
+    start = [by_kind(prior.components()), prior.cell_weight, prior.gains[:, 2]]
+    own = [curve.told for curve in types]
+    seen = [_margins(told) for told in own]
+    for _ in range(_STEPS):
+        sums = [np.sum(column, axis=0) for column in zip(*seen, strict=True)]
+        weights = [[_drawn(*three) for three in zip(start, sums, mine, strict=True)] for mine in seen]
+        seen = [
+            _margins(told, *(now / before for now, before in zip(by, start, strict=True)))
+            for told, by in zip(own, weights, strict=True)
+        ]
+    taught = (_taught(prior, *by) for by in weights)
+    return [curve if curve.ladder.type == OVERALL else curve.lent(next(taught)) for curve in curves]
 
 
-def _taught(prior: Learned, families: Array, cells: Array, gains: Array) -> Learned:
-    """Return the prior with weights moved by those that other ladders show; each sums to their number."""
-    before = np.array([prior.family_weight[f] for f in FAMILIES])
-    weight, column = _drawn(before, families), _drawn(prior.gains[:, 2], gains)
-    return replace(
-        prior,
-        family_weight=dict(zip(FAMILIES, weight.tolist(), strict=True)),
-        cell_weight=_drawn(prior.cell_weight, cells),
-        gains=np.column_stack([prior.gains[:, :2], column]),
-    )
+def _margins(told: Array, *moved: Array) -> list[Array]:
+    """Return the weights of kinds, cells and gains in ``told``, each prior weight ``moved`` by a factor.
+
+    The first kind does not change: no gain speaks of it.
+    """
+    if moved:
+        kinds, cells, gains = moved
+        told = told * kinds[:, None, None] * cells[:, None]
+        told[1:] *= gains
+        told /= told.sum()
+    return [told.sum(axis=(1, 2)), told.sum(axis=(0, 2)), told[1:].sum(axis=(0, 1))]
 
 
-def _drawn(before: Array, seen: Array) -> Array:
-    drawn: Array = (_LADDERS * before + seen) / (_LADDERS + seen.sum())
+def _drawn(before: Array, seen: Array, own: Array) -> Array:
+    """Return weights drawn from ``before`` to what all ladders show, less what one's ``own`` does."""
+    others = seen - own
+    drawn: Array = (_LADDERS * before + others) / (_LADDERS + others.sum())
     return drawn
+
+
+def _taught(prior: Learned, kinds: Array, cells: Array, gains: Array) -> Learned:
+    """Return the prior with other weights."""
+    return replace(prior, kinds=kinds, cell_weight=cells, gains=np.column_stack([prior.gains[:, :2], gains]))
 
 
 def noise_words(group: Sequence[Ladder], prior: Learned) -> list[NoiseWord]:

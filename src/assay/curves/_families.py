@@ -10,7 +10,7 @@ beta = -log2 phi (Zhang et al. 2024, 2402.17193); flat, then straight, is the re
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,18 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Shape = Callable[[Array], Array]
+Shape = Callable[[Array, float], Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One family at one value of its shape parameters; ``shape`` takes d / D, D and returns D times a rise.
+    """One family at one value of its shape parameters; ``shape`` takes d, D and returns a rise of any size.
 
-    None where nothing changes.
+    None where nothing changes.  ``width`` says how sharply it bends, where it may bend at several places.
     """
 
     family: str
-    shape: Callable[[Array, float], Array] | None = None
+    shape: Shape | None = None
+    width: float = 0.0
 
     def rise(self, d: Array, doublings: float) -> Array:
         """Return the shape at ``d``: 0 at no doubling, ``doublings`` at the ladder's end."""
@@ -41,43 +42,76 @@ class Component:
         return risen
 
 
-def _damped(phi: float) -> Callable[[Array, float], Array]:
+def _damped(phi: float) -> Shape:
     """Slope times ``phi`` at every doubling: a power law with offset below 1, accelerating above."""
     return lambda d, _: phi**d / math.log(phi)
 
 
-def _softplus(centre: float, width: float, sign: float) -> Callable[[Array, float], Array]:
+def _softplus(centre: float, width: float, sign: float) -> Shape:
     """Flat before the centre, then straight (sign 1); or straight, then flat (sign -1)."""
     return lambda d, doublings: sign * width * np.logaddexp(0.0, sign * (d - centre * doublings) / width)
 
 
-def _logistic(centre: float, width: float) -> Callable[[Array, float], Array]:
+def _logistic(centre: float, width: float) -> Shape:
     return lambda d, doublings: 1 / (1 + np.exp(-(d - centre * doublings) / width))
 
 
-def _saturating(centre: float, steepness: float) -> Callable[[Array, float], Array]:
+def _saturating(centre: float, steepness: float) -> Shape:
     """One minus an exponential of a power of n, most of it risen at the centre: Gompertz in d."""
     return lambda d, doublings: -np.exp(-(2.0 ** (steepness * (d - centre * doublings))))
+
+
+_POWERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.575, 0.65, 0.725, 0.8, 0.85, 0.9, 0.925, 0.95)
+_ACCELERATIONS = (1.1, 1.15, 1.2, 1.275, 1.35, 1.425, 1.5, 1.65, 1.8)
+"""What a slope keeps per doubling: so near each other that a curve between two is not taken for rough."""
+_DENSE, _EVEN = tuple(np.linspace(0.1, 1.0, 10).tolist()), tuple(np.linspace(0.1, 1.0, 7).tolist())
+"""Where a shape may bend, as shares of the measured range: dense where it bends sharply."""
 
 
 def _components() -> Iterator[Component]:
     yield Component("constant")
     yield Component("log-linear", lambda d, _: d)
-    yield from (Component("power", _damped(phi)) for phi in (0.1, 0.3, 0.5, 0.65, 0.8, 0.9, 0.95))
-    yield from (Component("accelerating", _damped(phi)) for phi in (1.1, 1.2, 1.35, 1.5, 1.8))
-    places = [(c, w) for w in (0.4, 1.2) for c in (0.2, 0.4, 0.6, 0.8)]
-    yield from (Component("rectified", _softplus(c, w, 1.0)) for c, w in places)
-    # A ceiling may be met at the last size: no rung shows it, but others of the study may.
-    yield from (Component("hinge", _softplus(c, w, -1.0)) for c, w in [*places, (1.0, 0.4), (1.0, 1.2)])
-    centres = [(c, w) for w in (0.4, 0.9) for c in (0.15, 0.35, 0.55, 0.75, 0.95)]
-    yield from (Component("logistic", _logistic(c, w)) for c, w in centres)
-    spots = [(c, k) for k in (0.6, 1.2) for c in (0.15, 0.35, 0.55, 0.75, 0.95)]
-    yield from (Component("saturating", _saturating(c, k)) for c, k in spots)
+    yield from (Component("power", _damped(phi)) for phi in _POWERS)
+    yield from (Component("accelerating", _damped(phi)) for phi in _ACCELERATIONS)
+    yield from _bending("rectified", lambda c, w: _softplus(c, w, 1.0), (0.4, 1.2), (0.2, 0.4, 0.6, 0.8))
+    # Scores of types meet ceilings sharply, at any size; one met at the last, other types may tell of.
+    yield from _bending("hinge", lambda c, w: _softplus(c, w, -1.0), (0.15, 0.4), _DENSE)
+    yield from _bending("hinge", lambda c, w: _softplus(c, w, -1.0), (0.8, 1.2), _EVEN)
+    yield from _bending("logistic", _logistic, (0.25, 0.4), _DENSE)
+    yield from _bending("logistic", _logistic, (0.6, 0.9), _EVEN)
+    yield from _bending("saturating", _saturating, (1.1, 1.6), _DENSE)
+    yield from _bending("saturating", _saturating, (0.5, 0.75), _EVEN)
+
+
+def _bending(
+    family: str, of: Callable[[float, float], Shape], widths: Sequence[float], places: Sequence[float]
+) -> Iterator[Component]:
+    for width in widths:
+        yield from (Component(family, of(place, width), width) for place in places)
 
 
 COMPONENTS = tuple(_components())
 FAMILIES = tuple(dict.fromkeys(component.family for component in COMPONENTS))
 """Names of the families; the components of one share its weight."""
+FAMILY = np.array([FAMILIES.index(component.family) for component in COMPONENTS])
+_KINDS = tuple(dict.fromkeys((component.family, component.width) for component in COMPONENTS))
+KIND = np.array([_KINDS.index((component.family, component.width)) for component in COMPONENTS])
+"""Family and kind [components] of each component; a kind is a family at one width, wherever it bends."""
+# The components of a family lie in a row, and so do those of a kind.
+_FIRST_OF_KIND = np.flatnonzero(np.diff(KIND, prepend=-1))
+_FIRST_KIND = np.flatnonzero(np.diff(FAMILY[_FIRST_OF_KIND], prepend=-1))
+
+
+def by_kind(components: Array) -> Array:
+    """Return the sum [kinds, ...] over the components of each kind of ``components`` [components, ...]."""
+    found: Array = np.add.reduceat(components, _FIRST_OF_KIND)
+    return found
+
+
+def by_family(kinds: Array) -> Array:
+    """Return the sum [families] over the kinds of each family of ``kinds`` [kinds]."""
+    found: Array = np.add.reduceat(kinds, _FIRST_KIND)
+    return found
 
 
 def rises(d: Array, doublings: float) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.curves._families import COMPONENTS, FAMILIES, Array
+from assay.curves._families import FAMILIES, FAMILY, KIND, Array, by_kind
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Learned:
     ``noise_centre`` and ``noise_spread``: mean and sd of the logarithm of the run-level sd; ``noise_grid``
     its values.  ``failure`` is the share of runs that fail; their result is worse by ``failure_shift``, give
     or take ``failure_spread``.  ``damping``: what a wandering slope keeps per doubling.  ``straight``: weight
-    of the straight link beside the curved one.  ``size_power``: the run-level sd falls as n to minus this.
+    of the straight link beside the curved one.  ``kinds`` [kinds]: weight of each family at each width, where
+    the other types of a study have told of it.
     """
 
     cells: Array
@@ -42,12 +43,15 @@ class Learned:
     failure_spread: float
     damping: float
     straight: float
-    size_power: float
+    kinds: Array | None = None
 
-    def log_components(self) -> Array:
-        """Return the log prior weight of every component: a family's weight is shared by its components."""
-        counts = {name: sum(c.family == name for c in COMPONENTS) for name in FAMILIES}
-        return np.log([self.family_weight[c.family] / counts[c.family] for c in COMPONENTS])
+    def components(self) -> Array:
+        """Return the prior weight of every component: those of a family or kind share its weight."""
+        shares = np.array([self.family_weight[name] for name in FAMILIES]) / np.bincount(FAMILY)
+        weight: Array = shares[FAMILY]
+        if self.kinds is not None:
+            weight *= (self.kinds / by_kind(weight))[KIND]
+        return weight
 
 
 def from_json(found: dict[str, Any]) -> Learned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,10 +17,9 @@ from assay.curves._table import ITEM_LENGTH
 _SEEDS_TO_ADD = (1, 2, 3, 6, 12)
 _OUTCOMES = 100
 _PARTICLES = 1000
-_BLUR, _COMES_TRUE = 4.0, 0.85
+_BLUR = 4.0
 """A refit learns less than reweighed draws do: it asks anew how noisy runs are and what shape the curve has.
-So outcomes are weighed as by four times their variance, and of the chance that gives, this share came true
-where advice was followed (LOG.md; benchmarks/advice.py)."""
+So outcomes are weighed as by that many times their variance (LOG.md; benchmarks/advice.py)."""
 _LIKELY = 0.7
 _LEAST = 0.5
 """No advice below this chance: an even bet is none."""
@@ -47,24 +46,22 @@ def next_runs(
     than ``pool`` there are none, unless nothing else will do: then they say how many samples are wanted.
     """
     ahead = _Ahead(curve, grid, draws, question)
-    makeable = [d for d in ahead.designs() if pool is None or d.n_train <= pool]
-    found = _cheapest(makeable)
+    found = _cheapest(ahead.designs(most=pool))
     if found is None and pool is not None and question.n_to > pool:
-        beyond = [d for d in ahead.designs() if d.n_train > pool]
-        found = _cheapest([_wanting(d, round(d.n_train - pool)) for d in beyond])
-    return found or _cheapest(list(ahead.with_items()))
+        beyond = _cheapest(ahead.designs(least=pool))
+        found = beyond and replace(beyond, wanted=round(beyond.n_train - pool))
+    return found or _cheapest(ahead.with_items())
 
 
-def _wanting(design: NextRuns, samples: int) -> NextRuns:
-    return replace(design, wanted=samples)
-
-
-def _cheapest(designs: list[NextRuns]) -> NextRuns | None:
-    likely = [d for d in designs if d.chance >= _LIKELY]
-    if likely:
-        return min(likely, key=lambda d: d.passes)
-    even = [d for d in designs if d.chance >= _LEAST]
-    return max(even, key=lambda d: (d.chance, -d.passes), default=None)
+def _cheapest(designs: Iterable[NextRuns]) -> NextRuns | None:
+    """Return the first likely one of designs in the order of their cost, else the likeliest above even."""
+    best = None
+    for design in designs:
+        if design.chance >= _LIKELY:
+            return design
+        if design.chance >= _LEAST and (best is None or design.chance > best.chance):
+            best = design
+    return best
 
 
 class _Ahead:
@@ -89,12 +86,17 @@ class _Ahead:
         self.truths: NDArray[np.int64] = np.linspace(0, len(gains) - 1, _OUTCOMES).astype(np.int64)
         self.error = np.random.default_rng(0).standard_normal(_OUTCOMES)
 
-    def designs(self) -> Iterator[NextRuns]:
-        """Yield runs at both sizes of the question with their chance."""
-        for column, n in enumerate((self.question.n_from, self.question.n_to)):
-            for seeds in _SEEDS_TO_ADD:
-                variance = self.noise / seeds + (self.items if column else 0.0)
-                yield self._design(n, seeds, self._chance(self.values[:, column], variance))
+    def designs(self, *, least: float | None = None, most: float | None = None) -> Iterator[NextRuns]:
+        """Yield runs at the sizes of the question, cheapest first, with their chance.
+
+        None is larger than ``most`` or, where given, as small as ``least``.
+        """
+        sizes = enumerate((self.question.n_from, self.question.n_to))
+        made = [(c, n) for c, n in sizes if (least is None or n > least) and (most is None or n <= most)]
+        pairs = [(seeds * n, seeds, c, n) for c, n in made for seeds in _SEEDS_TO_ADD]
+        for _, seeds, column, n in sorted(pairs):
+            variance = self.noise / seeds + (self.items if column else 0.0)
+            yield self._design(n, seeds, self._chance(self.values[:, column], variance))
 
     def with_items(self) -> Iterator[NextRuns]:
         """Yield runs at the larger size with four times the items, where items hide more than runs do."""
@@ -118,4 +120,4 @@ class _Ahead:
         log[np.arange(_OUTCOMES), self.truths] = -np.inf
         weight = np.exp(log - log.max(axis=1, keepdims=True))
         share = weight @ self.words / weight.sum(axis=1, keepdims=True)
-        return _COMES_TRUE * float((share.max(axis=1) >= DECIDED).mean())
+        return float((share.max(axis=1) >= DECIDED).mean())

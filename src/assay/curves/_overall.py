@@ -15,7 +15,7 @@ from assay.core import OVERALL, FailedRun
 from assay.curves._curve import Curve, Drawn
 from assay.curves._families import FAMILIES, Array
 
-_LEAST_SHARED = 0.5
+_LEAST_SHARED = 0.7
 _MOST_SHARED = 0.9
 _PRIOR_RUNS = 10.0
 
@@ -98,9 +98,9 @@ class MeanCurve:
 
 
 def shared_error(types: Sequence[Curve]) -> float:
-    """Return how alike runs err in two types, in [0.5, 0.9]: pooled, drawn towards 0 as by ten more runs.
+    """Return how alike runs err in two types, in [0.7, 0.9]: pooled, drawn towards 0 as by ten more runs.
 
-    Never below 0.5: what the fit misses of one type it is apt to miss of others.
+    Never below 0.7: what the fit misses of one type it is apt to miss of others.
     """
     errors = [np.nan_to_num(curve.ladder.deviations) for curve in types]
     shape = errors[0].shape

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from assay.curves._families import COMPONENTS, Array, bend, rises, wandering_level, wandering_slope
+from assay.curves._families import COMPONENTS, Array, bend, by_kind, rises, wandering_level, wandering_slope
 from assay.curves._learned import Learned
 
 DRAWS = 2000
@@ -134,11 +134,14 @@ class Posterior:
         xx = np.maximum(np.einsum("hjk,jk->hj", across, self.rise), 0.0)[:, :, None]
         xz = (across @ z)[:, :, None]
         mean, sd, _ = self.prior.gains.T
-        precision = xx + 1 / sd**2
-        self.gain_mean, self.gain_variance = (xz + mean / sd**2) / precision, 1 / precision
-        gain = self.gain_mean**2 * precision - (mean / sd) ** 2 - np.log(sd**2 * precision)
-        still = -0.5 * (zz + self.log_det + np.log(self.total) + (k - 1) * math.log(2 * math.pi))
-        self.log_likelihood = still[:, None, None] + 0.5 * gain
+        moment = xz + mean / sd**2
+        self.gain_variance = 1 / (xx + 1 / sd**2)
+        self.gain_mean = moment * self.gain_variance
+        still = zz + self.log_det + np.log(self.total) + (k - 1) * math.log(2 * math.pi)
+        log = np.log(self.gain_variance / sd**2)
+        log += np.multiply(moment, self.gain_mean, out=moment)
+        log -= (mean / sd) ** 2 + still[:, None, None]
+        self.log_likelihood = np.multiply(log, 0.5, out=log)
         # Without a rise there is no gain to sum over: its one cell stands for all.
         self.log_likelihood[:, 0, 1:] = -np.inf
 
@@ -147,19 +150,30 @@ class Posterior:
         log_gain = np.tile(np.log(self.prior.gains[:, 2]), (len(COMPONENTS), 1))
         log_gain[0, 0] = 0.0
         log_cells = (self.noise.log_weight[:, None] + np.log(self.prior.cell_weight)).ravel()
-        log = self.log_likelihood + log_cells[:, None, None]
-        log = log + self.prior.log_components()[:, None] + log_gain
+        log = self.log_likelihood + (np.log(self.prior.components())[:, None] + log_gain)
+        log += log_cells[:, None, None]
         best = float(log.max())
-        weights = np.exp(log - best)
+        log -= best
+        self._normalise(np.exp(log, out=log), best)
+
+    def _normalise(self, weights: Array, log_factor: float) -> None:
         total = float(weights.sum())
-        self.log_evidence, self.weights = best + math.log(total), weights / total
+        weights /= total
+        self.log_evidence, self.weights = log_factor + math.log(total), weights
 
     def reweighed(self, prior: Learned) -> Posterior:
         """Return this posterior under a prior that differs in weights alone: nothing is solved anew."""
         found = copy(self)
         found.prior, found._picks = prior, {}
-        found.__dict__.pop("noise_sd", None)
-        found._weigh()
+        for name in ("noise_sd", "told"):
+            found.__dict__.pop(name, None)
+        before = self.prior
+        by_gain = np.tile(prior.gains[:, 2] / before.gains[:, 2], (len(COMPONENTS), 1))
+        by_gain[0, 0] = 1.0
+        cells = np.tile(prior.cell_weight / before.cell_weight, len(self.noise.sd))
+        weights = self.weights * ((prior.components() / before.components())[:, None] * by_gain)
+        weights *= cells[:, None, None]
+        found._normalise(weights, self.log_evidence)
         return found
 
     @cached_property
@@ -178,24 +192,11 @@ class Posterior:
         fitted: Array = z - self.data.runs @ (sd**2 @ solved) - self.data.fixed @ solved.sum(axis=0)
         return fitted
 
-    def by_component(self) -> Array:
-        """Return the posterior weight [components] of each component."""
-        found: Array = self.weights.sum(axis=(0, 2))
-        return found
-
-    def exact(self) -> float:
-        """Return the posterior weight of the families as they are, with no discrepancy."""
-        return float(self.by_cell()[0])
-
-    def by_cell(self) -> Array:
-        """Return the posterior weight [cells] of each discrepancy."""
-        found: Array = self.weights.sum(axis=(1, 2)).reshape(-1, len(self.prior.cells)).sum(axis=0)
-        return found
-
-    def by_gain(self) -> Array:
-        """Return the posterior weight [gains] of each normal of the gain, where anything rises."""
-        found: Array = self.weights[:, 1:].sum(axis=(0, 1))
-        return found
+    @cached_property
+    def told(self) -> Array:
+        """The posterior weight [kinds, cells, gains] of all that types of a study have in common."""
+        by = self.weights.reshape(-1, len(self.prior.cells), *self.weights.shape[1:]).sum(axis=0)
+        return by_kind(by.swapaxes(0, 1))
 
     def odds(self) -> Array:
         """Return how far each rung [K] lies from what the others say, in its own standard errors.
@@ -278,7 +279,7 @@ def prior_draw(
     The prior is the one that :class:`Posterior` assumes (its level is flat: 0 here), so that ranks of a gain
     among posterior draws are uniform (simulation-based calibration, Talts et al. 2018).
     """
-    component = COMPONENTS[rng.choice(len(COMPONENTS), p=np.exp(prior.log_components()))]
+    component = COMPONENTS[rng.choice(len(COMPONENTS), p=prior.components())]
     mean, sd, weight = prior.gains.T
     g = rng.choice(len(weight), p=weight)
     gain = rng.normal(mean[g], sd[g])

@@ -44,7 +44,7 @@ from assay.data._shard import (
     whole_files,
 )
 from assay.data._testbed import Written, testbed
-from assay.data._texts import holds_texts, read_texts
+from assay.data._texts import holds_texts, plain_rows, read_texts
 from assay.data._turns import MAX_CHARACTERS
 from assay.data._whole import replacing, replacing_folder, replacing_text, write_json, write_lines
 from assay.data._write import FORMATS, Conversion, Format, convert, to_row, write, write_rejected, write_rows
@@ -98,6 +98,7 @@ __all__ = [
     "output",
     "parse_map",
     "placeholder",
+    "plain_rows",
     "read",
     "read_cells",
     "read_points",

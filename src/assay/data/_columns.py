@@ -17,6 +17,7 @@ from assay.data._raw import Broken, RawRow, excerpt
 
 _CHILD = Path(__file__).with_name("_columns_child.py")
 _AHEAD = 2
+_IDLE_SECONDS = 30.0
 _idle: list[_Child] = []
 
 
@@ -28,7 +29,7 @@ class _Child:
     """The process that reads; it ends by itself when no question was given of it for some seconds."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-I", str(_CHILD)]
+        command = [sys.executable, "-I", str(_CHILD), str(_IDLE_SECONDS)]
         self._process = subprocess.Popen(  # noqa: S603 - our own file
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

@@ -17,12 +17,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-_IDLE_SECONDS = 5
 _CPU_SECONDS = 4
 _BATCH = 1024
 _MEMORY = 8 << 30
-# As of compressed files of text.
-_MAX_GROWTH, _MOST_UNASKED = 200, 64 << 20
+# As of compressed files of text; a cell takes some bytes in memory even where it is empty.
+_MAX_GROWTH, _MOST_UNASKED, _CELL = 200, 64 << 20, 8
 
 
 def _patience() -> None:
@@ -76,15 +75,41 @@ def _plain(batch: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
+class _Bomb(Exception):  # noqa: N818 - a verdict on a file
+    """A file that would give far more than it stores."""
+
+
+def _check(stored: int, rows: int, columns: int, size: int = 0) -> None:
+    """Refuse rows that take more memory than a file of its size can need: said before they are read."""
+    given = max(size, rows * max(columns, 1) * _CELL)
+    if given > max(_MOST_UNASKED, _MAX_GROWTH * stored):
+        raise _Bomb(
+            f"{stored:,} bytes hold {rows:,} rows of {given:,} bytes or more, {_MAX_GROWTH} times as many: "
+            "a decompression bomb, or one row repeated many times; to read it anyway, write it as JSON lines "
+            "first"
+        )
+
+
 def _batches(path: str, container: str) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    stored = os.path.getsize(path)  # noqa: PTH202 - no pathlib, to start fast
     if container == "parquet":
-        yield from pq.ParquetFile(path, page_checksum_verification=True).iter_batches(
-            _BATCH, use_threads=False
-        )
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        told = file.metadata
+        size = sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+        _check(stored, told.num_rows, told.num_columns, size)
+        yield from file.iter_batches(_BATCH, use_threads=False)
         return
+    rows = 0
+    for batch in _record_batches(pa, path):
+        rows += batch.num_rows
+        _check(stored, rows, batch.num_columns)
+        yield batch
+
+
+def _record_batches(pa: Any, path: str) -> Iterator[Any]:
     with pa.memory_map(path) as source:
         try:
             stream = pa.ipc.open_stream(source)
@@ -146,9 +171,9 @@ def _answers(path: str, container: str) -> Iterator[tuple[bytes, bytes]]:
 
 def _asked(source: BinaryIO, busy: list[bool]) -> Iterator[dict[str, Any]]:
     """Yield what is asked, until the one who asks is gone or, with no file open, asks nothing for a while."""
-    buffer, parent = b"", os.getppid()
+    buffer, parent, patience = b"", os.getppid(), float(sys.argv[1])
     while True:
-        if not select.select([source], [], [], _IDLE_SECONDS)[0]:
+        if not select.select([source], [], [], patience)[0]:
             if busy[0] and os.getppid() == parent:
                 continue
             return

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 STREAM_ERRORS = (EOFError, OSError, zlib.error, lzma.LZMAError)
-_MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"(\xb5/\xfd": "zstd", b"BZh": "bzip2"}
+MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"(\xb5/\xfd": "zstd", b"BZh": "bzip2"}
 _OUTPUT = 1 << 20
 # A block of 4 KiB grows to 128 MiB at most, whatever a hostile file says.
 _ZSTD_INPUT, _INPUT = 1 << 12, 1 << 17
@@ -123,7 +123,7 @@ def open_bytes(path: Path, watch: Callable[[int], None] | None = None) -> tuple[
     if watch is not None:
         raw = io.BufferedReader(_Watched(raw, watch), 1 << 17)
     head = raw.peek(8)[:8] if hasattr(raw, "peek") else b""
-    kind = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
+    kind = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "none")
     if kind == "none":
         return raw, kind
     if kind == "gzip":

@@ -49,6 +49,8 @@ def table(stream: IO[bytes], encoding: str, *, tabs: bool) -> Iterator[RawRow]:
         for number, row in _Records(lines, delimiter, len(header)).read():
             if twice and not isinstance(row, Broken):
                 row = Broken(f"the header has the column {excerpt(twice)!r} twice", excerpt(" ".join(row)))
+            elif not isinstance(row, Broken) and [name.strip().lower() for name in row] == header:
+                row = Broken("the header stands here again: files were joined", excerpt(" ".join(row)))
             yield number, row if isinstance(row, Broken) else dict(zip(header, row, strict=True))
 
 
@@ -83,9 +85,9 @@ class _Lines:
     def _decoded(stream: IO[bytes], encoding: str) -> Iterator[str]:
         if encoding in ENCODINGS and encoding != "gb18030":
             wide = io.TextIOWrapper(stream, encoding, errors=MARKED, newline="")
-            yield from (_Long(x) if isinstance(x, Broken) else x for x in bounded_lines(wide))
+            lines = bounded_lines(wide)
+            yield from (_Long(x) if isinstance(x, Broken) else x.removeprefix("\ufeff") for x in lines)
             return
-        first = True
         for raw in bounded_lines(stream):
             if isinstance(raw, Broken):
                 yield _Long(raw)
@@ -94,8 +96,7 @@ class _Lines:
                 text = text_of(raw, encoding)
             except UnicodeDecodeError:
                 text = raw.decode(encoding, MARKED)
-            text = text.removeprefix("\ufeff") if first else text
-            first = False
+            text = text.removeprefix("\ufeff")  # where files were joined too
             yield from (_RETURN.split(text) if "\r" in text[:-2] else (text,))
 
     def more(self, count: int = 1) -> bool:

@@ -15,7 +15,7 @@ import orjson
 
 from assay.core import AssayError
 from assay.data._columns import columnar
-from assay.data._compressed import STREAM_ERRORS, open_bytes
+from assay.data._compressed import MAGIC, STREAM_ERRORS, open_bytes
 from assay.data._csv import table
 from assay.data._json import FAST, jsonl
 from assay.data._json_window import BEGINS_ROWS, ROW_LISTS, values
@@ -41,6 +41,17 @@ _FOREIGN = {
     b"%PDF-": "a PDF file",
     b"SQLite format 3\0": "an SQLite database",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel or Word file",
+    b'\x04"M\x18': "a file compressed by LZ4",
+    b"\xff\x06\0\0sNaPpY": "a file compressed by Snappy",
+    b"\x1f\x9d": "a file compressed by compress",
+    b"\x80\x02}": "a pickle",
+    b"\x80\x03": "a pickle",
+    b"\x80\x04\x95": "a pickle",
+    b"\x80\x05\x95": "a pickle",
+    b"\x93NUMPY": "a NumPy array",
+    b"<?xml": "an XML file",
+    b"{\\rtf": "a text of a word processor (RTF)",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
     b"\x89PNG\r\n\x1a\n": "a picture",
@@ -76,7 +87,7 @@ def sniff(path: Path) -> FileKind:
             head = stream.read(SNIFF_BYTES)
         except STREAM_ERRORS:
             head = b""
-    _refuse_foreign(head, path)
+    _refuse_foreign(head, path, compression)
     if head.startswith(b"PAR1"):
         return FileKind("parquet", compression, "", "binary")
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")) and b"schema" not in head[:4]:
@@ -86,9 +97,11 @@ def sniff(path: Path) -> FileKind:
     return FileKind(_container(text, path), compression, encoding, said)
 
 
-def _refuse_foreign(head: bytes, path: Path) -> None:
+def _refuse_foreign(head: bytes, path: Path, compression: str) -> None:
     kind = next((name for magic, name in _FOREIGN.items() if head.startswith(magic)), None)
     kind = "a tar archive" if kind is None and head[257:262] == b"ustar" else kind
+    again = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
+    kind = f"{again} within {compression}" if again and compression != "none" else kind
     if kind is not None:
         raise AssayError(
             f"this is {kind}",
@@ -102,14 +115,31 @@ def _encoding(head: bytes) -> tuple[str, str]:
     for bom, found in _BOMS.items():
         if head.startswith(bom):
             return found
+    for name, places in (("utf-32-le", (1, 2, 3)), ("utf-32-be", (0, 1, 2))):
+        zeros = b"".join(head[place:400:4] for place in places)
+        if len(zeros) >= 24 and zeros.count(0) * 10 > 9 * len(zeros):
+            return name, "UTF-32 without a byte order mark"
     for name, zeros in (("utf-16-le", head[1:400:2]), ("utf-16-be", head[0:400:2])):
         if len(zeros) >= 8 and zeros.count(0) * 2 > len(zeros):
             return name, "UTF-16 without a byte order mark"
     if _decodes(head, "utf-8"):
         return "utf-8", "UTF-8"
-    if _decodes(head, "gb18030"):
+    if _decodes(head, "gb18030") and _is_chinese(head):
         return "gb18030", "GB18030 (GBK)"
     return "utf-8", "UTF-8 with broken places"
+
+
+_PAIRS = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
+_COMMON = re.compile(rb"[\xa1\xa3\xb0-\xf7][\xa1-\xfe]")
+
+
+def _is_chinese(head: bytes) -> bool:
+    """Say whether most characters of a text in GB18030 are those of GB 2312.
+
+    Nearly any bytes decode: Latin-1 ("été"), Big5 and Shift-JIS would become other, rare characters unsaid.
+    """
+    pairs = _PAIRS.findall(head)
+    return 5 * sum(map(bool, map(_COMMON.match, pairs))) >= 3 * len(pairs)
 
 
 def _decodes(head: bytes, encoding: str) -> bool:
@@ -124,6 +154,8 @@ def _decodes(head: bytes, encoding: str) -> bool:
 
 def _container(text: str, path: Path) -> str:
     start = text.lstrip("\ufeff \t\r\n")
+    if start.startswith("{") and "\n" not in start and "\r" in start.rstrip():
+        return "json objects"  # lines end as they did on old Macs
     if start.startswith("["):
         return "json array"
     if start.startswith("{"):

@@ -77,8 +77,7 @@ def jsonl(stream: IO[bytes], encoding: str, before: int = 0) -> Iterator[RawRow]
         if isinstance(line, Broken):
             yield number, line
             continue
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
+        line = line.removeprefix(codecs.BOM_UTF8)  # where files were joined too
         if line.strip():
             yield number, json_line(line, encoding)
 
@@ -146,7 +145,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 ENCODINGS = {"gb18030": "GB18030", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16",
-             "utf-32": "UTF-32"}  # fmt: skip
+             "utf-32": "UTF-32", "utf-32-le": "UTF-32", "utf-32-be": "UTF-32"}  # fmt: skip
 """Names of encodings for users; all others are UTF-8."""
 
 

@@ -38,7 +38,7 @@ class Output:
         """Give the place to write to; the file appears whole where the block ends well, and is ours then."""
         with replacing(self.path) as place:
             yield place
-        mark_ours(self.path)
+            mark_ours(place, self.path)  # before it appears, so that a kill leaves no file that is not ours
 
 
 def output(
@@ -147,19 +147,22 @@ def is_ours(path: Path) -> bool:
     with suppress(OSError, AttributeError):
         if os.getxattr(path, _MARK).decode() == state:
             return True
-    return _ledger(path.parent).get(path.name) == state
+    return state in _ledger(path.parent).get(path.name, "").split()
 
 
-def mark_ours(path: Path) -> None:
-    """Note that Assay has written a file: with the file, or beside it on systems that take no notes."""
+def mark_ours(partial: Path, path: Path) -> None:
+    """Note that Assay has written what becomes ``path``: with the file, else in a list beside it."""
+    state = _state(partial)
     try:
-        os.setxattr(path, _MARK, _state(path).encode())
+        os.setxattr(partial, _MARK, state.encode())
     except (OSError, AttributeError):
         entries = {
-            name: state for name, state in _ledger(path.parent).items() if (path.parent / name).exists()
+            name: states for name, states in _ledger(path.parent).items() if (path.parent / name).exists()
         }
+        # The file that is there still is ours too, until it is replaced.
+        states = " ".join([*entries.get(path.name, "").split()[-1:], state])
         with replacing_text(path.parent / _LEDGER) as file:
-            json.dump(entries | {path.name: _state(path)}, file, indent=1)
+            json.dump(entries | {path.name: states}, file, indent=1)
 
 
 def _ledger(folder: Path) -> dict[str, str]:

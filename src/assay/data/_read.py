@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -271,6 +272,7 @@ def find_files(place: str) -> list[Path]:
         found = [p for p in sorted(path.parent.glob(path.name)) if p.is_file()]
     else:
         found = []
+        _refuse_kind(path, place)
     if not found:
         raise AssayError(
             "nothing to read",
@@ -279,6 +281,19 @@ def find_files(place: str) -> list[Path]:
             hint="check the spelling; data files end in " + " ".join(sorted(DATA_SUFFIXES)),
         )
     return found
+
+
+def _refuse_kind(path: Path, place: str) -> None:
+    """Refuse what is there and is no file: it would be read twice, and not be the same."""
+    with suppress(OSError):
+        if path.exists():
+            raise AssayError(
+                "this is a pipe, a socket or a device, not a file", place=printable(place),
+                expected="a file", hint="write it to a file first: the file is read more than once",
+            )  # fmt: skip
+        if path.is_symlink():
+            raise AssayError("the link leads to no file", place=printable(place),
+                             value=printable(str(path.readlink())), expected="a file")  # fmt: skip
 
 
 def hub_revision(place: str) -> str:

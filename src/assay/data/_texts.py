@@ -45,6 +45,15 @@ def holds_texts(path: Path) -> bool:
     return isinstance(first, Mapping) and isinstance(first.get("text"), str)
 
 
+def plain_rows(path: Path) -> Iterator[Mapping[str, object]]:
+    """Yield the rows of a file as they stand; raise :class:`AssayError` for one that cannot be read."""
+    for number, (_, row) in enumerate(raw_rows(path, sniff(path)), start=1):
+        if isinstance(row, Broken):
+            raise AssayError(row.reason, place=f"{printable(str(path))}:{number}", value=row.excerpt)
+        if isinstance(row, Mapping):
+            yield row
+
+
 def _of_file(path: Path, watch: Watch) -> Iterator[str]:
     size = path.stat().st_size
     kind = sniff(path)

@@ -24,7 +24,8 @@ def write_training_configs(
 ) -> tuple[list[Path], list[Say]]:
     """Write entries that train on a file: LLaMA-Factory's dataset_info.json and an axolotl dataset.
 
-    ``columns`` are the keys that occur in its rows (``turn.`` before those of turns).  Returns the files and
+    ``columns`` are the keys that occur in its rows (``turn.`` before those of turns, ``mark.`` before what
+    trainers stumble over).  Returns the files and
     what a trainer cannot read.  An existing dataset_info.json keeps its other entries.
     """
     written: list[Path] = []
@@ -40,6 +41,7 @@ def write_training_configs(
     with replacing_text(info) as file:
         file.write(json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
     written.append(info)
+    notes += _llama_factory_loses(format, columns)
     entry, problem = _axolotl(out, format, columns)
     if problem:
         notes.append(problem)
@@ -80,6 +82,17 @@ def _llama_factory(name: str, format: str, columns: Mapping[str, int]) -> dict[s
             "tags": dict(_TAGS)}  # fmt: skip
 
 
+def _llama_factory_loses(format: str, columns: Mapping[str, int]) -> list[Say]:
+    """Say what LLaMA-Factory reads otherwise than it stands in the file (0.9.5, its own converters)."""
+    calls = "sharegpt" if format == "sharegpt" else "messages"
+    found = {
+        "note.convert.weight": columns.get("turn.weight"),
+        f"note.convert.text_and_calls.{calls}": columns.get("mark.text_and_calls"),
+        "note.convert.text_arguments": columns.get("mark.text_arguments"),
+    }
+    return [say(key, n=n) for key, n in found.items() if n]
+
+
 def _axolotl(out: Output, format: str, columns: Mapping[str, int]) -> tuple[dict[str, Any], Say | None]:
     """Return axolotl's entry, or why there is none."""
     kind = {"csv": "csv", "parquet": "parquet"}.get(out.container, "json")
@@ -88,7 +101,7 @@ def _axolotl(out: Output, format: str, columns: Mapping[str, int]) -> tuple[dict
         if columns.get("history"):
             return {}, say("note.convert.history")
         return entry | {"type": _axolotl_alpaca(columns)}, None
-    if columns.get("turn.function_call"):
+    if columns.get("mark.function_call"):
         return {}, say("note.convert.function_call")
     entry["type"] = "chat_template"
     if format == "sharegpt":

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Literal, TextIO, TypeAlias, cast
@@ -171,9 +172,21 @@ def _counted(rows: Iterable[Mapping[str, Any]], columns: Counter[str]) -> Iterat
         columns.update(row.keys())
         for turns in (row.get("messages"), row.get("conversations")):
             columns.update({f"turn.{key}" for turn in turns or () for key in turn})
-        if any(turn.get("from") == "function_call" for turn in row.get("conversations", ())):
-            columns["turn.function_call"] += 1
+        columns.update(f"mark.{mark}" for mark in _marks(row))
         yield row
+
+
+def _marks(row: Mapping[str, Any]) -> set[str]:
+    """Return what some trainers stumble over in a row: see :mod:`assay.data._trainers`."""
+    named = [turn.get("from") for turn in row.get("conversations", ())]
+    marks = {"function_call"} & set(named)
+    marks |= {"text_and_calls"} if ("gpt", "function_call") in pairwise(named) else set()
+    for turn in row.get("messages", ()):
+        if calls := turn.get("tool_calls"):
+            marks |= {"text_and_calls"} if turn["content"] else set()
+            texts = (isinstance(call.get("function", {}).get("arguments"), str) for call in calls)
+            marks |= {"text_arguments"} if any(texts) else set()
+    return marks
 
 
 @contextmanager
@@ -265,7 +278,7 @@ def _parquet(rows: Iterable[Mapping[str, Any]], place: Path, columns: Counter[st
 def _parquet_schema(columns: Counter[str]) -> Any:
     import pyarrow as pa
 
-    turn = [name[5:] for name in columns if name.startswith("turn.") and name != "turn.function_call"]
+    turn = [name[5:] for name in columns if name.startswith("turn.")]
     turns = pa.list_(pa.struct([(name, pa.int8() if name == "weight" else pa.string()) for name in turn]))
     kinds = {"messages": turns, "conversations": turns, "history": pa.list_(pa.list_(pa.string()))}
     return pa.schema([(name, kinds.get(name, pa.string())) for name in columns if "." not in name])

@@ -11,6 +11,8 @@ from assay.jobs._chat import need_packages
 if TYPE_CHECKING:
     from assay.annotation import AnnotationExport, AnnotationStatus
 
+OVERLAP = 2
+"""Annotators of an item where nothing else is said: with one alone nobody knows how far people agree."""
 _PACKAGES = ("fastapi", "python_multipart", "sqlalchemy", "uvicorn")
 
 
@@ -21,7 +23,7 @@ def annotate(
     database: str | None = None,
     answers: File | None = None,
     annotators: int = 1,
-    per_item: int = 1,
+    per_item: int | None = None,
     scale: Literal["steps", "binary"] = "steps",
     host: str = "127.0.0.1",
     port: int = 0,
@@ -49,7 +51,7 @@ def annotate(
     annotators
         Number of annotators; each gets a link.
     per_item
-        Number of annotators per item.
+        Number of annotators per item; by default 2 where there are two or more, so that agreement is known.
     scale
         steps (0, 0.25, 0.5, 0.75, 1) or binary (wrong, right).
     host
@@ -66,7 +68,7 @@ def annotate(
 
     store = annotation.open_annotation(
         items, Path(out), database=database, answers=None if answers is None else Path(answers),
-        annotators=annotators, per_item=per_item,
+        annotators=annotators, per_item=min(annotators, OVERLAP) if per_item is None else per_item,
     )  # fmt: skip
     try:
         return annotation.serve(

@@ -95,12 +95,14 @@ def serve(
     device: str = "auto",
     runs: File = Path("runs"),
     open_browser: bool = False,
+    queue: int = serving.QUEUE,
 ) -> None:
     """Serve models over an OpenAI-compatible API, with web pages for studies, reports and chat; Ctrl-C stops.
 
     Example: `assay serve pocket --port 8100`
 
-    Open the printed link; ASSAY_TOKEN sets the key. Models of the studies in `runs` are served too.
+    Open the printed link; ASSAY_TOKEN sets the key. The first two models named are loaded at the start.
+    Models of the studies in `runs` are served too.
 
     Parameters
     ----------
@@ -118,7 +120,11 @@ def serve(
         Folder of the study reports.
     open_browser
         Open the page in a browser.
+    queue
+        Requests that may wait for each model, which answers one at a time; any beyond get status 429.
     """
+    if queue < 0:
+        raise AssayError("not a length of a queue", place="--queue", value=queue, expected="0 or more")
     need_packages("serving", "fastapi", "python_multipart", "uvicorn")
     given = tuple(dict.fromkeys(models)) or (POCKET,)
     for name in given:
@@ -126,6 +132,7 @@ def serve(
     serving.serve(
         Shelf(Path(runs), given, open_place, device), host=host, port=port,
         language=None if language == "auto" else language, open_browser=open_browser,
+        queue=queue,
     )  # fmt: skip
 
 

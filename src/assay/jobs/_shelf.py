@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,17 +52,21 @@ class Shelf:
         if folder is None:
             return None
         row, watched = self._row(folder, language)
-        formed = self._formed(folder, fitted=fitted)
-        under = tuple(serving.Under(f"{r.name} {r.label}", r.done, r.total, r.note) for r in watched.running)
+        formed = self._formed(folder, finished=row.finished, fitted=fitted)
+        under = tuple(serving.Under(r.name, r.label, r.done, r.total, r.note) for r in watched.running)
         panels = view.forming(formed.points, formed.curves, language)
         return serving.Live(
-            row, under, watched.seconds_left, formed.models, formed.planned, panels, watched.whole
-        )
+            row, under, watched.seconds_left, formed.models, formed.planned, panels, watched.paid,
+            watched.to_pay,
+        )  # fmt: skip
 
     def overlaid(self, names: Sequence[str], language: str) -> str:
         """Return the curves of several studies over one another, "" where they share no type."""
         folders = {name: folder for name in names if (folder := self._folder(name)) is not None}
-        formed = {name: self._formed(folder) for name, folder in folders.items()}
+        formed = {
+            name: self._formed(folder, finished=self._row(folder, language)[0].finished)
+            for name, folder in folders.items()
+        }
         return view.overlaid({name: (f.points, f.curves) for name, f in formed.items()}, language)
 
     def open(self, name: str) -> ChatModel:
@@ -77,14 +81,16 @@ class Shelf:
     def _folder(self, name: str) -> Path | None:
         return next((f for f in study_folders(self.runs) if study_name(f) == name), None)
 
-    def _formed(self, folder: Path, *, fitted: bool = True) -> Formed:
-        """Return the measurements so far; of a study whose list of models is gone, those of its result."""
-        models = _models(folder)
-        if models is not None:
-            return self.forming.now(models) if fitted else self.forming.known(models)
-        made = folder / RESULT
-        found = _result(made, made.stat().st_mtime_ns) if made.is_file() else None
-        return Formed((), (), 0, 0) if found is None else found
+    def _formed(self, folder: Path, *, finished: bool, fitted: bool = True) -> Formed:
+        """Return the measurements so far: those of its result for a study that is finished."""
+        models, made = _models(folder), folder / RESULT
+        if made.is_file() and (finished or models is None):
+            found = _result(made, made.stat().st_mtime_ns)
+            if found is not None:
+                return found if models is None else replace(found, planned=len(models.models))
+        if models is None:
+            return Formed((), (), 0, 0)
+        return self.forming.now(models) if fitted else self.forming.known(models)
 
     def _row(self, folder: Path, language: str) -> tuple[serving.StudyRow, plan.Watched]:
         name, made = study_name(folder), folder / RESULT
@@ -99,7 +105,8 @@ class Shelf:
             planned=len(models.models) if models else 0,
             says=_says(folder, language) if made.is_file() else None,
             reports=tuple(str(page.relative_to(self.runs)) for page in pages),
-            done=watched.done, steps=watched.total, running=len(watched.running),
+            done=watched.done, steps=watched.total, running=watched.working,
+            whole=watched.whole, command=view.study_command(folder),
         )  # fmt: skip
         return row, watched
 

@@ -29,6 +29,8 @@ from assay.judging._ask import (
     rubric_for,
     version,
 )
+from assay.judging._benchmarks import VERSION as BENCHMARKS
+from assay.judging._benchmarks import Question, read_benchmark
 from assay.judging._better import Better, parse_better
 from assay.judging._calibrate import Label, PeopleDifference, TypeCalibration, calibrate, people_differences
 from assay.judging._expected import Expected, expected_score
@@ -64,6 +66,7 @@ from assay.judging._scale import Scale, Unparsed
 
 __all__ = [
     "ALARM",
+    "BENCHMARKS",
     "CHECKER",
     "GENERAL",
     "LABELS_WANTED",
@@ -92,6 +95,7 @@ __all__ = [
     "PositionBias",
     "PpiMean",
     "Preference",
+    "Question",
     "RepeatChoice",
     "Rubric",
     "Rubrics",
@@ -131,6 +135,7 @@ __all__ = [
     "ppi_mean",
     "question",
     "read",
+    "read_benchmark",
     "read_pair",
     "requests",
     "rouge_l",

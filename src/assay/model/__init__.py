@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         Decoding,
         GgufModel,
         ItemLoss,
+        Odds,
         Piece,
         Prompt,
         TooLongError,
@@ -156,6 +157,7 @@ __all__ = [
     "InfluenceSettings",
     "ItemLoss",
     "Launch",
+    "Odds",
     "Piece",
     "Prompt",
     "Quantized",
@@ -250,7 +252,7 @@ if not TYPE_CHECKING:
             "loss_gradients rewarder"
         ),
         inference=(
-            "Answer ChatModel Decoding GgufModel ItemLoss Piece Prompt TooLongError answer "
+            "Answer ChatModel Decoding GgufModel ItemLoss Odds Piece Prompt TooLongError answer "
             "answer_confidence answer_loss open_chat reference_loss tokenizer_agreement "
             "vllm_answer vllm_python"
         ),

@@ -18,7 +18,7 @@ from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
 from assay.plan._store import Store
-from assay.plan._watch import STEPS, Listed, Running, StepList, Watched, Watcher, read_steps, write_steps
+from assay.plan._watch import STEPS, Listed, Listing, Running, StepList, Watched, Watcher, listing, read_steps
 
 __all__ = [
     "POOLS",
@@ -31,6 +31,7 @@ __all__ = [
     "GarbageReport",
     "Inline",
     "Listed",
+    "Listing",
     "Meter",
     "Plan",
     "PlanRow",
@@ -54,6 +55,7 @@ __all__ = [
     "execute",
     "in_order",
     "is_quiet",
+    "listing",
     "metered",
     "money_said",
     "parse_cap",
@@ -66,5 +68,4 @@ __all__ = [
     "status",
     "tell",
     "timed",
-    "write_steps",
 ]

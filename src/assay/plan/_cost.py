@@ -133,10 +133,15 @@ class Forecast:
 
 def money_said(money: Mapping[str, float], unpriced: int = 0) -> Say | str:
     """Return amounts in words: ``, 0.42 USD``; "" where nothing is paid."""
-    parts: list[str] = [f"{amount:.2f} {currency}" for currency, amount in sorted(money.items())]
+    parts = [f"{amount_said(amount)} {currency}" for currency, amount in sorted(money.items())]
     if unpriced:
         return say("cost.money.unpriced", amounts=" + ".join(parts) or "0", steps=unpriced)
     return say("cost.money", amounts=" + ".join(parts)) if parts else ""
+
+
+def amount_said(amount: float) -> str:
+    """Return an amount of money; what is not nothing is never 0.00."""
+    return "< 0.01" if 0 < amount < 0.005 else f"{amount:,.2f}"
 
 
 def foretell(

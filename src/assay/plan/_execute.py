@@ -48,6 +48,7 @@ def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[
             return False
         began, cpu, started = time.monotonic(), _processors(), now()
         resumed = any(out.iterdir())
+        (out / "progress.json").unlink(missing_ok=True)  # of an attempt that was killed
         progress = _Progress(out / "progress.json", told, payload.get("until"))
         inputs = {role: store.path(upstream) for role, upstream in payload["inputs"].items()}
         context = StepContext(payload["config"], inputs, payload["where"], out, progress)

@@ -26,6 +26,7 @@ from rich.text import Text
 
 from assay.plan._step import Advance, Step
 from assay.plan._store import Store
+from assay.plan._took import Paces, read_took
 
 _PLAIN_SECONDS = 30.0
 _silent = ContextVar("silent", default=False)
@@ -52,7 +53,8 @@ class Display:
     def __init__(self, steps: Sequence[Step], store: Store, so_far: Callable[[], str] = str) -> None:
         """Prepare to show ``steps``; ``so_far`` tells what was spent."""
         self.store, self.quiet, self.so_far = store, is_quiet(), so_far
-        self.weight = {s.key: max(s.estimate.seconds or 1.0, 0.05) for s in steps}
+        paces = Paces(read_took(store.root))  # what such steps took before
+        self.weight = {s.key: max(paces.seconds(s, first=False) or 1.0, 0.05) for s in steps}
         self.total, self.count = sum(self.weight.values()), len(steps)
         self.done_weight, self.done = 0.0, 0
         self.began = self.printed = time.monotonic()

@@ -19,6 +19,7 @@ from assay.plan._progress import Display
 from assay.plan._step import Step, in_order
 from assay.plan._store import Store
 from assay.plan._took import Paces, read_took
+from assay.plan._watch import list_steps
 
 _RETRIES = 2
 
@@ -107,6 +108,7 @@ def run(targets: Sequence[Step], store: Store, pool: Pool) -> RunReport:
 
 def _run(targets: Sequence[Step], store: Store, pool: Pool, meter: Meter) -> RunReport:
     began = time.monotonic()
+    list_steps(targets)
     # Before anything is looked for: what is found then is not collected as garbage.
     with store.holding(step.key for step in in_order(targets)):
         steps = _needed(targets, store)

@@ -131,6 +131,13 @@ class Store:
         """Say whether an object is complete."""
         return self.place(key).is_dir()
 
+    @contextmanager
+    def at_work(self, name: str) -> Iterator[None]:
+        """Be :meth:`busy` by this name in the block; several processes may be so at once."""
+        with (self.root / "work" / f"{name}.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+
     def busy(self, key: str) -> bool:
         """Say whether a process works at an object: it holds its lock, which the kernel frees with it."""
         path = self.root / "work" / f"{key}.lock"

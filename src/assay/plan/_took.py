@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ DONE: set[str] = set()
 """Names of steps that this process has done: the first of each loads libraries."""
 _LATEST = 400
 """Lines of a log that are learned from: a machine changes."""
+_MOST_BYTES = 1 << 20
+"""A larger log becomes the older one, which is read before it: several times what is learned from."""
 _FEW, _SPREAD = 6, 1.5
 
 
@@ -48,16 +51,29 @@ def remember(folder: Path, log: str, row: Mapping[str, Any]) -> None:
         place = os.open(folder / log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(place, line.encode())
+            if os.fstat(place).st_size > _MOST_BYTES:
+                _set_aside(folder / log, place)
         finally:
             os.close(place)
 
 
+def _set_aside(path: Path, place: int) -> None:
+    """Make a log the older one, unless another process that has it open did."""
+    fcntl.flock(place, fcntl.LOCK_EX)
+    if os.path.samestat(path.stat(), os.fstat(place)):
+        path.replace(_older(path))
+
+
+def _older(path: Path) -> Path:
+    return path.with_suffix(".1.jsonl")
+
+
 def remembered(folder: Path, log: str) -> list[dict[str, Any]]:
     """Return the latest lines of a log, oldest first; a line that was cut off is passed over."""
-    try:
-        lines = (folder / log).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    lines: list[str] = []
+    for path in (_older(folder / log), folder / log):
+        with suppress(OSError):
+            lines += path.read_text(encoding="utf-8", errors="replace").splitlines()
     found: list[dict[str, Any]] = []
     for line in lines[-_LATEST:]:
         with suppress(ValueError, TypeError):

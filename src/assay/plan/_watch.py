@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from assay.core import read_json, replacing
+from assay.core import digest, read_json, replacing
 from assay.plan._step import Step, in_order
 from assay.plan._store import Store
+from assay.plan._took import Paces, read_took
 
 STEPS = "steps.json"
 """File of a study's folder that lists its steps, so that others can watch them."""
@@ -17,12 +21,14 @@ STEPS = "steps.json"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A step as it is listed: its key, what it is, and what it was estimated to take (None where unknown)."""
+    """A step as it is listed: its key, what it is, and what it will take, as far as that is known."""
 
     key: str
     name: str
     label: str
     seconds: float | None
+    money: float | None = None
+    currency: str = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,11 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How far a run is: steps done, those under way, and the time left (None where that is not known)."""
+    """How far a run is: steps done, those under way, and the time left (None where that is not known).
+
+    ``paid`` and ``to_pay`` are money by currency: what steps have paid for, and what is still to pay, hours
+    of the machine among it where they have a price.
+    """
 
     done: int
     total: int
@@ -46,6 +56,10 @@ class Watched:
     seconds_left: float | None
     whole: bool = True
     """Whether all steps are known; before that a run is never finished."""
+    working: bool = False
+    """Whether a command works at the run now, be it between two steps."""
+    paid: Mapping[str, float] = field(default_factory=dict)
+    to_pay: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -55,27 +69,78 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class StepList:
-    """The steps of a run and its store; ``whole`` is false while only the first of them are known."""
+    """The steps of a run and its store; ``whole`` is false while only the first of them are known.
+
+    ``run`` names the lock that a command at work holds, ``price_per_hour`` is what its machine costs by
+    currency.
+    """
 
     store: Path
     steps: tuple[Listed, ...]
     whole: bool
+    run: str = ""
+    price_per_hour: Mapping[str, float] = field(default_factory=dict)
 
 
-def write_steps(folder: Path, store: Store, targets: Sequence[Step], *, whole: bool) -> None:
-    """List the steps of a run in its folder."""
-    rows = [[step.key, step.name, step.label, step.estimate.seconds] for step in in_order(targets)]
-    listed = {"store": str(store.root.resolve()), "whole": whole, "steps": rows}
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / STEPS) as partial:
-        partial.write_text(json.dumps(listed, ensure_ascii=False), encoding="utf-8")
+class Listing:
+    """The steps of a command, listed in its folder as they become known, so that others can watch."""
+
+    def __init__(self, folder: Path, store: Store, price_per_hour: Mapping[str, float]) -> None:
+        """List steps in ``folder``; nothing is written before the first of them."""
+        self.folder, self.paces = folder, Paces(read_took(store.root))
+        self.rows: dict[str, list[Any]] = {}
+        self.head = {
+            "store": str(store.root.resolve()), "run": f"run-{digest(str(folder.resolve()))[:32]}",
+            "price_per_hour": dict(price_per_hour), "whole": False,
+        }  # fmt: skip
+
+    def add(self, targets: Sequence[Step], *, whole: bool = False) -> None:
+        """List the steps of ``targets``, the last of them last; ``whole`` says that no others will come."""
+        new = {step.key: self._row(step) for step in in_order(targets)}
+        if new.keys() <= self.rows.keys() and whole <= bool(self.head["whole"]):
+            return
+        self.rows = {key: row for key, row in self.rows.items() if key not in new} | new
+        self.head["whole"] = self.head["whole"] or whole
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / STEPS) as partial:
+            text = json.dumps(self.head | {"steps": list(self.rows.values())}, ensure_ascii=False)
+            partial.write_text(text, encoding="utf-8")
+
+    def _row(self, step: Step) -> list[Any]:
+        seconds, money = self.paces.seconds(step, first=False), self.paces.used(step, "money")
+        return [step.key, step.name, step.label, seconds, money, step.estimate.currency]
+
+
+_LISTING: ContextVar[Listing | None] = ContextVar("listing", default=None)
+
+
+@contextmanager
+def listing(folder: Path, store: Store, price_per_hour: Mapping[str, float] = {}) -> Iterator[Listing]:
+    """List in ``folder`` all steps that run inside the block, and be known as at work on them."""
+    made = Listing(folder, store, price_per_hour)
+    with store.at_work(str(made.head["run"])):
+        before = _LISTING.set(made)
+        try:
+            yield made
+        finally:
+            _LISTING.reset(before)
+
+
+def list_steps(targets: Sequence[Step]) -> None:
+    """List steps that are about to run, where the command around lists its steps."""
+    made = _LISTING.get()
+    if made is not None:
+        made.add(targets)
 
 
 def read_steps(folder: Path) -> StepList:
     """Return the steps that a folder lists; raises :class:`AssayError` where there is no list."""
     found = read_json(folder / STEPS)
     steps = tuple(Listed(*row) for row in found["steps"])
-    return StepList(Path(found["store"]), steps, bool(found["whole"]))
+    return StepList(
+        Path(found["store"]), steps, bool(found["whole"]), str(found.get("run", "")),
+        dict(found.get("price_per_hour", {})),
+    )  # fmt: skip
 
 
 _KNOWN = 0.02
@@ -86,39 +151,64 @@ _KNOWN = 0.02
 class Watcher:
     """Watches the runs of stores; what is done once is not asked for again."""
 
-    _done: dict[tuple[str, str], float] = field(default_factory=dict)
+    _done: dict[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
 
     def watch(self, listed: StepList) -> Watched:
         """Return how far the steps are, as their store has them now."""
         store, all_ = Store(listed.store, create=False), listed.steps
-        if listed.whole and all_ and store.has(all_[-1].key):
+        working = bool(listed.run) and store.busy(listed.run)
+        if listed.whole and all_ and not working and store.has(all_[-1].key):
             return Watched(len(all_), len(all_), (), 0.0)
         open_ = [step for step in all_ if self._took(store, step.key) is None]
         running = [(step, state) for step in open_ if (state := _state(store, step)) is not None]
+        left = self._left(store, all_, open_, running) if listed.whole else None
         return Watched(
-            len(all_) - len(open_), len(all_), tuple(state for _, state in running),
-            self._left(store, all_, open_, running) if listed.whole else None, listed.whole,
+            len(all_) - len(open_), len(all_), tuple(state for _, state in running), left, listed.whole,
+            working or bool(running), self._paid(store, all_), _to_pay(open_, left, listed.price_per_hour),
         )  # fmt: skip
 
-    def _took(self, store: Store, key: str) -> float | None:
-        """Return how long a step took, None where it is not done."""
+    def _took(self, store: Store, key: str) -> Mapping[str, float] | None:
+        """Return the seconds and the money that a step took, None where it is not done."""
         known = self._done.get((str(store.root), key))
         if known is None and store.has(key):
-            known = self._done[str(store.root), key] = float(store.manifest(key).get("seconds", 0.0))
+            facts = store.manifest(key)
+            known = {"seconds": facts.get("seconds", 0.0), "money": facts.get("used", {}).get("money") or 0.0}
+            self._done[str(store.root), key] = known
         return known
+
+    def _paid(self, store: Store, steps: Sequence[Listed]) -> Mapping[str, float]:
+        """Return what finished steps have paid for, by currency."""
+        done = [(s.currency, took["money"]) for s in steps if (took := self._took(store, s.key))]
+        return _summed((currency, amount) for currency, amount in done if amount)
 
     def _left(
         self, store: Store, steps: Sequence[Listed], left: Sequence[Listed],
         running: Sequence[tuple[Listed, Running]],
     ) -> float | None:  # fmt: skip
         """Return the estimates of what is left, by the speed so far, shared by as many as run at once."""
-        done = [(s.seconds, took) for s in steps if s.seconds and (took := self._took(store, s.key))]
+        known = [(s.seconds, took) for s in steps if s.seconds and (took := self._took(store, s.key))]
+        done = [(seconds, took["seconds"]) for seconds, took in known]
         if not left or not running or sum(s for s, _ in done) < _KNOWN * sum(s.seconds or 0 for s in steps):
             return 0.0 if not left else None
         pace = sum(took for _, took in done) / sum(seconds for seconds, _ in done)
         reached = {s.key: min(r.done / r.total, 1.0) for s, r in running if r.total}
         work = sum((s.seconds or 1.0) * (1 - reached.get(s.key, 0.0)) for s in left)
         return work * pace / len(running)
+
+
+def _to_pay(
+    left: Sequence[Listed], seconds: float | None, price_per_hour: Mapping[str, float]
+) -> Mapping[str, float]:
+    """Return what the steps left will cost, by currency; the machine's hours where the time is known."""
+    hours = [] if seconds is None else [(name, p * seconds / 3600) for name, p in price_per_hour.items()]
+    return _summed((*((step.currency, step.money) for step in left if step.money), *hours))
+
+
+def _summed(amounts: Iterable[tuple[str, float]]) -> Mapping[str, float]:
+    total: dict[str, float] = {}
+    for currency, amount in amounts:
+        total[currency] = total.get(currency, 0.0) + amount
+    return {currency: amount for currency, amount in total.items() if amount > 0}
 
 
 def _state(store: Store, step: Listed) -> Running | None:

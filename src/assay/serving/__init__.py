@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from assay.serving._models import unknown_model
+from assay.serving._models import QUEUE, unknown_model
 from assay.serving._terminal import Voice, answer_piped, check_temperature, converse
 from assay.serving._values import Library, Live, StudyRow, Under
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from assay.serving._serve import serve
 
 __all__ = [
+    "QUEUE",
     "Library",
     "Live",
     "StudyRow",

@@ -81,8 +81,9 @@ def _model(name: str) -> dict[str, Any]:
 
 def _answer(models: Models, asked: ChatRequest) -> Any:
     return models.answer(
-        asked.model, asked.conversation, _decoding(asked), asked.stops, drop=asked.truncation == "auto"
-    )
+        asked.model, asked.conversation, _decoding(asked), asked.stops, drop=asked.truncation == "auto",
+        top=asked.top,
+    )  # fmt: skip
 
 
 def _decoding(asked: ChatRequest) -> Decoding:
@@ -99,13 +100,16 @@ def _decoding(asked: ChatRequest) -> Decoding:
 
 async def _whole(request: Request, asked: ChatRequest, answering: Answering) -> dict[str, Any]:
     """Return the reply, or as much of it as there was when the client went away."""
-    text, tokens, ended = "", 0, "stop"
+    text, tokens, ended, odds = "", 0, "stop", list[Any]()
     async for piece in answering.pieces:
         text, tokens, ended = text + piece.text, piece.tokens, piece.ended or ended
+        odds += piece.odds
         if await request.is_disconnected():
             break
     used = usage(answering.tokens, tokens)
-    return Shapes(asked.model).reply(text, ended, used, answering.dropped)
+    return Shapes(asked.model).reply(
+        text, ended, used, answering.dropped, None if asked.top is None else odds
+    )
 
 
 class _Events(StreamingResponse):
@@ -131,8 +135,9 @@ async def _events(asked: ChatRequest, answering: Answering) -> AsyncIterator[str
     try:
         async for piece in answering.pieces:
             tokens = piece.tokens
-            if piece.text:
-                yield _event(shapes.chunk({"content": piece.text}))
+            if piece.text or piece.odds:
+                odds = None if asked.top is None else piece.odds
+                yield _event(shapes.chunk({"content": piece.text}, odds=odds))
             if piece.ended:
                 yield _event(shapes.chunk({}, piece.ended))
     except Exception as error:  # the status has been sent: the stream itself must say it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 KEPT = 2
 """Models kept in memory: two are compared side by side."""
-QUEUE = 8
-"""Questions that may wait for one model."""
+QUEUE = 64
+"""Questions that may wait for one model: programs ask as many at once as they may."""
 
 Opener = Callable[[str], "ChatModel"]
 
@@ -54,11 +54,11 @@ class Answering:
 
 
 class Models:
-    """Models by name for a server: one question at a time each, others wait in a queue of :data:`QUEUE`."""
+    """Models by name for a server: one question at a time each, up to ``queue`` others wait in order."""
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, queue: int = QUEUE) -> None:
         """Open models by ``opener``, in a thread."""
-        self._open = opener
+        self._open, self._queue = opener, queue
         self._seats: dict[str, _Seat] = {}
         # Models load one after another: libraries that import their parts on demand do not like two at once.
         self._loading = asyncio.Lock()
@@ -72,8 +72,11 @@ class Models:
         stop: Sequence[str] = (),
         *,
         drop: bool = False,
+        top: int | None = None,
     ) -> AsyncIterator[Answering]:
         """Hold a model for one answer; leaving the block early stops it.
+
+        With ``top`` the pieces hold the odds of their tokens, and of as many others in the place of each.
 
         Raises :class:`BusyError` where too many wait, :class:`NotServedError` where the model cannot be had,
         and :class:`AssayError` where the model cannot take the conversation.
@@ -84,16 +87,30 @@ class Models:
             prompt = await to_thread.run_sync(
                 lambda: model.prompt(messages, decoding.max_new_tokens, drop=drop)
             )
-            stream = model.stream(prompt, decoding, stop)
+            stream = model.stream(prompt, decoding, stop, top=top)
             try:
                 yield Answering(len(prompt.ids), prompt.dropped, _in_threads(stream))
             finally:
                 stream.close()
 
+    async def warm(self, names: Sequence[str]) -> None:
+        """Load the first models ahead of their first question, and let each write a token.
+
+        Libraries prepare themselves at first use.  What is wrong with a model is told who asks it.
+        """
+        from anyio import to_thread
+
+        for name in names[:KEPT]:
+            once = await to_thread.run_sync(_one_token)
+            with suppress(AssayError, BusyError, NotServedError):
+                async with self.answer(name, (Message("user", "?"),), once) as answering:
+                    async for _ in answering.pieces:
+                        pass
+
     @asynccontextmanager
     async def _held(self, name: str) -> AsyncIterator[ChatModel]:
         seat = self._seats.setdefault(name, _Seat())
-        if seat.waiting > QUEUE:
+        if seat.waiting > self._queue:
             raise BusyError
         seat.waiting += 1
         try:
@@ -123,6 +140,12 @@ class Models:
         idle = [name for name in loaded if not self._seats[name].waiting]
         for name in idle[: max(0, len(loaded) - KEPT + 1)]:
             del self._seats[name]
+
+
+def _one_token() -> Decoding:
+    from assay.model import Decoding  # brings torch
+
+    return Decoding(1)
 
 
 async def _in_threads(pieces: Iterator[Piece]) -> AsyncIterator[Piece]:

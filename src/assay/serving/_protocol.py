@@ -8,16 +8,30 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from assay.core import Message
 from assay.serving._models import BusyError, NotServedError
 
+if TYPE_CHECKING:
+    from assay.model import Odds
+
+MOST_ODDS = 20
+"""Likeliest tokens that a request may ask for in the place of each, as OpenAI has it."""
 _NOT_DONE = (
-    "tools", "tool_choice", "functions", "function_call", "logprobs", "top_logprobs", "logit_bias",
+    "tools", "tool_choice", "functions", "function_call", "logit_bias",
     "response_format", "presence_penalty", "frequency_penalty", "audio", "modalities", "prediction",
 )  # fmt: skip
 _HARMLESS = frozenset((
@@ -67,6 +81,19 @@ class ChatRequest(BaseModel):
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    logprobs: StrictBool | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_ODDS)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs: true")
+        return self
+
+    @property
+    def top(self) -> int | None:
+        """Return how many likeliest tokens are told in the place of each; None without log-probabilities."""
+        return (self.top_logprobs or 0) if self.logprobs else None
 
     @property
     def conversation(self) -> tuple[Message, ...]:
@@ -114,7 +141,7 @@ def parse_request(body: Any) -> ChatRequest:
         return ChatRequest.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "top_logprobs"
         raise RefusedError(400, f"{place}: {first['msg']}", code="invalid_value", param=place) from None
 
 
@@ -138,22 +165,41 @@ class Shapes:
         """Take an id of its own."""
         self._head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
 
-    def reply(self, text: str, ended: str, usage: Mapping[str, int], dropped: int) -> dict[str, Any]:
+    def reply(
+        self, text: str, ended: str, usage: Mapping[str, int], dropped: int, odds: Sequence[Odds] | None
+    ) -> dict[str, Any]:
         """Return a whole reply; ``dropped`` turns that were left out of the question are told beside it."""
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": ended}
         return {
-            **self._head, "object": "chat.completion", "choices": [{**choice, "logprobs": None}],
+            **self._head, "object": "chat.completion", "choices": [{**choice, "logprobs": logprobs(odds)}],
             "usage": usage, "dropped_turns": dropped,
         }  # fmt: skip
 
-    def chunk(self, delta: Mapping[str, str], ended: str | None = None, **more: Any) -> dict[str, Any]:
+    def chunk(
+        self, delta: Mapping[str, str], ended: str | None = None, odds: Sequence[Odds] | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:  # fmt: skip
         """Return one chunk of a streamed reply."""
-        choice = {"index": 0, "delta": delta, "finish_reason": ended, "logprobs": None}
+        choice = {"index": 0, "delta": delta, "finish_reason": ended, "logprobs": logprobs(odds)}
         return {**self._head, "object": "chat.completion.chunk", "choices": [choice], **more}
 
     def last(self, usage: Mapping[str, int]) -> dict[str, Any]:
         """Return the chunk that says what was used."""
         return {**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage}
+
+
+def logprobs(odds: Sequence[Odds] | None) -> dict[str, Any] | None:
+    """Return the odds of tokens as OpenAI writes them; None where nobody asked."""
+    return None if odds is None else {"content": [_token(one) for one in odds], "refusal": None}
+
+
+def _token(found: Odds) -> dict[str, Any]:
+    return _spelled(found) | {"top_logprobs": [_spelled(one) for one in found.top]}
+
+
+def _spelled(found: Odds) -> dict[str, Any]:
+    raw = None if found.bytes is None else list(found.bytes)
+    return {"token": found.text, "logprob": found.logprob, "bytes": raw}
 
 
 def usage(tokens_in: int, tokens_out: int) -> dict[str, int]:

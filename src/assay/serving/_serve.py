@@ -7,6 +7,7 @@ import webbrowser
 
 from assay import web
 from assay.serving._door import TOKEN, Door
+from assay.serving._models import QUEUE
 from assay.serving._site import build_app
 from assay.serving._values import Library
 
@@ -18,11 +19,12 @@ def serve(
     port: int = 0,
     language: str | None = None,
     open_browser: bool = False,
+    queue: int = QUEUE,
 ) -> None:
     """Serve OpenAI's protocol and the pages; the token is printed once, and nowhere else."""
     known = Door.known()
     door = known or Door.new()
-    app = build_app(library, door, web.allowed_hosts(host), language)
+    app = build_app(library, door, web.allowed_hosts(host), language, queue=queue)
     bound = web.bind(host, port, fixed=port != 0)
     web.warn(host, "talk to the models and read the reports")
     at = web.address(host, bound.getsockname()[1])

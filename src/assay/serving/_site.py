@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
@@ -15,7 +20,7 @@ from assay import web
 from assay.serving._api import openai_routes
 from assay.serving._door import Door
 from assay.serving._files import HEADERS, KINDS, find_file
-from assay.serving._models import Models
+from assay.serving._models import QUEUE, Models
 from assay.serving._protocol import RefusedError
 from assay.serving._studies import Parts, events, live_parts, state_parts
 from assay.serving._values import Library, Live
@@ -32,6 +37,8 @@ _STATIC = {
 }
 _SCRIPTED = ("you", "waiting", "stopped", "cut", "dropped", "tokens", "failed", "unreachable")
 """Texts that the script of the chat page shows."""
+MOST_LISTED = 200
+"""Models that a list to choose from holds; of more, one is found by typing."""
 _MONTH = 30 * 86400
 
 
@@ -74,18 +81,42 @@ def _here(request: Request) -> str:
     return f"{request.url.path}?{query}" if query and request.method == "GET" else request.url.path
 
 
-def build_app(library: Library, door: Door, hosts: frozenset[str], language: str | None = None) -> FastAPI:
-    """Return the application; ``hosts`` are the names that it may be addressed by."""
-    site = Site(library, door, _templates(), language)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+def build_app(
+    library: Library, door: Door, hosts: frozenset[str], language: str | None = None, *, queue: int = QUEUE
+) -> FastAPI:
+    """Return the application; ``hosts`` are the names that it may be addressed by.
+
+    ``queue`` questions may wait for each model.  Models that were named are loaded once it runs.
+    """
+    site, models = Site(library, door, _templates(), language), Models(library.open, queue)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_warming(models, library))
     app.add_middleware(web.Guard, hosts=hosts)
     web.static(app, _STATIC)
-    app.include_router(openai_routes(library, Models(library.open), door))
+    app.include_router(openai_routes(library, models, door))
     _doors(app, site)
     _pages(app, site)
     _studies(app, site)
     _errors(app, site)
     return app
+
+
+def _warming(models: Models, library: Library) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def while_it_runs(app: FastAPI) -> AsyncIterator[None]:
+        await to_thread.run_sync(_look, library)
+        task = asyncio.create_task(models.warm(library.given))
+        task.add_done_callback(lambda _: gc.freeze())
+        yield
+        task.cancel()
+
+    return while_it_runs
+
+
+def _look(library: Library) -> None:
+    """Read the lists of all studies ahead of the first page, and let collections of garbage pass them by."""
+    library.studies("en")
+    gc.collect()
+    gc.freeze()
 
 
 def _templates() -> Any:
@@ -183,6 +214,7 @@ def _pages(app: FastAPI, site: Site) -> None:
         names = [*site.library.given, *(name for names in groups.values() for name in names)]
         return site.page(
             request, "chat.jinja", given=site.library.given, groups=groups,
+            many=names if len(names) > MOST_LISTED else (),
             model=model if model in names else next(iter(names), ""),
             beside=beside if beside in names else "",
             scripted={name: w(f"chat.{name}") for name in _SCRIPTED},

@@ -29,17 +29,41 @@ def state_parts(pages: Any, rows: list[StudyRow], w: Words) -> Parts:
 
 def live_parts(pages: Any, live: Live, w: Words) -> Parts:
     """Return the state of one study, its steps under way and its curves so far."""
-    return {
-        "state-0": pages.get_template("state.jinja").render(row=live.row, w=w),
-        "under": pages.get_template("under.jinja").render(live=live, w=w, left=left_text(live, w)),
-        "panels": live.panels,
-    }
+    rows = [(one, step_text(one.name, one.label, w), worded(one.note, w)) for one in live.under]
+    values = {"row": live.row, "live": live, "w": w, "left": left_text(live, w), "rows": rows}
+    names = {"state-0": "state"} | dict.fromkeys(("found", "links", "under", "panels"))
+    return {part: pages.get_template(f"{name or part}.jinja").render(values) for part, name in names.items()}
+
+
+def step_text(name: str, label: str, w: Words) -> str:
+    """Return what a step does and to what."""
+    return " ".join(filter(None, (w.show(name, "@step"), worded(label, w))))
+
+
+def worded(label: str, w: Words) -> str:
+    """Return a label or note of a step; words that are a person's own are shown as they are."""
+    words = (word.partition(",") for word in label.split())
+    return " ".join(f"{w.show(word, '@label')}{comma}{rest}" for word, comma, rest in words)
 
 
 def left_text(live: Live, w: Words) -> str:
-    """Return the time left in words, "" where it is not known or nothing is left."""
+    """Return the time and the money left in words, "" where they are not known or nothing is left."""
+    if live.row.finished:
+        return ""
+    money = [w(f"live.{key}", amount=_amounts(found, w))
+             for key, found in (("to_pay", live.to_pay), ("paid", live.paid)) if found]  # fmt: skip
+    return w("says.space").join(filter(None, (_time_left(live, w), *money)))
+
+
+def _amounts(money: Mapping[str, float], w: Words) -> str:
+    """Return amounts by currency; what is not nothing is never 0.00."""
+    shown = {name: f"{amount:,.2f}" if amount >= 0.005 else "< 0.01" for name, amount in money.items()}
+    return w("says.list").join(f"{amount} {name}" for name, amount in shown.items())
+
+
+def _time_left(live: Live, w: Words) -> str:
     seconds = live.seconds_left
-    if seconds is None or live.row.finished or not live.under:
+    if seconds is None or not live.under:
         return ""
     if seconds < 90:
         return w("live.left", time=w("unit.seconds", n=f"{seconds:.0f}"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,8 +27,12 @@ class StudyRow:
     done: int = 0
     steps: int = 0
     """Steps done, of those that it has; 0 where it does not list them."""
-    running: int = 0
-    """Steps that processes work at now."""
+    running: bool = False
+    """Whether a command works at it now."""
+    whole: bool = True
+    """Whether all its steps are known: false while its data are read and its recipe is checked."""
+    command: str | None = None
+    """The study file, with settings, by which it was run; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Under:
     """A step under way: what it is, how far (``total`` 0 where it does not say), and what it says besides."""
 
     name: str
+    label: str
     done: float
     total: float
     note: str
@@ -43,7 +48,7 @@ class Under:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A study as it is now: its row, steps under way, the time left, models measured, curves so far."""
+    """A study as it is now: its row, steps under way, time and money left, models measured, curves so far."""
 
     row: StudyRow
     under: tuple[Under, ...]
@@ -52,8 +57,10 @@ class Live:
     planned: int
     panels: str
     """Markup of the curves, "" where there is none."""
-    whole: bool = True
-    """Whether all its steps are known: false while its data are read and its recipe is checked."""
+    paid: Mapping[str, float] = field(default_factory=dict)
+    """Money that its steps have paid for, by currency."""
+    to_pay: Mapping[str, float] = field(default_factory=dict)
+    """Money that what is left will cost, by currency."""
 
 
 class Library(Protocol):

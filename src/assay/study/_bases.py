@@ -134,7 +134,7 @@ def _bases_step(config: StudyConfig, evaluation: Step, parts: Mapping[str, BaseP
         "runs": rows,
     }
     return Step(
-        "bases", 2, f"{__name__}:result", settings, inputs, label="bases side by side",
+        "bases", 3, f"{__name__}:result", settings, inputs, label="bases side by side",
         estimate=Estimate(seconds=15),
     )  # fmt: skip
 

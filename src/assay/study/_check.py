@@ -151,13 +151,13 @@ def _further(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> CheckPlan |
     """Return the check that follows on what one found; None where it told enough.
 
     A short one is followed where its best rate is above the study's own even after what it falls by until the
-    middle rung.  One at rungs is followed by one more rate where the best is an end of those tried, and by a
+    middle rung.  Any is followed by one more rate where the best is an end of those tried, one at rungs by a
     larger rung where a higher rate seems better and that is not certain.
     """
     best = found.chosen
     if best is None or found.disagrees is not None:
         return None
-    if found.short:
+    if found.short and not found.outside:
         return _upwards(ladder, plan.samples) if _suspects(ladder, plan, found) else None
     higher = best.learning_rate > found.own and (found.p or 0.0) >= _WORTH
     if not (found.outside or higher):
@@ -170,7 +170,8 @@ def _further(ladder: Ladder, plan: CheckPlan, found: RecipeCheck) -> CheckPlan |
 def _wider(ladder: Ladder, plan: CheckPlan, edge: Literal["low", "high"]) -> CheckPlan:
     """Return a check with one more rate at an end."""
     more = (*plan.rates, plan.rates[-1] * 3) if edge == "high" else (plan.rates[0] / 3, *plan.rates)
-    samples = plan.samples + _passes(ladder, plan.sizes)
+    once = ladder.config.recipe.epochs * plan.sizes[-1] if plan.short else _passes(ladder, plan.sizes)
+    samples = plan.samples + once
     return replace(plan, rates=more, samples=samples, share=samples / ladder.passes())
 
 

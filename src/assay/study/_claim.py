@@ -46,7 +46,7 @@ def others(parts: Mapping[str, str], folder: Path) -> str | None:
 
 def of_first_version(name: str, folder: Path) -> bool:
     """Say whether Assay 0.1.0 wrote the report, which did not note whose it is, for a study of this name."""
-    if not (folder / "models.json").is_file():
+    if (folder / STUDY).is_file() or not (folder / "models.json").is_file():
         return False
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))

@@ -157,6 +157,32 @@ class LadderConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HarnessConfig:
+    """Tasks of other programs and files of known benchmarks, measured of every model.
+
+    ``sets``: files of MMLU, C-Eval, CMMLU, BBH, GSM8K or IFEval, or names that ``data`` has a file of;
+    ``choices``: how those with choices are asked, by the likelihood of each letter or by answers.
+    ``lm_eval``: tasks of lm-evaluation-harness; ``inspect``: files of inspect-ai's tasks.  ``limit``: items
+    of each set or task; ``data``: a folder with task data, for machines without a network; ``chat``: whether
+    lm-evaluation-harness uses the chat template.
+    """
+
+    sets: tuple[str, ...] = ()
+    lm_eval: tuple[str, ...] = ()
+    inspect: tuple[str, ...] = ()
+    limit: int | None = None
+    data: str | None = None
+    choices: Literal["loglikelihood", "answers"] = "loglikelihood"
+    max_new_tokens: int = 256
+    chat: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is asked for."""
+        return bool(self.sets or self.lm_eval or self.inspect)
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureConfig:
     """What is measured of each model: loss on references, answers, and how answers are scored.
 
@@ -174,6 +200,8 @@ class MeasureConfig:
     max_tokens: int = 1024
     text: bool | tuple[str, ...] = True
     """Plain text on which what is forgotten is measured: the built-in ones, files, or none."""
+    abilities: HarnessConfig = field(default_factory=HarnessConfig)
+    """What else is watched along every ladder, as curves of their own that never enter overall."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> MeasureConfig:
@@ -241,6 +269,8 @@ class WhereConfig:
     currency: str = "USD"
     vllm: str | None = None
     """The python of vLLM's environment, which answers where it is named (else ASSAY_VLLM_PYTHON's)."""
+    harness: str | None = None
+    """The environment, or its python, of a program that measures (else ASSAY_LM_EVAL_PYTHON's and so on)."""
     environment: str | None = None
     """The environment, or its python, of another program that trains (else ASSAY_TRL_PYTHON's and so on)."""
 
@@ -295,6 +325,8 @@ class StudyConfig:
     """Folder that relative paths start from: that of the study file (set by the reader)."""
     measured: tuple[str, ...] | None = None
     """The set that models are measured on where it is not the study's own (set by rules and searches)."""
+    tasks: HarnessConfig = field(default_factory=HarnessConfig)
+    """Tasks and benchmarks that are part of the evaluation (set by the reader from ``evaluation``)."""
 
     @property
     def sets(self) -> tuple[tuple[str, ...] | TestbedConfig, ...]:
@@ -304,7 +336,7 @@ class StudyConfig:
 
 
 SET_BY_READER: Mapping[Any, tuple[str, ...]] = {
-    StudyConfig: ("bases", "folder", "measured"),
+    StudyConfig: ("bases", "folder", "measured", "tasks"),
     JudgeConfig: ("calls",),
     Models: ("base", "max_tokens", "cache"),
 }
@@ -380,9 +412,13 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     if bases:
         recipe = next(iter(bases.values())).recipe
         plain["base"] = places[0]
+    plain["evaluation"], tasks = _tasks(plain.get("evaluation"))
     for key in ("pool", "evaluation"):
-        plain[key] = _source(plain.get(key), key)
+        plain[key] = () if plain[key] == () else _source(plain.get(key), key)
     config: StudyConfig = _build(StudyConfig, plain, "")
+    config = replace(config, tasks=tasks)
+    if not config.evaluation:
+        config = replace(config, measure=replace(config.measure, loss=False, answers=False))
     _check(config)
     config = replace(config, recipe=recipe, bases=bases, folder=folder)
     if any(is_hosted(place) for place in places):
@@ -390,6 +426,19 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
     other_recipes(config)
     _check_bases(config)
     return config
+
+
+def _tasks(data: Any) -> tuple[Any, HarnessConfig]:
+    """Return the files of an evaluation, and what else is part of it; there may be no files then."""
+    if not isinstance(data, Mapping) or set(data) == {"testbed"}:
+        return data, HarnessConfig()
+    files = data.get("files", ())
+    tasks: HarnessConfig = _build(
+        HarnessConfig, {k: v for k, v in data.items() if k != "files"}, "evaluation"
+    )
+    if not tasks.wanted and not files:
+        _wrong("evaluation", dict(data), "files, sets, lm_eval or inspect")
+    return files, tasks
 
 
 # What trains or reads the base on this machine.
@@ -405,6 +454,9 @@ def _at_provider(config: StudyConfig, data: Mapping[str, Any]) -> StudyConfig:
             "not possible where the provider fine-tunes", place=given[0] if given else "base",
             value=config.base, expected="one base, trained as `hosted` says (epochs, batch_size, …)",
         )  # fmt: skip
+    if config.tasks.wanted or config.measure.abilities.wanted:
+        raise AssayError("tasks of harnesses need the weights here", place="evaluation", value=config.base,
+                         expected="files of items, which the provider's model answers")  # fmt: skip
     if not config.measure.answers:
         raise AssayError("a provider's model gives answers alone, no losses", place="measure.answers",
                          value=False, expected="true")  # fmt: skip
@@ -670,7 +722,7 @@ def _check(config: StudyConfig) -> None:
         _wrong("name", config.name, "a name usable as a folder's name")
     if "base" in config.arms:
         raise AssayError("`base` is the untrained model", place="arms.base", hint="choose another name")
-    if not (config.measure.loss or config.measure.answers):
+    if not (config.measure.loss or config.measure.answers or config.tasks.wanted):
         raise AssayError("nothing is measured", place="measure", expected="loss or answers switched on")
     if config.judge is not None and not config.measure.answers:
         raise AssayError("the judge has no answers", place="measure.answers", expected="true beside a judge")

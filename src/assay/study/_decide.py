@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from assay import view
+from assay import curves, view
 from assay.core import StudyResult
 from assay.plan import Pool, Step, Store
 from assay.study import _recipes
@@ -83,6 +83,8 @@ def _wanted(part: BasePart, store: Store) -> Variant | None:
     if not tried:
         return _recipes.deciding(part.ladder, _lower(result), 0) if found.word == "open" else None
     rate = tried[-1].ladder.config.recipe.learning_rate
+    if found.word == "data" and found.harmless is not None and found.harmless.p_harmless >= curves.DECIDED:
+        return None
     if found.word == "data":
         return _recipes.deciding(part.ladder, rate / LOWER, 0)
     return _recipes.deciding(part.ladder, rate, 1) if config.ladder.seeds > 1 else None
@@ -92,4 +94,4 @@ def _lower(result: StudyResult) -> float:
     """Return the rate that is tried first: the check's best where that is lower, else a third."""
     own, check = float(result.recipe["learning_rate"] or 0), result.recipe_check
     best = own if check is None or check.chosen is None else check.chosen.learning_rate
-    return best if best < own / LOWER**0.5 else own / LOWER
+    return float(f"{best:.1e}") if best < own / LOWER**0.5 else own / LOWER

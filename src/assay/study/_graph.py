@@ -25,6 +25,7 @@ from assay.study._sizes import GPU_FLOPS, START, Sizes, kind_of, sizes_of, train
 from assay.study.steps import (
     SEEN,
     Base,
+    ability_steps,
     answer_step,
     check_step,
     control_step,
@@ -68,6 +69,8 @@ class RunSteps:
     """What plug-ins measure of the answers."""
     text: Step | None = None
     """The loss on plain text."""
+    tasks: tuple[tuple[str, Step], ...] = ()
+    """Tasks and benchmarks by name: ``task/…`` are part of the evaluation, ``ability/…`` stand beside it."""
     held: Step | None = None
     """The loss on the control slice and on samples seen; None without a slice, and for the base model."""
 
@@ -77,6 +80,7 @@ class RunSteps:
         own = {"answer": self.answer, "judge": self.judged, "metrics": self.metrics, "branch": self.branch}
         own["held"] = self.held
         own["text"] = self.text
+        own |= dict(self.tasks)
         trunk = {f"trunk{i}": step for i, step in enumerate(self.trunk)}
         return {name: step for name, step in {**own, **trunk}.items() if step is not None}
 
@@ -494,7 +498,21 @@ class Ladder:
         metrics = self._metrics(step, label)
         held = None if branch is None else self.held(arm, seed, branch, label)
         text = self._text(branch, label) if self.other is None else None
-        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, held)
+        tasks = tuple(self._tasks(branch, label)) if self.other is None else ()
+        return RunSteps(
+            arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, tasks, held
+        )  # fmt: skip
+
+    def _tasks(self, branch: Step | None, label: str) -> Iterator[tuple[str, Step]]:
+        """Yield what harnesses and benchmarks measure of a model, by name."""
+        config, recipe = self.config, self.config.recipe
+        for kind, asked in (("task", config.tasks), ("ability", config.measure.abilities)):
+            for name, step in ability_steps(
+                asked, branch or self.base, config.measure, self.runtime,
+                base=None if branch is None else self.base, folder=Path(config.folder),
+                python=config.where.harness, threads=recipe.threads, template=recipe.template, label=label,
+            ):  # fmt: skip
+                yield f"{kind}/{name}", step
 
     def _answering_cost(self) -> Estimate:
         """Return what answering the evaluation set takes: losses on references, answers written."""
@@ -607,7 +625,7 @@ def result_step(
         "control": ladder.control_samples,
     }
     estimate = Estimate(seconds=15)
-    return Step("result", 15, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 17, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -161,22 +163,32 @@ def run(
         Folder for the report; `runs/NAME` by default.
     """
     study = load(config, set, pool)
-    target = Path(out or report_folder(study))
+    return _run_study(study, Path(out or report_folder(study)), study_file(config, set))
+
+
+def _run_study(study: StudyConfig, target: Path, file: str) -> StudyResult | BasesResult:
     with spending(study, target) as meter:
-        _run_graph(study, target)
+        _run_graph(study, target, file)
         result = view.load_study(target / "result.json")
         meter.per |= _counted(result)
     return replace(result, report=str(target))
 
 
-def _run_graph(study: StudyConfig, target: Path) -> None:
+def study_file(config: Study, changes: Sequence[str] = ()) -> str:
+    """Return how a study is named on the command line: its file and settings; "" where it has no file."""
+    if not isinstance(config, Path | str):
+        return ""
+    return shlex.join([str(config), *(word for change in changes for word in ("--set", change))])
+
+
+def _run_graph(study: StudyConfig, target: Path, file: str) -> None:
     """Run all steps of a study and copy its report to ``target``."""
     store = Store(Path(study.where.store))
     workers = planning.parse_pool(study.where.pool)
     evaluation, samples = input_steps(study)
     owner = claim(study, samples, target)
-    planning.write_steps(target, store, [evaluation, samples], whole=False)
-    with workers:
+    view.keep_command(target, file)
+    with planning.listing(target, store, prices(study)) as listed, workers:
         planning.run([evaluation, samples], store, workers)
         summary = read_summary(store, samples)
         ladders = study_ladders(study, evaluation, samples, summary)
@@ -189,7 +201,7 @@ def _run_graph(study: StudyConfig, target: Path) -> None:
         for name, part in graph.parts.items():
             if not llm.is_hosted(part.ladder.config.base):
                 write_models(target / name, store, part.ladder, part.runs, of_several=bool(name))
-        planning.write_steps(target, store, [graph.final], whole=True)
+        listed.add([graph.final], whole=True)
         store.register(study.name, [graph.final], owner)
         graph.run(store, workers)
 
@@ -225,7 +237,13 @@ def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyRe
     pool
         Where steps run: `inline` or `processes:N`.
     """
-    return run(Path(str(files("assay.study") / "demo.yaml")), pool=pool, out=out)
+    own, target = Path(str(files("assay.study") / "demo.yaml")), Path(out)
+    file = target / "study.yaml"
+    if not file.exists():  # so that the commands which its report shows can be run
+        target.mkdir(parents=True, exist_ok=True)
+        text = own.read_text(encoding="utf-8")
+        file.write_text(f"{text}where: {{out: {json.dumps(str(target))}}}\n", encoding="utf-8")
+    return _run_study(load(own, pool=pool), target, study_file(file))
 
 
 def report(result: File, *, out: File | None = None) -> list[Path]:
@@ -244,6 +262,7 @@ def report(result: File, *, out: File | None = None) -> list[Path]:
         Folder for the report; by default that of `result`.
     """
     folder = Path(result).parent
+    view.keep_command(Path(out or folder), view.study_command(folder) or "")
     return view.write_report(view.load_study(Path(result)), Path(out or folder), view.load_book(folder))
 
 
@@ -279,6 +298,7 @@ def _publish(made: Path, target: Path) -> None:
     """Copy the report's files, each by a rename, so that a reader never sees half a file."""
     for source in sorted(made.iterdir()):
         _copy(source, target / source.name)
+    view.name_command(target)
 
 
 def _copy(source: Path, target: Path) -> None:

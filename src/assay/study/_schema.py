@@ -67,6 +67,9 @@ def study_schema() -> dict[str, Any]:
         testbed = {"type": "object", "properties": {"testbed": {"$ref": "#/$defs/TestbedConfig"}},
                    "required": ["testbed"], "additionalProperties": False}  # fmt: skip
         own[name] = {"anyOf": [*_PLACES["anyOf"], testbed]}
+    tasks = made.parts["HarnessConfig"]
+    files = {**tasks, "properties": {"files": _PLACES, **tasks["properties"]}}
+    own["evaluation"]["anyOf"].append(files)
     own["recipe"] = _or_preset()
     return {**whole, "$defs": dict(sorted(made.parts.items()))}
 

@@ -8,7 +8,7 @@ from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._book import load_book
 from assay.view._cards import data_card, model_card, stated_license
 from assay.view._export import export_page, export_summary
-from assay.view._files import HTML, SAYS, load_result, load_study, restore
+from assay.view._files import HTML, SAYS, keep_command, load_result, load_study, restore, study_command
 from assay.view._forming import forming, overlaid
 from assay.view._html import page_html, write_page
 from assay.view._json import plain_json
@@ -32,6 +32,7 @@ from assay.view._words import CATALOGUES, LANGUAGES, Words, words
 from assay.view._write import (
     EXPORT_VALUES,
     EXPORTS,
+    name_command,
     points_frame,
     show_exports,
     write_points,
@@ -55,10 +56,12 @@ __all__ = [
     "export_summary",
     "forming",
     "headline",
+    "keep_command",
     "load_book",
     "load_result",
     "load_study",
     "model_card",
+    "name_command",
     "overlaid",
     "page_html",
     "page_markdown",
@@ -77,6 +80,7 @@ __all__ = [
     "show_exports",
     "sparkline",
     "stated_license",
+    "study_command",
     "summary",
     "value_html",
     "value_json",

@@ -30,13 +30,11 @@ from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import METRICS, Index, ladder, ordered
 from assay.view._markdown import escape, page_markdown
 from assay.view._panel import Panel, domain, draw, symbols
-from assay.view._report import GLYPHS
 from assay.view._says import moved, study_notes
 from assay.view._study import columns, report_place
 from assay.view._svg import Svg
 from assay.view._words import Words, words
 
-_OWN_GLYPHS = {"data": "2×", "model": "▲", "either": "=", "neither": DASH}
 _ALIKE = 1.02
 """Bases whose samples differ in length by less than this factor count as alike."""
 _UNITS = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
@@ -348,7 +346,6 @@ def _names(result: BasesResult) -> dict[str, Any]:
         "f": _format,
         "found": beside[0].found,
         "sides": beside,
-        "glyphs": {**GLYPHS, **_OWN_GLYPHS},
         "symbols": symbols(),
         "answers": answer_parts(result, w),
         "facts": {

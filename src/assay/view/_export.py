@@ -186,6 +186,8 @@ def sentence(file: ExportedFile, drop: ExportDrop, w: Words) -> str:
         return w("export.unknown", format=file.format, place=place)
     if drop.low == drop.high == 0:
         return w(f"export.same.{drop.metric}", format=file.format, place=place)
+    if drop.low is not None and drop.high is not None and drop.low <= 0 <= drop.high:
+        return w(f"export.unsure.{drop.metric}", format=file.format, cost=cost_text(drop), place=place)
     key = "gains" if drop.cost < 0 else "costs"
     return w(f"export.{key}.{drop.metric}", format=file.format, cost=cost_text(drop, sign=False), place=place)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ RESULT = "result.json"
 HTML = "report.html"
 SAYS = "says.json"
 """What a study found, in a sentence in each language: so that a list of studies reads no results."""
+COMMAND = "command.json"
+"""By which file and settings a study was run, for the commands that its pages show."""
 
 
 def replace_file(path: Path, content: bytes) -> Path:
@@ -21,6 +24,22 @@ def replace_file(path: Path, content: bytes) -> Path:
     with replacing(path) as partial:
         partial.write_bytes(content)
     return path
+
+
+def keep_command(folder: Path, file: str) -> None:
+    """Note by which file and settings a study is named on the command line, where it is named by one."""
+    if file:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / COMMAND, f"{json.dumps({'study': file}, ensure_ascii=False)}\n".encode())
+
+
+def study_command(folder: Path) -> str | None:
+    """Return by which file and settings the study of a folder was run; None where that is not known."""
+    for place in (folder / COMMAND, folder.parent / COMMAND):
+        with suppress(AssayError):
+            if place.is_file():
+                return str(read_json(place).get("study") or "") or None
+    return None
 
 
 def load_result(path: Path) -> StudyResult:

@@ -70,6 +70,34 @@ def forgetting_blocks(result: StudyResult, level: int = 2) -> list[core.Block]:
     ]
 
 
+def ability_blocks(result: StudyResult, level: int = 2) -> list[core.Block]:
+    """Return how far the scores of watched tasks moved along every ladder, and would at the next doubling."""
+    found = result.abilities
+    if found is None or not found.shifts:
+        return []
+    arms = len({r.arm for r in found.shifts}) > 1
+    before = {p.type: p.value for p in found.points if p.arm == core.BASE_ARM}
+    names = ["task", *(["arm"] if arms else []), "n", "before", "change", "interval"]
+    forms = {**_FORMS, "before": "value", "change": "gain", "interval": "gain"}
+    rows = tuple(
+        (r.text, *([r.arm] if arms else []), r.n_train, before.get(r.text), r.rise, (r.low, r.high))
+        for r in found.shifts
+    )  # fmt: skip
+    columns = tuple(core.Column(say(f"col.{name}"), forms.get(name, "")) for name in names)
+    doublings = tuple(
+        say("abilities.next", task=c.type, arm=c.arm, gain=v.gain, interval=(v.gain_low, v.gain_high))
+        for c in found.curves if (v := c.verdict) is not None
+    )  # fmt: skip
+    errors = say(f"abilities.errors.{'runs' if any(r.seeds > 1 for r in found.shifts) else 'none'}")
+    table = core.Table(columns, rows)
+    return [
+        core.Heading(say("abilities.heading"), level),
+        core.Paragraph(say("abilities.intro", errors=errors), "quiet"),
+        core.Fold(say("findings.rows", n=len(rows)), (table,)) if len(rows) > _MOST else table,
+        *([core.Items(doublings)] if doublings else []),
+    ]
+
+
 def _blocks(key: str, names: Sequence[str], rows: list[Row], level: int) -> Iterator[core.Block]:
     """Yield heading, how to read it, and the table; the column of arms only where there are several."""
     if "arm" in names and len({row[1] for row in rows}) == 1:
@@ -128,7 +156,11 @@ def _best(found: Sequence[tuple[CurveResult, BestSize]]) -> tuple[str, list[str]
 
 def _descents(found: Sequence[DoubleDescent]) -> tuple[str, list[str], list[Row]]:
     rows: list[Row] = [(r.type, r.arm, *_descent(r)) for r in found]
-    return "descent", ["type", "arm", "verdict", "worsening", "p_value", "p_adjusted", "visible", "next"], rows
+    return (
+        "descent",
+        ["type", "arm", "verdict", "worsening", "p_value", "p_adjusted", "visible", "next"],
+        rows,
+    )
 
 
 def _descent(row: DoubleDescent) -> Row:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
 from itertools import chain
 
 from assay.core import (
@@ -18,11 +19,14 @@ from assay.core import (
     Verdict,
     say,
 )
-from assay.view._format import about, integer, number, percent
+from assay.view._format import MINUS, about, clean, integer, number, percent, together
 from assay.view._index import Index, ladder
 from assay.view._says import count_notes
+from assay.view._svg import Svg
 from assay.view._words import Words
 
+STUDY = "study.yaml"
+"""The study file in commands, until the file's own name is known."""
 _NAMED = 4
 """Types named in one sentence; more are counted."""
 
@@ -38,6 +42,11 @@ class Buys:
     word: str
     """``rising`` where the interval is above zero, ``falling`` below, else ``undecided``."""
     per_money: float | None
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Gain, low and high in figures, with the same decimals."""
+        return together(self.gain, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +141,14 @@ def buys(result: StudyResult, found: Index) -> tuple[str, tuple[Buys, ...]]:
 
 
 def _bought(kind: str, gain: float, low: float, high: float, per_money: float | None) -> Buys:
-    word = "rising" if low > 0 else "falling" if high < 0 else "undecided"
-    return Buys(kind, gain, low, high, word, per_money)
+    found = Buys(kind, gain, low, high, "undecided", per_money)
+    # What is shown as zero is not said to be above it.
+    _, least, most = (_word(text) for text in found.shown)
+    return replace(found, word=least) if least == most else found
+
+
+def _word(shown: str) -> str:
+    return "rising" if shown.startswith("+") else "falling" if shown.startswith(MINUS) else "undecided"
 
 
 def _largest_first(rows: Sequence[Buys]) -> tuple[Buys, ...]:
@@ -182,6 +197,19 @@ def commands(result: StudyResult, w: Words) -> list[tuple[str, str]]:
     return [*_more(result, answer, answer.overall, w), talk]
 
 
+def command_html(command: str) -> Svg:
+    """Return a command as markup, in which the study's own file may be named later."""
+    return Svg(escape(command).replace(STUDY, f"{_MARK}{STUDY}</span>", 1))
+
+
+def naming(page: str, file: str | None) -> str:
+    """Return a page whose commands name the study as it was named on the command line."""
+    return page if file is None else page.replace(f"{_MARK}{STUDY}<", f"{_MARK}{escape(clean(file))}<")
+
+
+_MARK = '<span class="study-file">'
+
+
 def _more(result: StudyResult, answer: Answer, verdict: Verdict, w: Words) -> Iterator[tuple[str, str]]:
     """Yield the runs that settle the verdict, or the next doubling."""
     arm = next((row for row in result.arms if row.name == answer.arm), None)
@@ -193,15 +221,15 @@ def _more(result: StudyResult, answer: Answer, verdict: Verdict, w: Words) -> It
     lacking = max(0, n - result.pool.samples) if runs is None else runs.wanted or 0
     if lacking:
         size = _up(lacking)
-        yield w("first.do.data", n=integer(size)), f"assay study next study.yaml '{size} samples'"
+        yield w("first.do.data", n=integer(size)), f"assay study next {STUDY} '{size} samples'"
     if n <= largest:
         yield (
             w("first.do.seeds"),
-            f"assay study run study.yaml --set ladder.seeds={have + (runs.seeds if runs else 1)}",
+            f"assay study run {STUDY} --set ladder.seeds={have + (runs.seeds if runs else 1)}",
         )
         return
     rungs = ", ".join(map(str, (*arm.rungs, n)))
-    yield w("first.do.rung"), f"assay study run study.yaml --set 'ladder.rungs=[{rungs}]'"
+    yield w("first.do.rung"), f"assay study run {STUDY} --set 'ladder.rungs=[{rungs}]'"
 
 
 def _up(n: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from unicodedata import bidirectional
 
@@ -48,8 +49,7 @@ def number(value: float) -> str:
 
 def signed(value: float) -> str:
     """Return a difference with its sign: ``+0.021``, ``−0.003``, ``0.000``."""
-    text = f"{value:+.3f}"
-    return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", MINUS)
+    return _signed(value, 3)
 
 
 def interval(low: float, high: float) -> str:
@@ -92,10 +92,27 @@ def file_size(n_bytes: float) -> str:
     return f"{n_bytes:.0f} B"
 
 
+def together(*values: float) -> tuple[str, ...]:
+    """Return differences that are read together with the same decimals: ``+0.031``, ``+0.001``, ``+0.050``.
+
+    Three decimals; where all of them are small, as many as show two digits of the largest.
+    """
+    digits = _decimals(max(map(abs, values)))
+    return tuple(_signed(value, digits) for value in values)
+
+
+def _decimals(largest: float) -> int:
+    return 3 if largest >= 0.01 else min(1 - math.floor(math.log10(max(largest, 1e-6))), 6)
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
 def small(value: float) -> str:
-    """Return a difference with two digits that count, never in powers of ten: ``+0.00021``."""
-    text = f"{value:+#.2g}".rstrip(".") if abs(value) >= 1e-4 else f"{value:+.6f}".rstrip("0").rstrip(".")
-    return "0" if float(text) == 0 else text.replace("-", MINUS)
+    """Return a difference alone, with three decimals, more where it is small: ``+0.00021``."""
+    return together(value)[0]
 
 
 _FORMS: Mapping[str, Callable[[float], str]] = {
@@ -118,7 +135,11 @@ def figure(value: float | None, form: str) -> str:
     if value is None:
         return DASH
     named = _FORMS.get(form)
-    return named(value) if named else f"{value:{form}}".replace("-", MINUS).replace("%", " %")
+    if named:
+        return named(value)
+    text = f"{value:{form}}"
+    zero = form.startswith("+") and not any(c in "123456789" for c in text)
+    return (text.lstrip("+-") if zero else text).replace("-", MINUS).replace("%", " %")
 
 
 def duration(seconds: float, words: Callable[..., str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from assay.core import BASE_ARM, OVERALL, TASK_TYPES, CurveResult, Point
+from assay.view._format import isolated
 from assay.view._index import METRICS, Index, ordered
 from assay.view._panel import COLOURS, Panel, domain, draw, symbols
 from assay.view._svg import Svg, element, join
@@ -22,19 +23,21 @@ def forming(points: Sequence[Point], curves: Sequence[CurveResult], language: st
 def overlaid(studies: Mapping[str, Measures], language: str, kinds: Sequence[str] = ()) -> str:
     """Return the curves of several studies over one another: an arm of a study is told by both names.
 
-    Only types that all of them measured; ``kinds`` chooses among them.
+    Only types that all of them measured, their mean where they measured the same; ``kinds`` chooses.
     """
     points = [replace(p, arm=_arm(s, p.arm)) for s, (own, _) in studies.items() for p in own]
     curves = [replace(c, arm=_arm(s, c.arm)) for s, (_, own) in studies.items() for c in own]
     shared = set.intersection(*({p.type for p in own} for own, _ in studies.values())) if studies else set()
     wanted = shared & set(kinds) if kinds else shared
+    if any({p.type for p in own} != shared for own, _ in studies.values()):
+        wanted = wanted - {OVERALL}  # a mean over other types is another measure
     return _panels(
         _index([p for p in points if p.type in wanted], [c for c in curves if c.type in wanted]), language
     )
 
 
 def _arm(study: str, arm: str) -> str:
-    return f"{study}: {arm}" if arm != BASE_ARM else arm
+    return f"{isolated(study)}: {arm}" if arm != BASE_ARM else arm
 
 
 def _index(points: Sequence[Point], curves: Sequence[CurveResult]) -> Index:
@@ -71,8 +74,5 @@ def _panels(found: Index, language: str) -> str:
 
 def _named(arm: str, place: int, shown: str) -> Svg:
     mark = element("use", href=f"#m{place % COLOURS}")
-    own = element(
-        "svg", mark, class_=f"mark a{place % COLOURS}", viewbox="-5 -5 10 10", width=11, height=11,
-        aria_hidden="true",
-    )  # fmt: skip
+    own = element("svg", mark, class_=f"mark a{place % COLOURS}", aria_hidden="true")
     return element("li", own, Svg(" "), element("bdi", shown))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,15 +11,17 @@ from typing import NamedTuple
 from assay.core import BASE_ARM, Band, Point
 from assay.view._format import integer, number, short, short_key
 from assay.view._index import Index
-from assay.view._svg import Scale, Svg, coordinate, decimals, element, join, log_ticks, path, ticks
+from assay.view._svg import Scale, Svg, coordinate, decimals, element, join, log_ticks, offset, path, ticks
 from assay.view._words import Words
 
 COLOURS = 8
 """Arms have this many colours and marks; further arms take them again."""
 
 _GRID = 48
-_GRID_SMALL = 18
-_SMALL = 400.0
+_UNSEEN = 0.25
+"""Units of the view box by which a line may be off: less than a pixel."""
+Drawn = tuple[float, float, float, float]
+"""A row of a band in coordinates: place, mean, low, high."""
 
 
 class _Shape(NamedTuple):
@@ -31,10 +34,10 @@ class _Shape(NamedTuple):
 
 _SHAPES = (
     _Shape(0, -3, "a3 3 0 1 0 .01 0z"),
-    _Shape(0, -3.8, "l3.8 3.8-3.8 3.8-3.8-3.8z"),
-    _Shape(-2.8, -2.8, "h5.6v5.6h-5.6z"),
-    _Shape(0, -3.6, "l3.6 6.4h-7.2z"),
-    _Shape(0, 3.6, "l3.6-6.4h-7.2z"),
+    _Shape(0, -4, "l4 4-4 4-4-4z"),
+    _Shape(-3, -3, "h6v6h-6z"),
+    _Shape(0, -4, "l4 7h-8z"),
+    _Shape(0, 4, "l4-7h-8z"),
     _Shape(-3.6, -1.2, "h7.2v2.4h-7.2z"),
     _Shape(-1.2, -3.6, "h2.4v7.2h-2.4z"),
     _Shape(-3.6, 0, "l3.6-3.6v3.6h3.6l-3.6 3.6v-3.6z"),
@@ -78,17 +81,23 @@ def domain(found: Index, metric: str, types: Sequence[str]) -> Domain:
     return Domain(n_low / 1.25, max(n_high, n_low * 2) * 1.08, low - room, high + room)
 
 
-def draw(panel: Panel, span: Domain, found: Index, w: Words, label: str) -> Svg:
-    """Return the panel as an SVG element that is as wide as its place."""
+def draw(
+    panel: Panel, span: Domain, found: Index, w: Words, label: str, axes: dict[str, str] | None = None
+) -> Svg:
+    """Return the panel as an SVG element that is as wide as its place.
+
+    ``axes``: what is drawn alike in panels of one page, with its id; it is there once, others refer to it.
+    """
     x = Scale(span.n_low, span.n_high, _LEFT, panel.width - _RIGHT, log=True)
     y = Scale(span.low, span.high, panel.height - _BOTTOM, _TOP)
     curves = [(arm, found.curves.get((panel.type, arm, panel.metric))) for arm in found.arms]
     bands = [(found.arm_number(arm) % COLOURS, c.band) for arm, c in curves if c and c.band]
     points = found.points.get((panel.type, panel.metric), ())
+    beyond = _beyond(max(b.extrapolated_from for _, b in bands), x, y) if bands else ()
     parts = [
-        *(_beyond(min(b.extrapolated_from for _, b in bands), x, y) if bands else ()),
-        *_axes(panel, x, y, w),
-        *(part for number, band in bands for part in _band(number, band, x, y, panel.width)),
+        _once(join((*beyond, *_samples_axis(panel, x, y, w))), axes),
+        *_values_axis(panel, y, x, w),
+        *(part for number, band in bands for part in _band(number, band, x, y)),
         *(_base if panel.place is None else _plain_base)(points, x, y, found, w),
         *(_marks if panel.place is None else _plain_marks)(points, x, y, found, w),
     ]
@@ -117,36 +126,68 @@ def _beyond(start: float, x: Scale, y: Scale) -> Iterable[Svg]:
         yield element("rect", x=left, y=y.end, width=x.end - left, height=y.start - y.end, class_="beyond")
 
 
-def _axes(panel: Panel, x: Scale, y: Scale, w: Words) -> Iterable[Svg]:
+def _once(drawn: Svg, axes: dict[str, str] | None) -> Svg:
+    """Return what is drawn in the first panel that has it, and a reference to it in others."""
+    if axes is None:
+        return drawn
+    if drawn in axes:
+        return element("use", href=f"#{axes[drawn]}")
+    axes[drawn] = f"x{len(axes)}"
+    return element("g", drawn, id=axes[drawn])
+
+
+def _values_axis(panel: Panel, y: Scale, x: Scale, w: Words) -> Iterable[Svg]:
     about = 4 if panel.height < 300 else 6
     values = ticks(y.low, y.high, about)
     digits = decimals(values)
     for value in values:
         yield element("path", d=path([(x.start, y(value)), (x.end, y(value))]), class_="grid")
         yield element("text", f"{value:.{digits}f}", x=x.start - 6, y=y(value) + 3.5, class_="tick end")
-    yield element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="axis")
-    major, minor = log_ticks(x.low, x.high)
-    marks = [f"M{coordinate(x(n))} {y.start:g}v{size}" for ns, size in ((major, 5), (minor, 3)) for n in ns]
-    yield element("path", d="".join(marks), class_="axis")
-    for n in major:
-        yield element("text", short(n), x=x(n), y=y.start + 16, class_="tick mid")
-    yield element("text", w("curves.axis.n"), x=(x.start + x.end) / 2, y=panel.height - 7, class_="label mid")
     yield element("text", w.metric(panel.metric), x=4, y=12, class_="label")
 
 
-def _band(colour: int, band: Band, x: Scale, y: Scale, width: float) -> Iterable[Svg]:
+def _samples_axis(panel: Panel, x: Scale, y: Scale, w: Words) -> Iterable[Svg]:
+    major, minor = log_ticks(x.low, x.high)
+    marks = [_ticked([x(n) for n in ns], y.start, size) for ns, size in ((major, 5), (minor, 3))]
+    line = path([(x.start, y.start), (x.end, y.start)])
+    yield element("path", d=line + "".join(marks), class_="axis")
+    for n in major:
+        yield element("text", short(n), x=x(n), y=y.start + 16, class_="tick mid")
+    yield element("text", w("curves.axis.n"), x=(x.start + x.end) / 2, y=panel.height - 7, class_="label mid")
+
+
+def _ticked(places: Sequence[float], level: float, size: int) -> str:
+    """Return ticks below an axis as path data, each told from the one before."""
+    tenths = [round(10 * place) for place in places]
+    later = (f"m{offset(b - a, -10 * size)}v{size}" for a, b in itertools.pairwise(tenths))
+    return f"M{coordinate(tenths[0] / 10)} {level:g}v{size}" + "".join(later) if tenths else ""
+
+
+def _band(colour: int, band: Band, x: Scale, y: Scale) -> Iterable[Svg]:
     """Draw the measured part solid and the extrapolated part dashed and fainter."""
-    rows = thin(band, _GRID_SMALL if width < _SMALL else _GRID)
+    rows = thin(band, _GRID)
     inside = [row for row in rows if row[0] <= band.extrapolated_from]
     beyond = [row for row in rows if row[0] >= band.extrapolated_from]
     for part, kind in ((inside, "in"), (beyond, "out")):
         if len(part) > 1:
-            upper = [(x(n), y(high)) for n, _, _, high in part]
-            lower = [(x(n), y(low)) for n, _, low, _ in reversed(part)]
-            yield element("path", d=path(upper + lower, close=True), class_=f"band {kind} a{colour}")
-            yield element(
-                "path", d=path((x(n), y(m)) for n, m, _, _ in part), class_=f"curve {kind} a{colour}"
-            )
+            drawn = bent([(x(n), y(mean), y(low), y(high)) for n, mean, low, high in part])
+            outline = [(n, high) for n, _, _, high in drawn] + [(n, low) for n, _, low, _ in reversed(drawn)]
+            yield element("path", d=path(outline, close=True), class_=f"band {kind} a{colour}")
+            yield element("path", d=path((n, m) for n, m, _, _ in drawn), class_=f"curve {kind} a{colour}")
+
+
+def bent(rows: Sequence[Drawn], most: float = _UNSEEN) -> list[Drawn]:
+    """Return the rows without which a line would move by more than ``most`` (Douglas and Peucker 1973)."""
+    first, last = rows[0], rows[-1]
+    far, place = 0.0, 0
+    for i, row in enumerate(rows[1:-1], 1):
+        share = (row[0] - first[0]) / (last[0] - first[0] or 1.0)
+        ends = zip(row[1:], first[1:], last[1:], strict=True)
+        off = max(abs(at - a - share * (b - a)) for at, a, b in ends)
+        far, place = max((far, place), (off, i))
+    if far <= most:
+        return [first, last]
+    return [*bent(rows[: place + 1], most)[:-1], *bent(rows[place:], most)]
 
 
 def thin(band: Band, most: int = _GRID) -> list[tuple[float, float, float, float]]:
@@ -208,15 +249,23 @@ def _plain_base(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Wo
 def _plain_marks(points: Iterable[Point], x: Scale, y: Scale, found: Index, w: Words) -> Iterable[Svg]:
     """Draw all marks of an arm as one path; arms stand side by side so that none hides another."""
     middle = (len(found.arms) - 1) / 2
-    own: dict[int, list[str]] = {}
+    own: dict[int, list[tuple[int, int]]] = {}
     for point in points:
         if point.n_train > 0 and point.arm != BASE_ARM:
             arm = found.arm_number(point.arm)
             shape = _SHAPES[arm % COLOURS]
             at = x(point.n_train) + 4 * (arm - middle) + shape.x, y(point.value) + shape.y
-            own.setdefault(arm, []).append(f"M{' '.join(map(coordinate, at))}{shape.path}")
-    for arm, marks in own.items():
-        yield element("path", d="".join(marks), class_=f"marks a{arm % COLOURS}")
+            own.setdefault(arm, []).append((round(10 * at[0]), round(10 * at[1])))
+    for arm, places in own.items():
+        colour = arm % COLOURS
+        yield element("path", d=_marked(places, _SHAPES[colour].path), class_=f"marks a{colour}")
+
+
+def _marked(places: Sequence[tuple[int, int]], shape: str) -> str:
+    """Return a shape at each place (in tenths) as path data, each told from the one before."""
+    first = " ".join(coordinate(value / 10) for value in places[0])
+    later = (f"m{offset(b[0] - a[0], b[1] - a[1])}{shape}" for a, b in itertools.pairwise(places))
+    return f"M{first}{shape}" + "".join(later)
 
 
 def _linked(mark: Svg, point: Point, found: Index) -> Svg:

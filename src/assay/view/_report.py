@@ -11,7 +11,7 @@ from assay.view._book import book_of, fitting
 from assay.view._charts import bar, cost_bars, traces, whisker
 from assay.view._control import check_blocks, control_blocks
 from assay.view._export import export_blocks
-from assay.view._findings import findings, forgetting_blocks
+from assay.view._findings import ability_blocks, findings, forgetting_blocks
 from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import Index, index, pairs
 from assay.view._page_data import page_data
@@ -20,17 +20,6 @@ from assay.view._recipes import recipe_blocks, recipe_charts, steps_blocks
 from assay.view._says import answer_text, next_text, reason_text, study_notes
 from assay.view._svg import Svg
 from assay.view._words import CATALOGUES, Words, words
-
-GLYPHS = {
-    "rising": "↗",
-    "plateau": "→",
-    "falling": "↘",
-    "undecided": "?",
-    "refused": "×",
-    "better": "+",
-    "worse": _format.MINUS,
-    "as good": "=",
-}
 
 
 def render_html(result: StudyResult, book: AnswerBook | None = None) -> str:
@@ -66,6 +55,7 @@ class _View:
         self.w: Words = words(result.language)
         self.found: Index = index(result)
         self.shared = domain(self.found, "score", self.found.types)
+        self.axes: dict[str, str] = {}
 
     def names(self) -> dict[str, Any]:
         """Return everything by the name that the templates use."""
@@ -77,7 +67,6 @@ class _View:
             "found": self.found,
             "f": _format,
             "labels": CATALOGUES[result.language],
-            "glyphs": GLYPHS,
             "dash_text": _format.DASH,
             "check": [block_html(b, self.w) for b in check_blocks(result)],
             "findings": [
@@ -88,6 +77,7 @@ class _View:
                     *steps_blocks(result, 3),
                     *findings(result, self.found.headline, 3),
                     *forgetting_blocks(result, 3),
+                    *ability_blocks(result, 3),
                 )
             ],
             "recipe_charts": recipe_charts(result, self.w),
@@ -133,7 +123,7 @@ class _View:
         place = self.found.types.index(kind), self.found.metrics.index(metric)
         panel = Panel(kind, metric, width, height, place)
         span = domain(self.found, metric, (kind,)) if own else self._domain(kind, metric)
-        return draw(panel, span, self.found, self.w, label)
+        return draw(panel, span, self.found, self.w, label, self.axes)
 
     def _domain(self, kind: str, metric: str) -> Domain:
         """Return the axes: scores share theirs, so that types can be compared; losses do not."""

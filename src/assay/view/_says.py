@@ -43,6 +43,8 @@ from assay.view._words import Words, words
 
 _NAMED = 16
 """Types that a sentence names; of more it names half as many and counts the others."""
+_FORGOTTEN = 0.9
+"""Probability from which another recipe is said to avoid the harm of data that do no good under it either."""
 _OPENINGS = {"rising": "more", "plateau": "enough", "undecided": "undecided"}
 
 
@@ -199,9 +201,10 @@ def _caused(result: StudyResult, found: Cause, answer: Answer, move: str, w: Wor
     """Return the first sentence of a study in which more data did harm or no good: it names the cause."""
     own, control, training = found.shifts
     held = 0 if result.control is None else result.control.matched or result.control.samples
-    other = found.harmful if found.word == "data" else found.harmless
+    case = _case(result, found, answer)
+    other = found.harmful if found.word == "data" and case != "forgotten" else found.harmless
     return w(
-        f"cause.{found.word}.{_case(result, found, answer)}",
+        f"cause.{found.word}.{case}",
         helping="" if other is None else _recipe(other.recipe, w),
         rate=_own_recipe(result),
         span=_span(own, w),
@@ -225,7 +228,7 @@ def _case(result: StudyResult, found: Cause, answer: Answer) -> str:
     if found.word == "recipe" and found.harmless is not None and found.shifts[1].gain > 0:
         return "helps" if found.harmless.shift.low > 0 else "harmless"
     if found.word == "data" and found.harmless is not None:
-        return "tried"
+        return "forgotten" if found.harmless.p_harmless >= _FORGOTTEN else "tried"
     if found.word == "open" and result.control is not None and not result.control.matched:
         return "unlike"
     if found.word != "data":
@@ -274,6 +277,8 @@ def _advice(result: StudyResult, w: Words) -> Iterator[str]:
     unlike = result.control is not None and not result.control.matched
     if found.word == "recipe" and found.harmless is not None:
         yield w("cause.next.else", best=_recipe(found.harmless.recipe, w))
+    elif found.word == "data" and found.harmless is not None and found.harmless.p_harmless >= _FORGOTTEN:
+        yield w("cause.next.forgotten", best=_recipe(found.harmless.recipe, w))
     elif off is not None and found.word != "overfitting" and not off[0].too_low:
         yield w("cause.next.rate", best=rate(off[1].learning_rate), own=rate(off[0].own))
     elif found.word == "open" and unlike and found.harmless is None:

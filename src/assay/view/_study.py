@@ -11,7 +11,7 @@ from assay.core import OVERALL, ArmRow, CurveResult, DataSummary, ExportPage, St
 from assay.view._control import check_blocks, check_head, control_blocks
 from assay.view._export import export_blocks
 from assay.view._files import HTML
-from assay.view._findings import findings, forgetting_blocks
+from assay.view._findings import ability_blocks, findings, forgetting_blocks
 from assay.view._format import number, plain, short_key
 from assay.view._index import Index, index, ladder, pairs
 from assay.view._recipes import recipe_blocks, steps_blocks
@@ -127,6 +127,7 @@ def report(result: StudyResult) -> core.Page:
         *_measured(found, w),
         *findings(result, found.headline),
         *forgetting_blocks(result),
+        *ability_blocks(result),
         *_arms(result, found, w),
     ]
     if result.exports:

@@ -6,6 +6,7 @@ strict Content-Security-Policy holds: no style attributes, no scripts, no outsid
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,9 +53,28 @@ def coordinate(value: float) -> str:
 
 
 def path(points: Iterable[tuple[float, float]], *, close: bool = False) -> str:
-    """Return path data through points."""
-    text = "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points)
-    return f"M{text}{'Z' if close else ''}" if text else ""
+    """Return path data through points, each told from the one before: half the size of absolute ones."""
+    tenths = [(round(10 * x), round(10 * y)) for x, y in points]
+    if not tenths:
+        return ""
+    moves = [offset(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(tenths)]
+    steps = "".join(moves[:1] + [_spaced(move) for move in moves[1:]])
+    first = " ".join(coordinate(value / 10) for value in tenths[0])
+    return f"M{first}{'l' if steps else ''}{steps}{'Z' if close else ''}"
+
+
+def offset(x: int, y: int) -> str:
+    """Return a step of path data, in tenths of a unit: ``17.5-1.6``."""
+    return _tenths(x) + _spaced(_tenths(y))
+
+
+def _spaced(number: str) -> str:
+    return number if number.startswith("-") else f" {number}"
+
+
+def _tenths(value: int) -> str:
+    text = coordinate(value / 10)
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from assay.core import (
 )
 from assay.view._bases import render_bases_html, render_bases_markdown
 from assay.view._book import ANSWERS, load_book
-from assay.view._files import HTML, RESULT, SAYS, load_result, replace_file, restore
+from assay.view._files import HTML, RESULT, SAYS, load_result, replace_file, restore, study_command
+from assay.view._first import naming
 from assay.view._format import clean
 from assay.view._markdown import page_markdown
 from assay.view._report import render_html
@@ -88,7 +89,8 @@ def write_report(
     """Write report.html, report.md, points.csv, points.parquet and result.json; return their paths.
 
     With ``book`` answers.json too: every answer, which the page lets look through.  The same result gives the
-    same bytes.  Each file appears whole, by a rename.
+    same bytes, but that the page's commands name the study's own file where the folder says which that is.
+    Each file appears whole, by a rename.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # Where a report lies is not part of it.
@@ -96,7 +98,7 @@ def write_report(
     frame = points_frame(result)
     html, markdown = _rendered(result, book)
     texts = {
-        HTML: html,
+        HTML: naming(html, study_command(folder)),
         "report.md": markdown,
         "points.csv": _harmless(frame).write_csv(),
         RESULT: canonical_json(result) + "\n",
@@ -108,6 +110,13 @@ def write_report(
     with replacing(parquet) as partial:
         frame.write_parquet(partial, compression="zstd", statistics=False)
     return [*written, parquet]
+
+
+def name_command(folder: Path) -> None:
+    """Let the commands of a report that was copied to ``folder`` name the study's own file."""
+    page = folder / HTML
+    if (file := study_command(folder)) is not None and page.is_file():
+        replace_file(page, naming(page.read_text(encoding="utf-8"), file).encode())
 
 
 def write_report_page(result: StudyResult, out: Path) -> Path:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         reference_loss,
     )
     from assay.model.inference._llama_cpp import GgufModel, quantize_gguf, tokenizer_agreement
+    from assay.model.inference._odds import Odds
     from assay.model.inference._stream import ChatModel, Piece, Prompt, TooLongError, open_chat
     from assay.model.inference._vllm import vllm_answer, vllm_python
 
@@ -26,6 +27,7 @@ __all__ = [
     "Decoding",
     "GgufModel",
     "ItemLoss",
+    "Odds",
     "Piece",
     "Prompt",
     "TooLongError",
@@ -45,6 +47,7 @@ if not TYPE_CHECKING:
         __name__,
         _evaluate="Answer Decoding ItemLoss answer answer_confidence answer_loss reference_loss",
         _llama_cpp="GgufModel quantize_gguf tokenizer_agreement",
+        _odds="Odds",
         _stream="ChatModel Piece Prompt TooLongError open_chat",
         _vllm="vllm_answer vllm_python",
     )

@@ -21,6 +21,7 @@ import torch
 
 from assay.core import AssayError, Message, Sample
 from assay.model.inference._evaluate import Answer, Decoding, ItemLoss, finish
+from assay.model.inference._odds import Drawn, drawn
 from assay.model.tokens import encode, encode_prompts, render, stop_ids
 
 Advance = Callable[[float, float, str], None]
@@ -112,14 +113,15 @@ class GgufModel:
                 advance(len(results), len(items), "answer")
         return results
 
-    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+    def follow(self, ids: Sequence[int], decoding: Decoding, top: int | None = None) -> Iterator[Drawn]:
         """Yield the tokens that follow ``ids``, without end; the same seed gives the same tokens."""
         rng = np.random.default_rng(decoding.seed)
         with self._session(min(self.context, len(ids) + decoding.max_new_tokens)) as session:
             logits = next(session.read(ids, {len(ids) - 1}))
             while True:
-                yield (token := _choose(logits, decoding, rng))
-                logits = session.next(token)
+                found = drawn(_choose(logits, decoding, rng), torch.from_numpy(logits), top)
+                yield found
+                logits = session.next(found.token)
 
     @contextmanager
     def _session(self, length: int) -> Iterator[_Session]:

@@ -14,10 +14,10 @@ from assay.core import AssayError, Message, read_json
 from assay.model.base import load_exported, load_model, load_tokenizer, pick_device
 from assay.model.inference._evaluate import Decoding
 from assay.model.inference._llama_cpp import GgufModel
+from assay.model.inference._odds import BROKEN, Drawn, Odds, drawn, odds
 from assay.model.tokens import encode_prompts, stop_ids
 
 GGUF = ".gguf"
-_BROKEN = "\ufffd"
 
 
 class TooLongError(AssayError):
@@ -39,6 +39,8 @@ class Piece:
     text: str
     tokens: int
     ended: Literal["stop", "length"] | None = None
+    odds: tuple[Odds, ...] = ()
+    """Of the tokens that begin in this text or before it, each once; empty where nobody asked."""
 
 
 class Network(Protocol):
@@ -49,8 +51,11 @@ class Network(Protocol):
         """Tokens that fit, question and answer; None where the model has no limit of its own."""
         ...
 
-    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
-        """Yield the tokens that follow ``ids``, without end; the same seed gives the same tokens."""
+    def follow(self, ids: Sequence[int], decoding: Decoding, top: int | None = None) -> Iterator[Drawn]:
+        """Yield the tokens that follow ``ids``, without end; the same seed gives the same tokens.
+
+        With ``top`` each comes with its odds, and those of as many of the likeliest tokens.
+        """
         ...
 
 
@@ -74,29 +79,52 @@ class ChatModel:
         return fit(messages, encode, self._network.context, max_new_tokens, drop=drop)
 
     def stream(
-        self, prompt: Prompt, decoding: Decoding, stop: Sequence[str] = ()
+        self, prompt: Prompt, decoding: Decoding, stop: Sequence[str] = (), *, top: int | None = None
     ) -> Generator[Piece, None, None]:
         """Yield the answer as it is made; the last piece, and it alone, says why it ended.
 
         Blanks around the answer are left out, a character whose bytes are not all there is waited for, and
-        the first of the texts ``stop`` ends the answer and is not part of it.  Close it to stop earlier.
+        the first of the texts ``stop`` ends the answer and is not part of it.  With ``top`` pieces hold the
+        odds of their tokens, and of as many of the likeliest in the place of each.  Close it to stop earlier.
         """
         room, context = decoding.max_new_tokens, self._network.context
         if context is not None:
             room = min(room, context - len(prompt.ids))
-        said, made = Said(stop), list[int]()
-        for token in self._network.follow(prompt.ids, decoding):
-            ended = token in self._ends
+        said, made, kept = Said(stop), list[int](), _Kept()
+        for found in self._network.follow(prompt.ids, decoding, top):
+            ended = found.token in self._ends
             if not ended:
-                made.append(token)
+                if top is not None:
+                    kept.add(odds(self._tokenizer, made, found))
+                made.append(found.token)
             last = ended or len(made) == room
             text = self._tokenizer.decode(made, skip_special_tokens=True)
             new, stopped = said.take(text, last=last)
+            shown = kept.upto(said.shown if stopped or not last else None, len(text.lstrip()))
             if stopped or last:
-                yield Piece(new, len(made) + ended, "stop" if stopped or ended else "length")
+                yield Piece(new, len(made) + ended, "stop" if stopped or ended else "length", shown)
                 return
             if new:
-                yield Piece(new, len(made))
+                yield Piece(new, len(made), odds=shown)
+
+
+class _Kept:
+    """Odds of tokens that wait for the text in which they begin."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, Odds]] = []
+        self._length = 0
+
+    def add(self, found: Odds) -> None:
+        """Keep the odds of the next token: it begins where the text before it ends."""
+        self._waiting.append((self._length, found))
+
+    def upto(self, shown: int | None, length: int) -> tuple[Odds, ...]:
+        """Let go of tokens that begin before ``shown`` characters; ``length`` is that of the text by now."""
+        self._length = length
+        ready = [one for one in self._waiting if shown is None or one[0] < shown]
+        self._waiting = self._waiting[len(ready) :]
+        return tuple(found for _, found in ready)
 
 
 class _TorchNetwork:
@@ -111,7 +139,7 @@ class _TorchNetwork:
         return getattr(config, "max_position_embeddings", None) or getattr(config, "seq_length", None)
 
     @torch.no_grad()
-    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
+    def follow(self, ids: Sequence[int], decoding: Decoding, top: int | None = None) -> Iterator[Drawn]:
         """Only the new token is read again: the past is in the cache."""
         device = next(self._model.parameters()).device
         generator = torch.Generator(device).manual_seed(decoding.seed)
@@ -119,8 +147,9 @@ class _TorchNetwork:
         while True:
             out = self._model(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = out.past_key_values
-            token = _choose(out.logits[0, -1].float(), decoding, generator)
-            yield token
+            logits = out.logits[0, -1].float()
+            token = _choose(logits, decoding, generator)
+            yield drawn(token, logits, top)
             read = torch.tensor([[token]], device=device)
 
 
@@ -135,8 +164,8 @@ class _GgufNetwork:
     def context(self) -> int:
         return self._model.context
 
-    def follow(self, ids: Sequence[int], decoding: Decoding) -> Iterator[int]:
-        return self._model.follow(ids, decoding)
+    def follow(self, ids: Sequence[int], decoding: Decoding, top: int | None = None) -> Iterator[Drawn]:
+        return self._model.follow(ids, decoding, top)
 
 
 def open_chat(folder: Path, *, base: Path | None = None, device: str = "auto") -> ChatModel:
@@ -203,8 +232,8 @@ class Said:
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
-        """Wait for the texts of ``stop``."""
-        self._stop, self._shown = tuple(text for text in stop if text), 0
+        """Wait for the texts of ``stop``; ``shown`` are the characters shown so far."""
+        self._stop, self.shown = tuple(text for text in stop if text), 0
 
     def take(self, text: str, *, last: bool = False) -> tuple[str, bool]:
         """Return what is new in ``text``, and whether a stop text ended it."""
@@ -212,10 +241,10 @@ class Said:
         found = [place for place in map(text.find, self._stop) if place >= 0]
         if found:
             text = text[: min(found)]
-        whole = text.rstrip(_BROKEN).rstrip()
+        whole = text.rstrip(BROKEN).rstrip()
         if not (last or found):
             whole = whole[: len(whole) - max((_begun(whole, s) for s in self._stop), default=0)].rstrip()
-        new, self._shown = whole[self._shown :], max(self._shown, len(whole))
+        new, self.shown = whole[self.shown :], max(self.shown, len(whole))
         return new, bool(found)
 
 

@@ -16,13 +16,13 @@
     if (text !== undefined) element.textContent = text;
     return element;
   };
-  const models = () => [...new Set([$("#model").value, $("#beside").value])].filter(Boolean);
+  const models = () => [...new Set(["#model", "#beside"].map((id) => $(id).value.trim()))].filter(Boolean);
 
   // What is shown: text only ever enters by textContent.
   const card = (answer) => {
     const element = made("section", "answer");
     const said = made("p", "said"), notes = made("p", "notes");
-    element.append(made("h3", "by", answer.by), said, notes);
+    element.append(made("h2", "by", answer.by), said, notes);
     element.show = () => {
       said.textContent = answer.text;
       notes.textContent = answer.notes.join(" · ");

@@ -9,6 +9,7 @@ Data (:func:`read_step`, :func:`control_step`, :func:`tokens_step`, :func:`score
 (:func:`check_step`, :func:`judge_step`, :func:`metrics_step`) → curves and verdicts (:func:`result`).
 """
 
+from assay.study.steps._abilities import ability_steps
 from assay.study.steps._agree import Agreement, AgreeSettings, agreement_step, read_agreement
 from assay.study.steps._base import Base
 from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
@@ -56,6 +57,7 @@ __all__ = [
     "Opener",
     "Runtime",
     "Tally",
+    "ability_steps",
     "agreement_step",
     "answer_step",
     "check_of",

@@ -208,20 +208,23 @@ class _Arm:
         assert self.curve.verdict is not None  # noqa: S101 - only such curves are asked
         for name, runs in others.items():
             there = {r.seed: r for r in runs if (r.arm, r.n_train) == (self.arm, self.largest)}
-            seeds = [seed for seed in self._seeds(size) if seed in there]
-            if seeds:
-                own = [self.untrained if size == 0 else self.values[size, seed] for seed in seeds]
-                end = [self._value(there[seed]) for seed in seeds]
-                differences = [
-                    moved(self._influences(self._run(size, seed)), self._influences(there[seed]))
-                    for seed in seeds
-                ]
-                se = curves.clustered_se(np.mean(differences, axis=0))
-                paired = curves.Paired(
-                    "evaluation", self.curve.metric, size, self.largest, np.array(own), np.array(end), se
-                )
-                shift = curves.shift(paired, self.curve.verdict.threshold)
-                yield Elsewhere(name, shift, self._learned([there[seed] for seed in seeds]))
+            if any(seed in there for seed in self._seeds(size)):
+                shift = curves.shift(self._to(there, size), self.curve.verdict.threshold)
+                learned = self._learned([there[seed] for seed in self._seeds(size) if seed in there])
+                yield Elsewhere(name, shift, learned, curves.shift(self._to(there, 0)))
+
+    def _to(self, there: Mapping[int, MeasuredRun], size: int) -> curves.Paired:
+        """Return the change from the study's own model of ``size`` to models of the largest rung, by seed."""
+        seeds = [seed for seed in self._seeds(size) if seed in there]
+        own = [self.untrained if size == 0 else self.values[size, seed] for seed in seeds]
+        end = [self._value(there[seed]) for seed in seeds]
+        differences = [
+            moved(self._influences(self._run(size, seed)), self._influences(there[seed])) for seed in seeds
+        ]
+        se = curves.clustered_se(np.mean(differences, axis=0))
+        return curves.Paired(
+            "evaluation", self.curve.metric, size, self.largest, np.array(own), np.array(end), se
+        )
 
     def _learned(self, runs: Sequence[MeasuredRun]) -> float | None:
         """Return what models learned of the pool, as a share of what the study's own largest rung did."""

@@ -22,6 +22,7 @@ from assay.core import (
     stored_text,
 )
 from assay.plan import StepContext
+from assay.study.steps._abilities import SCORES
 from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
 from assay.study.steps._text import TEXT
@@ -52,6 +53,8 @@ class MeasuredRun:
             else None
         )
         self.text = polars.read_parquet(found["text"] / TEXT) if "text" in found else None
+        self.tasks = _scores(found, "task/")
+        self.abilities = _scores(found, "ability/")
         self.metrics = metrics_of(found["metrics"]) if "metrics" in found else {}
         self.held = found.get("held")
         parts = [f"trunk{i}" for i in range(self.trunk_parts)] + ["branch"]
@@ -71,6 +74,8 @@ class MeasuredRun:
         if self.judgements is not None:
             for summary in judging.summarise(self._judgements()):
                 points.append(self._point(summary.type, "score", summary.mean, summary.se, summary.n))
+        for summary in judging.summarise(self.tasks):
+            points.append(self._point(summary.type, "score", summary.mean, summary.se, summary.n))
         for metric, rows in self.metrics.items():
             for summary in judging.summarise(rows):
                 points.append(self._point(summary.type, metric, summary.mean, summary.se, summary.n))
@@ -118,6 +123,7 @@ class MeasuredRun:
             for row in self.judgements.iter_rows(named=True):
                 if row["score"] is not None:
                     rows.append((row["type"], "score", row["group"] or row["item"], row["score"], 1.0))
+        rows += [(m.type, "score", m.item, m.score, 1.0) for m in self.tasks if m.score is not None]
         for metric, measured in self.metrics.items():
             rows += [
                 (m.type, metric, m.group or m.item, m.score, 1.0) for m in measured if m.score is not None
@@ -179,6 +185,18 @@ class MeasuredRun:
             seconds=sum(part["seconds"] for part in own),
             loss_trace=tuple(((step + 1) * size, loss) for step, loss in trace[::every]),
         )
+
+
+def _scores(found: Mapping[str, Path], kind: str) -> list[judging.Judgement]:
+    """Return what tasks and benchmarks scored of a model, as judgements whose type is the task."""
+    import polars
+
+    tables = [polars.read_parquet(folder / SCORES) for name, folder in found.items() if name.startswith(kind)]
+    return [
+        judging.Judgement(row["item"], row["task"], None, kind, row["score"])
+        for table in tables
+        for row in table.iter_rows(named=True)
+    ]
 
 
 def _ratio(clusters: Collection[list[tuple[float, float]]]) -> tuple[float, float | None, int]:

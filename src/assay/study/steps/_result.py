@@ -33,7 +33,7 @@ from assay.core import (
 from assay.plan import StepContext
 from assay.study.steps._beside import elsewhere, read_beside, recipes, steps_or_samples
 from assay.study.steps._causes import causes, control_of, read_held
-from assay.study.steps._forgetting import forgetting, limited
+from assay.study.steps._forgetting import forgetting, limited, watched
 from assay.study.steps._measured import MeasuredRun, seconds
 from assay.study.steps._rates import check_of
 from assay.study.steps._read import summary_of
@@ -116,6 +116,7 @@ def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[
         ),
         counts=_counts(context, runs),
         forgetting=forgotten,
+        abilities=watched(runs, question),
         control=control,
         causes=tuple(_excluded(cause, control, checked) for cause in found),
         recipe_check=checked,
@@ -135,14 +136,20 @@ def _excluded(cause: Cause, control: Control | None, check: RecipeCheck | None) 
     if cause.harm == "plateau" or cause.word not in ("data", "open"):
         return cause
     if cause.harmless is not None and cause.harmful is not None:
-        return _decided(cause, cause.harmless, cause.harmful)
+        return _decided(cause, cause.harmless, cause.harmful, _like(control))
     excluded = _like(control) and not (check and check.outside and not check.too_low)
     return cause if excluded or cause.word == "open" else replace(cause, word="open")
 
 
-def _decided(cause: Cause, harmless: Elsewhere, harmful: Elsewhere) -> Cause:
-    """Return the cause that the likeliest harmless and the likeliest harmful other recipe tell."""
+def _decided(cause: Cause, harmless: Elsewhere, harmful: Elsewhere, like: bool) -> Cause:
+    """Return the cause that the likeliest harmless and the likeliest harmful other recipe tell.
+
+    A pool that has nothing ``like`` the evaluation set, and does no good under the harmless one either, makes
+    the model forget: the other recipe only forgets less.
+    """
     if harmless.p_harmless >= curves.DECIDED:
+        if not like and harmless.since is not None and not harmless.helps:
+            return replace(cause, word="data", likeliest="data", probability=harmless.p_harmless)
         return replace(cause, word="recipe", likeliest="recipe", probability=harmless.p_harmless)
     if harmful.shift.p_worse >= curves.DECIDED and harmless.p_harmless < 0.5:
         return replace(cause, word="data", likeliest="data", probability=harmful.shift.p_worse)

@@ -96,6 +96,8 @@ class Words:
                 return self.listed(f"{self.show(k, form)} {n:,}" for k, n in value.items())
             case (None, None):
                 return _format.DASH
+            case (int() | float(), int() | float()) if form == "small":
+                return f"[{', '.join(_format.together(*value))}]"
             case (int() | float(), int() | float()):
                 return f"[{self.show(value[0], form)}, {self.show(value[1], form)}]"
             case Sequence():

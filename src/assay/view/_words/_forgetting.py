@@ -21,5 +21,13 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "says.within": ("Up to {n} samples the loss on plain text rises by at most {largest}, with probability 0.9.", "不超过 {n} 条时，纯文本损失上升不超过 {largest} 的概率至少为 0.9。"),
     "says.within.none": ("No rung keeps the rise of the loss on plain text within {largest} with probability 0.9.", "没有任何规模能以 0.9 的概率把纯文本损失的上升控制在 {largest} 以内。"),
     "says.too_dear": ("{n} samples would be enough, but they forget more than you allow; up to {allowed} stay within it.", "{n} 条本已足够，但遗忘超出了允许的范围；不超过 {allowed} 条时仍在范围内。"),
+    "col.task": ("Task", "任务"),
+    "col.before": ("Before training", "训练前"),
+    "col.change": ("Change", "变化"),
+    "abilities.heading": ("Abilities beside the task", "其他能力"),
+    "abilities.intro": ("How far the scores of watched tasks moved from those of the untrained model; positive is better. Each item is its own baseline; intervals {errors}. This never enters overall.", "所监测任务的得分相对未训练模型的变化，正值更好。每道评测题以自身为基线；区间{errors}。这些不计入总体。"),
+    "abilities.errors.runs": ("contain the error of items and of runs", "包含评测题误差和不同种子间的误差"),
+    "abilities.errors.none": ("contain the error of items alone, since one seed per size says nothing of the noise between runs", "只包含评测题误差：每个规模只有一个种子，无法得知不同运行间的噪声"),
+    "abilities.next": ("{task}, {arm:@arm}: the next doubling would change it by {gain:+.3f} {interval:+.3f}", "{task}，{arm:@arm}：数据再翻一倍，预计变化 {gain:+.3f} {interval:+.3f}"),
     "question.largest_loss": ("largest rise of the loss on plain text", "纯文本损失允许的最大上升"),
 }

@@ -27,6 +27,10 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "note.table.loss": ("“{name}” is read as a loss: lower is better", "“{name}”按损失读取：越小越好"),
     "note.convert.suffix": ("LLaMA-Factory and axolotl cannot read {suffix} files, so no configuration entries were written", "LLaMA-Factory 与 axolotl 不能读取 {suffix} 文件，因此未写入配置项"),
     "note.convert.history": ("axolotl's alpaca type ignores `history`: convert to messages instead", "axolotl 的 alpaca 类型不读取 `history`：请改为转换成 messages 格式"),
+    "note.convert.weight": ("LLaMA-Factory has no weights per turn: it also trains on turns of weight 0 ({n:,} rows)", "LLaMA-Factory 不支持单轮权重：权重为 0 的轮次也会参与训练（{n:,} 行）"),
+    "note.convert.text_arguments": ("LLaMA-Factory puts arguments of tool calls that are given as text in quotes once more ({n:,} rows): convert to sharegpt for it", "LLaMA-Factory 会给文本形式的工具调用参数再加一层引号（{n:,} 行）：请为它转换成 sharegpt 格式"),
+    "note.convert.text_and_calls.messages": ("LLaMA-Factory drops the text beside tool calls ({n:,} rows)", "LLaMA-Factory 会丢弃与工具调用同轮的文本（{n:,} 行）"),
+    "note.convert.text_and_calls.sharegpt": ("LLaMA-Factory skips rows with text and tool calls in one turn ({n:,} rows): convert to messages to keep the calls", "LLaMA-Factory 会跳过同一轮中既有文本又有工具调用的行（{n:,} 行）：转换成 messages 格式可保留其中的调用"),
     "note.convert.function_call": ("axolotl does not read `function_call` turns: convert to messages instead", "axolotl 不读取 `function_call` 轮次：请改为转换成 messages 格式"),
     "note.judge.unread": ("{share:percent} of the judge's replies could not be parsed", "裁判模型的回复中有 {share:percent} 无法解析"),
     "note.judge.items": ("{n:,} items: {note:@reason}", "{n:,} 道评测题：{note:@reason}"),
@@ -135,6 +139,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "reason.given": ("the format was given", "格式由用户指定"),
     "reason.mapped": ("mapped: {fields}", "字段映射：{fields}"),
     "reason.unknown": ("no row shows a known schema", "没有一行符合已知格式"),
+    "reason.agreement.none": ("no item has two values", "没有评测题有两份取值"),
+    "reason.agreement.same": ("all values are the same: there is nothing to tell apart", "所有取值都相同，无从区分"),
     "reason.bytes": ("UTF-8 with broken places", "UTF-8，部分字节损坏"),
 }
 """A reason is stored in English, row by row, and counted by it: its pattern is the English text here."""

@@ -171,6 +171,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "export.unmeasured": ("There was no evaluation set, so the loss of quality is not known.", "没有评测集，因此不知道这些文件的质量下降了多少。"),
     "export.costs.score": ("{format} costs {cost} {place}", "{format} {place}得分下降 {cost}"),
     "export.gains.score": ("{format} gains {cost} {place}", "{format} {place}得分提高 {cost}"),
+    "export.unsure.score": ("{format} is not shown to differ {place}: cost {cost}", "{format} {place}得分未显示差异：代价 {cost}"),
+    "export.unsure.loss": ("{format} is not shown to differ in loss {place}: {cost}", "{format} {place}损失未显示差异：{cost}"),
     "export.costs.loss": ("{format} adds {cost} to the loss {place}", "{format} {place}损失增加 {cost}"),
     "export.gains.loss": ("{format} takes {cost} off the loss {place}", "{format} {place}损失降低 {cost}"),
     "export.same.score": ("{format} does not change any score {place}", "{format} {place}没有改变任何得分"),

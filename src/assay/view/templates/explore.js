@@ -270,7 +270,15 @@
   const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "font-size", "font-family", "font-weight", "text-anchor"];
   const drawn = (svg, title) => {
     const copy = svg.cloneNode(true), { width, height } = svg.viewBox.baseVal;
-    const [from, to] = [all("*", svg), all("*", copy)];
+    // What other panels share stands in the first of them.
+    const whole = (root) => all("*", root).flatMap((node) => node.localName === "use" ? [node, ...all("*", document.querySelector(node.getAttribute("href")))] : [node]);
+    const from = whole(svg);
+    for (const use of all("use", copy)) {
+      const shared = document.createElementNS("http://www.w3.org/2000/svg", "g");
+      shared.append(...document.querySelector(use.getAttribute("href")).cloneNode(true).childNodes);
+      use.replaceWith(shared);
+    }
+    const to = all("*", copy);
     from.forEach((node, i) => {
       const own = getComputedStyle(node);
       for (const name of STYLES) to[i].setAttribute(name, own.getPropertyValue(name).replaceAll('"', "'"));
