@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from assay.core import AssayError, Sample
-from assay.data import Rejected, read
+from assay.data import Rejected, convert, read
 
 ROW = {"instruction": "What is it?", "output": "It is so."}
 LINE = json.dumps(ROW) + "\n"
@@ -27,6 +27,7 @@ LINE = json.dumps(ROW) + "\n"
         ("cp1252", "say \u201chi\u201d", "na\xefve caf\xe9s"),
         ("big5", "\u53f0\u7063\u7684\u9996\u90fd\u5728\u54ea\u88e1\uff1f", "\u81fa\u5317\u3002"),
         ("shift-jis", "\u65e5\u672c\u306e\u9996\u90fd\u306f\uff1f", "\u6771\u4eac\u3067\u3059\u3002\u30ab\u30bf\u30ab\u30ca"),
+        ("euc-kr", "\ud55c\uad6d\uc758 \uc218\ub3c4\ub294 \uc5b4\ub514\uc785\ub2c8\uae4c?", "\uc11c\uc6b8\uc785\ub2c8\ub2e4."),
         ("gb18030", "\u5317\u4eac\u662f\u54ea\u91cc\uff1f", "\u4e2d\u56fd\u7684\u9996\u90fd\u3002"),
         ("gb18030", "\u81fa\u7063\u7684\u9996\u90fd\u5728\u54ea\u88e1\uff1f\u8acb\u56de\u7b54\u6211", "\u81fa\u5317\u5e02\uff0c\u5728\u53f0\u6e7e\u7684\u5317\u90e8\u3002"),
     ],
@@ -86,3 +87,11 @@ def test_pipes_sockets_and_links_to_nowhere_are_named(tmp_path: Path) -> None:
         for name in ("pipe", "s", "gone", "loop"):
             with pytest.raises(AssayError, match=r"not a file|leads to no file"):
                 read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["n" * 244, "长" * 80])
+def test_a_name_too_long_for_what_lies_beside_it_is_refused_first(name: str, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(LINE)
+    with pytest.raises(AssayError, match="name of the output is too long"):
+        convert([tmp_path / "in.jsonl"], tmp_path / f"{name}.jsonl")
+    assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]

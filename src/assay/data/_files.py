@@ -131,15 +131,21 @@ def _encoding(head: bytes) -> tuple[str, str]:
 
 _PAIRS = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
 _COMMON = re.compile(rb"[\xa1\xa3\xb0-\xf7][\xa1-\xfe]")
+_FEW = 12
+"""So many signs of GB 2312 and none of its second half are no Chinese: of real texts four in ten are there."""
 
 
 def _is_chinese(head: bytes) -> bool:
-    """Say whether most characters of a text in GB18030 are those of GB 2312.
+    """Say whether most characters of a text in GB18030 are those of GB 2312, and spread as in Chinese.
 
-    Nearly any bytes decode: Latin-1 ("été"), Big5 and Shift-JIS would become other, rare characters unsaid.
+    Nearly any bytes decode: Latin-1 ("été"), Big5 and Shift-JIS would become other, rare characters unsaid;
+    the syllables of EUC-KR lie where the first half of GB 2312 is, by pinyin.
     """
     pairs = _PAIRS.findall(head)
-    return 5 * sum(map(bool, map(_COMMON.match, pairs))) >= 3 * len(pairs)
+    common = [pair[0] for pair in pairs if _COMMON.match(pair)]
+    signs = [lead for lead in common if lead >= 0xB0]
+    late = sum(lead >= 0xC9 for lead in signs)
+    return 5 * len(common) >= 3 * len(pairs) and (len(signs) < _FEW or 20 * late >= len(signs))
 
 
 def _decodes(head: bytes, encoding: str) -> bool:

@@ -41,6 +41,10 @@ class Output:
             mark_ours(place, self.path)  # before it appears, so that a kill leaves no file that is not ours
 
 
+LONGEST_NAME = 200
+"""Bytes; what is written beside an output has up to 50 more, and file systems take 255."""
+
+
 def output(
     path: str | Path,
     *,
@@ -77,6 +81,11 @@ def _check_place(place: Path) -> None:
         raise AssayError("the output is a folder", place=shown, expected="the name of a file")
     if place.exists() and not place.is_file():
         raise AssayError("the output is a device or a pipe", place=shown, expected="the name of a file")
+    if len(os.fsencode(place.name)) > LONGEST_NAME:
+        raise AssayError(
+            "the name of the output is too long: files beside it have longer ones", place=shown,
+            expected=f"at most {LONGEST_NAME} bytes", hint="choose a shorter name",
+        )  # fmt: skip
     folder = place.parent
     if not folder.is_dir():
         raise AssayError(

@@ -126,8 +126,8 @@ class Forecast:
         key = "cost.before" if self.learned else "cost.before.rough"
         return say(
             key, steps=self.steps, wall=self.wall, span=(self.low, self.high), workers=self.workers,
-            bytes=self.bytes, tokens=self.tokens, money=money_said(self.money, self.unpriced),
-            learned=self.learned,
+            tokens=_if_any("cost.tokens", self.tokens), disk=_if_any("cost.disk", self.bytes),
+            money=money_said(self.money, self.unpriced), learned=self.learned,
         )  # fmt: skip
 
 
@@ -137,6 +137,11 @@ def money_said(money: Mapping[str, float], unpriced: int = 0) -> Say | str:
     if unpriced:
         return say("cost.money.unpriced", amounts=" + ".join(parts) or "0", steps=unpriced)
     return say("cost.money", amounts=" + ".join(parts)) if parts else ""
+
+
+def _if_any(key: str, amount: float) -> Say | str:
+    """Return an amount in words, "" where there is nothing of it."""
+    return say(key, n=amount) if amount else ""
 
 
 def amount_said(amount: float) -> str:
@@ -272,7 +277,8 @@ class Spent:
         off = self.wall / self.foretold - 1 if self.foretold else None
         head = say(
             "cost.after" if off is not None else "cost.after.plain", wall=self.wall, foretold=self.foretold,
-            off=off, steps=self.steps, tokens=self.tokens, bytes=self.bytes, money=money_said(self.money),
+            off=off, steps=self.steps, tokens=_if_any("cost.tokens.paid", self.tokens),
+            disk=_if_any("cost.disk", self.bytes), money=money_said(self.money),
         )  # fmt: skip
         return [head, *(self._each(name, count) for name, count in self.per.items() if count)]
 
