@@ -132,7 +132,7 @@ def _encoding(head: bytes) -> tuple[str, str]:
 _PAIRS = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
 _COMMON = re.compile(rb"[\xa1\xa3\xb0-\xf7][\xa1-\xfe]")
 _FEW = 12
-"""So many signs of GB 2312 and none of its second half are no Chinese: of real texts four in ten are there."""
+"""So many signs of GB 2312, none of its second half, are no Chinese: of real texts four in ten are there."""
 
 
 def _is_chinese(head: bytes) -> bool:
