@@ -414,7 +414,8 @@ def parse_config(data: Mapping[str, Any], folder: str = ".") -> StudyConfig:
         plain["base"] = places[0]
     plain["evaluation"], tasks = _tasks(plain.get("evaluation"))
     for key in ("pool", "evaluation"):
-        plain[key] = () if plain[key] == () else _source(plain.get(key), key)
+        if plain.get(key) != ():
+            plain[key] = _source(plain.get(key), key)
     config: StudyConfig = _build(StudyConfig, plain, "")
     config = replace(config, tasks=tasks)
     if not config.evaluation:
