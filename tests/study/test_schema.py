@@ -61,6 +61,12 @@ def test_it_says_what_the_reader_says(key: str, value: Any) -> None:
     assert takes(study) == reads(study)
 
 
+@pytest.mark.parametrize("gone", [{a, b} for a in SMALL for b in SMALL], ids=str)
+def test_without_what_it_needs_the_reader_and_the_schema_say_so(gone: set[str]) -> None:
+    study = {key: value for key, value in deepcopy(SMALL).items() if key not in gone}
+    assert not takes(study) and not reads(study)
+
+
 def test_it_is_written_to_a_file(tmp_path: Path) -> None:
     path = schema(out=tmp_path / "study.schema.json")
     assert isinstance(path, Path) and json.loads(path.read_text(encoding="utf-8")) == study_schema()
