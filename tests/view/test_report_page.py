@@ -16,7 +16,7 @@ import pytest
 from assay.core import OVERALL, TASK_TYPES, AnswerBook, BookItem, BookRun, BookTexts, StudyResult
 from assay.view import load_book, render_html, write_report
 from assay.view._book import fitting
-from axe import grave
+from axe import grave, unreached
 
 ARABIC = "\u202eاختبار النص الطويل جدا"
 LONG = "x" * 300
@@ -104,8 +104,10 @@ def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
         assert troubles == []
 
 
-@pytest.mark.parametrize("name", ["en", "zh"])
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
+@pytest.mark.parametrize("name", ["en", pytest.param("zh", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1400, "light"), pytest.param(390, "dark", marks=pytest.mark.long)]
+)
 def test_axe_finds_nothing_serious(
     visit: Callable[..., Any], places: dict[str, str], name: str, width: int, scheme: str
 ) -> None:
@@ -113,6 +115,18 @@ def test_axe_finds_nothing_serious(
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert grave(page) == []
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_tab_reaches_every_control(visit: Callable[..., Any], places: dict[str, str], width: int) -> None:
+    assert unreached(visit(places["en"], width)) == []
+
+
+@pytest.mark.long  # some 1,700 stops, one for every run in every table
+def test_tab_reaches_what_is_folded(visit: Callable[..., Any], places: dict[str, str]) -> None:
+    page = visit(places["en"])
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert unreached(page, 4000) == []
 
 
 @pytest.mark.parametrize("width", [1400, 390])
