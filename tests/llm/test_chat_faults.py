@@ -244,8 +244,9 @@ def test_requests_are_read_lazily_and_an_early_end_keeps_what_was_paid(calls: Pa
             assert read < 40
         answered = len(server.answered_well())
         with Chat(MODEL, base_url=server.url, calls=calls) as chat:
-            assert chat.estimate(questions(read)).cached == answered
-            outcomes(chat, questions(read))
+            taken = questions(read + 1)  # the last may have been taken and sent before the reader was closed
+            assert chat.estimate(taken).cached == answered
+            outcomes(chat, taken)
         assert set(server.answered_well().values()) == {1}
 
 

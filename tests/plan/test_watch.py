@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from assay.core import Inline
@@ -76,7 +77,8 @@ def test_a_command_at_work_is_seen_between_its_steps_and_lists_what_it_runs(tmp_
 
 
 def pays(context: StepContext) -> None:
-    """Pay half of what was thought."""
+    """Pay half of what was thought, and take a while."""
+    time.sleep(0.02)
     context.used["money"] = 0.5
     seen = Watcher().watch(read_steps(Path(context.config["folder"])))
     (context.out / "seen.json").write_text(json.dumps([dict(seen.paid), dict(seen.to_pay)]))

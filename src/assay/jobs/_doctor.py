@@ -124,12 +124,12 @@ def doctor(*, load: bool = False, store: core.File = Path(".assay")) -> Doctor:
 
 
 def _needed() -> Iterator[Needed]:
-    """Yield the packages of every extra but that of developers, as the installed package states them."""
+    """Yield the packages of every extra but those of developers, as the installed package states them."""
     seen: set[tuple[str, str]] = set()
     for text in metadata.requires(DISTRIBUTION) or ():
         extra = re.search(r"extra == ['\"](\w+)['\"]", text)
         name = _NAME.match(text)
-        if extra is None or name is None or extra[1] == "dev" or (extra[1], name[0]) in seen:
+        if extra is None or name is None or extra[1] in ("dev", "docs") or (extra[1], name[0]) in seen:
             continue
         seen.add((extra[1], name[0]))
         yield Needed(extra[1], name[0], _version(name[0]))
