@@ -104,7 +104,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "reason.csv.no_field": ("it has no field", "没有字段"),
     "reason.decodes": ("it does not decode", "无法解码"),
     "reason.json.twice": ("the key {name} is given twice", "键 {name} 重复出现"),
-    "reason.csv.header": ("the header stands here again: files were joined", "表头在此重复出现：文件由多个文件拼接而成"),
+    "reason.csv.again": ("the header stands here again: files were joined", "表头在此重复出现：文件由多个文件拼接而成"),
     "reason.json.key": ("a key without a value: the file is cut off", "键没有值：文件不完整"),
     "reason.json.none": ("no JSON object or list begins here", "此处不是 JSON 对象或列表的开头"),
     "reason.json.list": ("the list is not closed: the file is cut off", "列表没有闭合：文件不完整"),
