@@ -58,7 +58,9 @@ def alpaca(tmp_path_factory: pytest.TempPathFactory) -> Path:
             place.write_text("".join(islice(rows, ROWS)), encoding="utf-8")
         return place
     samples = synthetic.generate(ROWS, seed=0, languages=("en",))
-    rows = ({"instruction": p.sample.prompt, "input": "", "output": p.sample.answer} for p in samples)
+    rows = (
+        {"instruction": p.sample.prompt[0].content, "input": "", "output": p.sample.answer} for p in samples
+    )
     place.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return place
 
