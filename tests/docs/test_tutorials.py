@@ -57,9 +57,15 @@ def alpaca(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ) as rows:
             place.write_text("".join(islice(rows, ROWS)), encoding="utf-8")
         return place
-    samples = synthetic.generate(ROWS, seed=0, languages=("en",))
-    rows = (
-        {"instruction": p.sample.prompt[0].content, "input": "", "output": p.sample.answer} for p in samples
+    samples = [planted.sample for planted in synthetic.generate(ROWS, seed=0, languages=("en",))]
+    asked = [sample.prompt[0].content for sample in samples]
+    rows = (  # answers as long as Alpaca's: the right one, then what else one might be asked
+        {
+            "instruction": question,
+            "input": "",
+            "output": " ".join([sample.answer, *asked[k + 1 : k + 2 + k % 5]]),
+        }
+        for k, (sample, question) in enumerate(zip(samples, asked, strict=True))
     )
     place.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return place

@@ -151,6 +151,12 @@ def test_two_judges_are_not_compared(items: str, options: JudgeConfig, tmp_path:
         judge([items], answers=given, out=tmp_path / f"{repeats}.jsonl", by=replace(options, repeats=repeats))
     with pytest.raises(AssayError, match="two judges"):
         judge_compare(tmp_path / "1.jsonl", tmp_path / "2.jsonl")
+    moved = judge_compare(tmp_path / "1.jsonl", tmp_path / "2.jsonl", drift=True)
+    assert len(moved.judges) == 2 and {row.difference for row in moved.types} == {0.0}
+    others = answers(tmp_path / "b.jsonl", WORDS[::-1])
+    judge([items], answers=others, out=tmp_path / "b-judged.jsonl", by=replace(options, repeats=2))
+    with pytest.raises(AssayError, match="the same answers"):
+        judge_compare(tmp_path / "1.jsonl", tmp_path / "b-judged.jsonl", drift=True)
 
 
 def test_finalists_meet_in_both_orders(items: str, options: JudgeConfig, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, TypeAlias
 from assay import data, judging, llm
 from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Text, Without, say
 from assay.jobs._asked import asking
-from assay.jobs._judging_files import judgement_row, read_answers, read_judgements, read_labels
+from assay.jobs._judging_files import JudgementFile, judgement_row, read_answers, read_judgements, read_labels
 from assay.jobs._pool import Data, Pool, held
 from assay.plan import progress_bar
 
@@ -321,6 +321,29 @@ def judge_calibrate(judgements: File, *, labels: File) -> CalibrationReport:
     )
 
 
+def _check_judges(a: JudgementFile, b: JudgementFile) -> None:
+    """Refuse scores of two judges, which lie on two scales."""
+    methods = {row.item: row.method for row in a.rows}
+    other = next((row for row in b.rows if methods.get(row.item, row.method) != row.method), None)
+    if other is not None:
+        raise AssayError(
+            "the files come from two judges, whose scores are not comparable",
+            place=b.place, value=other.method, expected=methods[other.item],
+            hint="judge both files with the same model, rubrics and settings; --drift shows how far a "
+            "judge's scale has moved, from one file of answers judged twice",
+        )  # fmt: skip
+
+
+def _check_answers(a: JudgementFile, b: JudgementFile) -> None:
+    """Refuse answers that differ: then models differ, and not only their judge."""
+    other = next((item for item, answer in b.answers.items() if a.answers.get(item, answer) != answer), None)
+    if other is not None:
+        raise AssayError(
+            "with --drift both files have to judge the same answers", place=b.place, value=f"item {other}",
+            expected=f"the answer that {a.place} has", hint="judge one file of answers with both judges",
+        )  # fmt: skip
+
+
 def judge_compare(
     a: File,
     b: File,
@@ -328,6 +351,7 @@ def judge_compare(
     effect: float = 0.03,
     labels_a: File | None = None,
     labels_b: File | None = None,
+    drift: bool = False,
 ) -> ComparisonReport:
     """Compare two models on the same items by type: paired, clustered, corrected by Holm.
 
@@ -348,21 +372,14 @@ def judge_compare(
         Human scores of a's answers, for differences on the human scale (with --labels-b).
     labels_b
         Human scores of b's answers.
+    drift
+        a and b are the same answers under two judges, or two versions of one: how far its scale has moved.
     """
     if (labels_a is None) != (labels_b is None):
         raise AssayError("labels of one model only", place="--labels-a, --labels-b", expected="both or none")
     files = read_judgements(Path(a)), read_judgements(Path(b))
     first, second = (file.rows for file in files)
-    methods = {row.item: row.method for row in first}
-    other = [row for row in second if methods.get(row.item, row.method) != row.method]
-    if other:
-        raise AssayError(
-            "the files come from two judges, whose scores are not comparable",
-            place=str(b),
-            value=other[0].method,
-            expected=methods[other[0].item],
-            hint="judge both files with the same model, rubrics and settings",
-        )
+    (_check_answers if drift else _check_judges)(*files)
     people = []
     if labels_a is not None and labels_b is not None:
         places = (Path(labels_a), Path(labels_b))

@@ -247,9 +247,9 @@ def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyRe
 
 
 def report(result: File, *, out: File | None = None) -> list[Path]:
-    """Rebuild the report from a study's result.json.
+    """Rebuild the report of a study that has run.
 
-    Example: `assay study report runs/demo/result.json --out elsewhere`
+    Example: `assay study report study.yaml`, or `assay study report runs/demo/result.json --out elsewhere`
 
         >>> sorted(path.name for path in assay.study.report("result.json", out="again"))[:2]
         ['points.csv', 'points.parquet']
@@ -257,10 +257,12 @@ def report(result: File, *, out: File | None = None) -> list[Path]:
     Parameters
     ----------
     result
-        The study's result.json.
+        The study's result.json, or its study file.
     out
         Folder for the report; by default that of `result`.
     """
+    if Path(result).suffix.lower() in (".yaml", ".yml"):
+        result = report_folder(load(Path(result), ())) / "result.json"
     folder = Path(result).parent
     view.keep_command(Path(out or folder), view.study_command(folder) or "")
     return view.write_report(view.load_study(Path(result)), Path(out or folder), view.load_book(folder))
