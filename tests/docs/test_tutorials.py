@@ -63,7 +63,7 @@ def alpaca(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "instruction": question,
             "input": "",
-            "output": " ".join([sample.answer, *asked[k + 1 : k + 2 + k % 5]]),
+            "output": " ".join([sample.answer, *asked[k + 1 : k + 4 + k % 5]]),
         }
         for k, (sample, question) in enumerate(zip(samples, asked, strict=True))
     )
