@@ -61,8 +61,8 @@ def test_it_says_what_the_reader_says(key: str, value: Any) -> None:
     assert takes(study) == reads(study)
 
 
-@pytest.mark.parametrize("gone", [{a, b} for a in SMALL for b in SMALL], ids=str)
-def test_without_what_it_needs_the_reader_and_the_schema_say_so(gone: set[str]) -> None:
+@pytest.mark.parametrize("gone", sorted({tuple(sorted({a, b})) for a in SMALL for b in SMALL}), ids=str)
+def test_without_what_it_needs_the_reader_and_the_schema_say_so(gone: tuple[str, ...]) -> None:
     study = {key: value for key, value in deepcopy(SMALL).items() if key not in gone}
     assert not takes(study) and not reads(study)
 
