@@ -229,3 +229,11 @@ def test_belles_public_set_is_read_with_its_types(shared: Path) -> None:
     assert all(rubric_for(s, config)[1].type == s.type for s in samples)
     chinese = sum("阅卷人" in requests(s, "x", config)[0].messages[0].content for s in samples)
     assert chinese > 950
+
+
+@pytest.mark.parametrize("length", ["1e999", "-3", '"x"', "true", "2.5", "[1]"])
+def test_the_length_of_an_answer_is_a_count(length: str, tmp_path: Path) -> None:
+    row = f'{{"item": "a", "type": "math", "method": "m", "score": 0.5, "characters": {length}}}\n'
+    (tmp_path / "j.jsonl").write_text(row, encoding="utf-8")
+    with pytest.raises(AssayError, match="not a count"):
+        judge_compare(tmp_path / "j.jsonl", tmp_path / "j.jsonl")

@@ -113,10 +113,16 @@ def read_judgements(place: Path) -> JudgementFile:
         }
         found.append(judging.Judgement(**{"group": None, **known}))
         if row.get("characters") is not None:
-            lengths[row["item"]] = int(row["characters"])
+            lengths[row["item"]] = _length(row["characters"], where)
         if row.get("answer_digest") is not None:
             answers[row["item"]] = str(row["answer_digest"])
     return JudgementFile(str(place), tuple(found), lengths, answers)
+
+
+def _length(value: object, where: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise AssayError("the length of the answer is not a count", place=f"{where}, characters", value=value)
 
 
 def read_labels(place: Path, of: JudgementFile) -> LabelFile:

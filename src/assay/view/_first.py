@@ -21,7 +21,7 @@ from assay.core import (
 )
 from assay.view._format import MINUS, about, clean, integer, number, percent, together
 from assay.view._index import Index, ladder
-from assay.view._says import count_notes
+from assay.view._says import count_notes, rate_to_try
 from assay.view._svg import Svg
 from assay.view._words import Words
 
@@ -190,6 +190,16 @@ def commands(result: StudyResult, w: Words) -> list[tuple[str, str]]:
         return []
     model = shlex.quote(f"{result.name}:{answer.arm}/{answer.n}")
     talk = w("first.do.chat"), f"assay chat {shlex.quote(result.name + ':' + BASE_ARM)} {model}"
+    if (rate := rate_to_try(result)) is not None:
+        name = shlex.quote(
+            f"{result.name}-{rate:g}"
+        )  # another recipe is another study, with a report of its own
+        return [
+            (
+                w("first.do.rate"),
+                f"assay study run {STUDY} --set name={name} --set recipe.learning_rate={rate:g}",
+            )
+        ]
     if answer.overall.word == "plateau":
         return [(w("first.do.export"), f"assay export {model}"), talk]
     if answer.overall.word == "falling":

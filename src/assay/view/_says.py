@@ -171,6 +171,14 @@ def _off(result: StudyResult) -> tuple[RecipeCheck, BestRate] | None:
     return None if check is None or not check.outside or check.chosen is None else (check, check.chosen)
 
 
+def rate_to_try(result: StudyResult) -> float | None:
+    """Return the learning rate with which the study should run first, None where the texts ask for none."""
+    off, found = _off(result), None if result.answer is None else cause_of(result, result.answer.arm)
+    if off is None or (found is not None and found.harm != "plateau"):
+        return None
+    return off[1].learning_rate
+
+
 def _rate(check: RecipeCheck, best: BestRate, w: Words) -> str:
     """Return the first sentence of a study whose check finds another learning rate better."""
     word = "diverged" if check.regret_interval is None else "low" if check.too_low else "high"
