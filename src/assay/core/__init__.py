@@ -117,6 +117,7 @@ from assay.core._points import (
 )
 from assay.core._pools import POOLS, Inline, Pool, PoolMaker, Processes, mapped, parse_pool
 from assay.core._process import end_with_parent, tie_to_parent
+from assay.core._python import other_python
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
 from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
 from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
@@ -258,6 +259,7 @@ __all__ = [
     "mapped",
     "metric_value",
     "next_command",
+    "other_python",
     "page",
     "parse_pool",
     "partial_of",

@@ -192,12 +192,12 @@ def commands(result: StudyResult, w: Words) -> list[tuple[str, str]]:
     talk = w("first.do.chat"), f"assay chat {shlex.quote(result.name + ':' + BASE_ARM)} {model}"
     if (rate := rate_to_try(result)) is not None:
         name = shlex.quote(
-            f"{result.name}-{rate:g}"
+            f"{result.name}-{rate}"
         )  # another recipe is another study, with a report of its own
         return [
             (
                 w("first.do.rate"),
-                f"assay study run {STUDY} --set name={name} --set recipe.learning_rate={rate:g}",
+                f"assay study run {STUDY} --set name={name} --set recipe.learning_rate={rate}",
             )
         ]
     if answer.overall.word == "plateau":

@@ -171,12 +171,17 @@ def _off(result: StudyResult) -> tuple[RecipeCheck, BestRate] | None:
     return None if check is None or not check.outside or check.chosen is None else (check, check.chosen)
 
 
-def rate_to_try(result: StudyResult) -> float | None:
+def rate_to_try(result: StudyResult) -> str | None:
     """Return the learning rate with which the study should run first, None where the texts ask for none."""
     off, found = _off(result), None if result.answer is None else cause_of(result, result.answer.arm)
-    if off is None or (found is not None and found.harm != "plateau"):
+    if found is None or found.harm == "plateau":
+        return None if off is None else f"{off[1].learning_rate:g}"
+    if found.word == "recipe" and found.harmless is not None:
+        return found.harmless.recipe if _is_rate(found.harmless.recipe) else None
+    told = found.word == "data" and found.harmless is not None and found.harmless.p_harmless >= _FORGOTTEN
+    if off is None or told or found.word == "overfitting" or off[0].too_low:
         return None
-    return off[1].learning_rate
+    return f"{off[1].learning_rate:g}"
 
 
 def _rate(check: RecipeCheck, best: BestRate, w: Words) -> str:
@@ -253,9 +258,11 @@ def _own_recipe(result: StudyResult) -> str:
 
 def _recipe(name: str, w: Words) -> str:
     """Return a recipe as a sentence names it; one that is a number alone is a learning rate."""
-    return w(
-        "cause.by.rate" if name.replace("e-", "").replace(".", "").isdigit() else "cause.by.recipe", name=name
-    )
+    return w("cause.by.rate" if _is_rate(name) else "cause.by.recipe", name=name)
+
+
+def _is_rate(name: str) -> bool:
+    return name.replace("e-", "").replace(".", "").isdigit()
 
 
 def _span(shift: Shift, w: Words) -> str:

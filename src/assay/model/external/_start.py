@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
-from assay.core import AssayError, end_with_parent
+from assay.core import AssayError, end_with_parent, other_python
 from assay.model.base import base_name
 from assay.model.external._folder import RUN, SCRIPT, HandedBase, write_run
 from assay.model.external._receive import LOG, RECEIPT, look, receive, training_failure
@@ -34,24 +31,15 @@ def environment_python(tool: Tool, named: str | None) -> str:
 
     Raises :class:`AssayError` where none is named and this environment does not have the tool.
     """
-    found = named or os.environ.get(tool.variable)
+    found = other_python(named, tool.variable, tool.module, title=tool.title, setting="where.environment")
     if found is None:
-        if find_spec(tool.module) is not None:
-            return sys.executable
         raise AssayError(
             f"{tool.title} is not installed here", place="recipe.trainer", value=tool.name,
             expected=f"where.environment or {tool.variable}: the environment that has it",
             hint=f"python -m venv ENV && ENV/bin/pip install {tool.packages[0]}; or train elsewhere: "
             "`assay study handoff`",
         )  # fmt: skip
-    inside = Path(found).expanduser() / "bin" / "python"
-    place = str(inside) if inside.is_file() else shutil.which(found)
-    if place is None:
-        raise AssayError(
-            "no such python", place="where.environment" if named else tool.variable, value=found,
-            expected=f"the folder or the python of an environment that has {tool.title}",
-        )  # fmt: skip
-    return place
+    return found
 
 
 def train_external(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging, model
-from assay.core import AssayError, end_with_parent
+from assay.core import AssayError, end_with_parent, other_python
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import HarnessConfig, MeasureConfig
 from assay.study.steps._base import Base
@@ -53,23 +50,15 @@ def harness_python(harness: Harness, named: str | None) -> str:
 
     Raises :class:`AssayError` where none is named and this environment does not have the program.
     """
-    found = named or os.environ.get(harness.variable)
+    setting = "where.harness"
+    found = other_python(named, harness.variable, harness.module, title=harness.title, setting=setting)
     if found is None:
-        if importlib.util.find_spec(harness.module) is not None:
-            return sys.executable
         raise AssayError(
             f"{harness.title} is not installed here", place=f"evaluation.{harness.name}",
-            expected=f"where.harness or {harness.variable}: the environment that has it",
+            expected=f"{setting} or {harness.variable}: the environment that has it",
             hint=f"python -m venv ENV && ENV/bin/pip install {harness.packages} torch transformers",
         )  # fmt: skip
-    inside = Path(found).expanduser() / "bin" / "python"
-    place = str(inside) if inside.is_file() else shutil.which(found)
-    if place is None:
-        raise AssayError(
-            "no such python", place="where.harness" if named else harness.variable, value=found,
-            expected=f"the folder or the python of an environment that has {harness.title}",
-        )  # fmt: skip
-    return place
+    return found
 
 
 def ability_steps(
