@@ -17,14 +17,17 @@ from rich.console import Console
 from assay.core import (
     TASK_TYPES,
     AssayError,
+    BestRate,
     CurvePower,
     DoubleDescent,
     JudgeSummary,
     Reading,
+    RecipeCheck,
     StudyResult,
 )
 from assay.view import page_markdown, print_page, print_value, render_html, report, sparkline, summary
-from assay.view._words import CATALOGUES
+from assay.view._first import commands
+from assay.view._words import CATALOGUES, words
 
 
 def render_markdown(result: StudyResult) -> str:
@@ -237,3 +240,15 @@ def test_records_in_the_rows_of_a_table_are_tables_of_their_own() -> None:
     )
     for value in ("0.125", "0.375", "77", "math", "agreement", "lists"):
         assert value in shown, f"{value} is not in\n{shown}"
+
+
+def test_the_first_step_is_the_better_rate_where_the_sentence_asks_for_it(result: StudyResult) -> None:
+    w, best = words("en"), (BestRate(300, 4.5e-3, 2e-3, 9e-3),)
+    check = RecipeCheck(
+        5e-4, "control", (), best, "unknown", 0.5, 0.99, True, 300, 0.1, regret_interval=(0.4, 0.6)
+    )
+    found = replace(result, recipe_check=check, causes=())
+    ((said, command),) = commands(found, w)
+    assert said == w("first.do.rate") and command.endswith("--set recipe.learning_rate=0.0045")
+    assert f"--set name={result.name}-0.0045" in command
+    assert not any("learning_rate" in line for _, line in commands(replace(found, recipe_check=None), w))
