@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from assay.core import AssayError
 from assay.plan import Cap, Estimate, Inline, Step, Store, _took, metered, parse_cap, plan, run, timed
+from assay.plan._took import Took
 
 
 @pytest.fixture
@@ -45,12 +46,13 @@ def test_a_store_that_has_seen_nothing_says_so(store: Store) -> None:
 
 
 def test_estimates_are_learned_by_kind_then_by_name(store: Store) -> None:
-    logged(store, [(1.0, 3.0), (2.0, 6.0)])
-    logged(store, [(1.0, 10.0)], kind="large")
+    logged(store, [(1.0, 3.0), (2.0, 6.0), (4.0, 12.0)])
+    logged(store, [(1.0, 10.0), (2.0, 20.0), (4.0, 40.0)], kind="large")
     plain, large = guessed(1, 4.0), guessed(2, 4.0, kind="large")
-    assert plan([large], store).forecast.seconds == pytest.approx(40.0)
+    assert plan([large], store).forecast.seconds == pytest.approx(40.0, rel=0.05)
     by_name = plan([plain], store).forecast
-    assert by_name.seconds == pytest.approx(4 * 19 / 4) and by_name.cpu == pytest.approx(by_name.seconds / 2)
+    assert by_name.seconds == pytest.approx(4 * 13 / 2, rel=0.05)
+    assert by_name.cpu == pytest.approx(by_name.seconds / 2, rel=0.05)
     assert by_name.tokens == pytest.approx(25.0) and by_name.learned == 1
 
 
@@ -58,12 +60,30 @@ def test_a_kind_that_was_not_seen_is_that_of_its_first_words(store: Store) -> No
     logged(store, [(1.0, 2.0)], kind="base answers 12")
     logged(store, [(1.0, 50.0)], kind="base loss")
     seen = [guessed(n, 3.0, kind=k) for n, k in enumerate(("base answers 24", "base loss", "other"))]
-    assert [plan([s], store).forecast.seconds for s in seen] == pytest.approx([6.0, 150.0, 78.0])
+    assert [plan([s], store).forecast.seconds for s in seen] == pytest.approx([6.0, 150.0, 78.0], rel=0.1)
 
 
 def test_what_does_not_grow_with_the_guess_is_learned_too(store: Store) -> None:
     logged(store, [(g, 5.0 + 2.0 * g) for g in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)])
-    assert plan([guessed(1, 20.0)], store).forecast.seconds == pytest.approx(45.0)
+    assert plan([guessed(1, 20.0)], store).forecast.seconds == pytest.approx(45.0, rel=0.05)
+
+
+def test_each_sort_of_work_has_its_own_pace(store: Store) -> None:
+    def work(read: float, written: float) -> Estimate:
+        return Estimate(seconds=read + written, kind="base", parts={"read": read, "write": written})
+
+    for read, written in ((1.0, 1.0), (1.0, 2.0), (2.0, 1.0), (3.0, 0.0), (0.5, 4.0)):
+        took = Took("toy", "base", work(read, written), 2.0 * read + 9.0 * written, 0.0, first=False)
+        _took.note(store.root, took)
+    for read, written in ((4.0, 0.0), (1.0, 8.0)):  # longer answers than any that was seen, and none at all
+        step = replace(toys.step(1), estimate=work(read, written))
+        expected = 2.0 * read + 9.0 * written
+        assert plan([step], store).forecast.seconds == pytest.approx(expected, rel=0.1)
+
+
+def test_loading_libraries_is_no_part_of_the_pace(store: Store) -> None:
+    _took.note(store.root, Took("toy", "", Estimate(seconds=0.1), 5.0, 4.0, first=True))
+    assert plan([guessed(1, 20.0)], store).forecast.seconds == pytest.approx(25.0, rel=0.2)
 
 
 def test_workers_share_what_does_not_wait(store: Store) -> None:
@@ -187,4 +207,4 @@ def test_a_log_that_was_cut_off_is_read_on(store: Store) -> None:
     with (store.root / "took.jsonl").open("a") as log:
         log.write('{"name": "toy", "kind": "", "est\n[1]\n{}\n')
     logged(store, [(1.0, 2.0)])
-    assert plan([guessed(1, 3.0)], store).forecast.seconds == pytest.approx(6.0)
+    assert plan([guessed(1, 3.0)], store).forecast.seconds == pytest.approx(6.0, rel=1e-3)

@@ -153,7 +153,10 @@ def _train(
     estimate = estimate_here(folder, chosen, tokens, device, launch)
     if estimate is not None and not reused:
         planning.tell(estimate.said())
-    cost = training_cost(Base.at(folder), chosen, tokens, device=model.pick_device(device), launch=launch)
+    cost = training_cost(
+        Base.at(folder), chosen, tokens, steps=chosen.steps(read.samples), device=model.pick_device(device),
+        launch=launch,
+    )  # fmt: skip
     run_here([replace(run, estimate=cost)], kept)
     named = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base
     publish(kept.path(run.key), out, named, run, read)

@@ -71,6 +71,7 @@ def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[
         times = {"started": started, "ended": now(), "seconds": seconds, "cpu_seconds": cpu}
         store.commit(key, {**facts, **times, "used": context.used, "assay": __version__})
         if not resumed:  # what an earlier attempt took is not known
+            seconds = round(time.monotonic() - began, 3)  # with what committing takes
             _noted(store, payload, seconds, cpu, context.used)
         DONE.add(payload["name"])
     return True

@@ -35,6 +35,7 @@ class Meter:
         self.flying: dict[str, Estimate] = {}
         self.learned = 0
         self.store: Path | None = None
+        self.workers: list[tuple[Pool, set[str]]] = []
 
     @property
     def until(self) -> float | None:
@@ -43,14 +44,22 @@ class Meter:
 
     def before(self, steps: Sequence[Step], store: Store, pool: Pool) -> Forecast:
         """Say what steps will take; raise :class:`AssayError` where even the least is above the cap."""
-        known = DONE if isinstance(pool, Inline) else ()
-        found = foretell(steps, store.root, pool.size, self.price, known)
+        found = foretell(steps, store.root, pool.size, self.price, self._done_by(pool))
         self.foretold, self.learned, self.store = self.foretold + found.wall, found.learned, store.root
         self.foretold_cpu += found.cpu
         if found.wall >= _WORTH_SAYING or found.money or found.unpriced:
             tell(found.said())
         if self.cap is not None:
             self._refuse(found, self.cap)
+        return found
+
+    def _done_by(self, pool: Pool) -> set[str]:
+        """Return names of steps that the workers of a pool have done: they have loaded what those need."""
+        if isinstance(pool, Inline):
+            return DONE
+        found = next((names for known, names in self.workers if known is pool), None)
+        if found is None:
+            self.workers.append((pool, found := set()))
         return found
 
     def _refuse(self, found: Forecast, cap: Cap) -> None:
@@ -86,8 +95,9 @@ class Meter:
             if self.money.get(currency, 0.0) + hours + own > most:
                 raise cap_reached(currency)
 
-    def took(self, step: Step, store: Store) -> None:
-        """Count a step that ended."""
+    def took(self, step: Step, store: Store, pool: Pool) -> None:
+        """Count a step that a pool's worker has ended."""
+        self._done_by(pool).add(step.name)
         facts = store.manifest(step.key)
         used: dict[str, float] = facts.get("used", {})
         self.steps += 1

@@ -227,7 +227,7 @@ class _Schedule:
             self.display.finished(self.steps[key])
         else:
             self.done.add(key)
-            self.meter.took(self.steps[key], self.store)
+            self.meter.took(self.steps[key], self.store, self.pool)
             self.display.finished(self.steps[key])
             for user in self.users[key]:
                 self.waits[user].discard(key)

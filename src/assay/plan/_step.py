@@ -18,8 +18,9 @@ class Estimate:
     """What a step will take, as far as is known; never part of its key.
 
     A plain guess: :mod:`assay.plan` learns from the steps of one ``kind`` (words, what matters most first)
-    what a guess is worth.  ``paid``: it costs money, ``money`` at most in ``currency``, or None where no
-    price is known.
+    what a guess is worth.  ``parts``: the seconds of it by sort of work (reading, writing, steps) where there
+    are several, as each has a pace of its own.  ``paid``: it costs money, ``money`` at most in ``currency``,
+    or None where no price is known.
     """
 
     seconds: float | None = None
@@ -29,6 +30,12 @@ class Estimate:
     currency: str = "USD"
     paid: bool = False
     kind: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def work(self) -> Mapping[str, float]:
+        """Return the guess by sort of work; one sort without a name where there are no others."""
+        return self.parts or {"": self.seconds or 0.0}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay.plan._step import Estimate, Step
+
+Array = NDArray[np.float64]
 
 STEPS, RUNS = "took.jsonl", "runs.jsonl"
 DONE: set[str] = set()
@@ -22,7 +25,11 @@ _LATEST = 400
 """Lines of a log that are learned from: a machine changes."""
 _MOST_BYTES = 1 << 20
 """A larger log becomes the older one, which is read before it: several times what is learned from."""
-_FEW, _SPREAD = 6, 1.5
+_NOISE, _OFF, _FIXED = (0.05, 0.5), 0.5, 0.25
+"""Errors as shares: of a step, between; of a pace not yet learned; of what is fixed, of what steps take."""
+_START, _LEAST = 1.0, 0.02
+"""Errors in seconds: of a start, and the least of all."""
+_PASSES, _ROUNDS = 3, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,36 +104,36 @@ def read_took(folder: Path) -> list[Took]:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds of a kind of step: ``start`` where its worker is new to it, then ``fixed`` + ``slope`` x guess.
+    """Seconds of a kind of step: ``start`` where its worker is new to it, then ``fixed`` + slopes x guess.
 
-    ``steps``: how many it was learned from.
+    ``slopes`` by sort of work, ``usual`` for sorts that were not seen.  ``steps``: how many it was learned
+    from.
     """
 
     start: float
     fixed: float
-    slope: float
+    slopes: Mapping[str, float]
+    usual: float
     steps: int
 
-    def seconds(self, guess: float, *, first: bool) -> float:
-        """Return what a step takes whose plain estimate is ``guess``."""
-        return first * self.start + self.fixed + self.slope * guess
-
-
-_PLAIN = Pace(0.0, 0.0, 1.0, 0)
+    def seconds(self, work: Mapping[str, float], *, first: bool) -> float:
+        """Return what a step takes whose plain estimate is ``work``, by sort."""
+        grown = sum(self.slopes.get(sort, self.usual) * guess for sort, guess in work.items())
+        return first * self.start + self.fixed + grown
 
 
 class Paces:
     """What was learned from the log of a store: of each kind of step, else of what it is alike to.
 
-    A kind is told in words, from what matters most: of a step whose kind was not seen, the others count whose
-    first words are the same, at last all of its name.
+    A kind is told in words, from what matters most: what is known of those whose first words are the same is
+    where its own pace starts from, so that few steps move it little, and many set it.
     """
 
     def __init__(self, took: Sequence[Took]) -> None:
         self.steps = len(took)
         groups = _grouped(took)
-        self.clock = {key: _pace(rows, "seconds") for key, rows in groups.items()}
-        self.cpu = {key: _pace(rows, "cpu") for key, rows in groups.items()}
+        self.clock = _paces(groups, "seconds")
+        self.cpu = _paces(groups, "cpu")
         self.shares = {
             (key, field): _share(rows, field)
             for key, rows in groups.items()
@@ -136,11 +143,8 @@ class Paces:
     def seconds(self, step: Step, *, first: bool, cpu: bool = False) -> float | None:
         """Return what a step will take by the clock (or of processors); None where nothing is known."""
         paces = self.cpu if cpu else self.clock
-        found = next((paces[key] for key in _keys(step.name, step.estimate.kind) if key in paces), _PLAIN)
-        guess = step.estimate.seconds
-        if guess is None:
-            return None if found is _PLAIN else found.seconds(0.0, first=first)
-        return found.seconds(guess, first=first)
+        found = next((paces[key] for key in _keys(step.name, step.estimate.kind) if key in paces), None)
+        return step.estimate.seconds if found is None else found.seconds(step.estimate.work, first=first)
 
     def used(self, step: Step, field: str) -> float | None:
         """Return tokens, bytes or money of a step; None where nothing is known."""
@@ -171,27 +175,66 @@ def _grouped(took: Iterable[Took]) -> dict[tuple[str, str], list[Took]]:
     return found
 
 
-def _pace(rows: Sequence[Took], field: str) -> Pace:
-    """Return the pace of alike steps: a line where enough are seen over a range, else a factor."""
-    warm = [row for row in rows if not row.first] or list(rows)
-    guess = np.array([row.estimate.seconds or 0.0 for row in warm])
-    spent = np.array([getattr(row, field) for row in warm])
-    fixed, slope = _line(guess, spent)
-    cold = [row for row in rows if row.first] if len(warm) < len(rows) else []
-    late = [getattr(row, field) - fixed - slope * (row.estimate.seconds or 0.0) for row in cold]
-    return Pace(max(float(np.mean(late)), 0.0) if late else 0.0, fixed, slope, len(rows))
+def _paces(groups: Mapping[tuple[str, str], Sequence[Took]], field: str) -> dict[tuple[str, str], Pace]:
+    """Return the pace of each kind, learned from its own steps and from what is known of kinds like it."""
+    found: dict[tuple[str, str], Pace] = {}
+    for name, kind in sorted(groups, key=lambda key: len(key[1].split())):
+        above = found[name, " ".join(kind.split()[:-1])] if kind else Pace(0.0, 0.0, {}, 1.0, 0)
+        rows = groups[name, kind]
+        found[name, kind] = _learned(rows, field, _scaled(rows, field, above))
+    return found
 
 
-def _line(guess: np.ndarray, spent: np.ndarray) -> tuple[float, float]:
-    total = float(guess.sum())
-    if total <= 0:
-        return float(spent.mean()), 0.0
-    if len(guess) >= _FEW and guess.max() > _SPREAD * max(float(guess.min()), 1e-9):
-        slope = float(np.cov(guess, spent, bias=True)[0, 1] / guess.var())
-        fixed = float(spent.mean() - slope * guess.mean())
-        if slope > 0 and fixed >= 0:
-            return fixed, slope
-    return 0.0, float(spent.sum()) / total
+def _scaled(rows: Sequence[Took], field: str, pace: Pace) -> Pace:
+    """Return a pace made as much faster or slower as the steps were, all together.
+
+    A worker's first step loads libraries, which is no part of the pace; where none but such were seen it is
+    kept.
+    """
+    spent = {first: [getattr(r, field) for r in rows if r.first == first] for first in (False, True)}
+    guess = {
+        first: [pace.seconds(r.estimate.work, first=False) for r in rows if r.first == first]
+        for first in spent
+    }
+    known = sum(guess[False])
+    by = sum(spent[False]) / known if known > 0 else 1.0
+    fixed = by * pace.fixed if known > 0 or not spent[False] else sum(spent[False]) / len(spent[False])
+    late = [took - by * g for took, g in zip(spent[True], guess[True], strict=True)]
+    start = max(sum(late) / len(late), 0.0) if late else pace.start
+    return Pace(start, fixed, {sort: by * s for sort, s in pace.slopes.items()}, by * pace.usual, len(rows))
+
+
+def _learned(rows: Sequence[Took], field: str, prior: Pace) -> Pace:
+    """Return the pace that fits the steps best, drawn to ``prior``, so that few of them move it little.
+
+    Least squares with nothing below zero; a step's own error grows with what it takes.
+    """
+    sorts = sorted({sort for row in rows for sort in row.estimate.work})
+    before = np.array([prior.start, prior.fixed, *(prior.slopes.get(s, prior.usual) for s in sorts)])
+    works = np.array([[row.first, 1, *(row.estimate.work.get(s, 0.0) for s in sorts)] for row in rows], float)
+    spent = np.array([getattr(row, field) for row in rows])
+    scale = _OFF * before + [_START, _FIXED * spent.mean() + _LEAST, *[_LEAST] * len(sorts)]
+    found, noise = before, _NOISE[1]
+    for _ in range(_PASSES):
+        error = noise * (works @ found) + _LEAST
+        system = np.vstack([works / error[:, None], np.diag(1 / scale)])
+        found = _at_least_zero(system, np.concatenate([spent / error, before / scale]))
+        off = (spent - works @ found) / (works @ found + _LEAST)
+        noise = float(np.clip(np.sqrt((off**2).mean()), *_NOISE))
+    grown, guess = works[:, 2:] @ found[2:], float(works[:, 2:].sum())
+    slopes = dict(prior.slopes) | dict(zip(sorts, found[2:].tolist(), strict=True))
+    usual = float(grown.sum()) / guess if guess > 0 else prior.usual
+    return Pace(float(found[0]), float(found[1]), slopes, usual, len(rows))
+
+
+def _at_least_zero(system: Array, target: Array) -> Array:
+    """Return x of at least zero with the least |system x - target|, by descent along each in turn."""
+    inner, outer = system.T @ system, system.T @ target
+    found = np.zeros(len(outer))
+    for _ in range(_ROUNDS):
+        for i in range(len(found)):
+            found[i] = max(0.0, found[i] + (outer[i] - inner[i] @ found) / inner[i, i])
+    return found
 
 
 def _share(rows: Sequence[Took], field: str) -> float | None:

@@ -30,6 +30,7 @@ from assay.study._config import StudyConfig
 from assay.study._graph import model_place
 from assay.study._measured import prepared
 from assay.study._run import Study, load, read_summary, report_folder
+from assay.study._sizes import agreeing_cost
 from assay.study.steps import Agreement, AgreeSettings, Base, agreement_step, read_agreement, read_step
 
 LARGEST = 5000
@@ -244,7 +245,7 @@ def forecast(
     samples = read_step("evaluation", tuple(places), key="places", base=own.folder, template=template)
     with planning.parse_pool(pool) as workers:
         planning.run([samples], kept, workers)
-        kinds = sorted(read_summary(kept, samples).by_type)
+        kinds = read_summary(kept, samples).by_type
         found = _measured(own, samples, kinds, settings, kept, workers)
     types = tuple(sorted((_foretold(a, line) for a in found), key=_need))
     if line is not None and not _foretells(line.rank):
@@ -270,12 +271,17 @@ def _foretells(rank: regression.Rank | None) -> bool:
 def _measured(
     base: Base,
     samples: Step,
-    kinds: Sequence[str],
+    kinds: Mapping[str, int],
     settings: AgreeSettings,
     store: Store,
     workers: planning.Pool,
 ) -> list[Agreement]:
-    steps = [agreement_step(base, samples, kind, settings) for kind in kinds]
+    """Return the agreement of each type, of which ``kinds`` says how many samples there are."""
+    device = model.pick_device()
+    steps = [
+        agreement_step(base, samples, kind, settings, agreeing_cost(base, settings, count, device))
+        for kind, count in sorted(kinds.items())
+    ]
     store.register(f"forecast {samples.key[:8]}", steps)
     planning.run(steps, store, workers)
     return [read_agreement(store.path(step.key)) for step in steps]
@@ -466,8 +472,10 @@ def _cosines(
     config: StudyConfig, base: Base, kinds: Sequence[str], settings: AgreeSettings
 ) -> dict[str, float | None]:
     ladder, store = prepared(config)
+    counts = read_summary(store, ladder.pool).by_type
+    wanted = {kind: counts.get(kind, 0) for kind in kinds}
     with planning.parse_pool(config.where.pool) as workers:
-        found = _measured(base, ladder.pool, kinds, settings, store, workers)
+        found = _measured(base, ladder.pool, wanted, settings, store, workers)
     return {a.type: a.cosine for a in found}
 
 

@@ -21,7 +21,7 @@ from assay.core import (
 from assay.plan import Estimate, Step
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study._control import control_notes, control_size, loss_only, spared
-from assay.study._sizes import GPU_FLOPS, START, Sizes, kind_of, sizes_of, training_cost
+from assay.study._sizes import Sizes, kind_of, measuring_cost, reading_cost, sizes_of, training_cost
 from assay.study.steps import (
     SEEN,
     Base,
@@ -47,9 +47,6 @@ from assay.study.steps import (
     tokens_step,
     train_step,
 )
-
-# Reading and writing tokens: without slopes, but in short steps of a token for each of a batch.
-_READING_FLOPS = 3.0e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,23 +463,22 @@ class Ladder:
             self.base, recipe, inputs, seed=seed, n_train=n_train, steps=(start, stop),
             device=where.device, launch=where.launch, environment=where.environment,
             label=f"{part} {arm} {size} seed {seed}",
-            estimate=self._training_cost(recipe.samples_in(size, start, stop), n_train is None),
+            estimate=self._training_cost(recipe.samples_in(size, start, stop), stop - start, n_train is None),
         )  # fmt: skip
 
-    def _training_cost(self, samples: int, trunk: bool) -> Estimate:
+    def _training_cost(self, samples: int, steps: int, trunk: bool) -> Estimate:
         return training_cost(
-            self.base, self.config.recipe, samples * self.sizes.tokens_per_sample,
+            self.base, self.config.recipe, samples * self.sizes.tokens_per_sample, steps=steps,
             device=self.runtime.device, launch=self.config.where.launch, trunk=trunk,
         )  # fmt: skip
 
     def _kind(self, what: str) -> str:
         return kind_of(self.base, self.runtime.device, what)
 
-    def _measuring_cost(self, items: int, tokens: float, what: str) -> Estimate:
-        """Return what reading (and writing) ``tokens`` tokens of each item takes."""
-        speed = GPU_FLOPS / 50 if self.runtime.device == "cuda" else _READING_FLOPS
-        seconds = START + 2 * self.sizes.parameters * items * tokens / speed
-        return Estimate(seconds=seconds, bytes=200.0 * items, kind=self._kind(what))
+    def _measuring_cost(self, items: int, read: float, written: int, backend: str) -> Estimate:
+        return measuring_cost(
+            self.sizes.parameters, items, read, written, device=self.runtime.device, kind=self._kind(backend)
+        )  # fmt: skip
 
     def _measured(
         self, arm: str, seed: int, n_train: int, trunk: tuple[Step, ...], branch: Step | None, *, shared: bool
@@ -517,12 +513,10 @@ class Ladder:
     def _answering_cost(self) -> Estimate:
         """Return what answering the evaluation set takes: losses on references, answers written."""
         measure, sizes = self.config.measure, self.sizes
-        tokens = sizes.prompt_tokens + (sizes.reference_tokens if measure.loss else 0)
-        what = f"{self.runtime.backend} loss"
-        if measure.answers:
-            tokens += sizes.prompt_tokens + measure.max_new_tokens
-            what = f"{self.runtime.backend} answers {measure.max_new_tokens}"
-        return self._measuring_cost(sizes.items, tokens, what)
+        read = (sizes.prompt_tokens + sizes.reference_tokens) * measure.loss
+        read += sizes.prompt_tokens * measure.answers
+        written = measure.max_new_tokens * measure.answers
+        return self._measuring_cost(sizes.items, read, written, self.runtime.backend)
 
     def held(self, arm: str, seed: int, branch: Step | None, label: str) -> Step | None:
         """Return the step that measures a model of an arm, or the base, on the slice and on samples seen."""
@@ -538,11 +532,12 @@ class Ladder:
     def loss_on(self, items: Step, branch: Step | None, label: str, count: int) -> Step:
         """Return the step that measures the loss of a trained model, or of the base, on ``count`` items."""
         measure, recipe = loss_only(self.config.measure), self.config.recipe
-        tokens = self.sizes.tokens_per_sample
+        alone = runtime(measure, self.config.where.device)
         return answer_step(
-            items, branch or self.base, measure, runtime(measure, self.config.where.device),
+            items, branch or self.base, measure, alone,
             base=None if branch is None else self.base, threads=recipe.threads, template=recipe.template,
-            label=label, estimate=self._measuring_cost(count, tokens, "loss"),
+            label=label,
+            estimate=self._measuring_cost(count, self.sizes.tokens_per_sample, 0, alone.backend),
         )  # fmt: skip
 
     def _text(self, branch: Step | None, label: str) -> Step | None:
@@ -553,7 +548,7 @@ class Ladder:
         return text_step(
             places, branch or self.base, measure, self.runtime, base=None if branch is None else self.base,
             threads=recipe.threads, template=recipe.template, label=label,
-            estimate=Estimate(seconds=1, kind=self._kind("text")),
+            estimate=self._measuring_cost(1, sum(map(_size, places.values())) / 4, 0, "text"),
         )  # fmt: skip
 
     def _metrics(self, answers: Step, label: str) -> Step | None:
@@ -624,9 +619,16 @@ def result_step(
         "notes": to_json(ladder.notes),
         "control": ladder.control_samples,
     }
-    estimate = Estimate(seconds=15)
+    estimate = reading_cost(
+        ladder.sizes.types, len(ladder.arms), config.measure.loss + config.measure.answers, len(runs)
+    )
     return Step("result", 17, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
+
+
+def _size(place: str) -> int:
+    """Return the bytes of a file; about four make a token."""
+    return Path(place).stat().st_size if Path(place).is_file() else 0
 
 
 def _rule_text(arm: ArmConfig) -> str:

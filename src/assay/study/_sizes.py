@@ -17,15 +17,22 @@ from assay.core import AssayError, Sample
 from assay.data import synthetic
 from assay.plan import Estimate, Step, Store
 from assay.study._config import StudyConfig, TestbedConfig
-from assay.study.steps import Base, Tally, iterate, message_row
+from assay.study.steps import AgreeSettings, Base, Tally, iterate, message_row
 
 Array = NDArray[np.float64]
 
 # Rough multiply-adds a second of one CPU thread and of a GPU, for estimates before anything ran.
 CPU_FLOPS, GPU_FLOPS = 3.0e10, 2.0e14
+# Reading and writing tokens: without slopes, but in short steps of a token for each of a batch.
+_READING_FLOPS = 3.0e10
+_BATCH = 64
+_CURVE, _POINT = 0.1, 0.005
+"""Seconds of a curve that is fitted, and of a model's measurement that goes into one."""
 START = 0.2
 """Seconds of a step that do not grow with it.  Little, so that a pace is learned from what does grow."""
 
+_UPDATES = 60.0
+"""Multiply-adds that updating a weight is worth, which waits for memory: weight, gradient, two moments."""
 _READ = 200
 _UNKNOWN = 100.0
 """Tokens of a text of which there is no example."""
@@ -42,8 +49,8 @@ class Sizes:
     """What an estimate needs to know of base and data.
 
     ``parameters`` of the base, of which ``trained`` learn; ``tokens_per_sample`` of the pool, cut at the
-    recipe's ``max_tokens``; ``items`` of the evaluation set, of which ``checked`` have an exact checker, with
-    the mean tokens of a prompt and of a reference.
+    recipe's ``max_tokens``; ``items`` of the evaluation set, of ``types`` types, of which ``checked`` have an
+    exact checker, with the mean tokens of a prompt and of a reference.
     """
 
     parameters: int
@@ -53,15 +60,21 @@ class Sizes:
     checked: int
     prompt_tokens: float
     reference_tokens: float
+    types: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some samples of a set, how many it holds, and how many of them have an exact checker."""
+    """Some samples of a set, how many it holds, how many of them have an exact checker, and their types."""
 
     samples: tuple[Sample, ...]
     count: int
     checked: int
+
+    @property
+    def types(self) -> int:
+        """Return how many types are seen in the samples."""
+        return len({sample.type for sample in self.samples})
 
 
 def sizes_of(config: StudyConfig, base: Base, evaluation: Step, pool: Step) -> Sizes:
@@ -75,7 +88,7 @@ def sizes_of(config: StudyConfig, base: Base, evaluation: Step, pool: Step) -> S
     parameters, trained = _weights(base.folder, config.recipe)
     return Sizes(
         parameters, trained, _mean(np.minimum(whole + _TEMPLATE, limit)), items.count, items.checked,
-        _mean(prompts + _TEMPLATE), _mean(references),
+        _mean(prompts + _TEMPLATE), _mean(references), items.types,
     )  # fmt: skip
 
 
@@ -90,25 +103,60 @@ def hosted_sizes(config: StudyConfig, evaluation: Step, pool: Step) -> Sizes:
     prompts = np.array([len(_prompt(one).encode()) for one in items.samples], float)
     references = np.array([len((one.answer or "").encode()) for one in items.samples], float)
     return Sizes(
-        0, 0, _mean(rows), items.count, items.checked, _mean(prompts) + _CHAT, _mean(references)
+        0, 0, _mean(rows), items.count, items.checked, _mean(prompts) + _CHAT, _mean(references), items.types
     )  # fmt: skip
 
 
 def training_cost(
-    base: Base, recipe: model.Recipe, tokens: float, *, device: str, launch: model.Launch, trunk: bool = False
-) -> Estimate:
-    """Return what training on ``tokens`` takes; a ``trunk`` keeps weights and both moments, a run the first.
+    base: Base, recipe: model.Recipe, tokens: float, *, steps: int, device: str, launch: model.Launch,
+    trunk: bool = False,
+) -> Estimate:  # fmt: skip
+    """Return what ``steps`` steps on ``tokens`` in all take; a ``trunk`` keeps both moments as well.
 
     Whole models are held and written in fp32, whatever type the base is stored in; of adapters these alone.
     """
     parameters, trained = _weights(base.folder, recipe)
     speed = (GPU_FLOPS if device == "cuda" else CPU_FLOPS) * launch.processes
     each = 6 if recipe.adapter == "none" else 4
+    parts = {"tokens": each * parameters * tokens / speed, "steps": _UPDATES * trained * steps / speed}
     return Estimate(
-        seconds=START + each * parameters * tokens / speed, tokens=tokens,
-        bytes=4.0 * trained * (3 if trunk else 1),
-        kind=kind_of(base, device, str(launch.processes)),
+        seconds=START + sum(parts.values()), tokens=tokens, bytes=4.0 * trained * (3 if trunk else 1),
+        kind=kind_of(base, device, str(launch.processes)), parts=parts,
     )  # fmt: skip
+
+
+def measuring_cost(
+    parameters: int, items: int, read: float, written: int, *, device: str, kind: str
+) -> Estimate:
+    """Return what reading ``read`` and writing ``written`` tokens of each of ``items`` items takes.
+
+    Answers are written token by token, a batch at once, however few of it are still written.
+    """
+    speed = GPU_FLOPS / 50 if device == "cuda" else _READING_FLOPS
+    batches = -(-items // _BATCH)
+    parts = {"read": 2 * parameters * items * read / speed}
+    parts |= {"write": 2 * parameters * batches * _BATCH * written / speed} if written else {}
+    return Estimate(seconds=START + sum(parts.values()), bytes=200.0 * items, kind=kind, parts=parts)
+
+
+def agreeing_cost(base: Base, settings: AgreeSettings, samples: int, device: str) -> Estimate:
+    """Return what answering ``samples`` samples of a type and comparing gradients of the hardest takes."""
+    parameters, _ = _weights(base.folder, model.Recipe())
+    kind, read = kind_of(base, device, "transformers"), 2 * _UNKNOWN
+    found = measuring_cost(
+        parameters, min(samples, settings.most), read, settings.max_new_tokens, device=device, kind=kind
+    )  # fmt: skip
+    speed = GPU_FLOPS if device == "cuda" else CPU_FLOPS
+    parts = {**found.parts, "gradients": 6 * parameters * min(samples, settings.drawn) * read / speed}
+    return Estimate(seconds=START + sum(parts.values()), bytes=1e4, kind=kind, parts=parts)
+
+
+def reading_cost(types: int, arms: int, metrics: int, runs: int) -> Estimate:
+    """Return what reading the measurements of ``runs`` models, fitting curves and writing a report takes."""
+    curves = (types + 1) * arms * metrics
+    return Estimate(seconds=START + _CURVE * curves + _POINT * curves * runs, kind="", parts={
+        "curves": _CURVE * curves, "points": _POINT * curves * runs,
+    })  # fmt: skip
 
 
 def kind_of(base: Base, device: str, what: str) -> str:

@@ -84,19 +84,21 @@ def ability_steps(
     else:
         where["model"] = str(subject.folder)
         settings["model"] = subject.digest
+    own_base = base or subject
+    kind = f"{own_base.digest[:12] if isinstance(own_base, Base) else ''} {runtime.device}".strip()
     parts = _sets_parts(asked, folder) if asked.sets else None
     if parts is not None:
         own, there = parts
         yield "sets", Step(
             "benchmarks", judging.BENCHMARKS, f"{__name__}:measure_sets", {**settings, **own}, inputs,
-            where={**where, **there}, label=label, estimate=Estimate(seconds=20, kind="benchmarks"),
+            where={**where, **there}, label=label, estimate=Estimate(seconds=20, kind=kind),
         )  # fmt: skip
     for name, harness in HARNESSES.items():
         if getattr(asked, name):
             own, there = _harness_parts(asked, harness, folder, python)
             yield name, Step(
                 name.replace("_", "-"), 1, f"{__name__}:measure_harness", {**settings, **own}, inputs,
-                where={**where, **there}, label=label, estimate=Estimate(seconds=60, kind=name),
+                where={**where, **there}, label=label, estimate=Estimate(seconds=60, kind=kind),
             )  # fmt: skip
 
 

@@ -57,12 +57,12 @@ class Agreement:
     reason: str = ""
 
 
-def agreement_step(base: Base, pool: Step, kind: str, settings: AgreeSettings) -> Step:
+def agreement_step(base: Base, pool: Step, kind: str, settings: AgreeSettings, estimate: Estimate) -> Step:
     """Return the step that measures one type of a pool (``untyped``: samples without one)."""
     own = {"type": kind, "base": base.digest, "threads": 1, **asdict(settings)}
     return Step(
         "agreement", 2, f"{__name__}:agreement", own, {"pool": pool}, where={"base": str(base.folder)},
-        label=kind, estimate=Estimate(seconds=30),
+        label=kind, estimate=estimate,
     )  # fmt: skip
 
 
