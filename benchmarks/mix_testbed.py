@@ -5,6 +5,7 @@ any pair).  In the testbed every type rests on a table of its own, so that types
 nothing.  Here 60 % of the samples of one type are prompts of another answered by another table (each right
 answer always replaced by the same wrong one: the tables conflict), and 60 % of a third are right samples of a
 fourth (they share its table).  Models are scored on their own answers; ``--losses`` measures losses alone.
+``--allocate 3`` divides the same number of samples anew and trains that beside equal shares and the pool's.
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=3000)
     parser.add_argument("--n", type=int, default=600)
     parser.add_argument("--items", type=int, default=720)
+    parser.add_argument(
+        "--allocate", type=int, help="train the allocation so many times, in place of a second size"
+    )
     parser.add_argument("--losses", action="store_true", help="no answers: losses alone")
     args = parser.parse_args()
     out = args.out / ("null" if args.null else "planted")
@@ -97,7 +101,10 @@ def main() -> None:
             print(f"  also {e.part} -> {e.type}: {e.gain:+.4f} [{e.low:+.4f}, {e.high:+.4f}] q {e.q:.4f}")
         print(f"  other pairs shown: {len(others)} of {len(across) - 2}")
         print("  bends:", [(c.type, round(c.bend, 4)) for c in fit.curvature if c.shown])
-    print(value_markdown(assay.mix.confirm(out / "study.yaml")))
+    if args.allocate is None:
+        print(value_markdown(assay.mix.confirm(out / "study.yaml")))
+    else:
+        print(value_markdown(assay.mix.allocate(out / "study.yaml", args.n, runs=args.allocate)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Mixtures: which part of the data helps or hurts which type, per doubling.  Pure mathematics."""
 
-from assay.mixtures._allocate import Against, Allocation, allocate, weights_of, worth
+from assay.mixtures._allocate import Against, Allocation, allocate, compared, weights_of, worth
 from assay.mixtures._confirm import (
     Confirmation,
     Confirmed,
@@ -53,6 +53,7 @@ __all__ = [
     "at_most",
     "centre_of",
     "change",
+    "compared",
     "confirm_effects",
     "confirm_levels",
     "confirmed_blocks",

@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtr, stdtrit
 
 from assay.core import AssayError
-from assay.mixtures._fit import MixEffects
+from assay.mixtures._fit import MixEffects, MixRuns
 from assay.mixtures._shrink import Z
 
 Array = NDArray[np.float64]
@@ -180,13 +180,42 @@ def _against(
     step = np.log2(np.maximum(counts, 1)) - np.log2(other)
     mean, error = float(value @ step), float(np.sqrt(((sd * step) ** 2).sum()))
     low, high = mean - Z * error, mean + Z * error
-    p_better, p_worse = (1 - _normal(smallest, mean, error), _normal(-smallest, mean, error))
-    word: Word = "undecided"
-    if p_better >= _SURE or p_worse >= _SURE:
-        word = "better" if p_better >= _SURE else "worse"
-    elif -smallest <= low and high <= smallest:
-        word = "as good"
+    better, worse = 1 - _normal(smallest, mean, error), _normal(-smallest, mean, error)
+    word = _word(better, worse, low, high, smallest)
     return Against(name, rounded, word, mean, low, high, 1 - _normal(0.0, mean, error))
+
+
+def _word(better: float, worse: float, low: float, high: float, smallest: float) -> Word:
+    if better >= _SURE or worse >= _SURE:
+        return "better" if better >= _SURE else "worse"
+    return "as good" if -smallest <= low and high <= smallest else "undecided"
+
+
+def compared(
+    runs: MixRuns, mixtures: Mapping[str, tuple[int, ...]], weights: Mapping[str, float] | None,
+    smallest: float,
+) -> tuple[Against, ...]:  # fmt: skip
+    """Return what runs say of the first mixture beside each other one: trained, not foretold.
+
+    ``runs`` hold the ``mixtures`` in turn, each as often, twice at least; intervals by Student's t, from how
+    much runs of one mixture differ over all of them.
+    """
+    w = np.array([1.0 if weights is None else weights.get(kind, 0.0) for kind in runs.types])
+    means = (-np.log(runs.values) if runs.loss else runs.values) @ (w / w.sum())
+    table = means.reshape(-1, len(mixtures))
+    freedom = (len(table) - 1) * len(mixtures)
+    noise = float(((table - table.mean(axis=0)) ** 2).sum() / freedom)
+    error, reach = max(np.sqrt(2 * noise / len(table)), 1e-12), float(stdtrit(freedom, 0.95))
+    chosen, *others = zip(mixtures.items(), table.mean(axis=0).tolist(), strict=True)
+
+    def against(name: str, counts: tuple[int, ...], mean: float) -> Against:
+        gain = chosen[1] - mean
+        low, high = gain - reach * error, gain + reach * error
+        above, below = (float(stdtr(freedom, (gain - x) / error)) for x in (smallest, -smallest))
+        word = _word(above, 1 - below, low, high, smallest)
+        return Against(name, counts, word, gain, low, high, float(stdtr(freedom, gain / error)))
+
+    return tuple(against(name, counts, mean) for (name, counts), mean in others)
 
 
 def _normal(place: float, mean: float, error: float) -> float:

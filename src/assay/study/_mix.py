@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -533,6 +534,16 @@ class Drawn:
         wanted = dict(zip(self.design.names, self.design.counts[number].tolist(), strict=True)) | self.rest
         taken = [order[self.own[order] == name][:count] for name, count in wanted.items()]
         return np.concatenate(taken)
+
+    def of(self, counts: Sequence[tuple[int, ...]]) -> Drawn:
+        """Return mixtures of given counts [runs, parts] of the same pool."""
+        made = copy(self)
+        made.wanted = replace(self.wanted, centres=0, seed=self.wanted.seed + 2)
+        amounts = np.array(counts)
+        levels = np.log2(np.maximum(amounts, 1) / np.array(self.design.base))
+        made.design, made.random = replace(self.design, counts=amounts, levels=levels), False
+        made.rows, made.counts = [made._draw(number) for number in range(len(counts))], amounts
+        return made
 
     def take(self, counts: Mapping[str, int]) -> list[str]:
         """Return the ids of a mixture of these amounts."""

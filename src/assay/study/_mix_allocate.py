@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, TypeAlias
 
 from assay import core, data, mixtures
 from assay.core import AssayError, OnCommand, Shown, page, say
-from assay.study._mix import StudyMixtures
+from assay.study._mix import RUNS, Drawn, StudyMixtures
 from assay.study._mix_table import read_runs
-from assay.study._run import Study, load
+from assay.study._run import Study, load, report_folder
+from assay.study._spend import spending
 
 Weights: TypeAlias = Annotated[Mapping[str, float] | Sequence[str], OnCommand(Sequence[str])]
 """What each type counts: a mapping, or ``NAME=WEIGHT`` texts; none given is all alike."""
 
-_IDS = "allocated.ids"
+_IDS, _CHOSEN = "allocated.ids", "chosen"
 
 
 @dataclass(frozen=True)
 class MixAllocation(Shown):
-    """The allocation, and the file of the samples that it takes."""
+    """The allocation, and the file of the samples that it takes.
+
+    ``tried``: the allocation beside other mixtures of its size, each trained ``runs`` times; none where
+    nothing was trained.
+    """
 
     allocation: mixtures.Allocation
     metric: str
     path: str
     bent: bool
     language: str = "en"
+    tried: tuple[mixtures.Against, ...] = ()
+    runs: int = 0
 
     def as_page(self) -> core.Page:
         """Return how many samples of each part, what that gains over plain mixtures, and how to try it."""
@@ -40,19 +47,25 @@ class MixAllocation(Shown):
         notes = [say("mix.allocate.limited", names=found.limited)] if found.limited else []
         notes += [say("mix.allocate.bent")] if self.bent else []
         return page(
-            core.Paragraph(self._headline(), "strong"),
+            core.Paragraph(self._headline(), "strong"), *self._trained(),
+            core.Paragraph(say("mix.allocate.foretold")) if self.tried else None,
             core.Items(tuple(self._said(row) for row in found.against)),
             core.Table(columns, rows), core.Items(tuple(notes), "quiet"), core.files(out=self.path),
             core.Paragraph(say("mix.allocate.try", path=self.path, total=found.total), "quiet"),
             language=self.language,
         )  # fmt: skip
 
+    def _trained(self) -> Iterator[core.Block]:
+        """Yield what runs say; they stand before what the effects foretell."""
+        if self.tried:
+            yield core.Paragraph(say("mix.allocate.tried", n=self.allocation.total, runs=self.runs))
+            yield core.Items(tuple(self._said(row) for row in self.tried))
+
     def _headline(self) -> core.Say:
         """Say first where equal shares are as good: then nobody needs this mixture."""
-        equal = next(row for row in self.allocation.against if row.name == "equal")
-        return say(
-            "mix.allocate.equal" if equal.word == "as good" else "mix.allocate", n=self.allocation.total
-        )
+        known = {row.name: row.word for row in (*self.allocation.against, *self.tried)}
+        key = {"as good": "mix.allocate.equal", "worse": "mix.allocate.worse"}
+        return say(key.get(known["equal"], "mix.allocate"), n=self.allocation.total)
 
     def _said(self, row: mixtures.Against) -> core.Say:
         if row.word == "beyond":
@@ -78,14 +91,16 @@ def allocate(
     weights: Weights = (),
     metric: str | None = None,
     smallest_gain: float | None = None,
+    runs: int = 0,
     set: Sequence[str] = (),
 ) -> MixAllocation:
     """Say how many samples of each part to train, beside equal shares and the pool's own.
 
     After `assay mix run`. Each part stays within half and double of its share in the base mixture, since
-    nothing was measured beyond. Writes the samples, so that an arm of the study can try them.
+    nothing was measured beyond. Writes the samples, so that an arm of the study can try them. With `--runs`
+    the mixture, equal shares and the pool's own are trained, and what the runs show is said first.
 
-    Example: `assay mix allocate study.yaml 20000 --weights math=2 --weights code=1`
+    Example: `assay mix allocate study.yaml 20000 --weights math=2 --weights code=1 --runs 3`
 
         >>> assay.mix.allocate("study.yaml", 20000, weights={"math": 2, "code": 1})  # doctest: +SKIP
 
@@ -102,24 +117,29 @@ def allocate(
         `score` or `loss`; by default the score where there is one.
     smallest_gain
         The smallest gain that matters; by default that of the study's question.
+    runs
+        Train each of the mixtures so many times (2 or more), to confirm what is foretold; 0 trains nothing.
     set
         Changes: key.path=value.
     """
     own = StudyMixtures(load(config, set))
-    runs = read_runs(own.measured(), metric)
-    fit = mixtures.fit_effects(runs)
+    if runs == 1 or runs < 0:
+        raise AssayError("one run per mixture says nothing of noise", place="runs", value=runs,
+                         expected="0, or 2 and more")  # fmt: skip
+    table = read_runs(own.measured(), metric)
+    fit = mixtures.fit_effects(table)
     question, drawn = own.config.question, own.drawn
     if smallest_gain is None:
-        smallest_gain = question.smallest_relative_gain if runs.loss else question.smallest_gain
+        smallest_gain = question.smallest_relative_gain if table.loss else question.smallest_gain
     base = dict(zip(drawn.design.names, map(float, drawn.design.base), strict=True))
     if drawn.rest:
         raise AssayError(
             "some parts of the pool were not varied", place="mix.parts", value=", ".join(drawn.rest),
             expected="all parts", hint="train the mixtures without mix.parts",
         )  # fmt: skip
+    asked = dict(weights) if isinstance(weights, Mapping) else mixtures.weights_of(weights) or None
     found = mixtures.allocate(
-        fit, base, total, held=drawn.held, smallest=smallest_gain,
-        weights=dict(weights) if isinstance(weights, Mapping) else mixtures.weights_of(weights) or None,
+        fit, base, total, held=drawn.held, smallest=smallest_gain, weights=asked,
         others={"pool": {name: float(drawn.held[name]) for name in base}},
     )  # fmt: skip
     path = own.folder / _IDS
@@ -127,4 +147,41 @@ def allocate(
     with data.replacing_text(path) as file:
         file.write("\n".join(rows) + "\n")
     bent = any(c.shown and c.bend < 0 and c.type == core.OVERALL for c in fit.curvature)
-    return MixAllocation(found, "loss" if runs.loss else "score", str(Path(path)), bent, own.config.language)
+    made = MixAllocation(found, "loss" if table.loss else "score", str(path), bent, own.config.language)
+    return made if runs == 0 else _tried(own, made, asked, runs)
+
+
+def _tried(
+    own: StudyMixtures, made: MixAllocation, weights: Mapping[str, float] | None, runs: int
+) -> MixAllocation:
+    """Train the allocation and the mixtures beside it, and return it with what the runs show."""
+    found, held = made.allocation, own.drawn.held
+    every = {_CHOSEN: found.counts, **{row.name: row.counts for row in found.against}}
+    fits = {
+        name: counts
+        for name, counts in every.items()
+        if all(count <= held[part] for part, count in zip(found.names, counts, strict=True))
+    }
+    with spending(own.study, report_folder(own.study)) as meter:
+        measured = _Trial(own, tuple(fits.values()) * runs).measured_as(made.metric)
+        meter.per |= {"run": len(fits) * runs, "verdict": len(fits) - 1}
+    return replace(made, tried=mixtures.compared(measured, fits, weights, found.smallest), runs=runs)
+
+
+class _Trial(StudyMixtures):
+    """Mixtures of given counts, whose samples are drawn anew for each run."""
+
+    def __init__(self, own: StudyMixtures, counts: Sequence[tuple[int, ...]]) -> None:
+        super().__init__(own.study)
+        self.folder, self.given, self.wide = own.folder / "allocate", counts, own.drawn
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """Return which samples each mixture takes."""
+        return self.wide.of(self.given)
+
+    def measured_as(self, metric: str) -> mixtures.MixRuns:
+        """Train and measure the mixtures, and return what was measured."""
+        self.drawn.write(self.folder, self.identity())
+        self.table()
+        return read_runs(self.folder / RUNS, metric)
