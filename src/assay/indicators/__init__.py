@@ -6,7 +6,7 @@ from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._neighbours import neighbours
 from assay.indicators._pool import Tags
 from assay.indicators._provenance import ModelId, Range
-from assay.indicators._ratings import ALPAGASUS_CUT, RATED_BY, prompts_digest
+from assay.indicators._ratings import ALPAGASUS_CUT, RATED_BY, prompts_digest, rating_estimate
 from assay.indicators._ready import (
     INDICATORS,
     PLUGINS,
@@ -48,6 +48,7 @@ __all__ = [
     "neighbours",
     "notes_of",
     "prompts_digest",
+    "rating_estimate",
     "read_rule",
     "ready",
     "said_of",

@@ -11,7 +11,7 @@ from pathlib import Path
 from assay.core import AssayError, Message, Sample, Text, digest, say
 from assay.indicators._indicator import Indicator, Undefined, Value
 from assay.indicators._tools import Tools, prompt
-from assay.llm import Chat, Failure, Reply, Request, Sampling
+from assay.llm import Chat, Estimate, Failure, Reply, Request, Sampling
 
 PROMPTS = Path(__file__).parent / "prompts"
 ALPAGASUS_CUT = 4.5
@@ -113,6 +113,18 @@ def _rated(chat: Chat, name: str, samples: Sequence[Sample]) -> list[Value]:
             hint="replies are kept; run the same command to continue",
         )  # fmt: skip
     return found
+
+
+def rating_estimate(tools: Tools, names: Iterable[str], samples: Iterable[Sample]) -> Estimate:
+    """Return what asking for ratings of samples takes at most; what is stored is not asked for."""
+    asked = sorted({question for name in names for question in RATED_BY.get(name, ())})
+    requests = [
+        rating_request(question, sample)
+        for sample in samples
+        for question in asked
+        if sample.answer or question not in _OF_ANSWERS
+    ]
+    return tools.rater.estimate(requests)
 
 
 def _deita(tools: Tools, _: Iterable[Sample]) -> tuple[Measured, str]:

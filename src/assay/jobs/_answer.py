@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from assay import data, judging
+from assay import plan as planning
 from assay.core import AssayError, File, Shown, digest, read_json
 from assay.jobs._data import rejected_rows
 from assay.jobs._train import run_here
-from assay.plan import Estimate, Step, Store
-from assay.study import MeasureConfig, ModelPlace, find_model, read_summary
+from assay.plan import Step, Store
+from assay.study import MeasureConfig, ModelPlace, answering_cost, find_model, read_summary
 from assay.study.steps import (
     COUNTS,
     ITEMS,
@@ -56,6 +57,7 @@ def answer(
     vllm: str | None = None,
     store: File = Path(".assay"),
     force: bool = False,
+    cap: str | None = None,
 ) -> Answered:
     """Generate a model's answers to an evaluation set, with losses and scores where there are references.
 
@@ -84,18 +86,32 @@ def answer(
         Folder of the store; finished answers there are reused.
     force
         Overwrite a file that Assay did not write, or that was changed since.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what is finished is kept, and the same command goes on.
     """
-    out = Path(out)
+    measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
+    with planning.metered(cap) as meter:
+        found = _answered(model, place, Path(out), measure, seed, vllm, Store(Path(store)), force=force)
+        meter.per |= {"item": found.items, "run": 1}
+    return found
+
+
+def _answered(
+    model: str, place: str, out: Path, measure: MeasureConfig, seed: int, vllm: str | None, kept: Store, *,
+    force: bool,
+) -> Answered:  # fmt: skip
     target = data.output(out, inputs=[place], force=force)
     rejected = data.output(out.with_name(f"{out.name}.rejected.jsonl"), inputs=[place], force=force)
-    found, kept = find_model(model), Store(Path(store))
-    measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
+    found = find_model(model)
     speaks = found.folder if found.folder.is_dir() else None
     evaluation = read_step("evaluation", (place,), key="evaluation", base=speaks)
-    below = None if found.base is None else Base.at(found.base)
+    below, runs = None if found.base is None else Base.at(found.base), _runtime(found, measure, vllm)
+    run_here([evaluation], kept)
+    cost = answering_cost(kept, evaluation, found.base or found.folder, measure, runs)
     answers = answer_step(
-        evaluation, Base.at(found.folder), measure, _runtime(found, measure, vllm), base=below, seed=seed,
-        threads=os.cpu_count() or 1, label=found.label, estimate=Estimate(seconds=60),
+        evaluation, Base.at(found.folder), measure, runs, base=below, seed=seed, threads=os.cpu_count() or 1,
+        label=found.label, estimate=cost,
     )  # fmt: skip
     judged = check_step(evaluation, answers, measure.method, found.label)
     kept.register(f"answer {out.name} {digest(str(out.resolve()))[:8]}", [judged])

@@ -26,6 +26,7 @@ from assay.core import (
 )
 from assay.data import Rejected
 from assay.indicators import Models
+from assay.jobs._measuring import measuring
 from assay.jobs._pages import Gallery, clean_blocks, clean_page
 from assay.jobs._pool import Data, Dataset, Pool, held, load
 from assay.jobs._score import MODELS
@@ -111,6 +112,7 @@ def clean(
     alarm: float = 0.1,
     pool: str = "processes:2",
     language: Literal["en", "zh"] = "en",
+    cap: str | None = None,
     models: Models = MODELS,
 ) -> Cleaned:
     """Remove broken rows, duplicates and evaluation prompts from a pool, with a record of every removal.
@@ -154,6 +156,9 @@ def clean(
         Where work runs: `inline`, `processes:N` or `ray[:address]`; does not affect the result.
     language
         Language of the page.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what models computed is kept.
     models
         See below.
     """
@@ -169,11 +174,18 @@ def clean(
     embeds = semantic is not None or alike is not None
     read, file = Pool(samples), None if out is None else Path(out)
     with ExitStack() as stack:
+        own = [] if by is None else [by]
+        check, _ = stack.enter_context(measuring("clean", own, read, models, cap, embeds=embeds))
         receive = stack.enter_context(receipts_beside(file))
-        chosen = None if by is None else indicators.ready([by], models, read)[0]
+        chosen = None if by is None else indicators.ready([by], models, read, told=lambda done: check())[0]
         quality = None if chosen is None else oriented(chosen)
         advance = stack.enter_context(progress_bar("clean"))
-        streamed = Pool(read.source, receive.reject, advance)
+
+        def watch(done: float, total: float, unit: str) -> None:
+            check()
+            advance(done, total, unit)
+
+        streamed = Pool(read.source, receive.reject, watch)
         found = selection.clean(
             streamed,
             rules,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from assay.core import (
     read_json_lines,
     say,
 )
+from assay.jobs._measuring import measuring, watched
 from assay.jobs._pool import Data, Pool
 from assay.jobs._score import MODELS, ScoreTable, read_scores
 from assay.jobs._select import Table
@@ -100,6 +101,7 @@ def explain(
     scores: Table = None,
     removed: File | None = None,
     selected: Sequence[str] = (),
+    cap: str | None = None,
     models: indicators.Models = _LEXICAL,
 ) -> Explanation:
     """Explain one sample: its scores and percentiles, its neighbours, and why it was kept or removed.
@@ -123,6 +125,9 @@ def explain(
         Removal records from `assay clean`.
     selected
         Files from `assay select`.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what models computed is kept.
     models
         See below; the embedder finds the neighbours.
 
@@ -134,6 +139,8 @@ def explain(
     pool = Pool(samples)
     found = _found(sample, pool)
     receipts = _receipts(found, None if removed is None else Path(removed))
+    with measuring("explain", (), pool, models, cap, embeds=True) as (check, _):
+        neighbours = _neighbours(found, watched(pool, check), indicators.Tools(models))
     return Explanation(
         id=found.id,
         origin=found.origin,
@@ -144,7 +151,7 @@ def explain(
         answer=found.answer,
         scores=() if scores is None else _scores(found, scores),
         fate=(*receipts, *_selections(found, selected)),
-        neighbours=_neighbours(found, pool, indicators.Tools(models)),
+        neighbours=neighbours,
     )
 
 
@@ -211,7 +218,7 @@ def _selections(sample: Sample, selected: Sequence[str]) -> list[Say]:
     return found
 
 
-def _neighbours(sample: Sample, pool: Pool, tools: indicators.Tools) -> tuple[Neighbour, ...]:
+def _neighbours(sample: Sample, pool: Iterable[Sample], tools: indicators.Tools) -> tuple[Neighbour, ...]:
     own = tools.embed([indicators.whole(sample)])[0]
     best: list[tuple[float, Sample]] = []
     stream = iter(pool)

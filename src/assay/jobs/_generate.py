@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay import data, generation
+from assay import plan as planning
 from assay.core import AssayError, File, Sample, Say, digest, file_digest, say
 from assay.data import Rejected
 from assay.generation import Entry, GenerateConfig, GenerateReport, Task
@@ -42,6 +43,7 @@ def generate(
     seed: int = 0,
     source: str = "generated",
     work: File | None = None,
+    cap: str | None = None,
     filters: generation.FilterRules = _FILTERS,
 ) -> GenerateReport:
     """Generate samples by self-instruct, in any language, until the number or the budget is reached.
@@ -90,6 +92,9 @@ def generate(
         Name of the data set, written into every sample.
     work
         Folder for intermediate files; OUT.work by default.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; replies are kept, and the same command goes on.
     writer
         The chat model that writes; its budget holds over all runs into the same file.
     filters
@@ -103,7 +108,8 @@ def generate(
         answers=answers, source=source, filters=filters,
     )  # fmt: skip
     files = GenerateFiles(seeds, None if prompts is None else Path(prompts), against, evaluation)
-    return generate_file(Path(out), config, writer, files, work=None if work is None else Path(work))
+    with planning.metered(cap):
+        return generate_file(Path(out), config, writer, files, work=None if work is None else Path(work))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from assay import data, judging, llm
+from assay import plan as planning
 from assay.core import OVERALL, AssayError, File, OnCommand, Sample, Shown, Text, Without, say
 from assay.jobs._asked import asking
 from assay.jobs._judging_files import JudgementFile, judgement_row, read_answers, read_judgements, read_labels
@@ -114,6 +115,7 @@ def judge(
     adapt: bool = False,
     cost_ratio: float = 1.0,
     log: File | None = None,
+    cap: str | None = None,
 ) -> JudgeReport:
     """Score answers in [0, 1] with a chat model, by the rubric of their type and any reference.
 
@@ -142,7 +144,18 @@ def judge(
         Cost of one more item relative to one reply, for `--adapt`.
     log
         Folder for a log that `inspect view` can open.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; replies are kept, and the same command goes on.
     """
+    with planning.metered(cap):
+        return _judged(items, answers, by, out, adapt=adapt, cost_ratio=cost_ratio, log=log)
+
+
+def _judged(
+    items: Data, answers: Answers, by: judging.JudgeConfig, out: File | None, *, adapt: bool,
+    cost_ratio: float, log: File | None,
+) -> JudgeReport:  # fmt: skip
     rows, rejected = _items(items)
     texts = _answers(answers, rows)
     with llm.open_chat(by) as door:
@@ -402,6 +415,7 @@ def judge_pairs(
     b: Answers,
     out: File,
     by: Annotated[judging.JudgeConfig, Without("repeats", "exact")],
+    cap: str | None = None,
 ) -> PairReport:
     """Ask a chat model which of two answers is better, in both orders; a win in one order only is a tie.
 
@@ -423,6 +437,9 @@ def judge_pairs(
         File for the preferences (JSONL).
     by
         The chat model that judges, and how.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; replies are kept, and the same command goes on.
     """
     every, _ = _items(items)
     config = dataclasses.replace(by, repeats=1)
@@ -431,7 +448,7 @@ def judge_pairs(
     if not rows:
         raise AssayError("no item has two answers", place="a, b")
     columns = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
-    with llm.open_chat(config) as door:
+    with planning.metered(cap), llm.open_chat(config) as door:
         most = judging.compare_estimate(door, *columns, config)
         with asking(door, most, "item", len(rows)), progress_bar("pairs") as advance:
             found = judging.compare_all(door, *columns, config, advance)

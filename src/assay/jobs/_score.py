@@ -14,16 +14,14 @@ from assay import indicators as measures
 from assay.core import AssayError, File
 from assay.data import replacing
 from assay.indicators import Models
+from assay.jobs._measuring import measuring
 from assay.jobs._pages import score_page
 from assay.jobs._pool import Data, Pool, held
-from assay.plan import parse_cap, parse_pool, progress_bar, timed
+from assay.plan import parse_pool, progress_bar
 from assay.view import write_page
 
 if TYPE_CHECKING:
     import polars
-
-_SAMPLES_A_SECOND = 50.0
-"""Of a model of a million weights on one core, before any was measured."""
 
 MODELS = Models(cache=Path(".assay/scores"))
 """The embedded models; what they compute is kept."""
@@ -86,7 +84,8 @@ def score(
     language
         Language of the page.
     cap
-        Stop before it takes more than this, such as "2 hours"; what models computed is kept.
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what models computed is kept.
     models
         See below.
     """
@@ -94,15 +93,11 @@ def score(
     if out is not None and Path(out).suffix != ".parquet":
         raise AssayError("not a table", place="--out", value=str(out), expected="a file ending in .parquet")
     read = Pool(samples)
-    # Files are read far ahead of a model: what counts then is how many samples it has measured.
-    slow = sorted(name for name in names if set(measures.needs(name)) - {"pool"})
-    total = sum(1 for _ in read) if slow else 0
-    most = None if cap is None else parse_cap(cap)
     with ExitStack() as stack:
         scratch = stack.enter_context(TemporaryDirectory())
-        learned, work = models.cache or Path(scratch), f"score {' '.join(slow)}"
-        guess = total / _SAMPLES_A_SECOND
-        check = stack.enter_context(timed(learned, work, guess, "row", total, most))
+        # Files are read far ahead of a model: what counts then is how many samples it has measured.
+        check, total = stack.enter_context(measuring("score", names, read, models, cap))
+        slow = total > 0
         advance = stack.enter_context(progress_bar("score"))
         workers = stack.enter_context(parse_pool(pool, forked=True))
         file = Path(scratch, "scores.parquet") if out is None else Path(out)

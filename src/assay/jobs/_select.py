@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -29,6 +29,7 @@ from assay.core import (
 )
 from assay.indicators import Models
 from assay.jobs._clean import oriented
+from assay.jobs._measuring import measuring, watched
 from assay.jobs._pages import PoolChange, select_page, shift_blocks
 from assay.jobs._pool import Data, Dataset, Pool, held, load
 from assay.jobs._score import MODELS, ScoreTable, read_scores
@@ -120,6 +121,7 @@ def select(
     groups: Literal["source", "type", "language", "length"] = "source",
     seed: int = 0,
     language: Literal["en", "zh"] = "en",
+    cap: str | None = None,
     models: Models = MODELS,
 ) -> Selection:
     """Select samples, with random, source-balanced and longest-answer baselines of the same size.
@@ -161,6 +163,9 @@ def select(
         Random seed for order and ties.
     language
         Language of the page.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what models computed is kept.
     models
         See below.
     """
@@ -172,11 +177,15 @@ def select(
         samples = samples.pool
     pool = Pool(samples)
     facts = _Facts(pool)
-    values, notes = None, tuple[Text, ...]()
+    values, notes, vectors = None, tuple[Text, ...](), None
     if by is not None and scores is not None:
         values, notes = _from_table(scores, by, facts.ids), _noted(scores, by)
-    elif by is not None:
-        values, notes = _measured(by, models, pool)
+    own = [by] if by is not None and scores is None else []
+    with measuring("select", own, pool, models, cap, embeds="vectors" in wanted) as (check, _):
+        if own:
+            values, notes = _measured(own[0], models, pool, check)
+        if "vectors" in wanted:
+            vectors = indicators.Tools(models).embed(map(indicators.whole, watched(pool, check)))
     if by == "alpagasus" and rule == "top" and n is top is at_least is None:
         at_least = indicators.ALPAGASUS_CUT
     if at_least is not None:
@@ -189,7 +198,7 @@ def select(
         n=n,
         score=values,
         groups=selection.length_classes(facts.lengths) if groups == "length" else facts.names[groups],
-        vectors=indicators.Tools(models).embed(map(indicators.whole, pool)) if "vectors" in wanted else None,
+        vectors=vectors,
         targets=_targets(models) if "targets" in wanted else None,
         tags=_tags(pool) if "tags" in wanted else None,
         seed=seed,
@@ -364,9 +373,11 @@ def _noted(given: str | Path | ScoreTable, by: str) -> tuple[Text, ...]:
     return tuple(dict.fromkeys([*own, *told]))
 
 
-def _measured(by: str, models: indicators.Models, pool: Pool) -> tuple[NDArray[np.float64], tuple[Text, ...]]:
-    (indicator,) = indicators.ready([by], models, pool)
-    measure, stream = oriented(indicator), iter(pool)
+def _measured(
+    by: str, models: indicators.Models, pool: Pool, check: Callable[[], None]
+) -> tuple[NDArray[np.float64], tuple[Text, ...]]:
+    (indicator,) = indicators.ready([by], models, pool, told=lambda done: check())
+    measure, stream = oriented(indicator), watched(pool, check)
     values: list[float] = []
     while batch := list(islice(stream, _BATCH)):
         values += measure(batch)

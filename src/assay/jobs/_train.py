@@ -119,14 +119,15 @@ def train(
     store
         Folder of the store; finished runs there are reused.
     cap
-        Stop before it takes more than this, such as "2 hours" or "5 GB"; the same command resumes.
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what is finished is kept, and the same command goes on.
 
     Raises
     ------
     AssayError
         Where `out` holds something else than an earlier training.
     """
-    with planning.metered(None if cap is None else planning.parse_cap(cap)) as meter:
+    with planning.metered(cap) as meter:
         found = _train(place, Path(out), base, recipe, set, seed, device, launch, Store(Path(store)))
         meter.per |= {"row": found.samples, "run": 1}
     return found

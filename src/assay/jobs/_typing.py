@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import core, data, generation, llm, selection
+from assay import plan as planning
 from assay.core import AssayError, File, Sample, Say, Shown, page, say
 from assay.generation import TypeClassifier, TypedText, TypeQuality
 from assay.jobs._asked import asking
@@ -153,6 +154,7 @@ def classify(
     check: int = CHECKED,
     chat: llm.ChatConfig | None = None,
     prompts: File | None = None,
+    cap: str | None = None,
 ) -> ClassifyReport:
     """Classify items into the twelve types with a classifier or a chat model; unsure stays untyped.
 
@@ -187,6 +189,9 @@ def classify(
         A chat model that names types, instead of a local classifier.
     prompts
         Folder with a `classify.txt` of your own, for a chat model.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; replies are kept, and the same command goes on.
     """
     ways = [name for name, way in (("labels", labels), ("classifier", classifier), ("model", chat)) if way]
     if len(ways) > 1:
@@ -207,7 +212,8 @@ def classify(
     if chat is not None:
         by, trained_on = f"the chat model {chat.model}", "what its makers trained it on"
         asked = [items[row] for row in rows]
-        said, spent = _by_chat(chat, asked, None if prompts is None else Path(prompts))
+        with planning.metered(cap):
+            said, spent = _by_chat(chat, asked, None if prompts is None else Path(prompts))
     else:
         local, saved = _local(
             labels, classifier, sure, Path(save or Path(out).with_suffix(".classifier.safetensors"))

@@ -21,7 +21,7 @@ from assay.llm._limit import Connections
 from assay.llm._loop import call_loop
 from assay.llm._prices import Price, find_price
 from assay.llm._schema import bare_json, misfit, read_schema
-from assay.llm._values import Advance, Budget, Estimate, Failure, Reply, Request, Spent
+from assay.llm._values import Advance, Budget, Estimate, Failure, Reply, Request, Spent, limit_here
 
 Usable: TypeAlias = Callable[[Reply], str | None]
 Outcome: TypeAlias = Reply | Failure
@@ -31,6 +31,7 @@ _WINDOW, _BATCH_WINDOW = 1024, 10_000
 _PATIENCE_SECONDS = 900.0
 _POLL_SECONDS = 0.2
 _NO_BUDGET = Budget()
+_NOTHING = Use(0, 0.0)
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ class Chat:
         self._door = Door(model, base_url, timeout=timeout, stream=stream, batch=batch)
         self._ledger = Ledger(calls, run or uuid.uuid4().hex, budget)
         self._before = self._ledger.total()
+        self._limit, self.folder = limit_here(), calls
         self._window = _BATCH_WINDOW if batch else _WINDOW
         self._connections = Connections(_BATCH_WINDOW if batch else connections)
         self._keys: dict[str, tuple[asyncio.Lock, int]] = {}
@@ -249,6 +251,8 @@ class Chat:
                     return Failure(key, "budget", self._why_full(request), failures)
                 elif isinstance(said, str):
                     await self._wait_for_others(said)
+                elif said.kind == "capped":
+                    return Failure(key, "budget", said.problem, failures)
                 elif said.kind == "key":
                     raise self._key_error(said)
                 elif said.kind == "refused":
@@ -292,11 +296,27 @@ class Chat:
         return said
 
     async def _call(self, request: Request, key: str, known: int) -> _Said:
+        """Make a call that the command's cap has room for, and tell it what the call took."""
         size, room = size_of(request), request.sampling.max_tokens
-        most = Use(size + room, self._cost(size, room) or 0.0)
+        most, limit = Use(size + room, self._cost(size, room) or 0.0), self._limit
+        if limit is None:
+            return (await self._paid(request, key, known, most))[0]
+        why = limit.over(most.tokens, most.money, self.currency)
+        if why is not None:
+            return Fault("capped", why)
+        used = most  # where the call is broken off nobody knows
+        try:
+            said, used = await self._paid(request, key, known, most)
+            return said
+        finally:
+            limit.settle(used.tokens - most.tokens, used.money - most.money, self.currency)
+
+    async def _paid(self, request: Request, key: str, known: int, most: Use) -> tuple[_Said, Use]:
+        """Make a call that the budget has room for; return what came of it and what it took."""
+        size, room = size_of(request), request.sampling.max_tokens
         taken = await asyncio.wrap_future(self._ledger.take(key, known, most))
         if isinstance(taken, str):
-            return taken
+            return taken, _NOTHING
         said = await self._door.ask(request, known)
         if isinstance(said, Answer):
             reply = self._reply(key, said)
@@ -307,14 +327,14 @@ class Chat:
             await asyncio.wrap_future(self._ledger.settle(taken, use, reply, bound))
             self._spend(1, 0, tokens_in, tokens_out, unknown=int(said.tokens_out is None))
             self._settled.set()
-            return reply
+            return reply, use
         if said.paid:
             await asyncio.wrap_future(self._ledger.settle(taken, most, None))
             self._spend(1, 0, size, room, unknown=1)
         else:
             await asyncio.wrap_future(self._ledger.free(taken))
         self._settled.set()
-        return said
+        return said, most if said.paid else _NOTHING
 
     def _reply(self, key: str, said: Answer) -> Reply:
         cost = None

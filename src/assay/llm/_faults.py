@@ -21,11 +21,11 @@ class Fault:
     """One call that brought no reply.
 
     ``limited``: the server asks for fewer calls; ``transient``: it may well answer next time; ``refused``: it
-    never will; ``key``: it does not accept the key.  ``paid`` says that the model may have worked for it,
-    ``crowded`` that it may have come of too many calls at once.
+    never will; ``key``: it does not accept the key; ``capped``: the command's cap leaves no room.  ``paid``
+    says that the model may have worked for it, ``crowded`` that it may have come of too many calls at once.
     """
 
-    kind: Literal["limited", "transient", "refused", "key"]
+    kind: Literal["limited", "transient", "refused", "key", "capped"]
     problem: str
     paid: bool = False
     retry_after: float | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from assay.core import AssayError, Message, digest
 
@@ -120,6 +122,38 @@ class Budget:
     tokens: int | None = None
     money: float | None = None
     currency: str = "USD"
+
+
+class Limit(Protocol):
+    """What counts every call of chat models, and says where no more may be made.
+
+    ``over`` is asked before a call with the most that it can take, which counts until ``settle`` corrects it
+    by a difference; it returns why the call may not be made, else None.
+    """
+
+    def over(self, tokens: float, money: float, currency: str) -> str | None:
+        """Return why there is no room for a call; None where it counts."""
+
+    def settle(self, tokens: float, money: float, currency: str) -> None:
+        """Correct what was counted by as much."""
+
+
+_LIMIT: ContextVar[Limit | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def limited(limit: Limit | None) -> Iterator[None]:
+    """Let ``limit`` count the calls of chat models that are opened inside the block; None lets none."""
+    before = _LIMIT.set(limit)
+    try:
+        yield
+    finally:
+        _LIMIT.reset(before)
+
+
+def limit_here() -> Limit | None:
+    """Return what counts the calls of a chat model that is opened here."""
+    return _LIMIT.get()
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,8 @@ class _Schedule:
 class Spent:
     """What a command took: ``wall`` seconds beside what was ``foretold`` of them (None: of no steps).
 
-    ``seconds`` and ``cpu`` of all steps; ``per``: how many rows, runs and verdicts it was for, by name.
+    ``steps``: none of a job without any; ``seconds`` and ``cpu`` of all of it; ``per``: how many rows, runs
+    and verdicts it was for, by name.
     """
 
     steps: int
@@ -275,8 +276,9 @@ class Spent:
     def said(self) -> list[Say]:
         """Return it in sentences: the whole, then for one of each kind."""
         off = self.wall / self.foretold - 1 if self.foretold else None
+        key = "cost.after" if self.steps else "cost.after.job"
         head = say(
-            "cost.after" if off is not None else "cost.after.plain", wall=self.wall, foretold=self.foretold,
+            "cost.after.plain" if off is None else key, wall=self.wall, foretold=self.foretold,
             off=off, steps=self.steps, tokens=_if_any("cost.tokens.paid", self.tokens),
             disk=_if_any("cost.disk", self.bytes), money=money_said(self.money),
         )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 
 from assay._version import __version__
 from assay.core import AssayError, as_assay_error
+from assay.llm import limited
 from assay.plan._cost import cap_reached
 from assay.plan._step import Estimate, StepContext
 from assay.plan._store import Store, now
@@ -53,7 +54,8 @@ def _executed(store: Store, payload: dict[str, Any], step: str, told: Callable[[
         inputs = {role: store.path(upstream) for role, upstream in payload["inputs"].items()}
         context = StepContext(payload["config"], inputs, payload["where"], out, progress)
         try:
-            _function(payload["call"])(context)
+            with limited(None):  # what a step asks of chat models it counts itself
+                _function(payload["call"])(context)
         except AssayError:
             raise
         except Exception as error:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from assay.core import Inline, Pool, Say
-from assay.plan._cost import Cap, Forecast, Spent, above_cap, cap_reached, foretell
+from assay.core import AssayError, Inline, Pool, Say
+from assay.llm import limited
+from assay.plan._cost import Cap, Forecast, Spent, above_cap, cap_reached, foretell, parse_cap
 from assay.plan._progress import is_quiet
 from assay.plan._step import Estimate, Step
 from assay.plan._store import Store, now
@@ -23,7 +24,7 @@ _WORTH_LEARNING = 2.0
 
 
 class Meter:
-    """The spending of one command, over all its runs of steps."""
+    """The spending of one command: its runs of steps, its jobs, and the calls of chat models in them."""
 
     def __init__(self, cap: Cap | None = None, price_per_hour: Mapping[str, float] = {}) -> None:
         self.cap, self.price = cap, dict(price_per_hour)
@@ -33,22 +34,45 @@ class Meter:
         self.sums = dict.fromkeys(("seconds", "cpu", "tokens", "bytes"), 0.0)
         self.money: dict[str, float] = {}
         self.flying: dict[str, Estimate] = {}
-        self.learned = 0
+        self.learned = self.jobs = 0
         self.store: Path | None = None
         self.workers: list[tuple[Pool, set[str]]] = []
+
+    @property
+    def counted(self) -> int:
+        """Return how many steps and jobs ended."""
+        return self.steps + self.jobs
+
+    def also(self, cap: Cap | None, price_per_hour: Mapping[str, float]) -> None:
+        """Take over what a block within the command asks for; its own cap is kept."""
+        self.cap = self.cap or cap
+        self.price = {**price_per_hour, **self.price}
 
     @property
     def until(self) -> float | None:
         """The time at which no step may go on; None without a cap on time."""
         return None if self.cap is None or self.cap.seconds is None else self.began + self.cap.seconds
 
+    def check(self) -> None:
+        """Raise :class:`AssayError` where the time of the cap is over."""
+        if self.until is not None and time.time() > self.until:
+            raise cap_reached("time")
+
     def before(self, steps: Sequence[Step], store: Store, pool: Pool) -> Forecast:
         """Say what steps will take; raise :class:`AssayError` where even the least is above the cap."""
         found = foretell(steps, store.root, pool.size, self.price, self._done_by(pool))
-        self.foretold, self.learned, self.store = self.foretold + found.wall, found.learned, store.root
+        return self._foreseen(found, store.root, found.said())
+
+    def before_job(self, step: Step, folder: Path, said: Say | None) -> Forecast:
+        """Say what a job takes, learned from the log in ``folder``, or what is ``said`` of it."""
+        found = foretell([step], folder, 1, self.price)
+        return self._foreseen(found, folder, said or found.said())
+
+    def _foreseen(self, found: Forecast, folder: Path, said: Say) -> Forecast:
+        self.foretold, self.learned, self.store = self.foretold + found.wall, found.learned, folder
         self.foretold_cpu += found.cpu
         if found.wall >= _WORTH_SAYING or found.money or found.unpriced:
-            tell(found.said())
+            tell(said)
         if self.cap is not None:
             self._refuse(found, self.cap)
         return found
@@ -83,6 +107,28 @@ class Meter:
         """Take note that a step is under way no more."""
         self.flying.pop(step.key, None)
 
+    def over(self, tokens: float, money: float, currency: str) -> str | None:
+        """Return which cap leaves no room for a call of a chat model at its most; None where there is room.
+
+        The call counts at its most until :meth:`settle`.
+        """
+        if self.cap is not None:
+            asked = Estimate(tokens=tokens, money=money, currency=currency)
+            try:
+                self._room(self.cap, [*self.flying.values(), asked])
+            except AssayError as error:
+                return error.problem
+        self._count_call(tokens, money, currency)
+        return None
+
+    def settle(self, tokens: float, money: float, currency: str) -> None:
+        """Correct what a call was counted at by as much."""
+        self._count_call(tokens, money, currency)
+
+    def _count_call(self, tokens: float, money: float, currency: str) -> None:
+        self.sums["tokens"] += tokens
+        self.money[currency] = self.money.get(currency, 0.0) + money
+
     def _room(self, cap: Cap, asked: Sequence[Estimate]) -> None:
         if self.until is not None and time.time() >= self.until:
             raise cap_reached("time")
@@ -109,6 +155,13 @@ class Meter:
             currency = step.estimate.currency
             self.money[currency] = self.money.get(currency, 0.0) + used["money"]
 
+    def took_job(self, took: Took) -> None:
+        """Count a job that ended; what it asked of chat models is counted by call."""
+        self.jobs += 1
+        self.wall += took.seconds
+        self.sums["seconds"] += took.seconds
+        self.sums["cpu"] += took.cpu
+
     def so_far(self) -> str:
         """Return a few words for a bar of progress: what was paid, and of what cap."""
         cap = self.cap
@@ -127,20 +180,20 @@ class Meter:
         for currency, price in self.price.items():
             money[currency] = money.get(currency, 0.0) + price * self.wall / 3600
         return Spent(
-            self.steps, self.wall, self.foretold if self.steps else None, self.sums["seconds"],
+            self.steps, self.wall, self.foretold if self.counted else None, self.sums["seconds"],
             self.sums["cpu"], self.sums["tokens"], self.sums["bytes"], money, dict(self.per),
         )  # fmt: skip
 
     def end(self) -> None:
         """Say what was spent, and write it beside what was foretold."""
-        if not self.steps:
+        if not self.counted:
             return
         found = self.spent()
-        if found.wall >= _WORTH_SAYING or found.money:
+        if found.wall >= _WORTH_SAYING or any(found.money.values()):
             for line in found.said():
                 tell(line)
         if self.store is not None:
-            row = {"at": now(), "steps": found.steps, "wall": found.wall, "foretold": found.foretold,
+            row = {"at": now(), "steps": self.counted, "wall": found.wall, "foretold": found.foretold,
                    "learned": self.learned, "cpu": found.cpu, "foretold_cpu": self.foretold_cpu}  # fmt: skip
             remember(self.store, RUNS, row)
 
@@ -155,19 +208,23 @@ def tell(text: Say) -> None:
 
 
 @contextmanager
-def metered(cap: Cap | None = None, price_per_hour: Mapping[str, float] = {}) -> Iterator[Meter]:
-    """Count all that runs of steps take inside the block as one command's, and say it at the end.
+def metered(cap: Cap | str | None = None, price_per_hour: Mapping[str, float] = {}) -> Iterator[Meter]:
+    """Count all that runs of steps, jobs and chat models take inside the block as one command's.
 
-    A block within another counts for the outer one.
+    What it took is said at the end.  ``cap`` as it is read by :func:`parse_cap`.  A block within another
+    counts for the outer one, whose cap goes before its own.
     """
+    asked = parse_cap(cap) if isinstance(cap, str) else cap
     outer = _METER.get()
     if outer is not None:
+        outer.also(asked, price_per_hour)
         yield outer
         return
-    made = Meter(cap, price_per_hour)
+    made = Meter(asked, price_per_hour)
     before = _METER.set(made)
     try:
-        yield made
+        with limited(made):
+            yield made
     finally:
         _METER.reset(before)
         made.end()
@@ -175,32 +232,25 @@ def metered(cap: Cap | None = None, price_per_hour: Mapping[str, float] = {}) ->
 
 @contextmanager
 def timed(
-    folder: Path, name: str, guess: float, per: str, count: int, cap: Cap | None = None
+    folder: Path, name: str, estimate: Estimate, said: Say | None = None
 ) -> Iterator[Callable[[], None]]:
-    """Foretell, watch and say what a job without steps takes, learned from the log in ``folder``.
+    """Foretell, watch and count a job without steps for the command around it.
 
-    Gives a function that the job calls as it goes on; it raises :class:`AssayError` once the time of ``cap``
-    is over.  ``guess``: plain estimate in seconds; ``per`` names what ``count`` are.
+    It is learned from the log in ``folder``; ``said`` takes the place of the forecast's own words.  Gives a
+    function that the job calls as it goes on; it raises :class:`AssayError` once the time of the cap is over.
     """
-    step = Step(name, 1, "", {}, estimate=Estimate(seconds=guess))
-    found = foretell([step], folder)
-    began, cpu = time.monotonic(), time.process_time()
-    until = None if cap is None or cap.seconds is None else began + cap.seconds
-    if found.wall >= _WORTH_SAYING:
-        tell(found.said())
-    if until is not None and found.low > until - began:
-        raise above_cap("time", str(cap and cap.text), found)
-
-    def check() -> None:
-        if until is not None and time.monotonic() > until:
-            raise cap_reached("time")
-
-    yield check
-    wall = time.monotonic() - began
-    if wall >= _WORTH_LEARNING:
-        folder.mkdir(parents=True, exist_ok=True)
-        note(folder, Took(name, "", step.estimate, wall, time.process_time() - cpu, first=False))
-    if wall >= _WORTH_SAYING:
-        spent = Spent(1, wall, found.wall, wall, time.process_time() - cpu, 0, 0, {}, {per: count})
-        for line in spent.said():
-            tell(line)
+    with metered() as meter:
+        step = Step(name, 1, "", {}, estimate=estimate)
+        meter.before_job(step, folder, said)
+        began, cpu, tokens, ended = time.monotonic(), time.process_time(), meter.sums["tokens"], False
+        try:
+            yield meter.check
+            ended = True
+        finally:
+            wall, busy = time.monotonic() - began, time.process_time() - cpu
+            used = meter.sums["tokens"] - tokens
+            took = Took(name, estimate.kind, estimate, wall, busy, first=False, tokens=used or None)
+            meter.took_job(took)
+            if ended and wall >= _WORTH_LEARNING:
+                folder.mkdir(parents=True, exist_ok=True)
+                note(folder, took)

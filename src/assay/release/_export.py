@@ -31,10 +31,20 @@ from assay.model import POCKET, base_digest, base_name
 from assay.plan import Estimate, Step, Store
 from assay.release._proof import loss_drops, losses, same_answers, score_drops
 from assay.release._steps import MODEL
-from assay.study import MeasureConfig, ModelPlace, StudyModel, find_model, kept, read_config, read_models
+from assay.study import (
+    MeasureConfig,
+    ModelPlace,
+    StudyModel,
+    answering_cost,
+    find_model,
+    kept,
+    read_config,
+    read_models,
+)
 from assay.study.steps import (
     ITEMS,
     SPEED,
+    Runtime,
     answer_step,
     check_step,
     file_settings,
@@ -134,6 +144,7 @@ def export(
     push: str | None = None,
     pool: str = "processes:1",
     runs: File = Path("runs"),
+    cap: str | None = None,
 ) -> Exported:
     """Export a model to other formats, and measure what each of them costs in quality.
 
@@ -185,6 +196,9 @@ def export(
         Where steps run: `inline` or `processes:1`; one at a time, because speed is measured.
     runs
         Folder of the study reports.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what is finished is kept, and the same command goes on.
     """
     settings = ExportSettings(
         tuple(to), tuple(evaluation), tuple(calibration), samples, seed=seed, dtype=dtype, shard=shard,
@@ -206,8 +220,9 @@ def export(
     # A study of the same name elsewhere has exports of its own.
     of = digest(str((origin.place.study or origin.place.folder).resolve()))
     origin.store.register(f"export {origin.label.replace('/', '-')}", wanted, of)
-    with planning.parse_pool(pool) as workers:
+    with planning.metered(cap) as meter, planning.parse_pool(pool) as workers:
         planning.run(wanted, origin.store, workers)
+        meter.per["file"] = len(settings.to)
     page = _page(origin, settings, steps, measured)
     _publish(origin, settings, page, steps, folder)
     pushed = _push(folder, page, push) if push is not None else ()
@@ -280,6 +295,15 @@ def _made(kind: str, origin: _Origin, settings: ExportSettings, source: Step) ->
                 estimate=Estimate(seconds=30))  # fmt: skip
 
 
+def _measuring_cost(origin: _Origin, runs: Runtime) -> Estimate:
+    """Return what measuring the model takes, where its evaluation set was read before."""
+    assert origin.evaluation is not None  # noqa: S101 - only what has a set is measured
+    if not origin.store.has(origin.evaluation.key):
+        return Estimate(kind=runs.backend)
+    place = origin.place
+    return answering_cost(origin.store, origin.evaluation, place.base or place.folder, origin.measure, runs)
+
+
 def _calibration(origin: _Origin, settings: ExportSettings) -> Step:
     config: dict[str, Any] = {"samples": settings.samples, "seed": settings.seed}
     call, label = f"{_STEPS}:calibration", f"{settings.samples} samples"
@@ -302,7 +326,7 @@ def _measured(
     runs = runtime_of(settings.device, gguf=kind.startswith("gguf"))
     answers = answer_step(
         evaluation, step, origin.measure, runs, seed=origin.seed, threads=origin.threads,
-        template=origin.template, timed=True, label=label, estimate=Estimate(),
+        template=origin.template, timed=True, label=label, estimate=_measuring_cost(origin, runs),
     )  # fmt: skip
     if not origin.measure.answers or origin.judge is None:
         return answers, None

@@ -32,7 +32,7 @@ from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
-from assay.study._sizes import training_cost
+from assay.study._sizes import answering_cost, training_cost
 from assay.study.steps import expand, place_digest
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "StudyPlan",
     "TestbedConfig",
     "WhereConfig",
+    "answering_cost",
     "collect",
     "demo",
     "estimate_here",

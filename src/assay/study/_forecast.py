@@ -31,6 +31,7 @@ from assay.study._graph import model_place
 from assay.study._measured import prepared
 from assay.study._run import Study, load, read_summary, report_folder
 from assay.study._sizes import agreeing_cost
+from assay.study._spend import spending
 from assay.study.steps import Agreement, AgreeSettings, Base, agreement_step, read_agreement, read_step
 
 LARGEST = 5000
@@ -190,6 +191,7 @@ def forecast(
     store: File = Path(".assay"),
     pool: str = "processes:2",
     language: str = "en",
+    cap: str | None = None,
 ) -> Forecast:
     """Forecast which types will need most data, before anything is trained.
 
@@ -232,6 +234,9 @@ def forecast(
         Where steps run: `inline` or `processes:N`.
     language
         Language of the page: en or zh.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what is finished is kept, and the same command goes on.
 
     Raises
     ------
@@ -243,10 +248,11 @@ def forecast(
     line = None if coefficients is None else _read_fit(Path(coefficients))
     notes = () if line is None else _of_base(line, own, settings, forced=other_models)
     samples = read_step("evaluation", tuple(places), key="places", base=own.folder, template=template)
-    with planning.parse_pool(pool) as workers:
+    with planning.metered(cap) as meter, planning.parse_pool(pool) as workers:
         planning.run([samples], kept, workers)
         kinds = read_summary(kept, samples).by_type
         found = _measured(own, samples, kinds, settings, kept, workers)
+        meter.per |= {"row": sum(kinds.values()), "type": len(found)}
     types = tuple(sorted((_foretold(a, line) for a in found), key=_need))
     if line is not None and not _foretells(line.rank):
         notes = (*notes, say("forecast.poor"))
@@ -368,6 +374,7 @@ def forecast_fit(
     max_new_tokens: int = 32,
     max_tokens: int = 1024,
     set: Sequence[str] = (),
+    cap: str | None = None,
 ) -> ForecastFit:
     """Fit the coefficients of a forecast on finished studies, or a pilot, of one base model.
 
@@ -401,6 +408,9 @@ def forecast_fit(
         Samples are cut to this many tokens.
     set
         Override a setting of all study files, `key.path=value`; may be repeated.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the first study file. What is finished is kept.
 
     Raises
     ------
@@ -421,9 +431,14 @@ def forecast_fit(
     size = largest or min(LARGEST, *(max(p.n_train for p in r.points if p.arm == arm) for r in results))
     pairs: list[tuple[str, float, float]] = []
     left: list[str] = []
-    for config, result in zip(configs, results, strict=True):
-        areas = _areas(result, measured_by, arm, best, size)
-        cosines = _cosines(config, own[0], sorted(areas), settings)
+    with spending(configs[0], Path(out).parent, cap) as meter:
+        every = [
+            (areas, _cosines(config, own[0], sorted(areas), settings))
+            for config, result in zip(configs, results, strict=True)
+            for areas in [_areas(result, measured_by, arm, best, size)]
+        ]
+        meter.per["type"] = sum(len(areas) for areas, _ in every)
+    for areas, cosines in every:
         for kind, area in areas.items():
             cosine = cosines.get(kind)
             if area is None or cosine is None:

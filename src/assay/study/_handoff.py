@@ -39,7 +39,8 @@ from assay.study._claim import owner
 from assay.study._config import StudyConfig
 from assay.study._graph import RunSteps, input_steps
 from assay.study._launchers import write_launchers
-from assay.study._run import Study, load, read_summary, run
+from assay.study._run import Study, load, read_summary, report_folder, run
+from assay.study._spend import spending
 from assay.study.steps import received_step
 
 MANIFEST = "handoff.json"
@@ -195,8 +196,9 @@ def handoff(
 
 
 def collect(
-    config: Study, folder: File, *, set: Sequence[str] = (), pool: str | None = None, out: File | None = None
-) -> Collected:
+    config: Study, folder: File, *, set: Sequence[str] = (), pool: str | None = None, out: File | None = None,
+    cap: str | None = None,
+) -> Collected:  # fmt: skip
     """Take back the runs that `assay study handoff` wrote and someone trained; then go on with the study.
 
     Each run is held against what was handed over: the digests of its data and settings, the number of steps,
@@ -224,6 +226,9 @@ def collect(
         Where steps run: `inline` or `processes:N`.
     out
         Folder for the report; `runs/NAME` by default.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
 
     Raises
     ------
@@ -233,6 +238,12 @@ def collect(
     folder = Path(folder)
     manifest = _read_manifest(folder)
     study = replace(_by(load(config, set, pool), str(manifest["tool"])), recipe_check=False)
+    with spending(study, Path(out or report_folder(study)), cap):
+        return _collected(study, folder, manifest, out)
+
+
+def _collected(study: StudyConfig, folder: Path, manifest: dict[str, Any], out: File | None) -> Collected:
+    """Take the runs that came back, and go on with the study where all are there."""
     store = Store(Path(study.where.store))
     parts, samples = _parts(study, store)
     handed = {str(row["key"]): row for row in manifest["runs"]}

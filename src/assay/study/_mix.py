@@ -194,7 +194,9 @@ def design(config: Study, *, set: Sequence[str] = ()) -> MixPlan:
     return StudyMixtures(load(config, set)).planned()
 
 
-def run(config: Study, *, base: bool = False, set: Sequence[str] = ()) -> MixTrained | MixPlan:
+def run(
+    config: Study, *, base: bool = False, set: Sequence[str] = (), cap: str | None = None
+) -> MixTrained | MixPlan:
     """Train and measure the mixtures; what is in the store is not trained again.
 
     Example: `assay mix run study.yaml`
@@ -208,9 +210,13 @@ def run(config: Study, *, base: bool = False, set: Sequence[str] = ()) -> MixTra
         which is shown.
     set
         Changes: key.path=value.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     own = StudyMixtures(load(config, set))
-    return own.based() if base else own.trained()
+    with spending(own.config, report_folder(own.config), cap):
+        return own.based() if base else own.trained()
 
 
 def fit(

@@ -93,6 +93,7 @@ def allocate(
     smallest_gain: float | None = None,
     runs: int = 0,
     set: Sequence[str] = (),
+    cap: str | None = None,
 ) -> MixAllocation:
     """Say how many samples of each part to train, beside equal shares and the pool's own.
 
@@ -121,6 +122,9 @@ def allocate(
         Train each of the mixtures so many times (2 or more), to confirm what is foretold; 0 trains nothing.
     set
         Changes: key.path=value.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     own = StudyMixtures(load(config, set))
     if runs == 1 or runs < 0:
@@ -148,11 +152,11 @@ def allocate(
         file.write("\n".join(rows) + "\n")
     bent = any(c.shown and c.bend < 0 and c.type == core.OVERALL for c in fit.curvature)
     made = MixAllocation(found, "loss" if table.loss else "score", str(path), bent, own.config.language)
-    return made if runs == 0 else _tried(own, made, asked, runs)
+    return made if runs == 0 else _tried(own, made, asked, runs, cap)
 
 
 def _tried(
-    own: StudyMixtures, made: MixAllocation, weights: Mapping[str, float] | None, runs: int
+    own: StudyMixtures, made: MixAllocation, weights: Mapping[str, float] | None, runs: int, cap: str | None
 ) -> MixAllocation:
     """Train the allocation and the mixtures beside it, and return it with what the runs show."""
     found, held = made.allocation, own.drawn.held
@@ -162,7 +166,7 @@ def _tried(
         for name, counts in every.items()
         if all(count <= held[part] for part, count in zip(found.names, counts, strict=True))
     }
-    with spending(own.study, report_folder(own.study)) as meter:
+    with spending(own.study, report_folder(own.study), cap) as meter:
         measured = _Trial(own, tuple(fits.values()) * runs).measured_as(made.metric)
         meter.per |= {"run": len(fits) * runs, "verdict": len(fits) - 1}
     return replace(made, tried=mixtures.compared(measured, fits, weights, found.smallest), runs=runs)

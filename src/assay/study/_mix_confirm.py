@@ -39,7 +39,7 @@ class MixConfirmed(Shown):
 
 def confirm(
     config: Study, *, scale: float | None = None, most: int = 3, repeats: int = 2, metric: str | None = None,
-    set: Sequence[str] = (),
+    set: Sequence[str] = (), cap: str | None = None,
 ) -> MixConfirmed:  # fmt: skip
     """Try the largest effects again at a second size, with runs of their own.
 
@@ -64,6 +64,9 @@ def confirm(
         `score` or `loss`; by default the score where there is one.
     set
         Changes: key.path=value.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     study = load(config, set)
     own = StudyMixtures(study)
@@ -71,7 +74,7 @@ def confirm(
     if most < 1:
         raise AssayError("no effect to try", place="most", value=most, expected="1 or more")
     effects = mixtures.largest(fit, most)
-    with spending(study, report_folder(study)) as meter:
+    with spending(study, report_folder(study), cap) as meter:
         found = _Again(study, effects, scale, repeats).confirmed(fit.loss)
         meter.per |= {"run": found.runs, "verdict": len(found.rows)}
     path = own.folder / CONFIRMED

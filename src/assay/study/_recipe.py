@@ -24,6 +24,7 @@ def check(
     share: float | None = None,
     base: str | None = None,
     pool: str | None = None,
+    cap: str | None = None,
 ) -> RecipeCheck:
     """Try learning rates around a study's own at a small and a middle rung, before the ladder is trained.
 
@@ -52,12 +53,15 @@ def check(
         Which of several bases (the first).
     pool
         Where steps run: `inline` or `processes:N`.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     study = load(config, set, pool)
     store = Store(Path(study.where.store))
     evaluation, samples = input_steps(study)
     with (
-        spending(study, report_folder(study)) as meter,
+        spending(study, report_folder(study), cap) as meter,
         planning.parse_pool(study.where.pool) as workers,
     ):
         planning.run([evaluation, samples], store, workers)

@@ -197,7 +197,7 @@ def _identity(config: StudyConfig) -> str:
     return digest([wanted, evaluation.key, pool.key, base, dataclasses.asdict(config.recipe)])
 
 
-def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
+def design(config: Study, *, set: Sequence[str] = (), cap: str | None = None) -> RuleDesign:
     """Choose the subsets to fit a rule on, and show which slopes they detect; trains nothing.
 
     The subsets (ids, means of the indicators) are written into `runs/NAME/rule`.
@@ -212,6 +212,9 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
 
     Raises
     ------
@@ -219,6 +222,11 @@ def design(config: Study, *, set: Sequence[str] = ()) -> RuleDesign:
         Where the file has no rule, or the pool holds too few samples for its subsets.
     """
     config, wanted, folder = _prepare(config, set)
+    with spending(config, report_folder(config), cap):
+        return _designed(config, wanted, folder)
+
+
+def _designed(config: StudyConfig, wanted: RuleConfig, folder: Path) -> RuleDesign:
     ladder, store = prepared(config)
     claim(config, ladder.pool, report_folder(config))
     dataset = data.Dataset(store.path(ladder.pool.key) / "dataset")
@@ -296,7 +304,7 @@ def _write_design(
     data.write_json(folder / "design.json", facts)
 
 
-def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
+def run(config: Study, *, set: Sequence[str] = (), cap: str | None = None) -> RuleRuns:
     """Train on the subsets that a rule is fitted on; finished runs are reused.
 
     The first subset is trained with three seeds to measure noise: the standard deviation of log loss
@@ -310,6 +318,9 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
 
     Raises
     ------
@@ -317,7 +328,7 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
         Where the file has no rule; a run that fails is named, and those before it are kept.
     """
     config, wanted, folder = _prepare(config, set)
-    with spending(config, report_folder(config)) as meter:
+    with spending(config, report_folder(config), cap) as meter:
         found = _run(config, wanted, folder)
         meter.per |= {"run": found.runs}
     return found
@@ -325,7 +336,7 @@ def run(config: Study, *, set: Sequence[str] = ()) -> RuleRuns:
 
 def _run(config: StudyConfig, wanted: RuleConfig, folder: Path) -> RuleRuns:
     # Made again from what the store holds, so that it is never that of other settings.
-    design(config)
+    _designed(config, wanted, folder)
     by_row, found = subset_losses(config, folder, wanted.n, f"{config.name}-rule")
     data.write_json(folder / _LOSSES, {"identity": _identity(config), "log_loss": by_row})
     every = [float(np.mean(values)) for values in by_row.values()]
@@ -477,7 +488,7 @@ def _warnings(
     return found
 
 
-def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
+def check(config: Study, *, set: Sequence[str] = (), cap: str | None = None) -> RuleCheck:
     """Test the rule against random samples on the study's own set, not used for fitting.
 
     Compares top, top of each length, and bottom at equal size with at least three seeds; the verdict is
@@ -491,6 +502,9 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
         Study file (YAML) with a `rule` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
 
     Raises
     ------
@@ -498,6 +512,13 @@ def check(config: Study, *, set: Sequence[str] = ()) -> RuleCheck:
         Where the file has no rule, or its subsets are not trained.
     """
     config = load(config, set)
+    with spending(config, report_folder(config), cap) as meter:
+        found = _check(config)
+        meter.per |= {"verdict": len(found.comparisons)}
+    return found
+
+
+def _check(config: StudyConfig) -> RuleCheck:
     wanted, folder = settings(config), _folder(config)
     path = folder / "rule.json"
     if not path.exists():

@@ -124,8 +124,9 @@ def load(config: Study, changes: Sequence[str] = (), pool: str | None = None) ->
 
 
 def run(
-    config: Study, *, set: Sequence[str] = (), pool: str | None = None, out: File | None = None
-) -> StudyResult | BasesResult:
+    config: Study, *, set: Sequence[str] = (), pool: str | None = None, out: File | None = None,
+    cap: str | None = None,
+) -> StudyResult | BasesResult:  # fmt: skip
     """Run a study: data, ladder, fine-tuning, answers, scores, curves, report.
 
     Finished steps are stored: stop it at any time and rerun the same command to continue. The report is in
@@ -161,13 +162,18 @@ def run(
         Where steps run: `inline` or `processes:N`.
     out
         Folder for the report; `runs/NAME` by default.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     study = load(config, set, pool)
-    return _run_study(study, Path(out or report_folder(study)), study_file(config, set))
+    return _run_study(study, Path(out or report_folder(study)), study_file(config, set), cap)
 
 
-def _run_study(study: StudyConfig, target: Path, file: str) -> StudyResult | BasesResult:
-    with spending(study, target) as meter:
+def _run_study(
+    study: StudyConfig, target: Path, file: str, cap: str | None = None
+) -> StudyResult | BasesResult:
+    with spending(study, target, cap) as meter:
         _run_graph(study, target, file)
         result = view.load_study(target / "result.json")
         meter.per |= _counted(result)
@@ -225,7 +231,9 @@ def _counted(result: StudyResult | BasesResult) -> dict[str, int]:
     return {"row": studies[0].pool.samples, "run": runs, "verdict": verdicts}
 
 
-def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyResult | BasesResult:
+def demo(
+    out: File = Path("runs/demo"), *, pool: str = "processes:2", cap: str | None = None
+) -> StudyResult | BasesResult:
     """Run a small real study on synthetic data and the pocket model, without network or API keys.
 
     Example: `assay demo`, then open runs/demo/report.html.
@@ -236,6 +244,9 @@ def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyRe
         Folder for the report.
     pool
         Where steps run: `inline` or `processes:N`.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; what is finished is kept, and the same command goes on.
     """
     own, target = Path(str(files("assay.study") / "demo.yaml")), Path(out)
     file = target / "study.yaml"
@@ -243,7 +254,7 @@ def demo(out: File = Path("runs/demo"), *, pool: str = "processes:2") -> StudyRe
         target.mkdir(parents=True, exist_ok=True)
         text = own.read_text(encoding="utf-8")
         file.write_text(f"{text}where: {{out: {json.dumps(str(target))}}}\n", encoding="utf-8")
-    return _run_study(load(own, pool=pool), target, study_file(file))
+    return _run_study(load(own, pool=pool), target, study_file(file), cap)
 
 
 def report(result: File, *, out: File | None = None) -> list[Path]:

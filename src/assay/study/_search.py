@@ -129,7 +129,7 @@ class SearchReport(Shown):
 _FORMS = {"method": "", "n": ",", "tried": ",", "reported": ".4f", "random": ".4f"}
 
 
-def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
+def search(config: Study, *, set: Sequence[str] = (), cap: str | None = None) -> SearchReport:
     """Find the best size of an arm on one evaluation set, and report it on the study's own.
 
     Every run is stored: an interrupted search replays its results and continues. Several methods
@@ -145,9 +145,12 @@ def search(config: Study, *, set: Sequence[str] = ()) -> SearchReport:
         Study file (YAML) with a `search` section.
     set
         Override a setting of the study file, `key.path=value`; may be repeated.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     config = load(config, set)
-    with spending(config, report_folder(config)) as meter:
+    with spending(config, report_folder(config), cap) as meter:
         found = _search(config)
         tried = sum(len(one.observations) for one in found.found)
         meter.per |= {"run": tried, "verdict": len(found.found)}

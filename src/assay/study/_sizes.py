@@ -16,8 +16,8 @@ from assay import data, model
 from assay.core import AssayError, Sample
 from assay.data import synthetic
 from assay.plan import Estimate, Step, Store
-from assay.study._config import StudyConfig, TestbedConfig
-from assay.study.steps import AgreeSettings, Base, Tally, iterate, message_row
+from assay.study._config import MeasureConfig, StudyConfig, TestbedConfig
+from assay.study.steps import AgreeSettings, Base, Runtime, Tally, iterate, message_row
 
 Array = NDArray[np.float64]
 
@@ -137,6 +137,24 @@ def measuring_cost(
     parts = {"read": 2 * parameters * items * read / speed}
     parts |= {"write": 2 * parameters * batches * _BATCH * written / speed} if written else {}
     return Estimate(seconds=START + sum(parts.values()), bytes=200.0 * items, kind=kind, parts=parts)
+
+
+def answering_cost(
+    store: Store, evaluation: Step, folder: Path, measure: MeasureConfig, runs: Runtime
+) -> Estimate:
+    """Return what measuring the model in ``folder`` (or a GGUF file) on a set that was read takes."""
+    items = _of_store(store.path(evaluation.key))
+    prompts, references = (
+        _mean(_tokens(folder, texts))
+        for texts in ([_prompt(s) for s in items.samples], [s.answer or "" for s in items.samples])
+    )
+    parameters = folder.stat().st_size if folder.is_file() else _weights(folder, model.Recipe())[0]
+    read = (prompts + references) * measure.loss + prompts * measure.answers
+    digest = Base.at(folder).digest[:12]
+    return measuring_cost(
+        parameters, items.count, read, measure.max_new_tokens * measure.answers, device=runs.device,
+        kind=f"{digest} {runs.device} {runs.backend}",
+    )  # fmt: skip
 
 
 def agreeing_cost(base: Base, settings: AgreeSettings, samples: int, device: str) -> Estimate:

@@ -20,15 +20,14 @@ def prices(config: StudyConfig) -> dict[str, float]:
 
 
 @contextmanager
-def spending(config: StudyConfig, folder: Path) -> Iterator[planning.Meter]:
-    """Count what the block takes against the study's cap, say it, and write it to ``folder/cost.json``.
+def spending(config: StudyConfig, folder: Path, cap: str | None = None) -> Iterator[planning.Meter]:
+    """Count what the block takes against ``cap``, or the study's, and write it to ``folder/cost.json``.
 
     What was taken before an error is written as well.  A block within another counts for the outer one.
     """
-    cap = None if config.where.cap is None else planning.parse_cap(config.where.cap)
-    with planning.metered(cap, prices(config)) as meter:
+    with planning.metered(cap or config.where.cap, prices(config)) as meter:
         try:
             yield meter
         finally:
-            if meter.steps and folder.is_dir():
+            if meter.counted and folder.is_dir():
                 data.write_json(folder / COST, core.to_json(meter.spent()))

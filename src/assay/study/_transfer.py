@@ -20,6 +20,7 @@ from assay.study._config import StudyConfig
 from assay.study._graph import Ladder
 from assay.study._measured import prepared
 from assay.study._run import Study, load, report_folder
+from assay.study._spend import spending
 from assay.study._trial import (
     ROW,
     noise_of,
@@ -148,6 +149,7 @@ def transfer(
     trial: Sequence[int] = (),
     out: File | None = None,
     set: Sequence[str] = (),
+    cap: str | None = None,
 ) -> TransferReport:
     """Test whether a rule fitted elsewhere carries over to a study's base model, language and pool.
 
@@ -175,6 +177,9 @@ def transfer(
         Folder for the page; `runs/transfer-RULE` by default.
     set
         Override a setting of all study files, `key.path=value`; may be repeated.
+    cap
+        Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
+        with `and`; by default `where.cap` of the first study file. What is finished is kept.
 
     Raises
     ------
@@ -194,9 +199,11 @@ def transfer(
     if not configs:
         raise AssayError("no study to try the rule on", place="study", expected="a study file")
     name = indicators.find(rule).name
-    tried = tuple(_tried(rule, config, n, runs, trial) for config in configs)
     folder = Path(out or f"runs/{_folder(name)}")
     folder.mkdir(parents=True, exist_ok=True)
+    with spending(configs[0], folder, cap) as meter:
+        tried = tuple(_tried(rule, config, n, runs, trial) for config in configs)
+        meter.per |= {"run": sum(len(one.measured) for one in tried), "verdict": len(tried)}
     path, shown = folder / "transfer.json", folder / "transfer.html"
     report = TransferReport(name, tried, str(path), str(shown), configs[0].language)
     view.write_page(report.as_page(), shown)
