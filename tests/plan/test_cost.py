@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -195,11 +196,38 @@ def test_caps_are_read_and_nothing_is_guessed() -> None:
 
 def test_a_job_without_steps_is_foretold_by_its_last_time(tmp_path: Path) -> None:
     logged(Store(tmp_path), [(10.0, 40.0)], name="score x")
-    short = timed(tmp_path, "score x", 10.0, "row", 5, parse_cap("5 seconds"))
-    with pytest.raises(AssayError, match="more than the cap"), short:
+    job = timed(tmp_path, "score x", Estimate(seconds=10.0))
+    with pytest.raises(AssayError, match="more than the cap"), metered("5 seconds"), job:
         pass
-    with timed(tmp_path, "score x", 0.001, "row", 5, parse_cap("1 hour")) as check:
+    with metered("1 hour") as meter, timed(tmp_path, "score x", Estimate(seconds=0.001)) as check:
         check()
+        meter.per["row"] = 5
+    assert (meter.jobs, meter.steps) == (1, 0) and meter.foretold == pytest.approx(0.004, rel=0.5)
+    keys = [line.key for line in meter.spent().said()]
+    assert keys == ["cost.after.job", "cost.per.row"]
+
+
+def test_a_job_ends_at_the_time_of_its_commands_cap(tmp_path: Path) -> None:
+    with metered("0.05 seconds"), timed(tmp_path, "score x", Estimate(seconds=0.01)) as check:
+        time.sleep(0.1)
+        with pytest.raises(AssayError, match="cap on time is reached"):
+            check()
+
+
+def test_calls_of_chat_models_count_at_their_most_until_they_end() -> None:
+    with metered("100 tokens and 1 USD") as meter:
+        assert meter.over(60, 0.4, "USD") is None
+        assert "tokens" in (meter.over(60, 0.4, "USD") or "")
+        meter.settle(-40, -0.3, "USD")
+        assert meter.over(60, 0.4, "USD") is None and meter.sums["tokens"] == 80
+        assert "USD" in (meter.over(5, 0.6, "USD") or "")
+
+
+def test_a_block_within_a_command_keeps_to_the_commands_cap() -> None:
+    with metered("1 hour") as outer, metered("5 seconds", {"USD": 2.0}) as inner:
+        assert inner is outer and outer.cap == parse_cap("1 hour") and outer.price == {"USD": 2.0}
+    with metered() as outer, metered("5 seconds"):
+        assert outer.cap == parse_cap("5 seconds")
 
 
 def test_a_log_that_was_cut_off_is_read_on(store: Store) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.annotation._store import Store
 from assay.annotation._values import HumanLabel, Item
+from assay.annotation._work import Work, work_of
 from assay.core import (
     AssayError,
     Column,
@@ -79,6 +80,8 @@ class AnnotationStatus(Shown):
     agreement: Agreement
     labelled: int = 0
     shared: int = 0
+    work: Work | None = None
+    """What it took of people's time so far."""
 
     def as_page(self) -> Page:
         """Return who has done how much, then how far they agree."""
@@ -103,6 +106,9 @@ class AnnotationStatus(Shown):
             Paragraph(head, "strong"),
             table,
             agreed or self.agreement.as_table(),
+            Items((self.work.after(), *([self.work.before()] if self.work.open else [])))
+            if self.work
+            else None,
             files(database=self.database),
         )
 
@@ -160,7 +166,7 @@ def status(store: Store) -> AnnotationStatus:
     n_items, each = sum(1 for _ in store.all_items()), Counter(label.item for label in labels)
     return AnnotationStatus(
         store.place, n_items, len(labels), tuple(rows), agreement(labels), len(each),
-        sum(n > 1 for n in each.values()),
+        sum(n > 1 for n in each.values()), work_of(labels, sum(row.items for row in rows)),
     )  # fmt: skip
 
 

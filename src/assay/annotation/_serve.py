@@ -17,6 +17,7 @@ from assay.annotation._pages import Scale
 from assay.annotation._read import read_items
 from assay.annotation._store import Store
 from assay.annotation._tokens import Tokens
+from assay.annotation._work import work_of
 from assay.core import AssayError, to_json
 from assay.data import write_lines
 
@@ -61,11 +62,14 @@ def _plain(row: object) -> dict[str, object]:
 def serve(
     store: Store, out: Path, *, annotators: int, host: str = "127.0.0.1", port: int = 0,
     language: Literal["en", "zh"] | None = None, scale: Scale = "steps", open_browser: bool = False,
+    most: float | None = None,
 ) -> AnnotationStatus:  # fmt: skip
     """Serve the pages until Ctrl-C, then write the labels to ``out`` and say how far they are.
 
-    Port 0 is the one of the last time where it is free, so that open pages go on.
+    Port 0 is the one of the last time where it is free, so that open pages go on.  With ``most`` it ends once
+    this call has seen so many seconds of people's work.
     """
+    begun = status(store).work
     tokens = Tokens.new(annotators)
     app = build_app(store, tokens, web.allowed_hosts(host), scale=scale, language=language)
     bound = web.bind(host, port or int(store.remember("port") or 0), fixed=port != 0)
@@ -76,9 +80,20 @@ def serve(
     threading.Thread(target=difference, args=("中文", "文字"), daemon=True).start()
     if open_browser:
         webbrowser.open(links[0])
-    web.run(app, bound)
+    stop = None if most is None else _Enough(store, most + (begun.seconds if begun else 0.0))
+    web.run(app, bound, stop)
     write_labels(store, out)
     return status(store)
+
+
+class _Enough:
+    """Tells whether people have worked for so many seconds."""
+
+    def __init__(self, store: Store, most: float) -> None:
+        self.store, self.most = store, most
+
+    def __call__(self) -> bool:
+        return work_of(self.store.labels(), 0).seconds >= self.most
 
 
 def _announce(store: Store, tokens: Tokens, host: str, port: int) -> list[str]:

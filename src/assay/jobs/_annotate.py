@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from assay import plan as planning
 from assay.core import AssayError, File
 from assay.jobs._chat import need_packages
 
@@ -29,6 +30,7 @@ def annotate(
     port: int = 0,
     language: Literal["auto", "en", "zh"] = "auto",
     open_browser: bool = False,
+    cap: str | None = None,
 ) -> AnnotationStatus:
     """Annotate items in the browser: correct answers and types, give scores; Ctrl-C writes labels.
 
@@ -62,7 +64,14 @@ def annotate(
         Language of the pages; auto follows the browser. It can be changed on the page.
     open_browser
         Open the first annotator's link in a browser.
+    cap
+        Stop once people have worked for so long on this command, such as "3 hours"; labels are kept, and the
+        same command goes on.
     """
+    most = None if cap is None else planning.parse_cap(cap)
+    if most is not None and most.seconds is None:
+        raise AssayError("people's work is counted in time", place="cap", value=cap,
+                         expected="an amount of time: 3 hours")  # fmt: skip
     need_packages("annotation", *_PACKAGES)
     from assay import annotation
 
@@ -70,13 +79,19 @@ def annotate(
         items, Path(out), database=database, answers=None if answers is None else Path(answers),
         annotators=annotators, per_item=min(annotators, OVERLAP) if per_item is None else per_item,
     )  # fmt: skip
+    if (ahead := annotation.status(store).work) is not None:
+        planning.tell(ahead.before())
     try:
-        return annotation.serve(
+        found = annotation.serve(
             store, Path(out), annotators=annotators, host=host, port=port, scale=scale,
             open_browser=open_browser, language=None if language == "auto" else language,
+            most=None if most is None else most.seconds,
         )  # fmt: skip
     finally:
         store.close()
+    if found.work is not None and found.work.labels:
+        planning.tell(found.work.after())
+    return found
 
 
 def annotate_export(database: str, *, out: File, by: str | None = None) -> AnnotationExport:

@@ -418,6 +418,18 @@ def forecast_fit(
         Where a study has no report, studies differ in their base model, or fewer than 5 types can be used.
     """
     configs = [load(one, set) for one in _several(studies)]
+    wanted = AgreeSettings(drawn, 0.1, most, max_new_tokens, max_tokens, configs[0].recipe.template)
+    with spending(configs[0], Path(out).parent, cap) as meter:
+        found = _fit_of(configs, wanted, Path(out), metric, best, largest, arm)
+        meter.per["type"] = len(found.types) + len(found.left_out)
+    return found
+
+
+def _fit_of(
+    configs: Sequence[StudyConfig], settings: AgreeSettings, out: Path, metric: str | None,
+    best: float | None, largest: int | None, arm: str,
+) -> ForecastFit:  # fmt: skip
+    """Measure the types of finished studies, and fit their areas."""
     bases = {str(model_place(config.base, Path(config.folder))): config for config in configs}
     own = [Base.at(model.resolve_base(name)) for name in bases]
     if len({base.digest for base in own}) != 1:
@@ -425,27 +437,21 @@ def forecast_fit(
             "coefficients are of one base model", place="studies", value=", ".join(bases) or "none",
             expected="studies of the same base",
         )  # fmt: skip
-    settings = AgreeSettings(drawn, 0.1, most, max_new_tokens, max_tokens, configs[0].recipe.template)
     results = [_result(report_folder(config)) for config in configs]
     measured_by = metric or ("score" if any(p.metric == "score" for p in results[0].points) else "loss")
     size = largest or min(LARGEST, *(max(p.n_train for p in r.points if p.arm == arm) for r in results))
     pairs: list[tuple[str, float, float]] = []
     left: list[str] = []
-    with spending(configs[0], Path(out).parent, cap) as meter:
-        every = [
-            (areas, _cosines(config, own[0], sorted(areas), settings))
-            for config, result in zip(configs, results, strict=True)
-            for areas in [_areas(result, measured_by, arm, best, size)]
-        ]
-        meter.per["type"] = sum(len(areas) for areas, _ in every)
-    for areas, cosines in every:
+    for config, result in zip(configs, results, strict=True):
+        areas = _areas(result, measured_by, arm, best, size)
+        cosines = _cosines(config, own[0], sorted(areas), settings)
         for kind, area in areas.items():
             cosine = cosines.get(kind)
             if area is None or cosine is None:
                 left.append(kind)
             else:
                 pairs.append((kind, cosine, area))
-    return _fitted(pairs, left, own[0], measured_by, size, settings, Path(out), configs[0].language)
+    return _fitted(pairs, left, own[0], measured_by, size, settings, out, configs[0].language)
 
 
 def _several(studies: Studies) -> list[Study]:

@@ -235,10 +235,10 @@ def collect(
     AssayError
         Where the folder is no hand-over.
     """
-    folder = Path(folder)
-    manifest = _read_manifest(folder)
-    study = replace(_by(load(config, set, pool), str(manifest["tool"])), recipe_check=False)
-    with spending(study, Path(out or report_folder(study)), cap):
+    given, folder = load(config, set, pool), Path(folder)
+    with spending(given, Path(out or report_folder(given)), cap):
+        manifest = _read_manifest(folder)
+        study = replace(_by(given, str(manifest["tool"])), recipe_check=False)
         return _collected(study, folder, manifest, out)
 
 

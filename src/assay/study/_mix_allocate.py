@@ -126,10 +126,25 @@ def allocate(
         Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
         with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
-    own = StudyMixtures(load(config, set))
+    study = load(config, set)
+    asked = dict(weights) if isinstance(weights, Mapping) else mixtures.weights_of(weights) or None
     if runs == 1 or runs < 0:
         raise AssayError("one run per mixture says nothing of noise", place="runs", value=runs,
                          expected="0, or 2 and more")  # fmt: skip
+    with spending(study, report_folder(study), cap) as meter:
+        own = StudyMixtures(study)
+        made = _foretold(own, total, asked, metric, smallest_gain)
+        if runs:
+            made = _tried(own, made, asked, runs)
+            meter.per |= {"run": runs * (1 + len(made.tried)), "verdict": len(made.tried)}
+    return made
+
+
+def _foretold(
+    own: StudyMixtures, total: int, weights: Mapping[str, float] | None, metric: str | None,
+    smallest_gain: float | None,
+) -> MixAllocation:  # fmt: skip
+    """Return what the measured effects say of a mixture of this size, and write its samples."""
     table = read_runs(own.measured(), metric)
     fit = mixtures.fit_effects(table)
     question, drawn = own.config.question, own.drawn
@@ -141,9 +156,8 @@ def allocate(
             "some parts of the pool were not varied", place="mix.parts", value=", ".join(drawn.rest),
             expected="all parts", hint="train the mixtures without mix.parts",
         )  # fmt: skip
-    asked = dict(weights) if isinstance(weights, Mapping) else mixtures.weights_of(weights) or None
     found = mixtures.allocate(
-        fit, base, total, held=drawn.held, smallest=smallest_gain, weights=asked,
+        fit, base, total, held=drawn.held, smallest=smallest_gain, weights=weights,
         others={"pool": {name: float(drawn.held[name]) for name in base}},
     )  # fmt: skip
     path = own.folder / _IDS
@@ -151,12 +165,11 @@ def allocate(
     with data.replacing_text(path) as file:
         file.write("\n".join(rows) + "\n")
     bent = any(c.shown and c.bend < 0 and c.type == core.OVERALL for c in fit.curvature)
-    made = MixAllocation(found, "loss" if table.loss else "score", str(path), bent, own.config.language)
-    return made if runs == 0 else _tried(own, made, asked, runs, cap)
+    return MixAllocation(found, "loss" if table.loss else "score", str(path), bent, own.config.language)
 
 
 def _tried(
-    own: StudyMixtures, made: MixAllocation, weights: Mapping[str, float] | None, runs: int, cap: str | None
+    own: StudyMixtures, made: MixAllocation, weights: Mapping[str, float] | None, runs: int
 ) -> MixAllocation:
     """Train the allocation and the mixtures beside it, and return it with what the runs show."""
     found, held = made.allocation, own.drawn.held
@@ -166,9 +179,7 @@ def _tried(
         for name, counts in every.items()
         if all(count <= held[part] for part, count in zip(found.names, counts, strict=True))
     }
-    with spending(own.study, report_folder(own.study), cap) as meter:
-        measured = _Trial(own, tuple(fits.values()) * runs).measured_as(made.metric)
-        meter.per |= {"run": len(fits) * runs, "verdict": len(fits) - 1}
+    measured = _Trial(own, tuple(fits.values()) * runs).measured_as(made.metric)
     return replace(made, tried=mixtures.compared(measured, fits, weights, found.smallest), runs=runs)
 
 

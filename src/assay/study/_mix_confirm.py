@@ -69,14 +69,20 @@ def confirm(
         with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     study = load(config, set)
+    with spending(study, report_folder(study), cap) as meter:
+        made = _confirmed(study, scale, most, repeats, metric)
+        meter.per |= {"run": made.found.runs, "verdict": len(made.found.rows)}
+    return made
+
+
+def _confirmed(
+    study: StudyConfig, scale: float | None, most: int, repeats: int, metric: str | None
+) -> MixConfirmed:
     own = StudyMixtures(study)
     fit = mixtures.fit_effects(read_runs(own.measured(), metric))
     if most < 1:
         raise AssayError("no effect to try", place="most", value=most, expected="1 or more")
-    effects = mixtures.largest(fit, most)
-    with spending(study, report_folder(study), cap) as meter:
-        found = _Again(study, effects, scale, repeats).confirmed(fit.loss)
-        meter.per |= {"run": found.runs, "verdict": len(found.rows)}
+    found = _Again(study, mixtures.largest(fit, most), scale, repeats).confirmed(fit.loss)
     path = own.folder / CONFIRMED
     data.write_json(path, {"identity": own.identity(), "found": core.to_json(found)})
     return MixConfirmed(found, str(path), study.language)

@@ -222,8 +222,10 @@ def design(config: Study, *, set: Sequence[str] = (), cap: str | None = None) ->
         Where the file has no rule, or the pool holds too few samples for its subsets.
     """
     config, wanted, folder = _prepare(config, set)
-    with spending(config, report_folder(config), cap):
-        return _designed(config, wanted, folder)
+    with spending(config, report_folder(config), cap) as meter:
+        found = _designed(config, wanted, folder)
+        meter.per["row"] = found.pool
+    return found
 
 
 def _designed(config: StudyConfig, wanted: RuleConfig, folder: Path) -> RuleDesign:

@@ -200,8 +200,8 @@ def transfer(
         raise AssayError("no study to try the rule on", place="study", expected="a study file")
     name = indicators.find(rule).name
     folder = Path(out or f"runs/{_folder(name)}")
-    folder.mkdir(parents=True, exist_ok=True)
     with spending(configs[0], folder, cap) as meter:
+        folder.mkdir(parents=True, exist_ok=True)
         tried = tuple(_tried(rule, config, n, runs, trial) for config in configs)
         meter.per |= {"run": sum(len(one.measured) for one in tried), "verdict": len(tried)}
     path, shown = folder / "transfer.json", folder / "transfer.html"

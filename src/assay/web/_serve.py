@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,7 +14,12 @@ from assay.core import AssayError
 from assay.web._guard import is_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import uvicorn
     from starlette.types import ASGIApp
+
+_ASKED_EVERY = 1.0
 
 
 def bind(host: str, port: int, *, fixed: bool) -> socket.socket:
@@ -34,8 +41,11 @@ def bind(host: str, port: int, *, fixed: bool) -> socket.socket:
     return bound
 
 
-def run(app: ASGIApp, bound: socket.socket) -> None:
-    """Serve until Ctrl-C; connections that begin a request and do not end it are closed."""
+def run(app: ASGIApp, bound: socket.socket, stop: Callable[[], bool] | None = None) -> None:
+    """Serve until Ctrl-C, or until ``stop`` says so, which is asked every second.
+
+    Connections that begin a request and do not end it are closed.
+    """
     import uvicorn
 
     from assay.web._patience import PatientProtocol
@@ -44,9 +54,19 @@ def run(app: ASGIApp, bound: socket.socket) -> None:
         app, http=PatientProtocol, log_level="warning", access_log=False, timeout_graceful_shutdown=3,
         server_header=False, proxy_headers=False,
     )  # fmt: skip
+    server = uvicorn.Server(config)
+    if stop is not None:
+        threading.Thread(target=_stopped, args=(server, stop), daemon=True).start()
     # The server ends in order and then passes the interrupt on.
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[bound])
+        server.run(sockets=[bound])
+
+
+def _stopped(server: uvicorn.Server, stop: Callable[[], bool]) -> None:
+    """End a server once it is asked to."""
+    while not server.should_exit:
+        time.sleep(_ASKED_EVERY)
+        server.should_exit = server.should_exit or stop()
 
 
 def address(host: str, port: int) -> str:

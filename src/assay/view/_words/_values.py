@@ -218,6 +218,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "ask.before.learned": ("{requests:,} requests, {cached:,} answered already; the others take at most {tokens:,} tokens{money}; by the last {learned:,} replies of this model likely {likely:,} tokens{likely_money}.", "{requests:,} 个请求，其中 {cached:,} 个已有回复；其余最多 {tokens:,} 个词元{money}；按该模型最近 {learned:,} 个回复推算，约 {likely:,} 个词元{likely_money}。"),
     "ask.after": ("{calls:,} calls, {tokens:,} tokens{money}.", "{calls:,} 次调用，{tokens:,} 个词元{money}。"),
     "ask.after.learned": ("{calls:,} calls, {tokens:,} tokens{money}; {likely:,} were likely.", "{calls:,} 次调用，{tokens:,} 个词元{money}；预计为 {likely:,} 个。"),
+    "cost.per.label": ("Per label ({count:,}): {seconds:time}{money}.", "平均每个标注（共 {count:,} 个）：{seconds:time}{money}。"),
     "cost.per.type": ("Per type ({count:,}): {seconds:time}{money}.", "平均每个类型（共 {count:,} 个）：{seconds:time}{money}。"),
     "cost.per.file": ("Per format ({count:,}): {seconds:time}{money}.", "平均每种格式（共 {count:,} 种）：{seconds:time}{money}。"),
     "cost.per.sample": ("Per sample ({count:,}): {seconds:time}{money}.", "平均每条样本（共 {count:,} 条）：{seconds:time}{money}。"),
