@@ -21,7 +21,7 @@ from typing import Any
 import assay
 from assay.core import digest
 
-MOST = 900
+MOST = 500
 _FILES = {
     "english": "alpaca_en_52k/alpaca_data",
     "chinese": "alpaca_zh/alpaca_zh_mt",
@@ -66,13 +66,13 @@ def studies(data: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "nothing known: 3 types, answers of 12 tokens", _study(three, [100, 200, 400], 2, answers=12)
     twelve = _testbed(1600, 240)
     yield "12 types, answers of 24", _study(twelve, [100, 300, 600, 1200], 2, answers=24)
-    english = _files(data, folder, "english", 1200, 120)
-    yield "real text, English, answers of 48", _study(english, [200, 400, 800], 2, answers=48)
-    chinese = _files(data, folder, "chinese", 1200, 200)
-    yield "real text, Chinese, losses alone, 3 seeds", _study(chinese, [200, 400, 800], 3)
-    math = _files(data, folder, "math", 1500, 100)
+    english = _files(data, folder, "english", 700, 80)
+    yield "real text, English, answers of 48", _study(english, [100, 200, 400], 2, answers=48)
+    chinese = _files(data, folder, "chinese", 700, 120)
+    yield "real text, Chinese, losses alone, 3 seeds", _study(chinese, [100, 200, 400], 3)
+    math = _files(data, folder, "math", 700, 60)
     arms = {"longest": {"rule": "longest"}}
-    yield "mathematics, answers of 32, an arm", _study(math, [150, 300, 600], 2, answers=32, arms=arms)
+    yield "mathematics, answers of 32, an arm", _study(math, [100, 200, 400], 2, answers=32, arms=arms)
 
 
 def _study(

@@ -150,13 +150,14 @@ def _train(
     kept.register(f"train {out.resolve().name} {digest(str(out.resolve()))[:8]}", [run])
     run_here(list(run.inputs.values()), kept)
     table = kept.path(run.inputs["tokens"].key)
-    tokens = chosen.epochs * int(model.TokenTable(table).lengths.sum())
+    lengths = model.TokenTable(table).lengths.astype(float)
+    tokens = chosen.epochs * int(lengths.sum())
     estimate = estimate_here(folder, chosen, tokens, device, launch)
     if estimate is not None and not reused:
         planning.tell(estimate.said())
     cost = training_cost(
-        Base.at(folder), chosen, tokens, steps=chosen.steps(read.samples), device=model.pick_device(device),
-        launch=launch,
+        Base.at(folder), chosen, tokens, squares=chosen.epochs * float((lengths**2).sum()),
+        steps=chosen.steps(read.samples), device=model.pick_device(device), launch=launch,
     )  # fmt: skip
     run_here([replace(run, estimate=cost)], kept)
     named = str(folder.resolve()) if Path(base).expanduser().is_dir() and base != model.POCKET else base

@@ -468,16 +468,20 @@ class Ladder:
 
     def _training_cost(self, samples: int, steps: int, trunk: bool) -> Estimate:
         return training_cost(
-            self.base, self.config.recipe, samples * self.sizes.tokens_per_sample, steps=steps,
+            self.base, self.config.recipe, samples * self.sizes.tokens_per_sample,
+            squares=samples * self.sizes.squares, steps=steps,
             device=self.runtime.device, launch=self.config.where.launch, trunk=trunk,
         )  # fmt: skip
 
     def _kind(self, what: str) -> str:
         return kind_of(self.base, self.runtime.device, what)
 
-    def _measuring_cost(self, items: int, read: float, written: int, backend: str) -> Estimate:
+    def _measuring_cost(
+        self, items: int, read: float, written: int, squares: float, backend: str
+    ) -> Estimate:
         return measuring_cost(
-            self.sizes.parameters, items, read, written, device=self.runtime.device, kind=self._kind(backend)
+            self.base.folder, self.sizes.parameters, items, read, written, squares=squares,
+            device=self.runtime.device, kind=self._kind(backend),
         )  # fmt: skip
 
     def _measured(
@@ -515,8 +519,8 @@ class Ladder:
         measure, sizes = self.config.measure, self.sizes
         read = (sizes.prompt_tokens + sizes.reference_tokens) * measure.loss
         read += sizes.prompt_tokens * measure.answers
-        written = measure.max_new_tokens * measure.answers
-        return self._measuring_cost(sizes.items, read, written, self.runtime.backend)
+        written = sizes.written(measure.max_new_tokens) * measure.answers
+        return self._measuring_cost(sizes.items, read, written, sizes.item_squares, self.runtime.backend)
 
     def held(self, arm: str, seed: int, branch: Step | None, label: str) -> Step | None:
         """Return the step that measures a model of an arm, or the base, on the slice and on samples seen."""
@@ -537,7 +541,9 @@ class Ladder:
             items, branch or self.base, measure, alone,
             base=None if branch is None else self.base, threads=recipe.threads, template=recipe.template,
             label=label,
-            estimate=self._measuring_cost(count, self.sizes.tokens_per_sample, 0, alone.backend),
+            estimate=self._measuring_cost(
+                count, self.sizes.tokens_per_sample, 0, self.sizes.squares, alone.backend
+            ),
         )  # fmt: skip
 
     def _text(self, branch: Step | None, label: str) -> Step | None:
@@ -548,7 +554,7 @@ class Ladder:
         return text_step(
             places, branch or self.base, measure, self.runtime, base=None if branch is None else self.base,
             threads=recipe.threads, template=recipe.template, label=label,
-            estimate=self._measuring_cost(1, sum(map(_size, places.values())) / 4, 0, "text"),
+            estimate=self._measuring_cost(1, sum(map(_size, places.values())) / 4, 0, 0.0, "text"),
         )  # fmt: skip
 
     def _metrics(self, answers: Step, label: str) -> Step | None:

@@ -50,7 +50,9 @@ class Sizes:
 
     ``parameters`` of the base, of which ``trained`` learn; ``tokens_per_sample`` of the pool, cut at the
     recipe's ``max_tokens``; ``items`` of the evaluation set, of ``types`` types, of which ``checked`` have an
-    exact checker, with the mean tokens of a prompt and of a reference.
+    exact checker, with the mean tokens of a prompt and of a reference.  ``squares`` and ``item_squares``:
+    means of squared tokens of a sample, and of a prompt with its reference, as attention grows with them;
+    ``longest``: tokens of the longest of a batch of references, None where there are none.
     """
 
     parameters: int
@@ -61,6 +63,13 @@ class Sizes:
     prompt_tokens: float
     reference_tokens: float
     types: int = 1
+    squares: float = 0.0
+    item_squares: float = 0.0
+    longest: int | None = None
+
+    def written(self, most: int) -> int:
+        """Return how many tokens a batch writes: answers are about as long as references."""
+        return most if self.longest is None else min(most, self.longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +95,18 @@ def sizes_of(config: StudyConfig, base: Base, evaluation: Step, pool: Step) -> S
     samples = _part(pool, config.pool, store).samples
     whole = _tokens(base.folder, ["\n".join(turn.content for turn in one.messages) for one in samples])
     parameters, trained = _weights(base.folder, config.recipe)
+    cut = np.minimum(whole + _TEMPLATE, limit)
     return Sizes(
-        parameters, trained, _mean(np.minimum(whole + _TEMPLATE, limit)), items.count, items.checked,
-        _mean(prompts + _TEMPLATE), _mean(references), items.types,
+        parameters, trained, _mean(cut), items.count, items.checked, _mean(prompts + _TEMPLATE),
+        _mean(references), items.types, _mean(cut**2), _mean((prompts + references + _TEMPLATE) ** 2),
+        _longest(references),
     )  # fmt: skip
+
+
+def _longest(references: Array) -> int | None:
+    """Return the tokens of the longest of a batch of references, its end among them."""
+    known = references[references > 0]
+    return int(np.quantile(known, 1 - 1 / _BATCH)) + 1 if len(known) else None
 
 
 def hosted_sizes(config: StudyConfig, evaluation: Step, pool: Step) -> Sizes:
@@ -108,10 +125,12 @@ def hosted_sizes(config: StudyConfig, evaluation: Step, pool: Step) -> Sizes:
 
 
 def training_cost(
-    base: Base, recipe: model.Recipe, tokens: float, *, steps: int, device: str, launch: model.Launch,
-    trunk: bool = False,
+    base: Base, recipe: model.Recipe, tokens: float, *, squares: float, steps: int, device: str,
+    launch: model.Launch, trunk: bool = False,
 ) -> Estimate:  # fmt: skip
     """Return what ``steps`` steps on ``tokens`` in all take; a ``trunk`` keeps both moments as well.
+
+    ``squares``: the sum of the squared tokens of all samples.
 
     Whole models are held and written in fp32, whatever type the base is stored in; of adapters these alone.
     """
@@ -119,22 +138,35 @@ def training_cost(
     speed = (GPU_FLOPS if device == "cuda" else CPU_FLOPS) * launch.processes
     each = 6 if recipe.adapter == "none" else 4
     parts = {"tokens": each * parameters * tokens / speed, "steps": _UPDATES * trained * steps / speed}
+    parts["attention"] = each * _attended(base.folder) * squares / speed
     return Estimate(
         seconds=START + sum(parts.values()), tokens=tokens, bytes=4.0 * trained * (3 if trunk else 1),
         kind=kind_of(base, device, str(launch.processes)), parts=parts,
     )  # fmt: skip
 
 
+def _attended(folder: Path) -> float:
+    """Return the multiply-adds of attention per squared token of a text; 0 for unknown families."""
+    try:
+        shape = model.read_shape(folder)
+    except (AssayError, OSError):
+        return 0.0
+    return 2.0 * shape.layers * shape.heads * shape.head_dim
+
+
 def measuring_cost(
-    parameters: int, items: int, read: float, written: int, *, device: str, kind: str
-) -> Estimate:
+    base: Path, parameters: int, items: int, read: float, written: int, *, squares: float, device: str,
+    kind: str,
+) -> Estimate:  # fmt: skip
     """Return what reading ``read`` and writing ``written`` tokens of each of ``items`` items takes.
 
-    Answers are written token by token, a batch at once, however few of it are still written.
+    ``squares``: mean squared tokens of what is read of an item, by the model in ``base``.  Answers are
+    written token by token, a batch at once, however few of it are still written.
     """
     speed = GPU_FLOPS / 50 if device == "cuda" else _READING_FLOPS
     batches = -(-items // _BATCH)
     parts = {"read": 2 * parameters * items * read / speed}
+    parts["attention"] = 2 * _attended(base) * items * squares / speed
     parts |= {"write": 2 * parameters * batches * _BATCH * written / speed} if written else {}
     return Estimate(seconds=START + sum(parts.values()), bytes=200.0 * items, kind=kind, parts=parts)
 
@@ -144,15 +176,15 @@ def answering_cost(
 ) -> Estimate:
     """Return what measuring the model in ``folder`` (or a GGUF file) on a set that was read takes."""
     items = _of_store(store.path(evaluation.key))
-    prompts, references = (
-        _mean(_tokens(folder, texts))
-        for texts in ([_prompt(s) for s in items.samples], [s.answer or "" for s in items.samples])
-    )
+    prompts = _tokens(folder, [_prompt(s) for s in items.samples])
+    references = _tokens(folder, [s.answer or "" for s in items.samples])
     parameters = folder.stat().st_size if folder.is_file() else _weights(folder, model.Recipe())[0]
-    read = (prompts + references) * measure.loss + prompts * measure.answers
+    both, longest, most = prompts + references, _longest(references), measure.max_new_tokens
+    read = _mean(both) * measure.loss + _mean(prompts) * measure.answers
     digest = Base.at(folder).digest[:12]
     return measuring_cost(
-        parameters, items.count, read, measure.max_new_tokens * measure.answers, device=runs.device,
+        folder, parameters, items.count, read, min(most, longest or most) * measure.answers,
+        squares=_mean(both**2), device=runs.device,
         kind=f"{digest} {runs.device} {runs.backend}",
     )  # fmt: skip
 
@@ -162,7 +194,8 @@ def agreeing_cost(base: Base, settings: AgreeSettings, samples: int, device: str
     parameters, _ = _weights(base.folder, model.Recipe())
     kind, read = kind_of(base, device, "transformers"), 2 * _UNKNOWN
     found = measuring_cost(
-        parameters, min(samples, settings.most), read, settings.max_new_tokens, device=device, kind=kind
+        base.folder, parameters, min(samples, settings.most), read, settings.max_new_tokens, squares=read**2,
+        device=device, kind=kind,
     )  # fmt: skip
     speed = GPU_FLOPS if device == "cuda" else CPU_FLOPS
     parts = {**found.parts, "gradients": 6 * parameters * min(samples, settings.drawn) * read / speed}
