@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.core import AssayError
-from assay.mixtures import Offer, offers_of, plain, purchase, valued
+from assay.mixtures import Offer, cheapest, offers_of, plain, purchase, valued
 
 OFFERS = st.lists(
     st.tuples(st.integers(20, 500), st.floats(-0.01, 0.05), st.floats(0.001, 0.01), st.floats(0.1, 5)),
@@ -70,7 +70,11 @@ def test_prices_are_by_part_and_way() -> None:
     names, held = ("math", "code"), {"math": 10, "code": 20}
     value = np.array([0.01, 0.02])
     made = offers_of(names, held, value, value / 10, {"generate": 0.5, "math:annotate": 0.2, "code:buy": 3.0})
-    assert [(o.name, o.way, o.price) for o in made] == [("math", "annotate", 0.2), ("code", "generate", 0.5)]
+    each = [(o.name, o.way, o.price) for o in made]
+    assert each == [
+        ("math", "generate", 0.5), ("math", "annotate", 0.2), ("code", "generate", 0.5), ("code", "buy", 3.0),
+    ]  # fmt: skip
+    assert [(o.name, o.way) for o in cheapest(made)] == [("math", "annotate"), ("code", "generate")]
     only = offers_of(names, held, value, value / 10, {"code:buy": 3.0})
     assert [o.name for o in only] == ["code"]
     with pytest.raises(AssayError, match="no such part"):
@@ -79,3 +83,31 @@ def test_prices_are_by_part_and_way() -> None:
         offers_of(names, held, value, value, {})
     with pytest.raises(AssayError, match="above zero"):
         purchase(only, 0, smallest=0.005)
+
+
+def test_ways_of_a_part_add_up_the_cheapest_first() -> None:
+    """A way that runs out is followed by the next; a sample that counts half has to cost less than half."""
+    names, held, value = ("math",), {"math": 100}, np.array([0.05])
+    prices = {"generate": 0.3, "buy": 1.0, "annotate": 2.0}
+    made = offers_of(
+        names, held, value, value / 10, prices, counts={"generate": 0.5}, most={"math:generate": 60}
+    )
+    found = purchase(made, 1000, smallest=0.005)
+    got = {row.way: row.samples for row in found.rows}
+    assert got == {"generate": 60, "buy": 70}, "30 of a sample from 60, then what doubles the part"
+    assert found.gain == pytest.approx(0.05) and sum(r.gain for r in found.rows) == pytest.approx(found.gain)
+    dear = offers_of(names, held, value, value / 10, prices, counts={"generate": 0.2})
+    assert {row.way for row in purchase(dear, 50, smallest=0.005).rows} == {"buy"}
+
+
+def test_relabelling_repairs_what_is_wrong_and_no_more() -> None:
+    names, held, value = ("math", "code"), {"math": 100, "code": 100}, np.array([0.05, 0.05])
+    prices, wrong = {"relabel": 0.1, "buy": 1.0}, {"math": 0.4, "code": 0.01}
+    made = offers_of(names, held, value, value / 10, prices, faulty=wrong)
+    found = purchase(made, 60, smallest=0.005)
+    got = {(row.name, row.way): row.samples for row in found.rows}
+    assert got["math", "relabel"] == 100, "a third of a dollar repairs what a new sample costs three times"
+    assert ("code", "relabel") not in got and got["code", "buy"] > 0
+    for share in ({}, {"math": 0.4, "code": 1.0}):
+        with pytest.raises(AssayError, match="relabelling repairs is not known"):
+            offers_of(names, held, value, value, prices, faulty=share)

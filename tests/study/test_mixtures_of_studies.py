@@ -80,8 +80,8 @@ def test_without_mixtures_the_curve_decides(small_study: tuple[Path, StudyResult
     found = assay.study.next(path, "40 USD", prices=["generate=0.5"], smallest_gain=1e-9)
     assert found.basis == "curve" and found.unit == "USD" and found.plain == {}
     if found.purchase.advice == "get":
-        assert found.command is not None and found.command.startswith("assay generate")
-        assert f"--n {found.purchase.rows[0].samples}" in found.command
+        assert found.commands["generate"].startswith("assay generate")
+        assert f"--n {found.purchase.rows[0].samples}" in found.commands["generate"]
     stopped = assay.study.next(path, "40 USD", prices={"buy": 0.5}, smallest_gain=0.9)
     assert stopped.purchase.advice == "stop" and "Stop" in value_markdown(stopped)
     for wrong, match in (("much", "cannot read the budget"), ("0 USD", "above zero")):
@@ -133,3 +133,28 @@ def test_tables_are_read_and_bad_cells_named(tmp_path: Path) -> None:
         assay.mix.fit(place)
     with pytest.raises(AssayError, match="no such table"):
         assay.mix.fit(tmp_path / "gone.csv")
+
+
+def test_each_way_has_its_command_and_what_to_run_after(
+    small_study: tuple[Path, StudyResult], tmp_path: Path
+) -> None:
+    path, _ = small_study
+    prices = {"generate": 0.5, "annotate": 0.6, "buy": 0.7, "relabel": 0.1}
+    few = {"generate": 2, "annotate": 2}
+    found = assay.study.next(
+        path, "20 USD", prices=prices, available=few, faulty={"all": 0.2}, smallest_gain=-1.0
+    )
+    if not found.purchase.rows:
+        pytest.skip("this curve does not rise")
+    assert set(found.commands) == {row.way for row in found.purchase.rows}
+    assert found.commands["relabel"].startswith("assay annotate ") and "export" in found.commands["relabel"]
+    asked = Path(found.commands["relabel"].split()[2])
+    rest = asked.with_name("rest.jsonl")
+    (row,) = (row for row in found.purchase.rows if row.way == "relabel")
+    lines = asked.read_text().splitlines()
+    assert len(lines) == row.samples and not set(lines) & set(rest.read_text().splitlines())
+    measure, *again = found.after
+    assert measure.startswith("assay study run") and "rest.jsonl" in measure and "new.jsonl" in measure
+    assert all(command.startswith(f"assay study next {path}") for command in again)
+    shown = value_markdown(found)
+    assert all(command in shown for command in found.commands.values())

@@ -23,11 +23,23 @@ from assay.mixtures._fit import (
 )
 from assay.mixtures._noise import MixNoise, at_most, noise_seen, run_noise
 from assay.mixtures._page import MixPage, confirmed_blocks
-from assay.mixtures._purchase import Bought, Offer, Plain, Purchase, offers_of, plain, purchase, valued
+from assay.mixtures._purchase import (
+    RELABEL,
+    Bought,
+    Offer,
+    Plain,
+    Purchase,
+    cheapest,
+    offers_of,
+    plain,
+    purchase,
+    valued,
+)
 from assay.mixtures._shrink import Z
 
 __all__ = [
     "FOUND",
+    "RELABEL",
     "WAYS",
     "Against",
     "Allocation",
@@ -53,6 +65,7 @@ __all__ = [
     "at_most",
     "centre_of",
     "change",
+    "cheapest",
     "compared",
     "confirm_effects",
     "confirm_levels",

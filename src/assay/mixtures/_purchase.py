@@ -19,6 +19,9 @@ Advice: TypeAlias = Literal["get", "stop"]
 Plain: TypeAlias = Literal["equal", "proportional", "weakest"]
 """What people do without a measurement."""
 
+RELABEL = "relabel"
+"""The way that repairs samples in place of adding some."""
+
 _ROUNDS = 200
 _LEAST = 0.5
 """No advice to spend below this chance that it pays: an even bet is none."""
@@ -26,9 +29,10 @@ _LEAST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What is known of one part: samples at hand, worth of a doubling with its sd, and its cheapest way.
+    """One way to get samples of one part: what is at hand, worth of a doubling with its sd, and its price.
 
-    ``price`` is per sample, in the unit of the budget.
+    ``price`` is per sample, in the unit of the budget; ``counts``: what one such sample is worth beside one
+    at hand; ``most``: how many can be had (None: what doubles the part, beyond which nothing was measured).
     """
 
     name: str
@@ -37,11 +41,19 @@ class Offer:
     sd: float
     way: str
     price: float
+    counts: float = 1.0
+    most: float | None = None
+
+    @property
+    def limit(self) -> float:
+        """Return how many samples double the part, or can be had."""
+        double = self.held / self.counts
+        return double if self.most is None else min(self.most, double)
 
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """Samples of one part: how many, by which way, what they cost and what they alone should gain."""
+    """Samples of one part by one way: how many, what they cost, what they should gain."""
 
     name: str
     way: str
@@ -79,13 +91,15 @@ def purchase(
 ) -> Purchase:
     """Return the samples that gain most for a budget, none of a part more than it has now.
 
-    Getting m of a part that has n gains worth log2(1 + m / n).  ``smallest``: the smallest gain that matters;
-    with ``worth`` (what a gain of 0.01 is worth, in the unit of the budget) a purchase pays where it gains
-    more than it costs, and of a budget no more is spent than pays.
+    Getting m of a part that has n gains worth log2(1 + m / n), each sample as much as it ``counts``.  Ways of
+    a part add up: the cheapest for what it counts first, the next where that has no more.  ``smallest``: the
+    smallest gain that matters; with ``worth`` (what a gain of 0.01 is worth, in the unit of the budget) a
+    purchase pays where it gains more than it costs, and of a budget no more is spent than pays.
     """
-    if budget <= 0 or any(offer.price <= 0 for offer in offers):
+    numbers = [number for o in offers for number in (o.price, o.counts)]
+    if budget <= 0 or min(numbers, default=1.0) <= 0:
         raise AssayError(
-            "a budget and prices are above zero", value=[budget, *(o.price for o in offers)],
+            "a budget, prices and what a sample counts are above zero", value=[budget, *numbers],
             expected="numbers above 0, prices per sample in the unit of the budget",
         )  # fmt: skip
     amounts = _best(offers, budget, None if worth is None else 0.01 / worth)
@@ -94,34 +108,45 @@ def purchase(
 
 def _best(offers: Sequence[Offer], budget: float, dearest: float | None) -> Array:
     """Return amounts where the last unit of the budget gains alike in all parts, at least ``dearest``."""
-    held, price = (np.array([getattr(o, n) for o in offers], float) for n in ("held", "price"))
-    slope = np.maximum([o.worth for o in offers], 0.0) / np.log(2)
+    price = np.array([o.price for o in offers], float)
+    order = sorted(range(len(offers)), key=lambda i: offers[i].price / offers[i].counts)
 
     def at(rate: float) -> Array:
-        found: Array = np.clip(slope / (rate * price) - held, 0.0, held)
-        return found
+        """Return what is worth getting where a unit of the budget gains ``rate`` elsewhere."""
+        amounts, reached = np.zeros(len(offers)), dict.fromkeys((o.name for o in offers), 0.0)
+        for i in order:
+            o = offers[i]
+            wanted = max(o.worth, 0.0) / np.log(2) / (rate * o.price / o.counts) - o.held
+            room = min(wanted, float(o.held)) - reached[o.name]
+            amounts[i] = min(max(room, 0.0) / o.counts, o.limit)
+            reached[o.name] += amounts[i] * o.counts
+        return amounts
 
-    low, high = 1e-15, float((slope / (price * np.maximum(held, 1))).max()) + 1e-15
+    high = max(max(o.worth, 0.0) * o.counts / (np.log(2) * o.price * max(o.held, 1)) for o in offers) + 1e-15
+    low = 1e-15
     for _ in range(_ROUNDS):
         rate = float(np.sqrt(low * high))
         low, high = (rate, high) if at(rate) @ price > budget else (low, rate)
-    amounts: Array = np.floor(at(high if dearest is None else max(high, dearest)))
+    amounts: Array = np.floor(at(high if dearest is None else max(high, dearest)) + 1e-9)
     return amounts
 
 
 def valued(
     offers: Sequence[Offer], amounts: Array, budget: float, *, smallest: float, worth: float | None = None
 ) -> Purchase:
-    """Return what given amounts of each part cost and should gain."""
-    doublings = np.log2(1 + amounts / np.maximum([o.held for o in offers], 1))
-    gains = np.array([o.worth for o in offers]) * doublings
+    """Return what given amounts of each offer cost and should gain."""
+    parts = {o.name: o for o in offers}
+    got = {n: sum(m * o.counts for o, m in zip(offers, amounts, strict=True) if o.name == n) for n in parts}
+    doublings = {name: float(np.log2(1 + got[name] / max(o.held, 1))) for name, o in parts.items()}
+    each = {name: o.worth * doublings[name] / max(got[name], 1e-12) for name, o in parts.items()}
     cost = float(amounts @ np.array([o.price for o in offers]))
-    gain, sd = float(gains.sum()), float(np.sqrt(((np.array([o.sd for o in offers]) * doublings) ** 2).sum()))
+    gain = sum(o.worth * doublings[name] for name, o in parts.items())
+    sd = sum((o.sd * doublings[name]) ** 2 for name, o in parts.items()) ** 0.5
     needed = smallest if worth is None else 0.01 * cost / worth
     pays = float(ndtr((gain - needed) / sd)) if sd > 0 else float(gain > needed)
     rows = (
-        Bought(o.name, o.way, int(m), float(m * o.price), float(g))
-        for o, m, g in zip(offers, amounts, gains, strict=True)
+        Bought(o.name, o.way, int(m), float(m * o.price), each[o.name] * m * o.counts)
+        for o, m in zip(offers, amounts.tolist(), strict=True)
         if m >= 1
     )
     own = tuple(sorted(rows, key=lambda row: -row.gain))
@@ -138,6 +163,7 @@ def plain(
     ``level``: what each part's own type scores now (higher is better); of the weakest no more is got than
     it has now.  What one part cannot take is not given to others.
     """
+    offers = cheapest(offers)
     price = np.array([o.price for o in offers])
     held = np.array([o.held for o in offers], float)
     if way == "weakest":
@@ -146,24 +172,38 @@ def plain(
         share[min(known, key=lambda i: level[offers[i].name])] = 1.0
     else:
         share = np.ones(len(offers)) if way == "equal" else held
-    amounts = np.minimum(budget * share / float(share @ price), held)
+    amounts = np.minimum(budget * share / float(share @ price), [o.limit for o in offers])
     return valued(offers, np.floor(amounts), budget, smallest=smallest, worth=worth)
 
 
-def offers_of(
-    names: Sequence[str], held: Mapping[str, int], value: Array, sd: Array, prices: Mapping[str, float]
-) -> tuple[Offer, ...]:
-    """Return an offer for each part that has a price: the cheapest of its ways.
+def cheapest(offers: Sequence[Offer]) -> tuple[Offer, ...]:
+    """Return for each part the offer that is cheapest for what its samples count."""
+    order = sorted(offers, key=lambda o: o.price / o.counts)
+    best = {o.name: o for o in reversed(order)}
+    return tuple(best[name] for name in dict.fromkeys(o.name for o in offers))
 
-    ``prices`` by ``PART:WAY``, or ``WAY`` for all parts.
+
+def offers_of(
+    names: Sequence[str], held: Mapping[str, int], value: Array, sd: Array, prices: Mapping[str, float],
+    counts: Mapping[str, float] = {}, most: Mapping[str, float] = {}, faulty: Mapping[str, float] = {},
+) -> tuple[Offer, ...]:  # fmt: skip
+    """Return an offer for each part and each way that has a price.
+
+    ``prices``, ``counts`` and ``most`` by ``PART:WAY``, or ``WAY`` for all parts.  Relabelling repairs
+    samples at hand, and no more than there are: where the share f of a part is wrong and teaches nothing
+    (``faulty``), looking at one counts f / (1 - f) of a sample.
     """
+    asked = [(part, way, key) for key in prices for part, way in [_split(key, names)]]
     found = []
     for name, own, error in zip(names, value.tolist(), sd.tolist(), strict=True):
-        ways = {way: price for key, price in prices.items() for part, way in [_split(key, names)]
-                if part in (None, name)}  # fmt: skip
-        if ways:
-            way = min(ways, key=lambda w: ways[w])
-            found.append(Offer(name, held[name], own, error, way, ways[way]))
+        ways = dict.fromkeys(way for part, way, _ in asked if part in (None, name))
+        for way in ways:
+            price = _of(prices, name, way, names)
+            assert price is not None  # noqa: S101 - the way was named
+            worth, limit = _of(counts, name, way, names) or 1.0, _of(most, name, way, names)
+            if way == RELABEL:
+                worth, limit = _repaired(faulty, name), float(held[name])
+            found.append(Offer(name, held[name], own, error, way, price, worth, limit))
     if not found:
         raise AssayError(
             "no part has a price", place="prices", value=list(prices),
@@ -171,6 +211,25 @@ def offers_of(
             hint="parts: " + ", ".join(names),
         )  # fmt: skip
     return tuple(found)
+
+
+def _of(given: Mapping[str, float], name: str, way: str, names: Sequence[str]) -> float | None:
+    """Return what is given for a part and a way, or for the way; None where nothing is."""
+    for key in given:
+        _split(key, names)
+    return given.get(f"{name}:{way}", given.get(way))
+
+
+def _repaired(faulty: Mapping[str, float], name: str) -> float:
+    """Return what relabelling one sample of a part counts."""
+    share = faulty.get(name, faulty.get("all"))
+    if share is None or not 0 < share < 1:
+        raise AssayError(
+            "what relabelling repairs is not known", place="faulty", value=share,
+            expected=f"the share of {name}'s samples that are wrong, above 0 and below 1: {name}=0.2",
+            hint="`assay annotate` on some of them shows how many answers people change; or all=0.2",
+        )  # fmt: skip
+    return share / (1 - share)
 
 
 def _split(key: str, names: Sequence[str]) -> tuple[str | None, str]:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from assay import core, mixtures, view
+from assay import core, data, mixtures, selection, view
 from assay.core import OVERALL, AssayError, OnCommand, Shown, page, say
 from assay.study._config import StudyConfig
+from assay.study._measured import prepared
 from assay.study._mix import StudyMixtures
 from assay.study._mix_allocate import Weights
 from assay.study._mix_table import read_runs
-from assay.study._run import Study, load, report_folder
+from assay.study._run import Study, load, report_folder, study_file
+
+Array = NDArray[np.float64]
 
 Prices: TypeAlias = Annotated[Mapping[str, float] | Sequence[str], OnCommand(Sequence[str])]
 """What a sample costs, in the unit of the budget: ``PART:WAY`` or ``WAY`` to a number, or such texts."""
 
 _ALL = "all"
-_GENERATE = "generate"
+_NEXT, _REST = "next", "rest.jsonl"
+_ANNOTATE = (
+    "assay annotate {place} --out labels.jsonl, then assay annotate export labels.sqlite --out new.jsonl"
+)
+_LEAST_LEFT = 0.02
+"""Of a budget of which less is left, nothing is asked for."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,8 @@ class NextData(Shown):
     """What to get next, what it should gain, and the command that gets it.
 
     ``basis``: ``mixtures``, where the effect of each part was measured, or ``curve``, where only the curve of
-    the whole pool is known.  ``plain``: what plain ways would gain for the same budget.
+    the whole pool is known.  ``plain``: what plain ways would gain for the same budget.  ``commands`` by way:
+    what gets it; ``after``: what to run when it is there.
     """
 
     purchase: mixtures.Purchase
@@ -36,7 +47,8 @@ class NextData(Shown):
     basis: Literal["mixtures", "curve"]
     metric: str
     unit: str
-    command: str | None
+    commands: Mapping[str, str]
+    after: tuple[str, ...]
     study: str
     language: str = "en"
 
@@ -65,10 +77,17 @@ class NextData(Shown):
         return page(
             core.Paragraph(self._headline(), "strong"), core.Items(tuple(said)),
             core.Table(columns, rows) if rows and found.advice == "get" else None,
-            core.Items(tuple(self._notes()), "quiet"),
-            core.next_command(self.command) if self.command and found.advice == "get" else None,
-            language=self.language,
+            *self._steps(), core.Items(tuple(self._notes()), "quiet"), language=self.language,
         )  # fmt: skip
+
+    def _steps(self) -> Iterator[core.Block]:
+        """Yield the command of each way that is advised, then what to run after them."""
+        if self.purchase.advice == "get":
+            yield core.Items(
+                tuple(say("mix.next.by", way=way, command=text) for way, text in self.commands.items())
+            )
+            yield core.Paragraph(say("mix.next.after"))
+            yield core.Items(tuple(say("mix.next.then", command=text) for text in self.after))
 
     def _change(self, gain: float) -> float:
         return mixtures.change(gain, loss=self.metric == "loss")
@@ -82,13 +101,14 @@ class NextData(Shown):
 
     def _notes(self) -> list[core.Say]:
         notes = [say(f"mix.next.basis.{self.basis}")]
-        if self.purchase.advice == "get":
-            notes.append(say("mix.next.after"))
-            if self.purchase.cost < 0.98 * self.purchase.budget:
-                notes.append(
-                    say("mix.next.left", left=self.purchase.budget - self.purchase.cost, unit=self.unit)
-                )
+        if any(row.way == mixtures.RELABEL for row in self.purchase.rows):
+            notes.append(say("mix.next.relabel"))
+        if self.purchase.advice == "get" and self.purchase.cost < 0.98 * self.purchase.budget:
+            notes.append(say("mix.next.left", left=self._left(), unit=self.unit))
         return notes
+
+    def _left(self) -> float:
+        return self.purchase.budget - self.purchase.cost
 
 
 def next(  # noqa: A001 - `assay study next`
@@ -96,6 +116,9 @@ def next(  # noqa: A001 - `assay study next`
     budget: str,
     *,
     prices: Prices = (),
+    counts: Prices = (),
+    available: Prices = (),
+    faulty: Prices = (),
     worth: float | None = None,
     weights: Weights = (),
     metric: str | None = None,
@@ -105,7 +128,8 @@ def next(  # noqa: A001 - `assay study next`
     """Say which data to get next for a budget, what that should gain, and when to stop.
 
     After `assay mix run` part by part; without it the curve of the whole pool decides. No more of a part is
-    advised than doubles it, since nothing was measured beyond: get it, run again, ask again.
+    advised than doubles it, since nothing was measured beyond: get it, run again, ask again, until the answer
+    is stop. Ways are generate, annotate, buy, relabel or names of your own, each with its price and command.
 
     Example: `assay study next study.yaml "500 USD" --prices generate=0.01 --prices math:annotate=0.8`
 
@@ -119,8 +143,15 @@ def next(  # noqa: A001 - `assay study next`
         An amount and its unit: "500 USD", "40 hours", "2000 samples".
     prices
         What one sample costs in that unit, by part and way (`math:annotate=0.8`) or for all parts
-        (`generate=0.01`); may be repeated. The cheapest way of a part is taken. Not needed for samples. In
-        Python also a mapping.
+        (`generate=0.01`); may be repeated. The cheapest way of a part is taken first. Not needed for samples.
+        In Python also a mapping.
+    counts
+        What one sample of a way counts beside one at hand, `generate=0.5`; 1 by default. To measure it, give
+        new samples a source of their own and study with `mix.by: source`.
+    available
+        How many samples of a way can be had, `math:buy=300`; as many as double the part by default.
+    faulty
+        Share of a part's samples whose answers are wrong, which relabelling repairs: `math=0.2`, `all=0.2`.
     worth
         What a gain of 0.01 (1 % of a loss) is worth, in that unit: then it pays where it gains more than it
         costs. Without it, where it gains more than the smallest gain.
@@ -135,28 +166,52 @@ def next(  # noqa: A001 - `assay study next`
     """
     study = load(config, set)
     amount, unit = _budget(budget)
-    costs = dict(prices) if isinstance(prices, Mapping) else mixtures.weights_of(prices, "prices")
-    if not costs and unit == "samples":
-        costs = {"get": 1.0}
-    known = dict(weights) if isinstance(weights, Mapping) else mixtures.weights_of(weights) or None
-    if study.mix is None:
-        offers, loss, level = _of_curve(study, costs, metric)
-    else:
-        offers, loss, level = _of_mixtures(StudyMixtures(study), costs, known, metric)
+    ways = _Ways(*(_read(v, n) for v, n in ((prices, "prices"), (counts, "counts"), (available, "available"),
+                                            (faulty, "faulty"))))  # fmt: skip
+    if not ways.prices and unit == "samples":
+        ways = _Ways({"get": 1.0})
+    known = _read(weights, "weights") or None
+    own = None if study.mix is None else StudyMixtures(study)
+    offers, loss, level = (
+        _of_curve(study, ways, metric) if own is None else _of_mixtures(own, ways, known, metric)
+    )
     question = study.question
     if smallest_gain is None:
         smallest_gain = question.smallest_relative_gain if loss else question.smallest_gain
     found = mixtures.purchase(offers, amount, smallest=smallest_gain, worth=worth)
-    ways: list[mixtures.Plain] = ["equal", "proportional"] if len(offers) > 1 else []
-    ways += ["weakest"] if ways and level else []
+    several = len({o.name for o in offers}) > 1
+    plainly: list[mixtures.Plain] = ["equal", "proportional"] if several else []
+    plainly += ["weakest"] if several and level else []
     plain: dict[str, mixtures.Purchase] = {
-        w: mixtures.plain(offers, amount, w, level, smallest=smallest_gain, worth=worth) for w in ways
+        w: mixtures.plain(offers, amount, w, level, smallest=smallest_gain, worth=worth) for w in plainly
     }
-    basis: Literal["mixtures", "curve"] = "curve" if study.mix is None else "mixtures"
+    file = study_file(config, set) or "study.yaml"
     return NextData(
-        found, plain, basis, "loss" if loss else "score", unit, _command(study, found), study.name,
-        study.language,
+        found, plain, "curve" if own is None else "mixtures", "loss" if loss else "score", unit,
+        _commands(study, own, found), _after(study, file, found, unit), study.name, study.language,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """What is said of ways to get samples, by ``PART:WAY`` or ``WAY``; ``faulty`` by part."""
+
+    prices: Mapping[str, float]
+    counts: Mapping[str, float] = field(default_factory=dict)
+    available: Mapping[str, float] = field(default_factory=dict)
+    faulty: Mapping[str, float] = field(default_factory=dict)
+
+    def offers(
+        self, names: Sequence[str], held: Mapping[str, int], value: Array, sd: Array
+    ) -> tuple[mixtures.Offer, ...]:
+        """Return an offer for each part and way."""
+        return mixtures.offers_of(
+            names, held, value, sd, self.prices, self.counts, self.available, self.faulty
+        )  # fmt: skip
+
+
+def _read(given: Mapping[str, float] | Sequence[str], place: str) -> dict[str, float]:
+    return dict(given) if isinstance(given, Mapping) else mixtures.weights_of(given, place)
 
 
 Known: TypeAlias = tuple[tuple[mixtures.Offer, ...], bool, dict[str, float]]
@@ -164,18 +219,18 @@ Known: TypeAlias = tuple[tuple[mixtures.Offer, ...], bool, dict[str, float]]
 
 
 def _of_mixtures(
-    own: StudyMixtures, prices: Mapping[str, float], weights: Mapping[str, float] | None, metric: str | None
+    own: StudyMixtures, ways: _Ways, weights: Mapping[str, float] | None, metric: str | None
 ) -> Known:
     runs = read_runs(own.measured(), metric)
     fit = mixtures.fit_effects(runs)
     value, sd = mixtures.worth(fit, weights or dict.fromkeys(fit.types, 1.0))
-    offers = mixtures.offers_of(fit.names, own.drawn.held, value, sd, prices)
+    offers = ways.offers(fit.names, own.drawn.held, value, sd)
     middle = np.median(-runs.values if runs.loss else runs.values, axis=0).tolist()
     level = {k: v for k, v in zip(fit.types, middle, strict=True) if any(o.name == k for o in offers)}
     return offers, runs.loss, level
 
 
-def _of_curve(study: StudyConfig, prices: Mapping[str, float], metric: str | None) -> Known:
+def _of_curve(study: StudyConfig, ways: _Ways, metric: str | None) -> Known:
     """Return one offer, of the pool as it is: the gain of the next doubling of the whole."""
     place = report_folder(study) / "result.json"
     if not place.is_file():
@@ -196,9 +251,7 @@ def _of_curve(study: StudyConfig, prices: Mapping[str, float], metric: str | Non
     scale = curve.band.mean[-1] if loss and curve.band is not None else 1.0
     sd = (verdict.gain_high - verdict.gain_low) / (2 * mixtures.Z) / scale
     held = round(curve.band.extrapolated_from) if curve.band is not None else 0
-    offers = mixtures.offers_of(
-        (_ALL,), {_ALL: held}, np.array([verdict.gain / scale]), np.array([sd]), prices
-    )
+    offers = ways.offers((_ALL,), {_ALL: held}, np.array([verdict.gain / scale]), np.array([sd]))
     return offers, loss, {}
 
 
@@ -213,15 +266,66 @@ def _budget(text: str) -> tuple[float, str]:
         ) from None  # fmt: skip
 
 
-def _command(study: StudyConfig, found: mixtures.Purchase) -> str | None:
-    """Return the command that generates what is to be generated; None where nothing is."""
-    rows = [row for row in found.rows if row.way == _GENERATE]
-    if not rows:
-        return None
-    named = [row for row in rows if row.name in core.TASK_TYPES]
-    wanted = " ".join(f"--types {row.name}={row.samples}" for row in named)
-    if len(named) < len(rows):
-        wanted = f"--n {sum(row.samples for row in rows)}"
-    sets = {"--against": study.pool, "--evaluation": study.evaluation}
-    files = [f"{option} {p}" for option, own in sets.items() if isinstance(own, tuple) for p in own]
-    return " ".join(["assay generate --out new.jsonl --model MODEL", wanted, *files])
+def _commands(study: StudyConfig, own: StudyMixtures | None, found: mixtures.Purchase) -> dict[str, str]:
+    """Return what gets the samples, by way; a way of one's own has no command."""
+    pool, evaluation = _files(study.pool), _files(study.evaluation)
+    beside = "".join([*(f" --against {p}" for p in pool), *(f" --evaluation {p}" for p in evaluation)])
+    if found.advice == "stop":
+        return {}
+    made: dict[str, str] = {}
+    for way in dict.fromkeys(row.way for row in found.rows):
+        rows = [row for row in found.rows if row.way == way]
+        if way == "generate":
+            made[way] = f"assay generate --out new.jsonl --model MODEL {_quotas(rows)}{beside}"
+        elif way == "annotate":
+            made[way] = _ANNOTATE.format(place="prompts.jsonl")
+        elif way == "buy":
+            made[way] = f"assay clean bought.jsonl --out new.jsonl{beside}"
+        elif way == mixtures.RELABEL:
+            made[way] = _ANNOTATE.format(place=_to_relabel(study, own, rows))
+    return made
+
+
+def _quotas(rows: Sequence[mixtures.Bought]) -> str:
+    """Return how much of what is to be generated: by type, or in all where parts are none."""
+    if all(row.name in core.TASK_TYPES for row in rows):
+        return " ".join(f"--types {row.name}={row.samples}" for row in rows)
+    return f"--n {sum(row.samples for row in rows)}"
+
+
+def _to_relabel(study: StudyConfig, own: StudyMixtures | None, rows: Sequence[mixtures.Bought]) -> Path:
+    """Write the samples to relabel, drawn at random, and all others; return where the first are."""
+    ladder, store = (own.ladder, own.store) if own is not None else prepared(study)
+    pool = data.Dataset(store.path(ladder.pool.key) / "dataset")
+    wanted = {row.name: row.samples for row in rows}
+    ids = pool.column("id").to_pylist()
+    order = selection.pick(ids, "random", seed=0).tolist()
+    by = study.mix.by if study.mix is not None else None
+    parts = pool.column(by).to_pylist() if by is not None else [_ALL] * len(ids)
+    taken: set[int] = set()
+    for row in order:
+        if wanted.get(str(parts[row]), 0) > 0:
+            wanted[str(parts[row])] -= 1
+            taken.add(row)
+    folder = report_folder(study) / _NEXT
+    folder.mkdir(parents=True, exist_ok=True)
+    rest = [row for row in range(len(ids)) if row not in taken]
+    data.write(pool.take(rest), folder / _REST, "samples", force=True)
+    data.write(pool.take(sorted(taken)), folder / "relabel.jsonl", "samples", force=True)
+    return folder / "relabel.jsonl"
+
+
+def _after(study: StudyConfig, file: str, found: mixtures.Purchase, unit: str) -> tuple[str, ...]:
+    """Return what to run when the samples are there: measure again with them, and ask for what is left."""
+    kept = [str(report_folder(study) / _NEXT / _REST)]
+    if not any(row.way == mixtures.RELABEL for row in found.rows):
+        kept = _files(study.pool)
+    grown = f"--set 'pool=[{', '.join([*kept, 'new.jsonl'])}]'"
+    measure = f"assay {'study' if study.mix is None else 'mix'} run {file} {grown}"
+    left = found.budget - found.cost
+    again = f'assay study next {file} "{left:g} {unit}" {grown} --prices ...'
+    return (measure, again) if left >= _LEAST_LEFT * found.budget else (measure,)
+
+
+def _files(source: object) -> list[str]:
+    return [str(place) for place in source] if isinstance(source, tuple) else []
