@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe import unfold
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -31,6 +30,7 @@ from assay.core import (
     say,
 )
 from assay.view import page_html, page_markdown, print_page, render_html, value_html, value_json, write_page
+from axe import unfold
 
 
 @pytest.fixture
