@@ -180,7 +180,8 @@ def _all(measured: Path) -> Losses:
 def _means(trace: Sequence[float]) -> NDArray[np.float64]:
     """Return the mean losses of a few steps each."""
     size = max(1, min(_STEPS, len(trace) // 4))
-    return np.asarray(trace[: len(trace) // size * size], np.float64).reshape(-1, size).mean(axis=1)
+    whole = np.asarray(trace[: len(trace) // size * size], np.float64)
+    return np.array([part.mean() for part in whole.reshape(-1, size)], np.float64)
 
 
 def diverged(trace: Sequence[float]) -> bool:
