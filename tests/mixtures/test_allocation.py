@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from assay.core import AssayError
-from assay.mixtures import Effect, MixEffects, allocate, weights_of, worth
+from assay.mixtures import Effect, MixEffects, MixRuns, allocate, compared, weights_of, worth
 
 NAMES = ("math", "code", "cot")
 
@@ -87,3 +87,24 @@ def test_weights_and_the_pool_decide() -> None:
     assert weights_of(["math=2", "open qa=0.5"]) == {"math": 2.0, "open qa": 0.5}
     with pytest.raises(AssayError, match="not a name and a number"):
         weights_of(["math"])
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "word"),
+    [(0.05, 0.002, "better"), (-0.05, 0.002, "worse"), (0.0, 0.0004, "as good"), (0.0, 0.05, "undecided")],
+)
+def test_runs_say_whether_a_mixture_is_better(gain: float, noise: float, word: str) -> None:
+    rng = np.random.default_rng(3)
+    wave = noise * rng.standard_normal((4, 2, 2))
+    wave -= wave.mean(axis=0)  # so that the means are the truth
+    losses = np.exp(-(np.array([[gain, gain], [0.0, 0.0]]) + wave)).reshape(8, 2)
+    runs = MixRuns(("a", "b"), ("a", "b"), np.ones((8, 2)), losses, True, tuple("abcdefgh"))
+    (found,) = compared(runs, {"chosen": (3, 1), "equal": (2, 2)}, None, 0.005)
+    assert found.word == word and found.gain == pytest.approx(gain, abs=1e-9) and found.low < found.high
+
+
+def test_runs_are_weighed_as_asked() -> None:
+    scores = np.array([[0.9, 0.1], [0.5, 0.5], [0.9, 0.1], [0.5, 0.5]]) + 0.001 * np.arange(4)[:, None]
+    runs = MixRuns(("a", "b"), ("a", "b"), np.ones((4, 2)), scores, False, tuple("abcd"))
+    (found,) = compared(runs, {"chosen": (3, 1), "equal": (2, 2)}, {"a": 1.0}, 0.005)
+    assert found.gain == pytest.approx(0.399) and found.word == "better"

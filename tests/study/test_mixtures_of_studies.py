@@ -64,6 +64,12 @@ def test_mixtures_from_design_to_effects(small_study: tuple[Path, StudyResult]) 
     divided = assay.mix.allocate(path, 60, weights={"code": 1.0}, set=asked)
     assert sum(divided.allocation.counts) == 60 == len(Path(divided.path).read_text().split())
     assert {row.name for row in divided.allocation.against} == {"equal", "pool"}
+    tried = assay.mix.allocate(path, 60, weights={"code": 1.0}, runs=2, set=asked)
+    assert tried.allocation == divided.allocation and {row.name for row in tried.tried} == {"equal", "pool"}
+    assert all(row.low < row.gain < row.high for row in tried.tried), "what runs show has an interval"
+    assert "Trained on 60 samples" in value_markdown(tried)
+    with pytest.raises(AssayError, match="nothing of noise"):
+        assay.mix.allocate(path, 60, runs=1, set=asked)
     with pytest.raises(AssayError, match="too few samples"):
         assay.mix.allocate(path, 400, set=asked)
     with pytest.raises(AssayError, match="not a name and a number"):
