@@ -27,7 +27,7 @@ from assay.core import (
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
 from assay.plan import Estimate, Step, Store
-from assay.study import estimate_here, read_summary, recipe_of, training_cost
+from assay.study import estimate_here, padded_tokens, read_summary, recipe_of, training_cost
 from assay.study.steps import (
     REPORT,
     Base,
@@ -156,7 +156,9 @@ def _train(
     if estimate is not None and not reused:
         planning.tell(estimate.said())
     cost = training_cost(
-        Base.at(folder), chosen, tokens, squares=chosen.epochs * float((lengths**2).sum()),
+        Base.at(folder), chosen, tokens,
+        padded=chosen.epochs * len(lengths) * padded_tokens(lengths, chosen.batch_size, chosen.micro_tokens),
+        squares=chosen.epochs * float((lengths**2).sum()),
         steps=chosen.steps(read.samples), device=model.pick_device(device), launch=launch,
     )  # fmt: skip
     run_here([replace(run, estimate=cost)], kept)

@@ -109,6 +109,7 @@ if TYPE_CHECKING:
         encode_answers,
         encode_prompts,
         end_mark,
+        partition,
         refusals,
         render,
         stop_ids,
@@ -200,6 +201,7 @@ __all__ = [
     "model_folder",
     "name_base",
     "open_chat",
+    "partition",
     "pick_device",
     "preset",
     "quantize_gptq",
@@ -260,7 +262,7 @@ if not TYPE_CHECKING:
         launch="Launch shared_steps trainer trainer_identity",
         tokens=(
             "Encoded Given TEMPLATES TokenTable chat_template encode encode_answers encode_prompts end_mark "
-            "refusals render stop_ids write_tokens"
+            "partition refusals render stop_ids write_tokens"
         ),
         train=(
             "PRESETS Recipe Segment TRAINERS TrainReport Trainer preset read_recipe set_threads train_full"

@@ -32,7 +32,7 @@ from assay.study._next import NextData, next  # noqa: A004 - `assay study next`
 from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
-from assay.study._sizes import answering_cost, training_cost
+from assay.study._sizes import answering_cost, padded_tokens, training_cost
 from assay.study.steps import expand, place_digest
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "load",
     "machine_for",
     "next",
+    "padded_tokens",
     "parse_config",
     "place_digest",
     "plan",

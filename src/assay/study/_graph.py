@@ -469,7 +469,7 @@ class Ladder:
     def _training_cost(self, samples: int, steps: int, trunk: bool) -> Estimate:
         return training_cost(
             self.base, self.config.recipe, samples * self.sizes.tokens_per_sample,
-            squares=samples * self.sizes.squares, steps=steps,
+            padded=samples * self.sizes.padded, squares=samples * self.sizes.squares, steps=steps,
             device=self.runtime.device, launch=self.config.where.launch, trunk=trunk,
         )  # fmt: skip
 
@@ -517,7 +517,7 @@ class Ladder:
     def _answering_cost(self) -> Estimate:
         """Return what answering the evaluation set takes: losses on references, answers written."""
         measure, sizes = self.config.measure, self.sizes
-        read = (sizes.prompt_tokens + sizes.reference_tokens) * measure.loss
+        read = sizes.item_padded * measure.loss
         read += sizes.prompt_tokens * measure.answers
         written = sizes.written(measure.max_new_tokens) * measure.answers
         return self._measuring_cost(sizes.items, read, written, sizes.item_squares, self.runtime.backend)

@@ -33,6 +33,8 @@ START = 0.2
 
 _UPDATES = 60.0
 """Multiply-adds that updating a weight is worth, which waits for memory: weight, gradient, two moments."""
+_ITEMS_TOKENS, _PASS = 4096, 48
+"""Tokens of a forward pass over items, and those that another pass costs."""
 _READ = 200
 _UNKNOWN = 100.0
 """Tokens of a text of which there is no example."""
@@ -52,7 +54,8 @@ class Sizes:
     recipe's ``max_tokens``; ``items`` of the evaluation set, of ``types`` types, of which ``checked`` have an
     exact checker, with the mean tokens of a prompt and of a reference.  ``squares`` and ``item_squares``:
     means of squared tokens of a sample, and of a prompt with its reference, as attention grows with them;
-    ``longest``: tokens of the longest of a batch of references, None where there are none.
+    ``longest``: tokens of the longest of a batch of references, None where there are none.  ``padded`` and
+    ``item_padded``: tokens that go through the model for a sample, and for a prompt with its reference.
     """
 
     parameters: int
@@ -66,6 +69,8 @@ class Sizes:
     squares: float = 0.0
     item_squares: float = 0.0
     longest: int | None = None
+    padded: float = 0.0
+    item_padded: float = 0.0
 
     def written(self, most: int) -> int:
         """Return how many tokens a batch writes: answers are about as long as references."""
@@ -95,12 +100,25 @@ def sizes_of(config: StudyConfig, base: Base, evaluation: Step, pool: Step) -> S
     samples = _part(pool, config.pool, store).samples
     whole = _tokens(base.folder, ["\n".join(turn.content for turn in one.messages) for one in samples])
     parameters, trained = _weights(base.folder, config.recipe)
-    cut = np.minimum(whole + _TEMPLATE, limit)
+    cut, both = np.minimum(whole + _TEMPLATE, limit), prompts + references + _TEMPLATE
+    recipe = config.recipe
     return Sizes(
         parameters, trained, _mean(cut), items.count, items.checked, _mean(prompts + _TEMPLATE),
-        _mean(references), items.types, _mean(cut**2), _mean((prompts + references + _TEMPLATE) ** 2),
-        _longest(references),
+        _mean(references), items.types, _mean(cut**2), _mean(both**2), _longest(references),
+        padded_tokens(cut, recipe.batch_size, recipe.micro_tokens),
+        padded_tokens(both, len(both), _ITEMS_TOKENS),
     )  # fmt: skip
+
+
+def padded_tokens(lengths: Array, batch: int, limit: int) -> float:
+    """Return the tokens that go through a model for each sample of batches, padding and passes among them."""
+    drawn = np.random.default_rng(0).permutation(lengths)[:_READ].astype(int)
+    batches = [drawn[i : i + batch].tolist() for i in range(0, len(drawn), max(batch, 1))]
+    whole = [one for one in batches if len(one) == batch] or batches
+    passes: list[list[int]] = [
+        [one[i] for i in group] for one in whole for group in model.partition(one, limit)
+    ]
+    return float(sum(len(p) * max(p) + _PASS for p in passes) / max(sum(map(len, passes)), 1))
 
 
 def _longest(references: Array) -> int | None:
@@ -125,19 +143,19 @@ def hosted_sizes(config: StudyConfig, evaluation: Step, pool: Step) -> Sizes:
 
 
 def training_cost(
-    base: Base, recipe: model.Recipe, tokens: float, *, squares: float, steps: int, device: str,
-    launch: model.Launch, trunk: bool = False,
+    base: Base, recipe: model.Recipe, tokens: float, *, padded: float, squares: float, steps: int,
+    device: str, launch: model.Launch, trunk: bool = False,
 ) -> Estimate:  # fmt: skip
     """Return what ``steps`` steps on ``tokens`` in all take; a ``trunk`` keeps both moments as well.
 
-    ``squares``: the sum of the squared tokens of all samples.
+    ``padded``: with padding; ``squares``: the sum of the squared tokens of all samples.
 
     Whole models are held and written in fp32, whatever type the base is stored in; of adapters these alone.
     """
     parameters, trained = _weights(base.folder, recipe)
     speed = (GPU_FLOPS if device == "cuda" else CPU_FLOPS) * launch.processes
     each = 6 if recipe.adapter == "none" else 4
-    parts = {"tokens": each * parameters * tokens / speed, "steps": _UPDATES * trained * steps / speed}
+    parts = {"tokens": each * parameters * padded / speed, "steps": _UPDATES * trained * steps / speed}
     parts["attention"] = each * _attended(base.folder) * squares / speed
     return Estimate(
         seconds=START + sum(parts.values()), tokens=tokens, bytes=4.0 * trained * (3 if trunk else 1),
