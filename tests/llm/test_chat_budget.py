@@ -9,6 +9,7 @@ from chat_server import serving
 
 from assay.core import AssayError, Message
 from assay.llm import Budget, Chat, ChatConfig, Failure, Request, Sampling, open_chat
+from assay.plan import metered
 
 FAULTS = {"limited": 0.02, "error": 0.05, "reset": 0.05, "truncated": 0.05, "schema": 0.03}
 
@@ -163,3 +164,32 @@ def test_the_calls_file_holds_no_question(calls: Path) -> None:
         assert keys == {one.digest(MODEL) for one in questions(3)}
         assert db.execute("SELECT count(*) FROM open").fetchone() == (0,)
     assert b"Rate answer" not in (calls / "calls.sqlite").read_bytes()
+
+
+@pytest.mark.parametrize("faults", [{}, FAULTS])
+def test_the_cap_of_a_command_is_never_passed(calls: Path, faults: dict[str, float]) -> None:
+    """Counted by the server; two models of one command share the cap, which is no budget of either."""
+    with (
+        serving(faults=faults, seed=1, latency=0.01, retry_after="0") as server,
+        metered("6000 tokens") as meter,
+    ):
+        for part in (questions(150), questions(300)[150:]):
+            with Chat(MODEL, base_url=server.url, calls=calls, attempts=10) as chat:
+                found = outcomes(chat, part)
+        failed = budget_failures(found)
+        assert failed and "cap on tokens" in failed[0].problem
+        assert 0 < server.tokens() <= meter.sums["tokens"] <= 6000
+        if not faults:
+            assert server.tokens() == meter.sums["tokens"]
+
+
+def test_the_time_of_a_command_ends_its_calls_and_keeps_the_replies(calls: Path) -> None:
+    with serving(latency=0.05) as server:
+        with metered("0.6 seconds"), Chat(MODEL, base_url=server.url, calls=calls, connections=2) as chat:
+            found = outcomes(chat, questions(200))
+        good, failed = texts(found), budget_failures(found)
+        assert good and failed and len(good) + len(failed) == 200
+        assert {one.problem for one in failed} == {"the cap on time is reached"}
+        with Chat(MODEL, base_url=server.url, calls=calls) as chat:
+            assert len(texts(outcomes(chat, questions(200)))) == 200
+            assert chat.spent.cached >= len(good), "what was answered is not asked again"
