@@ -161,9 +161,9 @@ def plain(
     """Return what a plain way gets for the same budget: equal, proportional, or all of the weakest part.
 
     ``level``: what each part's own type scores now (higher is better); of the weakest no more is got than
-    it has now.  What one part cannot take is not given to others.
+    it has now, each by its cheapest way that adds samples.  What one part cannot take is not given to others.
     """
-    offers = cheapest(offers)
+    offers = cheapest([o for o in offers if o.way != RELABEL] or offers)
     price = np.array([o.price for o in offers])
     held = np.array([o.held for o in offers], float)
     if way == "weakest":

@@ -188,7 +188,7 @@ def next(  # noqa: A001 - `assay study next`
     file = study_file(config, set) or "study.yaml"
     return NextData(
         found, plain, "curve" if own is None else "mixtures", "loss" if loss else "score", unit,
-        _commands(study, own, found), _after(study, file, found, unit), study.name, study.language,
+        _commands(study, own, found), _after(study, own, file, found, unit), study.name, study.language,
     )  # fmt: skip
 
 
@@ -295,31 +295,49 @@ def _quotas(rows: Sequence[mixtures.Bought]) -> str:
 
 def _to_relabel(study: StudyConfig, own: StudyMixtures | None, rows: Sequence[mixtures.Bought]) -> Path:
     """Write the samples to relabel, drawn at random, and all others; return where the first are."""
-    ladder, store = (own.ladder, own.store) if own is not None else prepared(study)
-    pool = data.Dataset(store.path(ladder.pool.key) / "dataset")
+    pool = _pool(study, own)
     wanted = {row.name: row.samples for row in rows}
-    ids = pool.column("id").to_pylist()
-    order = selection.pick(ids, "random", seed=0).tolist()
     by = study.mix.by if study.mix is not None else None
-    parts = pool.column(by).to_pylist() if by is not None else [_ALL] * len(ids)
+    parts = pool.column(by).to_pylist() if by is not None else [_ALL] * len(pool)
     taken: set[int] = set()
-    for row in order:
+    for row in selection.pick(pool.column("id").to_pylist(), "random", seed=0).tolist():
         if wanted.get(str(parts[row]), 0) > 0:
             wanted[str(parts[row])] -= 1
             taken.add(row)
-    folder = report_folder(study) / _NEXT
-    folder.mkdir(parents=True, exist_ok=True)
-    rest = [row for row in range(len(ids)) if row not in taken]
-    data.write(pool.take(rest), folder / _REST, "samples", force=True)
-    data.write(pool.take(sorted(taken)), folder / "relabel.jsonl", "samples", force=True)
-    return folder / "relabel.jsonl"
+    _write(study, pool, [row for row in range(len(pool)) if row not in taken], _REST)
+    return _write(study, pool, sorted(taken), "relabel.jsonl")
 
 
-def _after(study: StudyConfig, file: str, found: mixtures.Purchase, unit: str) -> tuple[str, ...]:
+def _pool(study: StudyConfig, own: StudyMixtures | None) -> data.Dataset:
+    ladder, store = (own.ladder, own.store) if own is not None else prepared(study)
+    return data.Dataset(store.path(ladder.pool.key) / "dataset")
+
+
+def _write(study: StudyConfig, pool: data.Dataset, rows: Sequence[int], name: str) -> Path:
+    """Write samples of the pool where the next data are planned."""
+    path = report_folder(study) / _NEXT / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data.write(pool.take(rows), path, "samples", force=True)
+    return path
+
+
+def _kept(study: StudyConfig, own: StudyMixtures | None, found: mixtures.Purchase) -> list[str]:
+    """Return the files of the pool that the new samples are added to."""
+    if any(row.way == mixtures.RELABEL for row in found.rows):
+        return [str(report_folder(study) / _NEXT / _REST)]
+    if isinstance(study.pool, tuple):
+        return _files(study.pool)
+    pool = _pool(study, own)
+    return [str(_write(study, pool, range(len(pool)), _REST))]
+
+
+def _after(
+    study: StudyConfig, own: StudyMixtures | None, file: str, found: mixtures.Purchase, unit: str
+) -> tuple[str, ...]:
     """Return what to run when the samples are there: measure again with them, and ask for what is left."""
-    kept = [str(report_folder(study) / _NEXT / _REST)]
-    if not any(row.way == mixtures.RELABEL for row in found.rows):
-        kept = _files(study.pool)
+    if found.advice == "stop":
+        return ()
+    kept = _kept(study, own, found)
     grown = f"--set 'pool=[{', '.join([*kept, 'new.jsonl'])}]'"
     measure = f"assay {'study' if study.mix is None else 'mix'} run {file} {grown}"
     left = found.budget - found.cost
