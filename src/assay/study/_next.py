@@ -338,11 +338,19 @@ def _after(
     if found.advice == "stop":
         return ()
     kept = _kept(study, own, found)
-    grown = f"--set 'pool=[{', '.join([*kept, 'new.jsonl'])}]'"
+    grown = f"--set name={_following(study.name)} --set 'pool=[{', '.join([*kept, 'new.jsonl'])}]'"
+    if study.where.out is not None:
+        grown += f" --set where.out={_following(study.where.out)}"
     measure = f"assay {'study' if study.mix is None else 'mix'} run {file} {grown}"
     left = found.budget - found.cost
     again = f'assay study next {file} "{left:g} {unit}" {grown} --prices ...'
     return (measure, again) if left >= _LEAST_LEFT * found.budget else (measure,)
+
+
+def _following(name: str) -> str:
+    """Return the name of the study that comes after one: a grown pool has a report of its own."""
+    stem, _, number = name.rpartition("-")
+    return f"{stem}-{int(number) + 1}" if stem and number.isdecimal() else f"{name}-2"
 
 
 def _files(source: object) -> list[str]:
