@@ -212,6 +212,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "serve.chat.new": ("New", "新对话"),
     "serve.chat.save": ("Save", "保存"),
     "serve.chat.empty": ("Ask a question. With a second model beside the first, both answer it.", "请提问。选择第二个模型后，两个模型会同时回答。"),
+    "serve.chat.unknown": ("No model is called “{name}” here; another one is chosen below.", "这里没有名为“{name}”的模型，下面选的是另一个。"),
     "serve.chat.none": ("No model is served.", "没有可对话的模型。"),
     "serve.chat.you": ("You", "您"),
     "serve.chat.waiting": ("…", "…"),
