@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toys
@@ -43,6 +44,20 @@ def test_steps_that_only_cached_steps_need_are_not_run_again(tmp_path: Path) -> 
     for upstream in end.inputs.values():
         store.discard(upstream.key)
     assert run([end], store, Inline()).done == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_trained_is_measured_while_the_rest_trains(tmp_path: Path, workers: int) -> None:
+    """So curves form as rungs finish: the first size is measured before the last one is trained."""
+    log = str(tmp_path / "log.txt")
+    trained: list[Any] = []
+    for size in range(6):
+        trained.append(toys.step(f"train {size}", *trained[-1:], seconds=0.02, log=log))
+    measured = [toys.step(f"measure {size}", one, log=log) for size, one in enumerate(trained)]
+    with Inline() if workers == 1 else Processes(workers) as pool:
+        run([toys.step("result", *measured, log=log)], Store(tmp_path / "store"), pool)
+    begun = Path(log).read_text().split()
+    assert begun.index(measured[0].key) < begun.index(trained[-1].key)
 
 
 def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:

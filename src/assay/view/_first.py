@@ -168,7 +168,9 @@ def satisfied_text(curve: CurveResult, w: Words) -> str:
 
 def size_text(n: float, low: float, high: float, w: Words) -> str:
     """Return a size that is not known exactly, to the digits that its range allows."""
-    return w("size.range", n=about(n, low, high), low=about(low), high=about(high))
+    ends = about(low), about(high)
+    key = "size.about" if len(set(ends)) == 1 else "size.range"
+    return w(key, n=about(n, low, high), low=ends[0], high=ends[1])
 
 
 def value_text(found: Now, w: Words) -> str:

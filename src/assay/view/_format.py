@@ -151,7 +151,7 @@ def figure(value: float | None, form: str) -> str:
 def duration(seconds: float, words: Callable[..., str]) -> str:
     """Return a time in the unit that suits it."""
     if seconds < 90:
-        return words("unit.seconds", n=f"{seconds:.3g}")
+        return words("unit.seconds", n=f"{seconds:.2g}")
     if seconds < 5400:
         return words("unit.minutes", n=f"{seconds / 60:.2g}")
     return words("unit.hours", n=f"{seconds / 3600:,.1f}")

@@ -67,8 +67,8 @@ def described(value: Any) -> core.Page:
 
 
 def reader_language(language: str | None = None) -> str:
-    """Return the language asked for, else that of ``ASSAY_LANGUAGE``, else English."""
-    return words(language or os.environ.get(LANGUAGE) or "en").language
+    """Return the language asked for, else the one spoken, else that of ``ASSAY_LANGUAGE``, else English."""
+    return words(language or core.spoken() or os.environ.get(LANGUAGE) or "en").language
 
 
 def print_value(value: Any, console: Console, language: str | None = None) -> None:

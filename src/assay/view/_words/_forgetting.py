@@ -8,6 +8,7 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, tuple[str, str]] = {
     "text.en": ("English", "英文"),
     "text.zh": ("Chinese", "中文"),
+    "text.unknown": ("unknown", "未知"),
     "col.text": ("Text", "文本"),
     "col.loss_rise": ("Rise of the loss", "损失上升"),
     "col.within": ("P(within limit)", "不超限的概率"),

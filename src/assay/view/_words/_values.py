@@ -33,6 +33,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "cell.share": ("{n:.1%}", "{n:.1%}"),
     "cell.rule": ("{rule:@pool.rule}", "{rule:@pool.rule}"),
     "cell.type": ("{name:@type}", "{name:@type}"),
+    "cell.language": ("{name:@text}", "{name:@text}"),
     "cell.length": ("{name:@pool.length}", "{name:@pool.length}"),
     "cell.measured": ("{n:measured}", "{n:measured}"),
     "cell.bytes": ("{n:size}", "{n:size}"),
