@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from assay.core import OVERALL, TASK_TYPES, AnswerBook, BookItem, BookRun, BookTexts, StudyResult
-from assay.view import load_book, render_html, write_report
+from assay.view import load_book, page_markdown, render_html, report, words, write_report
 from assay.view._book import fitting
+from assay.view._first import size_text
 from axe import grave, unreached
 
 ARABIC = "\u202eاختبار النص الطويل جدا"
@@ -309,7 +310,7 @@ def of_losses(result: StudyResult, kinds: tuple[str, ...]) -> StudyResult:
 
     return replace(
         result, points=own(result.points), curves=own(result.curves), comparisons=own(result.comparisons),
-        worth=(), descents=(), balances=(), held_out=(), answer=replace(answer, metric="loss"),
+        worth=(), descents=(), balances=(), held_out=(), answers=(), answer=replace(answer, metric="loss"),
     )  # fmt: skip
 
 
@@ -330,6 +331,8 @@ def test_a_study_of_losses_begins_with_its_curve(
     assert page.locator(".first-curve h2").inner_text() == title
     assert page.locator(".first-curve svg.chart:visible path.curve").count() == 4  # two arms, in and beyond
     assert page.locator(".now dt").all_inner_texts() == ["loss"]
+    assert page.locator("#answers, a[href='#answers']").count() == 0
+    assert page.get_by_role("button", name="answers").count() == 0, "no way to answers that are not there"
 
 
 BROKEN = """(where) => [...document.querySelectorAll(where)].filter((e) => e.checkVisibility()
@@ -380,3 +383,32 @@ def test_overall_uses_the_room_of_its_chart(visit: Callable[..., Any], places: d
     drawn = [b.bounding_box() for b in band.locator("path.band").all()]
     low, high = max(b["y"] + b["height"] for b in drawn), min(b["y"] for b in drawn)
     assert low - high > 0.5 * band.bounding_box()["height"]
+
+
+def test_a_column_that_nobody_asked_for_is_not_there(
+    visit: Callable[..., Any], places: dict[str, str], result: StudyResult, tmp_path: Path
+) -> None:
+    heads = "#types [data-tab]:visible table.verdicts thead th"
+    assert "Satisfied at" in " ".join(visit(places["en"]).locator(heads).all_inner_texts())
+    path = tmp_path / "page.html"
+    path.write_text(render_html(replace(result, question={"smallest_gain": 0.01})), encoding="utf-8")
+    assert "Satisfied at" not in " ".join(visit(path.as_uri()).locator(heads).all_inner_texts())
+
+
+def test_a_command_in_a_note_is_code(result: StudyResult) -> None:
+    note = "raw <b>: `assay judge calibrate`"
+    noted = replace(result, notes=(note,))
+    html = render_html(noted)
+    assert "<li>raw &lt;b&gt;: <code>assay judge calibrate</code></li>" in html
+    assert "- raw &lt;b&gt;: `assay judge calibrate`\n" in page_markdown(
+        report(replace(result, notes=(note,)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((100, 100, 100), "about 100"), ((5600, 4500, 6200), "about 5,600 (4,500–6,200)")],
+    ids=["known", "range"],
+)
+def test_a_range_of_one_size_is_that_size(size: tuple[float, float, float], shown: str) -> None:
+    assert size_text(*size, words("en")) == shown

@@ -87,11 +87,11 @@ class Display:
         left = self._left(running, states)
         if self.live:
             self._draw(running, states, left)
-        elif time.monotonic() - self.printed > _PLAIN_SECONDS:
+        elif running and time.monotonic() - self.printed > _PLAIN_SECONDS:
             self.printed = time.monotonic()
             now = say("progress.now", steps=[_reached(step, *states[step.key]) for step in running])
             counts, left = {"done": self.done, "count": self.count}, left or say("progress.unknown")
-            print(say("progress.line", **counts, left=left, now=now if running else ""), file=sys.stderr)
+            print(say("progress.line", **counts, left=left, now=now), file=sys.stderr)
 
     def _left(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]]) -> Text:
         """Return the time left and what was paid, as far as they are known."""

@@ -190,7 +190,9 @@ def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Svg:
     if column.form == "@word" and isinstance(cell, str) and cell:
         return element("td", element("span", text, class_=f"chip w-{cell.split()[0]}"))
     if isinstance(cell, core.Judged):
-        return element("td", element("span", text, class_=f"chip w-{cell.word.split()[0]}"), class_="nowrap")
+        marked = " marked" if text[:1] in "=▲▼▴▾?" else ""  # it has the sign of its word already
+        kind = f"chip w-{cell.word.split()[0]}{marked}"
+        return element("td", element("span", text, class_=kind), class_="nowrap")
     if isinstance(cell, core.Shade):
         shade = f"num nowrap heat h{'m' if cell.level < 0 else 'p'}{abs(cell.level)}"
         return element("td", element("strong", text) if cell.marked else text, class_=shade)

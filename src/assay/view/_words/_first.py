@@ -35,7 +35,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "first.do.rung": ("Add the next size; what is finished is not repeated:", "增加下一个档位，已完成的部分不会重做："),
     "first.buys.thousand": ("What the next 1,000 samples would buy, by type", "再增加 1,000 条样本的收益（按类型）"),
     "first.buys.doubling": ("What the next doubling would buy, by type", "再翻一倍的收益（按类型）"),
-    "first.buys.open": ("{n} types where it may be nothing", "{n} 个类型可能没有收益"),
+    "first.buys.open": ("Types where it may be nothing: {n}", "{n} 个类型可能没有收益"),
     "col.gain.thousand": ("Next 1,000", "再增加 1,000 条"),
     "col.gain.doubling": ("Next doubling", "再翻一倍"),
     "first.no_language": ("language not stated", "未注明语言"),

@@ -199,7 +199,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "col.pool": ("Pool", "数据池"),
     "col.evaluation": ("Evaluation", "评测集"),
     "col.quantile": ("Quantile", "分位"),
-    "col.answer": ("Answer", "模型回答"),
     "col.score": ("Score", "得分"),
     "col.trained": ("Sample passes", "样本训练次数"),
     "col.alone": ("If trained alone", "单独训练时"),

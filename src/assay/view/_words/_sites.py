@@ -258,6 +258,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "step.rates": ("compare learning rates:", "比较学习率："),
     "step.bases": ("put", "对比"),
     "step.result": ("write", "生成"),
+    "label.random": ("random", "随机"),
+    "label.balanced": ("balanced", "均衡"),
     "label.pool": ("pool", "数据池"),
     "label.evaluation": ("evaluation set", "评测集"),
     "label.trunk": ("trunk", "主干"),

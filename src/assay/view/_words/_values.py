@@ -16,6 +16,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "new.ask.seeds": ("Runs at each size", "每个规模的训练次数"),
     "new.ask.gain": ("The smallest gain in score that matters", "有意义的最小得分提升"),
     "new.ask.again": ("`{value}` is no number; again, please.", "“{value}”不是数字，请重新输入。"),
+    "doctor.store.there": ("{place} (exists, {free:,.0f} GB free)", "{place}（已存在，剩余空间 {free:,.0f} GB）"),
+    "doctor.store.absent": ("{place} (not made yet, {free:,.0f} GB free)", "{place}（尚未创建，剩余空间 {free:,.0f} GB）"),
     "doctor.extra": ("Extra", "可选组件"),
     "doctor.for": ("For", "用于"),
     "doctor.state": ("Ready", "就绪"),
