@@ -17,7 +17,7 @@ from assay.core import OVERALL, TASK_TYPES, AnswerBook, BookItem, BookRun, BookT
 from assay.view import load_book, page_markdown, render_html, report, words, write_report
 from assay.view._book import fitting
 from assay.view._first import size_text
-from axe import grave, unreached
+from axe import grave, unfold, unreached
 
 ARABIC = "\u202eاختبار النص الطويل جدا"
 LONG = "x" * 300
@@ -113,7 +113,7 @@ def test_axe_finds_nothing_serious(
     visit: Callable[..., Any], places: dict[str, str], name: str, width: int, scheme: str
 ) -> None:
     page = visit(places[name], width, scheme, bypass=True)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert grave(page) == []
 
@@ -126,7 +126,7 @@ def test_tab_reaches_every_control(visit: Callable[..., Any], places: dict[str, 
 @pytest.mark.long  # some 1,700 stops, one for every run in every table
 def test_tab_reaches_what_is_folded(visit: Callable[..., Any], places: dict[str, str]) -> None:
     page = visit(places["en"])
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     assert unreached(page, 4000) == []
 
 
@@ -135,7 +135,7 @@ def test_a_page_of_sixty_types_and_hostile_names_fits(
     visit: Callable[..., Any], places: dict[str, str], width: int
 ) -> None:
     page = visit(places["many"], width)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("img").count() == 0
 
@@ -268,11 +268,13 @@ def test_charts_are_saved_as_files(
 def test_every_value_is_in_a_table_with_the_name_of_its_run(
     visit: Callable[..., Any], places: dict[str, str], result: StudyResult
 ) -> None:
+    from playwright.sync_api import expect
+
     page = visit(places["en"])
-    page.locator("#numbers summary").nth(1).click()
+    page.locator("#numbers summary").nth(1).click()  # its rows are made when it opens, a moment later
     rows = page.locator("#numbers details").nth(1).locator("tbody tr")
     own = [p for p in result.points if p.metric == "score"]
-    assert rows.count() == len(own)
+    expect(rows).to_have_count(len(own))
     assert "random, 100 samples, seed 0" in rows.nth(1).inner_text()
 
 
