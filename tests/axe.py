@@ -34,6 +34,17 @@ def grave(page: Any) -> list[Any]:
     return [row for row in page.evaluate(_RUN, source) if row[1] in GRAVE]
 
 
+_OPEN = """async () => { const all = [...document.querySelectorAll('details')];
+  const shut = all.filter((d) => !d.open).map((d) => new Promise((r) => d.addEventListener('toggle', r)));
+  all.forEach((d) => { d.open = true; });
+  await Promise.all(shut); }"""
+
+
+def unfold(page: Any) -> None:
+    """Open everything that is folded, and wait for what a page makes only then."""
+    page.evaluate(_OPEN)
+
+
 _START = "() => { document.body.tabIndex = -1; document.body.focus(); window.reached = new Set(); }"
 _STOP = """() => { const e = document.activeElement, style = getComputedStyle(e);
   if (e === document.body || window.reached.has(e)) return null;

@@ -83,6 +83,10 @@ LAYOUTS: list[tuple[str, str, dict[str, Any], list[tuple[str, str]]]] = [
     ("llama-factory", "alpaca", {"instruction": "q2", "input": "i", "output": "a2", "system": "s",
                                  "history": [["q", "a"]]},
      [(S, "s"), (U, "q"), (A, "a"), (U, "q2\n\ni"), (A, "a2")]),
+    ("firefly turns", "exchanges", {"conversation": [{"human": "q", "assistant": "a"}, {"human": "q2", "assistant": "a2"}],
+                                    "category": "x"}, [(U, "q"), (A, "a"), (U, "q2"), (A, "a2")]),
+    ("xtuner", "exchanges", {"conversation": [{"system": "s", "input": "q", "output": "a"}]}, [(S, "s"), (U, "q"), (A, "a")]),
+    ("xp3", "input-target", {"inputs": "q", "targets": "a", "lang": "zh"}, [(U, "q"), (A, "a")]),
     ("dialogue", "dialogue", {"text": "### Human: q\n### Assistant: a"}, [(U, "q"), (A, "a")]),
 ]  # fmt: skip
 
@@ -139,6 +143,33 @@ def test_fields_that_are_not_used_are_counted_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert len(list(reading)) == 3
         assert dict(reading.unused) == {"quality": 3}
+
+
+def within(value: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Return the objects inside a row, with the names of the fields that lead to them."""
+    if isinstance(value, dict):
+        return [(path, value)] + [one for key, item in value.items() for one in within(item, f"{path}.{key}")]
+    return [one for item in value for one in within(item, path)] if isinstance(value, list) else []
+
+
+@pytest.mark.parametrize(("name", "format", "row", "expected"), LAYOUTS, ids=[one[0] for one in LAYOUTS])
+def test_no_field_vanishes_at_any_depth(
+    name: str, format: str, row: dict[str, Any], expected: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """What is added to any object of a row is counted as unused, or the row is rejected for it."""
+    other = (".task_type", ".messages.content")  # a label with parts, and parts of a text
+    for place, _ in enumerate(within(row)):
+        changed = json.loads(json.dumps(row))
+        path, inner = within(changed)[place]
+        inner["reasoning"] = "because"
+        reading = reading_of(tmp_path / "x.jsonl", [changed])
+        (found,) = reading
+        if isinstance(found, Rejected):
+            assert path == ".chat" and "reasoning is no object" in found.reason
+            continue
+        assert turns(found) == expected
+        left = [one for one in reading.unused if one.endswith("reasoning")]
+        assert left or path in other or any("best" in note for note in reading.notes), path
 
 
 @pytest.mark.parametrize(

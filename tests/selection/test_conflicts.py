@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assay.core import AssayError, Sample
 from assay.data import read
-from assay.selection import POLICIES, CleanRules, clean
+from assay.selection import POLICIES, CleanRules, clean, text_key
 
 ROWS = Path(__file__).parents[1] / "data" / "cases" / "rows"
 TEMPLATE = (
@@ -95,6 +95,16 @@ def test_a_tie_of_the_majority_keeps_none() -> None:
 
 def test_signs_make_another_question() -> None:
     assert clean([single("2+3=?", "5"), single("2-3=?", "-1")]).conflicts == ()
+
+
+@pytest.mark.parametrize("other", ["is it safe ?", "Is it safe", "Ｉs  it safe？"])
+def test_one_question_in_another_form_is_the_same_question(other: str) -> None:
+    (found,) = clean([single("Is it safe?", "Yes"), single(other, "No")]).conflicts
+    assert found.rows == (0, 1)
+
+
+def test_texts_of_marks_alone_are_told_apart() -> None:
+    assert len({text_key(mark) for mark in ("?", ".", "!", "")}) == 4
 
 
 def test_unknown_policies_are_refused() -> None:

@@ -151,10 +151,10 @@ def test_studies_lead_to_their_report_and_models_in_chinese(chromium: Any, serve
     assert page.input_value("#model") == BOTH and page.input_value("#beside") == f"{NAME}:base"
     page.go_back()
     page.get_by_role("link", name="报告").click()
-    page.wait_for_load_state()
-    assert page.locator("h1").count() and "/runs/" in page.url
+    page.wait_for_url("**/runs/**")
+    assert page.locator("h1").count()
     page.go_back()
     page.get_by_text("English").click()
-    assert page.locator("html").get_attribute("lang") == "en"
+    page.wait_for_selector("html[lang=en]")
     assert opened.wrong == []
     opened.context.close()

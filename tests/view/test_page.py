@@ -30,6 +30,7 @@ from assay.core import (
     say,
 )
 from assay.view import page_html, page_markdown, print_page, render_html, value_html, value_json, write_page
+from axe import unfold
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_pages_of_blocks_fit_and_run_nothing(
 ) -> None:
     path = write_page(hostile_page(language), tmp_path / "page.html")
     page, troubles = visit(browser, path.as_uri(), width, scheme)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert troubles == [] and page.locator("img").count() == 0
     assert page.locator("svg.chart").count() == 4 and page.locator(".sample").count() == 3

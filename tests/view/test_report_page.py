@@ -16,7 +16,7 @@ import pytest
 from assay.core import OVERALL, TASK_TYPES, AnswerBook, BookItem, BookRun, BookTexts, StudyResult
 from assay.view import load_book, render_html, write_report
 from assay.view._book import fitting
-from axe import grave, unreached
+from axe import grave, unfold, unreached
 
 ARABIC = "\u202eاختبار النص الطويل جدا"
 LONG = "x" * 300
@@ -112,7 +112,7 @@ def test_axe_finds_nothing_serious(
     visit: Callable[..., Any], places: dict[str, str], name: str, width: int, scheme: str
 ) -> None:
     page = visit(places[name], width, scheme, bypass=True)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert grave(page) == []
 
@@ -125,7 +125,7 @@ def test_tab_reaches_every_control(visit: Callable[..., Any], places: dict[str, 
 @pytest.mark.long  # some 1,700 stops, one for every run in every table
 def test_tab_reaches_what_is_folded(visit: Callable[..., Any], places: dict[str, str]) -> None:
     page = visit(places["en"])
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     assert unreached(page, 4000) == []
 
 
@@ -134,7 +134,7 @@ def test_a_page_of_sixty_types_and_hostile_names_fits(
     visit: Callable[..., Any], places: dict[str, str], width: int
 ) -> None:
     page = visit(places["many"], width)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("img").count() == 0
 
@@ -267,11 +267,13 @@ def test_charts_are_saved_as_files(
 def test_every_value_is_in_a_table_with_the_name_of_its_run(
     visit: Callable[..., Any], places: dict[str, str], result: StudyResult
 ) -> None:
+    from playwright.sync_api import expect
+
     page = visit(places["en"])
-    page.locator("#numbers summary").nth(1).click()
+    page.locator("#numbers summary").nth(1).click()  # its rows are made when it opens, a moment later
     rows = page.locator("#numbers details").nth(1).locator("tbody tr")
     own = [p for p in result.points if p.metric == "score"]
-    assert rows.count() == len(own)
+    expect(rows).to_have_count(len(own))
     assert "random, 100 samples, seed 0" in rows.nth(1).inner_text()
 
 

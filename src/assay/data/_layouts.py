@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from assay.data._turns import (
     conversation,
     dialogue,
     json_of,
+    left_in,
     speaks_for_others,
     text_of,
     tools_of,
@@ -41,11 +42,15 @@ _NO_ANSWER = (_NO_INPUT - {"无"}) | frozenset("nooutput|no output|无输出".sp
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The messages of a row; ``item``: it may lack an answer; ``notes``: what a report should say of it."""
+    """The messages of a row; ``item``: it may lack an answer; ``notes``: what a report should say of it.
+
+    ``unused``: fields within its fields that are not read, as ``messages.reasoning_content``.
+    """
 
     messages: list[Message]
     item: bool = False
     notes: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 Parser = Callable[[Row], Parsed]
@@ -124,6 +129,7 @@ def _system(row: Row, *names: str) -> list[Message]:
     return [turn("system", system)] if system else []
 
 
+_ALPACA = ("input", "context", "system", "system_prompt", "history", "tools", "functions")
 _BESIDE_ALPACA = frozenset(("system", "system_prompt", "history", "tools", "functions"))
 
 
@@ -156,7 +162,8 @@ def _sharegpt(row: Row) -> Parsed:
     first = listed[0] if isinstance(listed, list) and listed else None
     keys = ("role", "content") if isinstance(first, Mapping) and "role" in first else ("from", "value")
     turns = conversation(listed, "conversations", *keys)
-    return Parsed(with_tools(_system(row, "system", "system_prompt") + turns, tools_of(row)))
+    messages = with_tools(_system(row, "system", "system_prompt") + turns, tools_of(row))
+    return Parsed(messages, unused=left_in(listed, "conversations"))
 
 
 def _messages(row: Row) -> Parsed:
@@ -166,7 +173,30 @@ def _messages(row: Row) -> Parsed:
     keys = ("from", "value") if isinstance(first, Mapping) and "from" in first else ("role", "content")
     turns = conversation(listed, "messages", *keys)
     system = [] if turns and turns[0].role == "system" else _system(row, "system")
-    return Parsed(with_tools(system + turns, tools_of(row)), item)
+    return Parsed(with_tools(system + turns, tools_of(row)), item, unused=left_in(listed, "messages"))
+
+
+_EXCHANGE = (("human", "assistant"), ("input", "output"), ("user", "assistant"), ("question", "answer"))
+
+
+def _exchange_keys(row: Row) -> tuple[str, str] | None:
+    first = row["conversation"][0] if isinstance(row["conversation"], list) else None
+    if not isinstance(first, Mapping):
+        return None
+    return next((keys for keys in _EXCHANGE if all(key in first for key in keys)), None)
+
+
+def _exchanges(row: Row) -> Parsed:
+    """Read a list of exchanges, each of a question and its answer; the first may hold a system turn."""
+    asked, answered = _exchange_keys(row) or ("", "")
+    messages = _system(row, "system", "system_prompt")
+    for index, one in enumerate(row["conversation"]):
+        if not isinstance(one, Mapping):
+            raise Reject("conversation holds something else than exchanges")
+        messages += _system(one, "system") if index == 0 else []
+        messages += [turn("user", text_of(one.get(asked), asked))]
+        messages += [turn("assistant", text_of(one.get(answered), answered))]
+    return Parsed(messages, unused=left_in(row["conversation"], "conversation", asked, answered, "system"))
 
 
 def _in_turn(name: str) -> Parser:
@@ -192,7 +222,8 @@ def _seed(row: Row) -> Parsed:
         raise Reject("instances is empty or not a list")
     notes = ("instances beyond the first of a row",) if len(instances) > 1 else ()
     found = alpaca({"instruction": row.get("instruction"), **instances[0]})
-    return replace(found, notes=(*found.notes, *notes))
+    unused = left_in([instances[0]], "instances", "instruction", *_ALPACA, "output", "response")
+    return replace(found, notes=(*found.notes, *notes), unused=unused)
 
 
 def pair(question: str, answer: str, *, system: str = "system") -> Parser:
@@ -253,8 +284,9 @@ def _tree(row: Row) -> Parsed:
     """Follow the best-ranked replies of a conversation tree to their last answer."""
     node: Any = row["prompt"]
     messages: list[Message] = []
-    others = 0
+    others, nodes = 0, list[Row]()
     while isinstance(node, Mapping):
+        nodes.append(node)
         role = {"prompter": "user", "user": "user"}.get(
             str(node.get("role", "prompter")).lower(), "assistant"
         )
@@ -266,7 +298,11 @@ def _tree(row: Row) -> Parsed:
         messages.pop()
     if not messages:
         raise Reject("nobody answers in this tree")
-    return Parsed(messages, notes=("trees with replies besides the best-ranked",) if others else ())
+    notes = ("trees with replies besides the best-ranked",) if others else ()
+    return Parsed(messages, notes=notes, unused=left_in(nodes, "prompt", *_NODE))
+
+
+_NODE = ("text", "replies", "rank", "deleted")
 
 
 def _number(value: Any) -> float | None:
@@ -281,6 +317,8 @@ def _rank(reply: Row) -> float:
 
 
 _ANSWER_TEXTS = ("text", "answer", "body", "content")
+_ACCEPTED = ("selected", "accepted", "is_accepted")
+_SCORES = ("pm_score", "score", "upvotes", "votes")
 
 
 def _ranked(row: Row) -> Parsed:
@@ -290,12 +328,13 @@ def _ranked(row: Row) -> Parsed:
     best = max(answers, key=_merit)
     notes = ("answers besides the best of a question",) if len(answers) > 1 else ()
     answer = text_of(_first(best, *_ANSWER_TEXTS), "the text of an answer")
-    return Parsed([turn("user", "\n\n".join(parts)), turn("assistant", answer)], notes=notes)
+    unused = left_in([best], "answers", *_ANSWER_TEXTS, *_ACCEPTED, *_SCORES, "rank")
+    return Parsed([turn("user", "\n\n".join(parts)), turn("assistant", answer)], notes=notes, unused=unused)
 
 
 def _merit(answer: Row) -> tuple[bool, float, float]:
-    accepted = bool(_first(answer, "selected", "accepted", "is_accepted"))
-    score = _number(_first(answer, "pm_score", "score", "upvotes", "votes"))
+    accepted = bool(_first(answer, *_ACCEPTED))
+    score = _number(_first(answer, *_SCORES))
     return accepted, float("-inf") if score is None else score, -_rank(answer)
 
 
@@ -309,13 +348,26 @@ def _wikihow(row: Row) -> Parsed:
     lines = ([opening] if opening.strip() else []) + _steps(
         _first(row, "methods", "parts", "sections", "steps")
     )
-    return Parsed([turn("user", text_of(row["title"], "title")), turn("assistant", "\n".join(lines))])
+    turns = [turn("user", text_of(row["title"], "title")), turn("assistant", "\n".join(lines))]
+    return Parsed(turns, unused=tuple(dict.fromkeys(_left_in_steps(row))))
+
+
+_STEP = ("name", "title", "headline", "method", "steps", "text", "description")
+
+
+def _left_in_steps(row: Row) -> Iterator[str]:
+    for name in ("methods", "parts", "sections", "steps"):
+        parts = row.get(name)
+        for part in parts if isinstance(parts, list) else [parts]:
+            if isinstance(part, Mapping):
+                yield from (
+                    f"{name}.{key}" for key, value in part.items() if value is not None and key not in _STEP
+                )
 
 
 def _steps(value: Any) -> list[str]:
     if isinstance(value, Mapping):
-        heading = _first(value, "name", "title", "headline", "method")
-        inner = _steps(_first(value, "steps", "text", "description"))
+        heading, inner = _first(value, *_STEP[:4]), _steps(_first(value, *_STEP[4:]))
         return ([text_of(heading, "a heading")] if heading is not None else []) + inner
     if isinstance(value, list):
         return [line for one in value for line in _steps(one)]
@@ -323,6 +375,8 @@ def _steps(value: Any) -> list[str]:
 
 
 _MOSS_MARK = re.compile(r"<\|[^|]{1,30}\|>:?\s*|<eo\w>\s*|\[(?:Human|MOSS)\]:\s*")
+_MOSS_READ = frozenset(("Human", "Commands", "Tool Responses", "MOSS"))
+_MOSS_NONE = ("", "none")
 _MOSS_TEXT = re.compile(r"\[(Human|MOSS)\]:\s*(.*?)<eo\w>", re.DOTALL)
 
 
@@ -335,8 +389,8 @@ def _moss_plain(row: Row) -> Parsed:
 
 
 def _moss(row: Row) -> Parsed:
-    """Read MOSS's turns with their commands and results; inner thoughts are left out."""
-    messages = _system(row, "meta_instruction")
+    """Read MOSS's turns with their commands and results; inner thoughts are left out, and counted."""
+    messages, unused = _system(row, "meta_instruction"), set[str]()
     for name in sorted(row["chat"], key=lambda key: (len(key), key)):
         part = row["chat"][name]
         if not isinstance(part, Mapping):
@@ -345,15 +399,18 @@ def _moss(row: Row) -> Parsed:
             key: _MOSS_MARK.sub("", text_of(value, key, optional=True)).strip() for key, value in part.items()
         }
         messages.append(turn("user", said.get("Human", "")))
+        unused |= {
+            f"chat.{key}" for key in said if key not in _MOSS_READ and said[key].lower() not in _MOSS_NONE
+        }
         commands = said.get("Commands", "")
-        if commands and commands.lower() != "none":
+        if commands.lower() not in _MOSS_NONE:
             calls = [
                 {"type": "function", "function": _command(one)} for one in commands.split("\n") if one.strip()
             ]
             messages.append(Message("assistant", "", tool_calls=json_of(calls, "Commands")))
             messages.append(turn("tool", said.get("Tool Responses", "")))
         messages.append(turn("assistant", said.get("MOSS", "")))
-    return Parsed(messages)
+    return Parsed(messages, unused=tuple(sorted(unused)))
 
 
 def _command(text: str) -> dict[str, Any]:
@@ -369,7 +426,6 @@ def _no_answer(row: Row) -> bool:
     return not ANSWERS & row.keys()
 
 
-_ALPACA = ("input", "context", "system", "system_prompt", "history", "tools", "functions")
 SCHEMAS: tuple[Schema, ...] = (
     Schema("messages", ("messages",), _messages, also=("system", "tools", "functions"),
            like="OpenAI, Tulu, no-robots, UltraChat 200k, tool calls, `weight`"),
@@ -377,6 +433,9 @@ SCHEMAS: tuple[Schema, ...] = (
            like="LIMA: a list of texts, the user first"),
     Schema("sharegpt", ("conversations",), _sharegpt, also=("system", "system_prompt", "tools", "functions"),
            like="ShareGPT, Magpie, BELLE; `function_call` and `observation` turns"),
+    Schema("exchanges", ("conversation",), _exchanges, also=("system", "system_prompt"),
+           like="Firefly's and XTuner's multi-turn sets: `human`, `assistant`; `input`, `output`",
+           check=lambda row: _exchange_keys(row) is not None),
     Schema("moss", ("chat",), _moss, also=("meta_instruction",), like="MOSS 003",
            check=lambda row: isinstance(row["chat"], Mapping)),
     Schema("moss", ("plain_text",), _moss_plain, also=("prefix", "meta_instruction"), like="MOSS 002"),
@@ -411,6 +470,8 @@ SCHEMAS: tuple[Schema, ...] = (
            also=("system_prompt",), like="OpenOrca"),
     Schema("input-target", ("input", "target"), pair("input", "target"), also=("system",),
            like="Firefly (`kind`), BELLE's `Human:` prompts"),
+    Schema("input-target", ("inputs", "targets"), pair("inputs", "targets"), also=("system",),
+           like="FLAN, xP3"),
     Schema("question-answer", ("question", "answer"), pair("question", "answer"), also=("system",),
            like="GSM8K"),
     Schema("question-answer", ("question", "reference"), pair("question", "reference"), also=("system",)),

@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.core import AssayError, Message
 from assay.data._layouts import LABELS, Parsed, Schema
-from assay.data._turns import Row, conversation, text_of, tools_of, turn, with_tools
+from assay.data._turns import Row, conversation, left_in, text_of, tools_of, turn, with_tools
 
 _SAME = {"instruction": "prompt", "question": "prompt", "response": "answer", "output": "answer",
          "completion": "answer", "conversations": "messages"}  # fmt: skip
@@ -104,13 +104,15 @@ def _tools(row: Row, fields: Mapping[str, str]) -> str | None:
 def _conversation(row: Row, fields: Mapping[str, str]) -> Parsed:
     listed = at(row, fields["messages"])
     name = f"messages (`{fields['messages']}`)"
+    unused: tuple[str, ...] = ()
     if isinstance(listed, list) and listed and all(isinstance(one, str) for one in listed):
         turns = [turn(("user", "assistant")[i % 2], text_of(one, name)) for i, one in enumerate(listed)]
     else:
         first = listed[0] if isinstance(listed, list) and listed else None
         keys = ("from", "value") if isinstance(first, Mapping) and "from" in first else ("role", "content")
         turns = conversation(listed, name, *keys)
-    return Parsed(with_tools(_system(row, fields) + turns, _tools(row, fields)))
+        unused = left_in(listed, fields["messages"])
+    return Parsed(with_tools(_system(row, fields) + turns, _tools(row, fields)), unused=unused)
 
 
 def _system(row: Row, fields: Mapping[str, str]) -> list[Message]:

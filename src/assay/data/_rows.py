@@ -62,6 +62,7 @@ def draft(
         key for key, value in row.items() if value is not None and key not in chosen.reads
     )  # fmt: skip
     text = "" if language else _told_from(turns)
+    unused += parsed.unused
     return Draft(
         tuple(turns), kind, language or "", source, checker, group, origin, text, unused, parsed.notes
     )

@@ -43,6 +43,11 @@ _MARK = re.compile(r"(?:^|(?<=\n))[ \t]*(?:#{2,3} ?)?(Human|Assistant)[ \t]*[:\u
 _OTHER_SPEAKER = re.compile(r"(?:^|\n)[ \t]*(?:#{2,3} ?)?Human[ \t]*[:\uff1a]")
 
 
+_OF_TURNS = frozenset(
+    "weight train loss tool_calls function_call tool_call_id role content from value".split()
+)
+
+
 class Reject(Exception):  # noqa: N818 - a verdict on a row, not an error of the program
     """Why a row is no sample."""
 
@@ -93,6 +98,20 @@ def conversation(turns: Any, name: str, role_key: str, text_key: str) -> list[Me
         else:
             messages.append(message)
     return messages
+
+
+def left_in(turns: Any, name: str, *beside: str) -> tuple[str, ...]:
+    """Return the fields of a list's turns that nothing reads (``messages.reasoning_content``)."""
+    left: dict[str, None] = {}
+    for one in turns if isinstance(turns, list) else ():
+        if isinstance(one, Mapping) and (len(one) > 2 or beside):
+            named = _OF_TURNS | {"name"} if _ROLES.get(str(one.get("role")).lower()) == "tool" else _OF_TURNS
+            left |= {
+                f"{name}.{key}": None
+                for key, value in one.items()
+                if value is not None and value != [] and key not in named and key not in beside
+            }
+    return tuple(left)
 
 
 def _message(one: Row, name: str, role_key: str, text_key: str) -> tuple[Message, bool]:

@@ -11,6 +11,7 @@ question and in their short answers are not the same row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,10 +59,20 @@ class Answers:
     tokens: Texts
 
 
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3002: "."}
+_BEFORE_MARK = re.compile(r" (?=[.,;:!?])")
+
+
 def text_key(text: str) -> int:
-    """Return 64 bits, equal in all processes for texts that differ in case, spaces or a final stop only."""
-    plain = " ".join(text.casefold().split()).rstrip(".。!！ ").encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(plain, digest_size=8).digest(), "little", signed=True)
+    """Return 64 bits, equal in all processes for texts that differ only in form.
+
+    Of form are case, spaces between words and before a mark, the width of letters and marks (`？` and `?`),
+    and a mark at the end.
+    """
+    words = " ".join(text.translate(_WIDE).casefold().split())
+    plain = _BEFORE_MARK.sub("", words).rstrip(".!? ") or words
+    encoded = plain.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(encoded, digest_size=8).digest(), "little", signed=True)
 
 
 def near_duplicates(

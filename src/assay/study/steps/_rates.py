@@ -22,8 +22,9 @@ from assay.study.steps._train import REPORT
 CHECK = "check.json"
 # Of the mean loss over so many steps, as that of one batch is noise: a training is unstable where it jumps by
 # this share of the loss at the beginning above the least before, diverged where it ends above the beginning
-# by that factor.
-_STEPS, _JUMP, _DIVERGED = 5, 0.2, 1.5
+# by that factor.  Hard batches are hard at every rate, so a jump is one above the training at the lowest rate
+# on the same batches; of that one itself, one of so many standard errors of what batches scatter.
+_STEPS, _JUMP, _DIVERGED, _SCATTER = 5, 0.2, 1.5, 4.0
 
 
 def rates_step(
@@ -53,7 +54,7 @@ def rates_step(
         "short": short,
     }  # fmt: skip
     return Step(
-        "rates", 5, f"{__name__}:read_rates", settings, inputs, label="recipe check",
+        "rates", 6, f"{__name__}:read_rates", settings, inputs, label="recipe check",
         estimate=Estimate(seconds=1),
     )  # fmt: skip
 
@@ -71,6 +72,9 @@ def check_of(folder: Path) -> RecipeCheck:
 def _checked(context: StepContext) -> RecipeCheck:
     config = context.config
     rows = [_Row(context, index, row) for index, row in enumerate(config["rows"])]
+    calmest = {row.n_train: row for row in sorted(rows, key=lambda row: row.rate, reverse=True) if row.trace}
+    for row in rows:
+        row.compare(calmest.get(row.n_train))
     sizes = sorted({row.n_train for row in rows})
     tried = [found for n in sizes if (found := _tried([r for r in rows if r.n_train == n])) is not None]
     best = tuple(curves.best_rate(one) for one in tried)
@@ -115,6 +119,7 @@ class _Row:
         self.losses: Losses | None = None
         self.evaluation: Losses | None = None
         self.word: RateWord = "diverged"
+        self.trace: list[float] = []
         if not row["diverged"]:
             self.evaluation = _all(context.inputs[f"evaluation/{index}"])
             measured = _measured(context, f"loss/{index}", f"evaluation/{index}")
@@ -122,8 +127,15 @@ class _Row:
             trained = sorted(name for name in context.inputs if name.startswith(f"train/{index}/"))
             reports = [json.loads((context.inputs[name] / REPORT).read_text("utf-8")) for name in trained]
             untrained = _measured(context, "untrained/control", "untrained/evaluation").loss
-            trace = [loss for report in reports for _, loss in report["trace"]]
-            self.word = _word(trace, worse=not measured.loss <= untrained)
+            self.trace = [loss for report in reports for _, loss in report["trace"]]
+            worse = not measured.loss <= untrained  # batches of a good base scatter
+            self.word = "diverged" if worse and diverged(self.trace) else "ok"
+
+    def compare(self, calmest: _Row | None) -> None:
+        """Say where it is unstable beside the training at the lowest rate, of the same batches."""
+        if self.word == "ok" and self.trace and calmest is not None:
+            beside = None if calmest is self else calmest.trace
+            self.word = "unstable" if unstable(self.trace, beside) else "ok"
 
     @property
     def measured(self) -> float:
@@ -165,17 +177,34 @@ def _all(measured: Path) -> Losses:
     return read_losses(measured, None)["control"]
 
 
-def _word(trace: Sequence[float], *, worse: bool = True) -> RateWord:
-    """Return how a training went; batches of a good base scatter, so what diverged is ``worse`` than none."""
-    if not trace:
-        return "ok"
+def _means(trace: Sequence[float]) -> NDArray[np.float64]:
+    """Return the mean losses of a few steps each."""
     size = max(1, min(_STEPS, len(trace) // 4))
-    parts = [trace[i : i + size] for i in range(0, len(trace) - size + 1, size)]
-    means = [sum(part) / len(part) for part in parts]
-    if worse and not means[-1] <= _DIVERGED * means[0]:  # or no number
-        return "diverged"
-    jumps = (mean - min(means[: i + 1]) for i, mean in enumerate(means[1:]))
-    return "unstable" if max(jumps, default=0.0) > _JUMP * means[0] else "ok"
+    whole = np.asarray(trace[: len(trace) // size * size], np.float64)
+    return np.array([part.mean() for part in whole.reshape(-1, size)], np.float64)
+
+
+def diverged(trace: Sequence[float]) -> bool:
+    """Return whether a training's losses, one a step, end far above where they began, or as no number."""
+    means = _means(trace)
+    return len(means) > 0 and not means[-1] <= _DIVERGED * means[0]
+
+
+def unstable(trace: Sequence[float], calm: Sequence[float] | None = None) -> bool:
+    """Return whether losses, one a step, jump: above those of a ``calm`` training on the same batches.
+
+    Without one, by more than what batches scatter: that is read from the differences of neighbouring steps.
+    """
+    own, size = np.asarray(trace, np.float64), max(1, min(_STEPS, len(trace) // 4))
+    margin = _JUMP * float(_means(trace)[0])
+    if calm is None:
+        scatter = 1.4826 * float(np.median(np.abs(np.diff(own)))) / np.sqrt(2) if len(own) > 1 else 0.0
+        margin = max(margin, _SCATTER * scatter * float(np.sqrt(2 / size)))
+    else:
+        length = min(len(own), len(calm))
+        own = own[:length] - np.asarray(calm[:length], np.float64)
+    means = _means(own.tolist())
+    return bool((means - np.minimum.accumulate(means) > margin).any())
 
 
 def _tried(rows: Sequence[_Row]) -> curves.Tried | None:
