@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +264,21 @@ def test_the_commands_read_the_database(tmp_path: Path) -> None:
     assert (report.kept, report.unlabelled) == (1, 2)
     with pytest.raises(AssayError, match="no such database"):
         annotate_status(str(tmp_path / "label.sqlite"))
+    with pytest.raises(AssayError, match="no such database"):
+        annotate_status(f"sqlite:///{tmp_path}/label.sqlite")
+    assert not (tmp_path / "label.sqlite").exists()
+
+
+@pytest.mark.parametrize("tables", ["", "CREATE TABLE runs (name TEXT)", "CREATE TABLE meta (name TEXT)"])
+def test_a_database_of_others_is_refused_and_left_alone(tables: str, tmp_path: Path) -> None:
+    place = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(place)) as made:
+        made.executescript(tables)
+    place.touch()
+    before = place.read_bytes()
+    with pytest.raises(AssayError, match="no annotation database"):
+        annotate_status(str(place))
+    assert place.read_bytes() == before
 
 
 def test_rows_that_cannot_be_used_are_told(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ from assay.annotation._tables import (
     logins,
     meta,
     metadata,
+    no_database,
     open_engine,
+    tables_of,
 )
 from assay.annotation._values import (
     Conflict,
@@ -67,12 +69,17 @@ class Store:
     (:class:`Conflict`), never merged or overwritten.
     """
 
-    def __init__(self, database: str) -> None:
-        """Open (and make) the database: a file for SQLite, or a URL of SQLite or PostgreSQL."""
+    def __init__(self, database: str, *, create: bool = True) -> None:
+        """Open the database: a file for SQLite, or a URL of SQLite or PostgreSQL; ``create`` makes it.
+
+        Raises :class:`AssayError` where it cannot be opened, or is not one of ours and none is to be made.
+        """
         url = database_url(database)
         self.place = url.render_as_string(hide_password=True)
-        self._engine = open_engine(url)
         try:
+            if not (create or tables_of(url) >= metadata.tables.keys()):
+                raise no_database("no annotation database", self.place)
+            self._engine = open_engine(url)
             with self._writing() as connection:
                 metadata.create_all(connection)
                 self._identify(connection)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
     make_url,
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -97,15 +98,16 @@ def database_url(place: str) -> URL:
     try:
         url = make_url(place)
     except (ArgumentError, ValueError):
-        raise _no_database("the address of the database cannot be read", "") from None
+        raise no_database("the address of the database cannot be read", "") from None
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise _no_database("no such kind of database", url.drivername)
+        raise no_database("no such kind of database", url.drivername)
     return url
 
 
-def _no_database(problem: str, value: str) -> AssayError:
+def no_database(problem: str, value: str) -> AssayError:
+    """Return the error for an address that leads to no database of ours."""
     return AssayError(
         problem,
         place="database",
@@ -114,21 +116,35 @@ def _no_database(problem: str, value: str) -> AssayError:
     )
 
 
+def tables_of(url: URL) -> set[str]:
+    """Return the names of the tables of a database that is there, which is not touched."""
+    if url.get_backend_name() == "sqlite":
+        place = Path(url.database or "").absolute()
+        if not place.is_file():
+            raise no_database("no such database", str(place))
+        url = url.set(database=place.as_uri(), query={"mode": "ro", "uri": "true"})
+    engine = create_engine(url)
+    try:
+        return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
 def open_engine(url: URL) -> Engine:
     """Return an engine whose commits survive a kill; nothing is connected yet."""
     try:
         if url.get_backend_name() != "sqlite":
             return create_engine(url, pool_pre_ping=True)
         if not url.database or url.database == ":memory:":
-            raise _no_database("a database in memory would lose everything", str(url))
+            raise no_database("a database in memory would lose everything", str(url))
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         # Prompts and links of annotators are the owner's alone.
         os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
         engine = create_engine(url, connect_args={"timeout": 60})
     except OSError as error:
-        raise _no_database(f"the database cannot be opened ({error.strerror})", str(url.database)) from None
+        raise no_database(f"the database cannot be opened ({error.strerror})", str(url.database)) from None
     except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise _no_database(f"the driver of the database is not installed ({error})", url.drivername) from None
+        raise no_database(f"the driver of the database is not installed ({error})", url.drivername) from None
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin)
     return engine

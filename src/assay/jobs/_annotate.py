@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from assay.core import AssayError, File
+from assay.core import File
 from assay.jobs._chat import need_packages
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def annotate_export(database: str, *, out: File, by: str | None = None) -> Annot
     need_packages("annotation", *_PACKAGES)
     from assay import annotation
 
-    store = annotation.Store(_existing(database))
+    store = annotation.Store(database, create=False)
     try:
         return annotation.export(store, Path(out), by=by)
     finally:
@@ -118,16 +118,8 @@ def annotate_status(database: str) -> AnnotationStatus:
     need_packages("annotation", *_PACKAGES)
     from assay import annotation
 
-    store = annotation.Store(_existing(database))
+    store = annotation.Store(database, create=False)
     try:
         return annotation.status(store)
     finally:
         store.close()
-
-
-def _existing(database: str) -> str:
-    if "://" not in database and not Path(database).expanduser().is_file():
-        raise AssayError(
-            "no such database", place="database", value=database, expected="the file that assay annotate made"
-        )
-    return database
