@@ -357,22 +357,24 @@ def test_the_real_parsers_read_what_the_recipe_says(tool: str, tmp_path: Path) -
 def test_the_real_trainers_train_adapters_and_in_bf16(
     tool: str, changes: dict[str, Any], table: model.TokenTable, tmp_path: Path
 ) -> None:
-    """An adapter's matrices are drawn: the first loss alone is ours; what comes back is a model of ours."""
+    """Every loss is ours in fp32, the first in bf16, which each rounds by itself; a model of ours comes back."""
     _python(tool)
     recipe = {"schedule": "constant", "learning_rate": 2e-3, "epochs": 2, **changes}
     own = _train(table, tmp_path / "own", _recipe(trainer="full", **recipe))
     other = _train(table, tmp_path / "other", _recipe(trainer=tool, **recipe))
     frozen = any(note.key == "note.external.frozen" for note in other.notes)
     assert frozen is (tool == "llamafactory" and changes["adapter"] != "none" and changes["dtype"] == "fp32")
-    near = 0.05 if frozen or changes["dtype"] == "bf16" else 1e-3
+    rounded = frozen or changes["dtype"] == "bf16"
+    steps = slice(0, 1 if rounded else None)
     assert other.steps == own.steps and len(other.trace) == other.steps
-    assert other.trace[0][1] == pytest.approx(own.trace[0][1], abs=near)
+    losses = [[loss for _, loss in report.trace[steps]] for report in (own, other)]
+    assert losses[1] == pytest.approx(losses[0], abs=0.05 if rounded else 2e-3)
     assert other.trace[-1][1] == pytest.approx(own.trace[-1][1], rel=0.1)
     base = model.resolve_base(model.POCKET)
-    losses = []
+    nats = []
     for folder in (tmp_path / "own/model", tmp_path / "other/model"):
         network = model.load_model(folder, base=None if changes["adapter"] == "none" else base)
         found = model.reference_loss(network, model.load_tokenizer(folder), SAMPLES[:1])[0]
         assert found is not None
-        losses.append(found.nats)
-    assert losses[1] == pytest.approx(losses[0], rel=0.2)
+        nats.append(found.nats)
+    assert nats[1] == pytest.approx(nats[0], rel=0.2)
