@@ -357,7 +357,7 @@ def test_the_real_parsers_read_what_the_recipe_says(tool: str, tmp_path: Path) -
 def test_the_real_trainers_train_adapters_and_in_bf16(
     tool: str, changes: dict[str, Any], table: model.TokenTable, tmp_path: Path
 ) -> None:
-    """Every loss is ours in fp32, the first in bf16, which each rounds by itself; a model of ours comes back."""
+    """Every loss is ours in fp32, the first in bf16, which each rounds by itself; a model comes back."""
     _python(tool)
     recipe = {"schedule": "constant", "learning_rate": 2e-3, "epochs": 2, **changes}
     own = _train(table, tmp_path / "own", _recipe(trainer="full", **recipe))
