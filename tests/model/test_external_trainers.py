@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from assay import model
 from assay.core import AssayError, Message, Sample
+from assay.model.external import _job
 from assay.model.external._settings import row_order, schedule, warms_late
 
 SCRIPTED = Path(__file__).parent.parent / "scripted"
@@ -171,6 +172,12 @@ def test_packed_batches_are_refused(tool: str) -> None:
     with pytest.raises(AssayError, match="has no equal of this setting") as caught:
         model.trainer_identity(_recipe(batching="packed", trainer=tool))
     assert caught.value.place == "recipe.batching"
+
+
+def test_trainers_tell_nobody_of_a_run() -> None:
+    variables = _job.environment({"processes": 1, "threads": 1})
+    names = ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "AXOLOTL_DO_NOT_TRACK")
+    assert [variables[name] for name in names] == ["1", "1", "1"]
 
 
 def test_only_whole_runs_are_trained(scripted: Any, table: model.TokenTable, tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def environment(job: dict[str, Any]) -> dict[str, str]:
         "OMP_NUM_THREADS": str(job["threads"]),
         "HF_DATASETS_CACHE": str(Path("cache").resolve()),
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "AXOLOTL_DO_NOT_TRACK": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if processes > 1:
