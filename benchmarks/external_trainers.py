@@ -111,8 +111,12 @@ def show_study(pool: Path, out: Path, rungs: list[int], seeds: int) -> None:
         apart = max(abs(losses(found[t])[n, s] - own[n, s]) for t in TOOLS for s in range(seeds))
         print(f"| {n} | " + " | ".join(f"{m:.4f}" for m in means) + f" | {apart:.4f} |", flush=True)
     for tool in TOOLS:
-        for name, curve in found[tool].curves.items():
-            print(f"verdict: {tool}: {name}: {curve.verdict}", flush=True)
+        for curve in found[tool].curves:
+            if (told := curve.verdict) is not None:
+                print(
+                    f"verdict: {tool}: {curve.type} {curve.metric}: {told.word}, {told.gain:.4f} "
+                    f"[{told.gain_low:.4f}, {told.gain_high:.4f}] of {told.threshold:.4f}", flush=True
+                )  # fmt: skip
 
 
 def show_handed(pool: Path, out: Path, tool: str, rungs: list[int]) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
+from operator import truediv
 from pathlib import Path
 from typing import ClassVar
 
+import loopback_slurm
 import pytest
 
 from assay.core import AssayError
@@ -56,3 +62,34 @@ def test_a_cluster_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     pool = parse_pool(f"slurm:1,folder={tmp_path}")
     with pytest.raises(Exception, match=r"(?i)slurm|sbatch|srun"):
         pool.submit(abs, -1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run a real Slurm on loopback, which keeps no accounts."""
+    if not loopback_slurm.INSTALLED:
+        pytest.skip("no Slurm here: apt install slurmctld slurmd slurm-client munge")
+    with loopback_slurm.cluster(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@needs_submitit
+def test_jobs_of_a_real_cluster_bring_results_and_errors(cluster: None, tmp_path: Path) -> None:
+    with parse_pool(f"slurm:2,time=5,mem=1,partition=loop,folder={tmp_path}") as pool:
+        good, bad = pool.submit(truediv, 6, 3), pool.submit(truediv, 6, 0)
+        assert good.result() == 2
+        with pytest.raises(ZeroDivisionError):
+            bad.result()
+
+
+@needs_submitit
+def test_a_job_that_the_cluster_lost_breaks_its_call(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without accounts the queue alone tells of it; waiting for a result would never end."""
+    monkeypatch.setattr("assay.core._slurm._QUEUE_SECONDS", 1.0)
+    with parse_pool(f"slurm:1,time=5,mem=1,folder={tmp_path}") as pool:
+        call = pool.submit(time.sleep, 600)
+        subprocess.run(["scancel", "--name=assay"], check=True)
+        with pytest.raises(BrokenProcessPool, match="in the queue no longer"):
+            call.result(timeout=120)

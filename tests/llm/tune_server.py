@@ -125,8 +125,8 @@ class Provider:
             job |= {"billed": job["tokens"], "trained_tokens": job["tokens"], "fine_tuned_model": name}
         return job
 
-    def reply(self, method: str, path: str, query: Mapping[str, list[str]], raw: bytes) -> tuple[int, Any]:
-        """Return status and body of a request, whose work is done."""
+    def reply(self, method: str, path: str, query: Mapping[str, list[str]], raw: bytes) -> tuple[Any, ...]:
+        """Return status and body of a request, whose work is done; and headers, where there are any."""
         parts = path.removeprefix("/v1/").split("/")
         self.asked[f"{method} {parts[0]}"] += 1
         if parts[0] == "files":
@@ -191,6 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve("POST")
 
+    def do_PUT(self) -> None:
+        self._serve("PUT")
+
     def log_message(self, *said: Any) -> None:
         pass
 
@@ -206,16 +209,22 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._drop()
             if fault in ("limited", "error"):
                 return self._send(429 if fault == "limited" else 500, {"error": {"message": fault}})
-            status, body = provider.reply(method, unquote(place.path), parse_qs(unquote(place.query)), raw)
+            status, body, *headers = provider.reply(
+                method, unquote(place.path), parse_qs(unquote(place.query)), raw
+            )
         if fault == "lost":
             return self._send(500, {"error": {"message": "lost"}})
-        return self._send(status, body, half=fault == "cut")
+        return self._send(status, body, *headers, half=fault == "cut")
 
-    def _send(self, status: int, body: Any, *, half: bool = False) -> None:
+    def _send(
+        self, status: int, body: Any, headers: Mapping[str, str] | None = None, *, half: bool = False
+    ) -> None:
         text = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         if status in (429, 500):
             self.send_header("retry-after-ms", "5")
         self.end_headers()
@@ -237,9 +246,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def tuning(**options: Any) -> Iterator[Provider]:
+def tuning(kind: type[Provider] = Provider, **options: Any) -> Iterator[Provider]:
     """Run a provider for the block; the options are those of :class:`Provider`."""
-    provider = Provider(**options)
+    provider = kind(**options)
     handler = type("Handler", (_Handler,), {"provider": provider})
     server = _Server(("127.0.0.1", 0), handler)
     provider.url = f"http://127.0.0.1:{server.server_address[1]}/v1"

@@ -21,10 +21,29 @@ from hypothesis import strategies as st
 
 from assay import model
 from assay.core import AssayError, Message, Sample
+from assay.model.external import _job
 from assay.model.external._settings import row_order, schedule, warms_late
 
 SCRIPTED = Path(__file__).parent.parent / "scripted"
-REAL = {"trl": "ASSAY_TRL_PYTHON", "llamafactory": "ASSAY_LLAMAFACTORY_PYTHON"}
+REAL = {
+    "trl": "ASSAY_TRL_PYTHON",
+    "llamafactory": "ASSAY_LLAMAFACTORY_PYTHON",
+    "ms-swift": "ASSAY_MSSWIFT_PYTHON",
+}
+PARSERS = {
+    "trl": """
+from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
+read = TrlParser((ScriptArguments, SFTConfig, ModelConfig)).parse_args_and_config
+told = lambda place: {k: v for part in read(["--config", place]) for k, v in vars(part).items()}
+""",
+    "llamafactory": """
+import yaml
+from llamafactory.hparams import get_train_args
+read = lambda place: get_train_args(yaml.safe_load(open(place)))
+told = lambda place: {k: v for part in read(place) for k, v in vars(part).items()}
+""",
+}
+"""How each tool's own parser reads its settings."""
 N = 24
 SAMPLES = [
     Sample(
@@ -153,6 +172,12 @@ def test_packed_batches_are_refused(tool: str) -> None:
     with pytest.raises(AssayError, match="has no equal of this setting") as caught:
         model.trainer_identity(_recipe(batching="packed", trainer=tool))
     assert caught.value.place == "recipe.batching"
+
+
+def test_trainers_tell_nobody_of_a_run() -> None:
+    variables = _job.environment({"processes": 1, "threads": 1})
+    names = ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "AXOLOTL_DO_NOT_TRACK")
+    assert [variables[name] for name in names] == ["1", "1", "1"]
 
 
 def test_only_whole_runs_are_trained(scripted: Any, table: model.TokenTable, tmp_path: Path) -> None:
@@ -290,3 +315,73 @@ def test_the_real_trainers_learn_what_ours_learns(tool: str, table: model.TokenT
     assert [s for s, _ in other.trace] == [s for s, _ in own.trace]
     assert [v for _, v in other.trace] == pytest.approx([v for _, v in own.trace], abs=2e-3)
     assert other.tokens == own.tokens and other.learned_tokens == own.learned_tokens
+
+
+def _python(tool: str) -> str:
+    if not os.environ.get(REAL[tool]):
+        pytest.skip(f"no environment with {tool}: name its python by {REAL[tool]}")
+    return os.environ[REAL[tool]]
+
+
+KINDS = [
+    pytest.param({"adapter": adapter, "dtype": dtype}, id=f"{adapter}-{dtype}")
+    for adapter, dtype in (
+        ("none", "fp32"), ("none", "bf16"), ("lora", "fp32"), ("lora", "bf16"), ("dora", "fp32"),
+        ("qlora", "bf16"),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", sorted(PARSERS))
+def test_the_real_parsers_read_what_the_recipe_says(tool: str, tmp_path: Path) -> None:
+    python, names = _python(tool), []
+    for kind in KINDS:
+        (changes,) = kind.values
+        run = model.ExternalRun(_recipe(trainer=tool, rank=4, alpha=12, **changes), 7, N, 96)
+        told = {**model.EXTERNAL[tool].config(run), "output_dir": str(tmp_path / "out"), "use_cpu": True}
+        names.append(str(tmp_path / f"{kind.id}.yaml"))
+        Path(names[-1]).write_text(yaml.safe_dump(told))
+    ask = "import json, sys\nfor place in sys.argv[1:]: print('TOLD', json.dumps(told(place), default=str))"
+    said = subprocess.run(
+        [python, "-c", f"{PARSERS[tool]}\n{ask}", *names], capture_output=True, text=True, check=False
+    )
+    found = [json.loads(line[5:]) for line in said.stdout.splitlines() if line.startswith("TOLD ")]
+    assert len(found) == len(KINDS), said.stderr[-2000:]
+    for kind, read in zip(KINDS, found, strict=True):
+        (changes,) = kind.values
+        assert read["seed"] == 7 and read["learning_rate"] == _recipe().learning_rate, kind.id
+        assert read["bf16"] is (changes["dtype"] == "bf16") and not read["fp16"], kind.id
+        if changes["adapter"] != "none":
+            names = ("lora_r", "lora_alpha") if tool == "trl" else ("lora_rank", "lora_alpha")
+            assert [read[name] for name in names] == [4, 12], kind.id
+        assert read["use_dora"] is (changes["adapter"] == "dora"), kind.id
+        four = read["load_in_4bit"] if tool == "trl" else read["quantization_bit"] == 4
+        assert four is (changes["adapter"] == "qlora"), kind.id
+
+
+@pytest.mark.parametrize("changes", [kind for kind in KINDS if kind.id not in ("none-fp32", "qlora-bf16")])
+@pytest.mark.parametrize("tool", sorted(REAL))
+def test_the_real_trainers_train_adapters_and_in_bf16(
+    tool: str, changes: dict[str, Any], table: model.TokenTable, tmp_path: Path
+) -> None:
+    """Every loss is ours in fp32, the first in bf16, which each rounds by itself; a model comes back."""
+    _python(tool)
+    recipe = {"schedule": "constant", "learning_rate": 2e-3, "epochs": 2, **changes}
+    own = _train(table, tmp_path / "own", _recipe(trainer="full", **recipe))
+    other = _train(table, tmp_path / "other", _recipe(trainer=tool, **recipe))
+    frozen = any(note.key == "note.external.frozen" for note in other.notes)
+    assert frozen is (tool == "llamafactory" and changes["adapter"] != "none" and changes["dtype"] == "fp32")
+    rounded = frozen or changes["dtype"] == "bf16"
+    steps = slice(0, 1 if rounded else None)
+    assert other.steps == own.steps and len(other.trace) == other.steps
+    losses = [[loss for _, loss in report.trace[steps]] for report in (own, other)]
+    assert losses[1] == pytest.approx(losses[0], abs=0.05 if rounded else 2e-3)
+    assert other.trace[-1][1] == pytest.approx(own.trace[-1][1], rel=0.1)
+    base = model.resolve_base(model.POCKET)
+    nats = []
+    for folder in (tmp_path / "own/model", tmp_path / "other/model"):
+        network = model.load_model(folder, base=None if changes["adapter"] == "none" else base)
+        found = model.reference_loss(network, model.load_tokenizer(folder), SAMPLES[:1])[0]
+        assert found is not None
+        nats.append(found.nats)
+    assert nats[1] == pytest.approx(nats[0], rel=0.2)

@@ -13,6 +13,7 @@ from assay import study
 from assay.core import AssayError, StudyResult
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "llm"))
+from together_server import TogetherProvider
 from tune_server import Provider, tuning
 
 PRICES = """
@@ -65,6 +66,18 @@ def test_a_ladder_at_a_provider(provider: Provider) -> None:
     assert dict(provider.asked) == before
     cost = (Path("runs/hosted") / "cost.json").read_text()
     assert 0 < provider.billed() * 5e-6 < most and "USD" in cost
+
+
+def test_a_ladder_at_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("together")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prices.toml").write_text(PRICES.replace("openai-api/scripted", "together/owners"))
+    with tuning(TogetherProvider, faults={"lost": 0.1, "error": 0.1}, seed=2) as provider:
+        settings = {**asked(provider, budget="5 USD", learning_rate=1e-5), "base": "together/owners/gpt-x"}
+        result = study.run(settings, pool="inline")
+        assert isinstance(result, StudyResult) and sorted(row.n_train for row in result.runs) == [8, 16]
+        assert {point.metric for point in result.points} == {"score"}
+        assert set(provider.trained().values()) == {1}
 
 
 def test_no_room_in_the_budget_begins_nothing(provider: Provider) -> None:

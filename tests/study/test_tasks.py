@@ -12,6 +12,7 @@ import pytest
 from assay import study
 from assay.core import OVERALL, AssayError, StudyResult
 from assay.study._config import parse_config
+from assay.study.steps._abilities import HARNESSES, harness_failure
 
 LM_EVAL, INSPECT = "ASSAY_LM_EVAL_PYTHON", "ASSAY_INSPECT_PYTHON"
 TASK = """task: tiny
@@ -113,13 +114,34 @@ def test_what_is_asked_for_must_be_there(tmp_path: Path, monkeypatch: pytest.Mon
         study.plan(config(tmp_path, evaluation={"lm_eval": ["tiny"]}, where={"harness": "/nowhere/python"}))
 
 
+@pytest.mark.parametrize(
+    ("said", "offline", "hint"),
+    [
+        ("ConnectionError: Couldn't reach 'openai/gsm8k' on the Hub (LocalEntryNotFoundError)", False, "hub"),
+        ("ConnectionError: Couldn't reach 'openai/gsm8k' on the Hub (OfflineModeIsEnabled)", True, "folder"),
+        ("KeyError: \"Spec 'nosuch' is not a registered task/group/tag name\"", True, "its output"),
+    ],
+)
+def test_a_harness_that_ends_badly_says_what_to_do(
+    tmp_path: Path, said: str, offline: bool, hint: str
+) -> None:
+    """The words are those of lm-evaluation-harness 0.4.13 without a network."""
+    log = tmp_path / "log.txt"
+    log.write_text(f"Traceback (most recent call last):\n{said}\n", "utf-8")
+    error = harness_failure(HARNESSES["lm_eval"], log, 1, offline=offline)
+    assert said in error.problem and error.place == "evaluation.lm_eval"
+    assert hint in str(error.hint).split(": ")[0] and str(log) in str(error.hint)
+
+
 @pytest.mark.long
 @pytest.mark.skipif(LM_EVAL not in os.environ, reason=f"{LM_EVAL} names no environment")
-def test_lm_evaluation_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_lm_evaluation_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str) -> None:
     monkeypatch.chdir(tmp_path)
     sets(tmp_path)
     asked = {"lm_eval": ["tiny"], "data": "held", "limit": 5}
-    result = study.run(config(tmp_path, evaluation=asked), pool="inline")
+    recipe = {"preset": "testbed", "batch_size": 8, "adapter": adapter, "rank": 4}
+    result = study.run(config(tmp_path, evaluation=asked, recipe=recipe), pool="inline")
     assert isinstance(result, StudyResult)
     assert {(p.type, p.n_eval) for p in result.points} == {("tiny", 5)}
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from assay.core._errors import AssayError
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS, _QUEUE_SECONDS = 0.5, 15.0
 _MINUTES = 24 * 60
 _NUMBERS = {"time": "timeout_min", "gpus": "gpus_per_node", "cpus": "cpus_per_task", "mem": "mem_gb"}
 _OWN = ("folder", "cluster")
@@ -27,6 +30,34 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str
         return "error", error
 
 
+class _Queue:
+    """What ``squeue`` tells of our jobs: without accounts nothing else says that one is gone."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is asked yet."""
+        self._asked, self._absent = 0.0, set[str]()
+
+    def lost(self, jobs: set[str]) -> set[str]:
+        """Return which jobs are in the queue no longer, by two looks: a result may appear after its job."""
+        if time.monotonic() - self._asked < _QUEUE_SECONDS:
+            return set()
+        self._asked = time.monotonic()
+        there = _queued()
+        absent = set() if there is None else jobs - there
+        gone, self._absent = absent & self._absent, absent
+        return gone
+
+
+def _queued() -> set[str] | None:
+    """Return the numbers of our jobs in the queue; None where it does not answer."""
+    command = ["squeue", f"--user={os.getuid()}", "--noheader", "--format=%A"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return set(said.stdout.split())
+
+
 class Slurm:
     """Jobs of a cluster, ``size`` at a time; the store and ``folder`` are on a disk that all machines see.
 
@@ -38,6 +69,7 @@ class Slurm:
         """Prepare; nothing is submitted yet.  ``settings`` as in ``where.pool``, by name."""
         self.size, self.settings = size, dict(settings)
         self._jobs: dict[Future[Any], Any] = {}
+        self._queue = _Queue()
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
@@ -87,12 +119,23 @@ class Slurm:
                 if not waiting:
                     self._watcher = None
                     return
-            for future, job in waiting.items():
-                if job.done():
-                    with self._lock:
-                        self._jobs.pop(future, None)
-                    _settle(future, job)
+            for future, how in self._ended(waiting):
+                with self._lock:
+                    self._jobs.pop(future, None)
+                _settle(future, waiting[future], how)
             time.sleep(_POLL_SECONDS)
+
+    def _ended(self, waiting: Mapping[Future[Any], Any]) -> Iterator[tuple[Future[Any], str | None]]:
+        """Yield the jobs that have ended: with a result (None), or how they were lost."""
+        if self.settings.get("cluster", "slurm") == "local":
+            yield from ((future, None) for future, job in waiting.items() if job.done())
+            return
+        lost = self._queue.lost({str(job.job_id) for job in waiting.values()})
+        for future, job in waiting.items():
+            if _has_result(job):
+                yield future, None
+            elif str(job.job_id) in lost:
+                yield future, "it is in the queue no longer"
 
     def stop(self) -> None:
         """Cancel all jobs: the store makes that safe."""
@@ -111,14 +154,25 @@ class Slurm:
         self.stop()
 
 
-def _settle(future: Future[Any], job: Any) -> None:
+def _has_result(job: Any) -> bool:
+    """Say whether a job's result is there; submitit's own question would ask ``sacct`` in vain."""
+    folder = job.paths.folder
+    with suppress(OSError):
+        folder.chmod(folder.stat().st_mode)  # has a network disk look again
+    return bool(job.paths.result_pickle.exists())
+
+
+def _settle(future: Future[Any], job: Any, lost: str | None) -> None:
     """Give a future what its job left; a job that left nothing was killed."""
     if not future.set_running_or_notify_cancel():
         return
     try:
+        if lost is not None:
+            raise RuntimeError(lost)
         kind, found = job.result()
     except Exception as error:
-        said = str(error).strip().split("\n")[0]
+        lines = str(error).strip().split("\n")
+        said = " … ".join(dict.fromkeys([lines[0], lines[-1]]))
         future.set_exception(BrokenProcessPool(f"job {job.job_id} left no result: {said}"))
         return
     if kind == "value":

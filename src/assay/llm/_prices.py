@@ -15,6 +15,8 @@ from assay.core import AssayError
 _MILLION = 1e6
 _TUNED = re.compile(r"((?:openai|openai-api/[^/]+)/ft:[^:]+)")
 """A tuned model without its owner, name and number: it has the price of all that were made from its base."""
+_BY_TOGETHER = re.compile(r"together/[^/]+/(.+)-assay-[0-9a-f]+-")
+"""Together's name of a tuned model: the owner, the base without its own, our suffix, a number."""
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 
 
@@ -53,8 +55,10 @@ def find_price(model: str, path: Path | None, *, local: bool) -> Price | None:
 
 
 def _look(prices: Mapping[str, Price], model: str) -> Price | None:
-    tuned = _TUNED.match(model)
+    tuned, together = _TUNED.match(model), _BY_TOGETHER.match(model)
     name = model if tuned is None else tuned[1]
+    if together is not None:
+        name = next((own for own in prices if own.endswith(f"/ft:{together[1]}")), model)
     return prices.get(model) or prices.get(name) or prices.get(_DATE.sub("", name))
 
 

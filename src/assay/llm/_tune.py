@@ -23,6 +23,7 @@ from assay.llm._door import is_local, key_error
 from assay.llm._faults import Fault, fault_of, pause
 from assay.llm._ledger import Ledger, Use
 from assay.llm._prices import Price, find_price
+from assay.llm._together import TOGETHER, TogetherClient
 from assay.llm._values import Advance, Budget, parse_budget
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ _UNPAID = ("training_file", "validation_file", "model", "hyperparameters")
 class TuneConfig:
     """How a provider fine-tunes.
 
-    ``epochs``, ``batch_size``, ``learning_rate_multiplier`` (the provider's own where None) and
-    ``revision``, which tells bases of one name apart, are part of every key; the rest is how it is
-    executed.
+    ``epochs``, ``batch_size``, ``learning_rate_multiplier``, ``learning_rate`` (Together's; where None the
+    provider's own) and ``revision``, which tells bases of one name apart, are part of every key; the rest is
+    how it is executed.
 
     ``budget`` is a hard cap on training and answering over all runs of a study: each job counts at its most
     until the provider says what it trained on.  ``patience``: hours without news of a job after which it is
@@ -59,6 +60,7 @@ class TuneConfig:
     epochs: int = 3
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None
+    learning_rate: float | None = None
     revision: str = ""
     base_url: str | None = None
     budget: str | None = None
@@ -71,7 +73,8 @@ class TuneConfig:
 
     def __post_init__(self) -> None:
         """Raise :class:`AssayError` for a value out of its range."""
-        for name in ("epochs", "batch_size", "learning_rate_multiplier", "patience", "poll", "timeout"):
+        rates = ("learning_rate_multiplier", "learning_rate")
+        for name in ("epochs", "batch_size", *rates, "patience", "poll", "timeout"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise AssayError(
@@ -81,7 +84,8 @@ class TuneConfig:
     def identity(self) -> dict[str, Any]:
         """Return what decides the tuned model."""
         names = ("epochs", "batch_size", "learning_rate_multiplier", "revision")
-        return {name: getattr(self, name) for name in names}
+        rate = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        return {name: getattr(self, name) for name in names} | rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,9 @@ class Tuned:
 
 
 def is_hosted(base: str) -> bool:
-    """Return whether a base is its provider's to fine-tune: ``openai/gpt-…``, but for open weights."""
+    """Return whether a base is its provider's to fine-tune: ``openai/gpt-…``, ``together/…``."""
     own = base.startswith((f"{PREFIX}gpt-", f"{PREFIX}ft:")) and not base.startswith(_OPEN_WEIGHTS)
-    return own or base.startswith(OTHERS)
+    return own or base.startswith((OTHERS, TOGETHER))
 
 
 def training_price(base: str, config: TuneConfig) -> Price | None:
@@ -118,6 +122,7 @@ def tuned_name(base: str) -> str:
 
 def check_tuning(base: str, config: TuneConfig) -> None:
     """Raise :class:`AssayError` where the budget cannot be read, or not be kept for want of a price."""
+    _check_rate(base, config)
     _check(
         base, Budget() if config.budget is None else parse_budget(config.budget), training_price(base, config)
     )
@@ -144,7 +149,7 @@ class Tuner:
         self._variable, self._secret = _secret(base, config.base_url)
         budget = Budget() if config.budget is None else parse_budget(config.budget)
         self._price = training_price(base, config)
-        self._client = _client(self._secret, config)
+        self._client = _client(base, self._secret, config)
         self._ledger = Ledger(calls, run, budget)
 
     def close(self) -> None:
@@ -225,6 +230,7 @@ class Tuner:
         numbers: dict[str, float | None]
         numbers = {"n_epochs": config.epochs, "batch_size": config.batch_size}
         numbers |= {"learning_rate_multiplier": config.learning_rate_multiplier}
+        numbers |= {"learning_rate": config.learning_rate}
         given: Any = {name: value for name, value in numbers.items() if value is not None}
         job = self._client.fine_tuning.jobs.create(
             model=self._name, training_file=file, seed=seed, suffix=f"assay-{key[:12]}",
@@ -322,11 +328,10 @@ class Tuner:
         if not job.fine_tuned_model:
             raise AssayError("the job succeeded and names no model", place="hosted", value=job.id,
                              expected="fine_tuned_model")  # fmt: skip
-        others = self._base.split("/")[1] if self._base.startswith(OTHERS) else ""
-        prefix = f"{OTHERS}{others}/" if others else PREFIX
+        prefix = "/".join(self._base.split("/")[: 2 if self._base.startswith(OTHERS) else 1])
         size = getattr(_hyperparameters(job), "batch_size", None)
         return Tuned(
-            f"{prefix}{job.fine_tuned_model}", job.id, _attempt(job), job.trained_tokens,
+            f"{prefix}/{job.fine_tuned_model}", job.id, _attempt(job), job.trained_tokens,
             None if job.trained_tokens is None else self._money(job.trained_tokens),
             "USD" if self._price is None else self._price.currency, size if isinstance(size, int) else None,
             tuple(sorted(_losses(self._events(job.id)))),
@@ -398,7 +403,7 @@ def open_tuner(base: str, config: TuneConfig, *, calls: Path, run: str) -> Itera
 
 def _secret(base: str, base_url: str | None) -> tuple[str, str]:
     """Return the variable of a provider's key, and the key; raise where there is none."""
-    service = base.split("/")[1] if base.startswith(OTHERS) else "openai"
+    service = base.split("/")[1 if base.startswith(OTHERS) else 0]
     variable = f"{service.upper().replace('-', '_')}_API_KEY"
     found = os.environ.get(variable) or ("none" if is_local(base, base_url) else "")
     if not found:
@@ -420,11 +425,25 @@ def _check(base: str, budget: Budget, price: Price | None) -> None:
                          value=budget.currency, expected=price.currency)  # fmt: skip
 
 
-def _client(secret: str, config: TuneConfig) -> OpenAI:
+def _check_rate(base: str, config: TuneConfig) -> None:
+    """Raise where the rate is given in the other provider's way."""
+    wrong, right = "learning_rate", "learning_rate_multiplier"
+    if base.startswith(TOGETHER):
+        wrong, right = right, wrong
+    if (value := getattr(config, wrong)) is not None:
+        raise AssayError(
+            "the provider takes no such setting", place=f"hosted.{wrong}", value=value,
+            expected=f"hosted.{right}",
+        )  # fmt: skip
+
+
+def _client(base: str, secret: str, config: TuneConfig) -> OpenAI | TogetherClient:
     if find_spec("openai") is None:
         raise AssayError("openai is not installed", place="base", hint='pip install "instruct-assay[llm]"')
     from openai import OpenAI
 
+    if base.startswith(TOGETHER):
+        return TogetherClient(secret, config.base_url, config.timeout)
     return OpenAI(api_key=secret, base_url=config.base_url, max_retries=0, timeout=config.timeout)
 
 

@@ -55,11 +55,11 @@ def write_launchers(out: Path, tool: str, runs: Sequence[str], processes: int, t
 
 def _task(tool: str, run: str, processes: int) -> dict[str, Any]:
     """Return SkyPilot's task of a run: the folder goes up and is trained in, on the cluster."""
-    package = model.EXTERNAL[tool].packages[0]
+    packages = " ".join(model.EXTERNAL[tool].packages)
     return {
         "name": "assay-" + "".join(c if c.isalnum() else "-" for c in run.removeprefix("runs/")).lower(),
         "workdir": ".",
         "resources": {"accelerators": f"A100:{processes}", "use_spot": False},
-        "setup": f"python3 -m venv ~/env && ~/env/bin/pip install {package}",
+        "setup": f"python3 -m venv ~/env && ~/env/bin/pip install {packages}",
         "run": f"cd ~/sky_workdir && PYTHON=~/env/bin/python sh {run}/run.sh",
     }

@@ -167,7 +167,8 @@ def run(
         with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     study = load(config, set, pool)
-    return _run_study(study, Path(out or report_folder(study)), study_file(config, set), cap)
+    changes = (*set, f"where.out={out}") if out else tuple(set)
+    return _run_study(study, Path(out or report_folder(study)), study_file(config, changes), cap)
 
 
 def _run_study(

@@ -25,7 +25,8 @@ def spending(config: StudyConfig, folder: Path, cap: str | None = None) -> Itera
 
     What was taken before an error is written as well.  A block within another counts for the outer one.
     """
-    with planning.metered(cap or config.where.cap, prices(config)) as meter:
+    limit = cap or config.where.cap
+    with core.speaking(config.language), planning.metered(limit, prices(config)) as meter:
         try:
             yield meter
         finally:

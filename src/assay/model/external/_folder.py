@@ -102,6 +102,7 @@ def write_run(
         "version": tool.version,
         "arguments": start_arguments(tool, run.processes, CONFIG),
         "resume": list(tool.resume),
+        "processor": list(tool.processor) if run.recipe.dtype == "bf16" else [],
         "tokenized": tool.tokenized,
         "packages": list(tool.packages),
         "processes": run.processes,

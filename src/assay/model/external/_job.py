@@ -154,6 +154,8 @@ def environment(job: dict[str, Any]) -> dict[str, str]:
         "OMP_NUM_THREADS": str(job["threads"]),
         "HF_DATASETS_CACHE": str(Path("cache").resolve()),
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "AXOLOTL_DO_NOT_TRACK": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if processes > 1:
@@ -173,6 +175,8 @@ def train(job: dict[str, Any], checkpoint: Path | None) -> int:
     command = [sys.executable, *job["arguments"]]
     if checkpoint is not None:
         command += [part.replace("CHECKPOINT", str(checkpoint)) for part in job["resume"]]
+    if job.get("processor") and not has_accelerator():
+        command += job["processor"]
     with Path("log.txt").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - what the run's file says
             command,
@@ -224,6 +228,13 @@ def device() -> str:
         return "mps" if os.uname().machine == "arm64" else "cpu"
     driven = any(Path(place).exists() for place in ("/proc/driver/nvidia/version", "/dev/kfd"))
     return "cuda" if driven and os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu"
+
+
+def has_accelerator() -> bool:
+    """Say whether torch sees one, of any kind; where this cannot be told, the trainer is left to itself."""
+    asked = "import torch; print(torch.accelerator.is_available())"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)  # noqa: S603
+    return said.stdout.strip() != "False"
 
 
 def write_receipt(job: dict[str, Any], status: str, **more: object) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.core import AssayError, file_digest, say
+from assay.core import AssayError, file_digest, read_json, say
 from assay.model.external._folder import CONFIG, DATA, read_run, run_digests
 from assay.model.external._settings import ExternalRun, row_order, warms_late
 from assay.model.external._tools import Tool
@@ -93,7 +93,7 @@ def receive(
     for name in (RECEIPT, LOG):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
-    return _report(tool, run, came, table, order)
+    return _report(tool, run, base, came, table, order)
 
 
 def _check_status(folder: Path, came: Came, tool: Tool) -> None:
@@ -156,7 +156,9 @@ def _check_steps(folder: Path, came: Came, run: ExternalRun) -> None:
         )  # fmt: skip
 
 
-def _report(tool: Tool, run: ExternalRun, came: Came, table: TokenTable, order: Indices) -> TrainReport:
+def _report(
+    tool: Tool, run: ExternalRun, base: Path, came: Came, table: TokenTable, order: Indices
+) -> TrainReport:
     rows = row_order(run.recipe, order, run.n_train, run.seed)
     lengths = table.lengths[rows]
     learned = sum(int(table.row(int(row))[1][1:].sum()) for row in rows)
@@ -170,6 +172,10 @@ def _report(tool: Tool, run: ExternalRun, came: Came, table: TokenTable, order: 
         )
     if warms_late(run.recipe):
         notes.append(say("note.external.warmup", tool=tool.title))
+    if tool.frozen_as_saved and run.recipe.adapter in ("lora", "dora"):
+        saved = saved_type(base)
+        if saved != run.recipe.dtype:
+            notes.append(say("note.external.frozen", tool=tool.title, saved=saved, dtype=run.recipe.dtype))
     return TrainReport(
         steps=run.steps,
         samples=run.rows,
@@ -182,6 +188,13 @@ def _report(tool: Tool, run: ExternalRun, came: Came, table: TokenTable, order: 
         micro_tokens=run.per_device * run.longest,
         notes=tuple(notes),
     )
+
+
+def saved_type(base: Path) -> str:
+    """Return the type in which a base's weights are saved, by its own word, in the recipe's names."""
+    config = read_json(base / "config.json")
+    name = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    return {"bfloat16": "bf16", "float32": "fp32", "float16": "fp16"}.get(name, name)
 
 
 def _padded(lengths: Indices, size: int) -> int:

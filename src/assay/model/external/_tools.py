@@ -20,9 +20,10 @@ class Tool:
     """Another trainer.
 
     ``config`` returns its settings of a run; ``arguments`` are those of its python, ``CONFIG`` being the
-    settings' file, and ``resume`` what is added to go on from ``CHECKPOINT``.  ``tokenized``: the folder of
-    the library ``datasets`` that rows are turned into first, "" where it reads them as they are.  ``module``
-    is what its environment must be able to import.  ``version`` rises whenever what is written changes.
+    settings' file, ``resume`` what is added to go on from ``CHECKPOINT``, and ``processor`` what it must be
+    told to train in bf16 without an accelerator.  ``tokenized``: the folder of the library ``datasets`` that
+    rows are turned into first, "" where it reads them as they are.  ``module`` is what its environment must
+    be able to import.  ``version`` rises whenever what is written changes.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Tool:
     config: Callable[[ExternalRun], dict[str, Any]]
     arguments: tuple[str, ...]
     resume: tuple[str, ...]
+    processor: tuple[str, ...] = ()
     tokenized: str = ""
     row: Callable[[Mapping[str, list[int]]], Mapping[str, Any]] = lambda row: row
     """How it reads a row of ``input_ids``, ``attention_mask`` and ``labels``."""
@@ -39,6 +41,8 @@ class Tool:
     """What else it reads, by name in the run's folder."""
     launched: bool = False
     """Whether it starts several processes by itself; else accelerate does."""
+    frozen_as_saved: bool = False
+    """Whether the frozen base under an adapter keeps the type of its files, whatever it is told."""
     version: int = 1
 
     @property
@@ -55,11 +59,13 @@ EXTERNAL: Mapping[str, Tool] = {
         Tool(
             "trl", "TRL", "trl", ("trl", *_COMMON), trl_config,
             ("-m", "trl.scripts.sft", "--config", "CONFIG"), ("--resume_from_checkpoint", "CHECKPOINT"),
+            processor=("--use_cpu", "true"),
         ),
         Tool(
             "llamafactory", "LLaMA-Factory", "llamafactory", ("llamafactory", "trl", *_COMMON),
             llamafactory_config, ("-m", "llamafactory.cli", "train", "CONFIG"),
-            ("resume_from_checkpoint=CHECKPOINT",), tokenized=TOKENIZED, launched=True,
+            ("resume_from_checkpoint=CHECKPOINT",), processor=("use_cpu=true",), tokenized=TOKENIZED,
+            launched=True, frozen_as_saved=True,
         ),
         Tool(
             "axolotl", "axolotl", "axolotl", ("axolotl", *_COMMON), axolotl_config,
@@ -68,7 +74,7 @@ EXTERNAL: Mapping[str, Tool] = {
         Tool(
             "ms-swift", "ms-swift", "swift", ("ms-swift", *_COMMON), swift_config,
             ("-m", "swift.cli.main", "sft", "CONFIG"), ("--resume_from_checkpoint", "CHECKPOINT"),
-            row=swift_row, files={PLUGIN: PLUGIN_TEXT}, launched=True,
+            processor=("--use_cpu", "true"), row=swift_row, files={PLUGIN: PLUGIN_TEXT}, launched=True,
         ),
     )
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from assay.study.steps._read import expand, place_digest
 
 SCORES, FACTS = "scores.parquet", "harness.json"
 _LIKELIHOOD = "loglikelihood"
+_UNREACHED = re.compile(r"Couldn't (reach|find)|ConnectionError|LocalEntryNotFound|Offline", re.IGNORECASE)
+"""How a harness ends where a data set is neither here nor to be had from the hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +238,20 @@ def _run(harness: Harness, python: str, scratch: Path, *, offline: bool) -> None
             stderr=said, env=variables, check=False, preexec_fn=partial(end_with_parent, os.getpid()),
         )  # fmt: skip
     if ended.returncode or not (scratch / "items.json").is_file():
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().split("\n")
-        raise AssayError(
-            f"{harness.title} failed: {lines[-1] or 'it said nothing'}", place=f"evaluation.{harness.name}",
-            value=f"exit status {ended.returncode}", expected="a result for every task",
-            hint=f"its output: {log}",
-        )  # fmt: skip
+        raise harness_failure(harness, log, ended.returncode, offline=offline)
+
+
+def harness_failure(harness: Harness, log: Path, status: int, *, offline: bool) -> AssayError:
+    """Return the error for a harness that ended badly: its last words, and what to do."""
+    last = log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1]
+    hint = f"its output: {log}"
+    if _UNREACHED.search(last):
+        there = "it is not in the folder `data`" if offline else "the hub cannot be reached"
+        hint = f"{there}: give the folder a copy of the data set's repository by that name; {hint}"
+    return AssayError(
+        f"{harness.title} failed: {last or 'it said nothing'}", place=f"evaluation.{harness.name}",
+        value=f"exit status {status}", expected="a result for every task", hint=hint,
+    )  # fmt: skip
 
 
 def _write(rows: Sequence[tuple[str, str, float]], out: Path) -> None:

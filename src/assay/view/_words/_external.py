@@ -8,6 +8,7 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, tuple[str, str]] = {
     "note.external": ("Trained by {tool} ({versions})", "由 {tool} 训练（{versions}）"),
     "note.external.passes": ("{tool} took {steps:,} steps instead of {own:,}: the passes follow each other without a short batch between them.", "{tool} 走了 {steps:,} 步而不是 {own:,} 步：各轮数据首尾相接，轮与轮之间没有不满的批次。"),
+    "note.external.frozen": ("{tool} holds the frozen base in the type of its files ({saved}), not in that of the recipe ({dtype}).", "{tool} 按文件中的数据类型（{saved}）加载被冻结的基座权重，而不是配方中的类型（{dtype}）。"),
     "note.external.warmup": ("With {tool} the first step of the warm-up has a learning rate of 0; with Assay's own trainer it has a part of the rate.", "{tool} 预热的第一步学习率为 0；Assay 自带的训练器在这一步已有部分学习率。"),
     "note.hosted": ("{base} is fine-tuned and asked at its provider: answers alone are measured; losses, plain text, the control slice and the recipe check are left out. Samples are sent to the provider, which keeps file and model until you delete them.", "{base} 在其服务商处微调和作答：只测量模型回答，不含损失、纯文本、对照样本和配方检查。样本会发送给服务商，文件和模型由其保存，直到你删除。"),
     "note.hosted.again": ("The provider failed before; this is job {attempts:,}", "服务商此前失败过；这是第 {attempts:,} 个任务"),
