@@ -152,10 +152,10 @@ def _apart(as_json: bool) -> Iterator[None]:
 
 
 def show(result: Any, *, as_json: bool) -> None:
-    """Print a command's result for people, or as JSON."""
+    """Print a command's result for people, or as JSON; what is JSON by itself, such as a schema, as it is."""
     if result is None:
         return
-    if as_json:
+    if as_json or isinstance(result, dict):
         import json
 
         from assay.view import plain_json

@@ -57,7 +57,7 @@ def test_money_is_never_passed(calls: Path, prices: Path) -> None:
         found = outcomes(chat, questions(200), advance=lambda done, total, text: told.append(text))
         assert texts(found) and budget_failures(found)
         assert chat.spent.money is not None and 0.0 < chat.spent.money <= cap
-        assert told[-1].startswith("200 of 200 replies, ") and told[-1].endswith(" of 12 USD")
+        assert told[-1].startswith("replies, ") and told[-1].endswith(" of 12 USD")
         reply = next(one for one in found.values() if not isinstance(one, Failure))
         assert reply.cost == pytest.approx((reply.tokens_in * 1000 + reply.tokens_out * 3000) / 1e6)  # type: ignore[operator]
 

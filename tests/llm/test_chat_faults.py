@@ -310,7 +310,7 @@ def test_progress(calls: Path) -> None:
     with serving() as server, Chat(MODEL, base_url=server.url, calls=calls) as chat:
         outcomes(chat, questions(5), advance=lambda *now: told.append(now))
     assert [one[0] for one in told] == [1, 2, 3, 4, 5] and {one[1] for one in told} == {5}
-    assert told[-1][2] == "5 of 5 replies, 0 USD"
+    assert told[-1][2] == "replies, 0 USD"
 
 
 def test_schema_must_be_one(calls: Path) -> None:

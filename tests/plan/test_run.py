@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toys
 
-from assay.core import AssayError, stop_message
+from assay.core import AssayError, speaking, stop_message
 from assay.plan import Inline, Processes, Store, parse_pool, plan, run
+from assay.plan._progress import Display
 
 
 def contents(store: Store) -> dict[str, object]:
@@ -43,6 +46,40 @@ def test_steps_that_only_cached_steps_need_are_not_run_again(tmp_path: Path) -> 
     for upstream in end.inputs.values():
         store.discard(upstream.key)
     assert run([end], store, Inline()).done == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_trained_is_measured_while_the_rest_trains(tmp_path: Path, workers: int) -> None:
+    """So curves form as rungs finish: the first size is measured before the last one is trained."""
+    log = str(tmp_path / "log.txt")
+    trained: list[Any] = []
+    for size in range(6):
+        trained.append(toys.step(f"train {size}", *trained[-1:], seconds=0.02, log=log))
+    measured = [toys.step(f"measure {size}", one, log=log) for size, one in enumerate(trained)]
+    with Inline() if workers == 1 else Processes(workers) as pool:
+        run([toys.step("result", *measured, log=log)], Store(tmp_path / "store"), pool)
+    begun = Path(log).read_text().split()
+    assert begun.index(measured[0].key) < begun.index(trained[-1].key)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "1/2 steps, time left unknown: train run"), ("zh", "1/2 个步骤，剩余时间未知：训练 分支")],
+)
+def test_progress_is_said_in_the_language_of_the_study(
+    language: str,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("assay.plan._progress._PLAIN_SECONDS", 0.0)
+    done, running = (replace(toys.step(i), name="train", label="run") for i in range(2))
+    with Display([done, running], Store(tmp_path / "store")) as display, speaking(language):
+        display.finished(done)
+        display.refresh([running])
+        display.refresh([])
+    assert capsys.readouterr().err == f"{said}\n"
 
 
 def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:

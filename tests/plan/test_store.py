@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from assay.core import AssayError
 from assay.plan import Inline, Store, check_store, collect_garbage, execute, plan, run, status
+from assay.view import value_markdown
 
 
 def test_an_object_holds_its_files_and_a_manifest(tmp_path: Path) -> None:
@@ -75,6 +76,7 @@ def test_garbage_is_what_no_study_wants(tmp_path: Path) -> None:
     planned = collect_garbage(store, forget=["old"])
     assert (planned.objects, planned.deleted) == (1, False)
     assert store.has(dropped.key)
+    assert "Nothing was deleted" in value_markdown(planned)
     assert collect_garbage(store, forget=["old"], dry_run=False).objects == 1
     assert not store.has(dropped.key)
     assert plan([kept], store).total.to_do == 0

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from served import EVIL, NAME, Server
@@ -158,3 +159,15 @@ def test_studies_lead_to_their_report_and_models_in_chinese(chromium: Any, serve
     page.wait_for_selector("html[lang=en]")
     assert opened.wrong == []
     opened.context.close()
+
+
+def test_a_model_without_a_seed_is_the_first_of_its_seeds_and_an_unknown_one_is_said(page: Page) -> None:
+    chosen = page.page.locator("#model")
+    page.page.goto(f"{page.base}/chat?model={quote(f'{NAME}:random/16')}")
+    assert (
+        chosen.input_value() == f"{NAME}:random/16/seed0"
+        and page.page.locator("p.empty[role=status]").count() == 0
+    )
+    page.page.goto(f"{page.base}/chat?model={quote(f'{NAME}:random/1')}")
+    assert chosen.input_value() == "pocket"
+    assert f"“{NAME}:random/1”" in page.page.locator("p.empty[role=status]").inner_text()

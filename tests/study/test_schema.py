@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from assay.cli import main
 from assay.core import AssayError
 from assay.study import parse_config
 from assay.study._schema import schema, study_schema
@@ -70,3 +71,9 @@ def test_without_what_it_needs_the_reader_and_the_schema_say_so(gone: tuple[str,
 def test_it_is_written_to_a_file(tmp_path: Path) -> None:
     path = schema(out=tmp_path / "study.schema.json")
     assert isinstance(path, Path) and json.loads(path.read_text(encoding="utf-8")) == study_schema()
+
+
+def test_the_command_prints_the_schema_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["schema"])
+    assert ended.value.code == 0 and json.loads(capsys.readouterr().out) == study_schema()

@@ -221,3 +221,12 @@ def test_a_comparison_per_cost_that_cannot_be_made_is_said_in_a_sentence(result:
     assert "There is no comparison per training compute" in render_bases_html(
         replace(several, upgrades=without)
     )
+
+
+def test_what_may_be_nothing_is_not_said_to_come(result: StudyResult) -> None:
+    found = side_by_side(result)
+    first = replace(found.upgrades[0], data=Gain(RUNGS[-1], 2 * RUNGS[-1], 0.021, -0.004, 0.043))
+    html = render_bases_html(replace(found, upgrades=(first, *found.upgrades[1:])))
+    title = re.search(r"<h1>(.*?)</h1>", html)
+    assert title is not None and "may change the score by +0.021 [−0.004, +0.043]" in title[1]
+    assert "should" not in title[1]

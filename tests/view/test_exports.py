@@ -193,3 +193,12 @@ def test_a_model_without_a_study_has_a_card_too() -> None:
         "The exported file was not measured." in text and front_matter(text)["library_name"] == "transformers"
     )
     assert "Exported, not measured" in render_export(page)
+
+
+def test_a_cost_has_the_sign_of_its_word_once(chromium: Any, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(render_export(page_of()), encoding="utf-8")
+    page = chromium.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    signs = page.locator(".chip").evaluate_all("all => all.map(e => getComputedStyle(e, '::before').content)")
+    page.close()
+    assert len(signs) > 10 and set(signs) == {"none"}

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from assay.core import StudyResult
 from assay.view import keep_command, name_command, study_command, write_report
 from assay.view._first import _bought
-from assay.view._format import MINUS, together
+from assay.view._format import MINUS, measured, together
 from assay.view._panel import bent
-from assay.view._svg import path
+from assay.view._svg import path, ticks
 
 NUMBERS = st.floats(-500, 500, allow_nan=False)
 
@@ -30,6 +30,18 @@ def test_figures_together_have_the_same_decimals_and_no_sign_at_zero(values: tup
         digits = len(text.partition(".")[2])
         assert abs(read - value) <= 0.5000001 * 10**-digits
         assert (text[0] in f"+{MINUS}") == (read != 0)
+
+
+@given(st.floats(-5, 5), st.floats(1e-3, 1e6), st.integers(4, 6))
+def test_an_axis_has_some_round_ticks(low: float, span: float, about: int) -> None:
+    made = ticks(low, low + span, about)
+    assert about / 2 <= len(made) <= 2 * about and all(low - 1e-6 <= t <= low + span + 1e-6 for t in made)
+
+
+def test_a_figure_of_no_known_unit_has_three_digits() -> None:
+    assert [measured(v) for v in (0.566468, 12.3456, 1234.5, -0.25, 0.0)] == [
+        "0.566", "12.3", "1,234", f"{MINUS}0.25", "0",
+    ]  # fmt: skip
 
 
 def test_an_interval_never_mixes_decimals() -> None:

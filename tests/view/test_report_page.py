@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from assay.core import OVERALL, TASK_TYPES, AnswerBook, BookItem, BookRun, BookTexts, StudyResult
-from assay.view import load_book, render_html, write_report
+from assay.view import load_book, page_markdown, render_html, report, words, write_report
 from assay.view._book import fitting
+from assay.view._first import size_text
 from axe import grave, unfold, unreached
 
 ARABIC = "\u202eاختبار النص الطويل جدا"
@@ -299,3 +300,117 @@ def test_a_result_without_a_book_shows_its_sheets(
     path.write_text(render_html(result), encoding="utf-8")
     page = visit(path.as_uri())
     assert "24 items" in page.locator("#explorer [role=status]").inner_text()
+
+
+def of_losses(result: StudyResult, kinds: tuple[str, ...]) -> StudyResult:
+    """Return a study in which nothing was answered, of some types."""
+    answer = result.answer
+    assert answer is not None
+
+    def own(rows: Any) -> tuple[Any, ...]:
+        return tuple(r for r in rows if r.metric == "loss" and r.type in kinds)
+
+    return replace(
+        result, points=own(result.points), curves=own(result.curves), comparisons=own(result.comparisons),
+        worth=(), descents=(), balances=(), held_out=(), answers=(), answer=replace(answer, metric="loss"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "title"),
+    [
+        ((OVERALL, "math", "code"), "Overall loss against the number of samples"),
+        (("math",), "math: loss against the number of samples"),
+    ],
+    ids=["types", "one-type"],
+)
+def test_a_study_of_losses_begins_with_its_curve(
+    visit: Callable[..., Any], result: StudyResult, tmp_path: Path, kinds: tuple[str, ...], title: str
+) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(render_html(of_losses(result, kinds)), encoding="utf-8")
+    page = visit(path.as_uri())
+    assert page.locator(".first-curve h2").inner_text() == title
+    assert page.locator(".first-curve svg.chart:visible path.curve").count() == 4  # two arms, in and beyond
+    assert page.locator(".now dt").all_inner_texts() == ["loss"]
+    assert page.locator("#answers, a[href='#answers']").count() == 0
+    assert page.get_by_role("button", name="answers").count() == 0, "no way to answers that are not there"
+
+
+BROKEN = """(where) => [...document.querySelectorAll(where)].filter((e) => e.checkVisibility()
+  && !/[ \\-_/.]/.test(e.textContent) && e.getClientRects().length > 1).map((e) => e.textContent)"""
+
+
+@pytest.mark.parametrize(("width", "media"), [(1400, "screen"), (390, "screen"), (718, "print")])
+def test_no_word_is_broken_and_nothing_lies_over_another(
+    visit: Callable[..., Any], places: dict[str, str], width: int, media: str
+) -> None:
+    page = visit(places["en"], width)
+    page.emulate_media(media=media)
+    names = ".counts th bdi, .settings th bdi, .verdict-list bdi, .verdicts th bdi, .chip, .buys th bdi"
+    assert page.locator(names).count() > 100 and page.evaluate(BROKEN, names) == []
+    left, right = (page.locator(f".first-{part}").bounding_box() for part in ("buys", "side"))
+    table = page.locator(".buys").first.bounding_box()
+    beside = right["y"] < table["y"] + table["height"] and table["y"] < right["y"] + right["height"]
+    if media == "print" and beside:
+        assert table["x"] + table["width"] <= right["x"] or right["x"] + right["width"] <= left["x"]
+
+
+def test_what_is_cut_off_at_the_side_is_shown_to_go_on(
+    visit: Callable[..., Any], places: dict[str, str]
+) -> None:
+    page = visit(places["en"], 390)
+    wide = page.locator(".scroll").evaluate_all(
+        "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => getComputedStyle(e).backgroundImage)"
+    )
+    assert len(wide) > 5 and all("gradient" in shade for shade in wide)
+
+
+def test_every_word_has_a_colour(visit: Callable[..., Any], places: dict[str, str]) -> None:
+    page = visit(places["en"])
+    strokes = page.locator(".strip .whisker").evaluate_all("all => all.map(e => getComputedStyle(e).stroke)")
+    grounds = page.locator(".chip").evaluate_all("all => all.map(e => getComputedStyle(e).backgroundColor)")
+    assert len(strokes) > 50 and "none" not in strokes and "rgba(0, 0, 0, 0)" not in grounds
+
+
+@pytest.mark.parametrize("name", ["en", "zh"])
+def test_no_placeholder_is_left(visit: Callable[..., Any], places: dict[str, str], name: str) -> None:
+    page = visit(places[name])
+    assert re.findall(r"{\w+(?::[^}]*)?}", page.locator("body").inner_text()) == []
+    assert page.locator("#cost dt").first.inner_text() == {"en": "Tokens trained", "zh": "训练的词元"}[name]
+
+
+def test_overall_uses_the_room_of_its_chart(visit: Callable[..., Any], places: dict[str, str]) -> None:
+    band = visit(places["en"]).locator("#curves .panel.overall svg.chart:visible")
+    drawn = [b.bounding_box() for b in band.locator("path.band").all()]
+    low, high = max(b["y"] + b["height"] for b in drawn), min(b["y"] for b in drawn)
+    assert low - high > 0.5 * band.bounding_box()["height"]
+
+
+def test_a_column_that_nobody_asked_for_is_not_there(
+    visit: Callable[..., Any], places: dict[str, str], result: StudyResult, tmp_path: Path
+) -> None:
+    heads = "#types [data-tab]:visible table.verdicts thead th"
+    assert "Satisfied at" in " ".join(visit(places["en"]).locator(heads).all_inner_texts())
+    path = tmp_path / "page.html"
+    path.write_text(render_html(replace(result, question={"smallest_gain": 0.01})), encoding="utf-8")
+    assert "Satisfied at" not in " ".join(visit(path.as_uri()).locator(heads).all_inner_texts())
+
+
+def test_a_command_in_a_note_is_code(result: StudyResult) -> None:
+    note = "raw <b>: `assay judge calibrate`"
+    noted = replace(result, notes=(note,))
+    html = render_html(noted)
+    assert "<li>raw &lt;b&gt;: <code>assay judge calibrate</code></li>" in html
+    assert "- raw &lt;b&gt;: `assay judge calibrate`\n" in page_markdown(
+        report(replace(result, notes=(note,)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((100, 100, 100), "about 100"), ((5600, 4500, 6200), "about 5,600 (4,500–6,200)")],
+    ids=["known", "range"],
+)
+def test_a_range_of_one_size_is_that_size(size: tuple[float, float, float], shown: str) -> None:
+    assert size_text(*size, words("en")) == shown

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.core import Say, say
-from assay.view import CATALOGUES, words
+from assay.view import CATALOGUES, _words, words
 from assay.view._says import changed, moved
 
 SOURCES = Path(__file__).resolve().parents[2] / "src/assay"
@@ -101,6 +104,13 @@ def asked() -> Iterator[tuple[Path, str]]:
 def test_every_text_that_a_script_asks_for_exists() -> None:
     found = set(re.findall(r"""\bt\("([\w.]+)\"""", scripted()))
     assert len(found) > 25 and {f"script.{key}" for key in found} <= set(CATALOGUES["en"])
+
+
+def test_no_two_modules_say_one_key() -> None:
+    """One of them would be shown in the other's place."""
+    modules = [import_module(f"assay.view._words.{m.name}") for m in pkgutil.iter_modules(_words.__path__)]
+    keys = Counter(key for module in modules for key in module.TEXTS)
+    assert len(modules) > 10 and [key for key, n in keys.items() if n > 1] == []
 
 
 def test_both_languages_have_the_same_keys_and_placeholders() -> None:

@@ -66,6 +66,8 @@ from assay.core._page import (
     next_command,
     page,
     say,
+    speaking,
+    spoken,
     stored_text,
 )
 from assay.core._plugins import Plugin, Plugins
@@ -268,6 +270,8 @@ __all__ = [
     "read_text",
     "replacing",
     "say",
+    "speaking",
+    "spoken",
     "stop_message",
     "stop_status",
     "stoppable",

@@ -6,7 +6,9 @@ language nor the form it is shown in, and a missing value stays None until it is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -28,10 +30,28 @@ class Say:
         return hash(self.key)
 
     def __str__(self) -> str:
-        """Return it in words, of ``ASSAY_LANGUAGE``; looked up by name, as notebooks do (see ``Shown``)."""
+        """Return it in words of the reader's language; looked up by name, as notebooks do (see ``Shown``)."""
         view = import_module("assay.view")
         text: str = view.said(self, view.reader_language())
         return text
+
+
+_SPOKEN: ContextVar[str | None] = ContextVar("language", default=None)
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Say texts inside the block in ``language``: progress and receipts of a study are in its own."""
+    before = _SPOKEN.set(language)
+    try:
+        yield
+    finally:
+        _SPOKEN.reset(before)
+
+
+def spoken() -> str | None:
+    """Return the language of the innermost :func:`speaking`, None outside of any."""
+    return _SPOKEN.get()
 
 
 def _restored(value: Any) -> Any:

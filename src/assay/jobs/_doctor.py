@@ -63,7 +63,7 @@ class Doctor(Shown):
     assay: str
     python: str
     device: str
-    store: str
+    store: core.Text
     packages: tuple[Needed, ...]
 
     @property
@@ -170,9 +170,9 @@ def _device() -> str:
     return "; ".join(made.stdout.strip().splitlines()) or "cpu"
 
 
-def _state(store: core.File) -> str:
+def _state(store: core.File) -> core.Text:
     """Return the store's folder and how much room its disk has."""
     place = Path(store)
     here = next(folder for folder in (place, *place.resolve().parents) if folder.is_dir())
     free = shutil.disk_usage(here).free / 1e9
-    return f"{place} ({'is there' if place.is_dir() else 'not made yet'}, {free:,.0f} GB free)"
+    return say(f"doctor.store.{'there' if place.is_dir() else 'absent'}", place=str(place), free=free)

@@ -188,7 +188,7 @@ def clean_blocks(
 
 def _alarm(alarm: selection.Alarm) -> Say:
     return say(
-        "pool.alarm", kind=say(f"pool.kind.{alarm.kind}"), name=alarm.name, lost=alarm.lost,
+        "pool.alarm", kind=say(f"pool.kind.{alarm.kind}"), name=_of(alarm.kind, alarm.name), lost=alarm.lost,
         samples=alarm.samples, share=alarm.lost / alarm.samples, rule=alarm.rule,
     )  # fmt: skip
 
@@ -226,8 +226,12 @@ def shift_blocks(pool: int, chosen: int, changes: Sequence[PoolChange]) -> Itera
 
 
 def _what(change: PoolChange) -> Say:
-    name = say("cell.length" if change.kind == "length" else "cell.type", name=change.name)
-    return say("pool.change", kind=say(f"pool.kind.{change.kind}"), name=name)
+    return say("pool.change", kind=say(f"pool.kind.{change.kind}"), name=_of(change.kind, change.name))
+
+
+def _of(kind: str, name: str) -> Say:
+    """Return a group of a pool by its name: a length, a language, else a type or source."""
+    return say(f"cell.{kind}" if kind in ("length", "language") else "cell.type", name=name)
 
 
 def _amount(change: PoolChange, value: float) -> Say:

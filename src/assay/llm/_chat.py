@@ -143,7 +143,7 @@ class Chat:
             for done, one in enumerate(self._outcomes(asking, requests), 1):
                 if advance is not None:
                     seen = total if total is not None else done + asking.pending
-                    advance(done, seen, self._progress(done, seen))
+                    advance(done, seen, f"replies, {self._money_text()}")
                 yield one
         finally:
             self._stop(asking)
@@ -376,9 +376,6 @@ class Chat:
         variables = self._door.key_variables
         given = [name for name in variables if os.environ.get(name)]
         return key_error(self._name, given or variables[:1], fault.problem)
-
-    def _progress(self, done: int, total: int) -> str:
-        return f"{done:,} of {total:,} replies, {self._money_text()}"
 
     def _money_text(self) -> str:
         now, cap = self.spent, self.budget

@@ -126,7 +126,7 @@ class Forecast:
         key = "cost.before" if self.learned else "cost.before.rough"
         return say(
             key, steps=self.steps, wall=self.wall, span=(self.low, self.high), workers=self.workers,
-            tokens=_if_any("cost.tokens", self.tokens), disk=_if_any("cost.disk", self.bytes),
+            tokens=_if_any("cost.tokens.more", self.tokens), disk=_if_any("cost.disk", self.bytes),
             money=money_said(self.money, self.unpriced), learned=self.learned,
         )  # fmt: skip
 

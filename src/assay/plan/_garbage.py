@@ -36,8 +36,8 @@ class StoreStatus:
     unfinished: int
 
 
-@dataclass(frozen=True, slots=True)
-class GarbageReport:
+@dataclass(frozen=True)
+class GarbageReport(Shown):
     """What no registered study and no running process needs, and whether it was deleted.
 
     ``work_folders`` are attempts that nobody goes on with, leftovers of interrupted deletions, and corrupt
@@ -48,6 +48,12 @@ class GarbageReport:
     work_folders: int
     bytes: int
     deleted: bool
+
+    def as_page(self) -> Page:
+        """Return in one sentence what is not needed, and whether it was deleted."""
+        key = "gc.done" if self.deleted else "gc.found" if self.objects or self.work_folders else "gc.none"
+        found = say(key, objects=self.objects, folders=self.work_folders, bytes=self.bytes)
+        return page(Paragraph(found, "strong"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Column
-from rich.text import Text
+from rich.text import Text as Shown
 
+from assay.core import Say, Text, say
 from assay.plan._step import Advance, Step
 from assay.plan._store import Store
 from assay.plan._took import Paces, read_took
@@ -61,7 +62,7 @@ class Display:
         self.live = not self.quiet and sys.stderr.isatty()
         console = Console(stderr=True)
         self.bars = Progress(*_columns(), console=console, transient=True, disable=not self.live, expand=True)
-        self.overall = self.bars.add_task("steps", total=self.count, note="")
+        self.overall = self.bars.add_task(str(say("progress.steps")), total=self.count, note="")
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -83,23 +84,30 @@ class Display:
         if self.quiet:
             return
         states = {step.key: self._state(step) for step in running}
-        left = ", ".join(filter(None, (self._time_left(running, states), self.so_far())))
+        left = self._left(running, states)
         if self.live:
             self._draw(running, states, left)
-        elif time.monotonic() - self.printed > _PLAIN_SECONDS:
+        elif running and time.monotonic() - self.printed > _PLAIN_SECONDS:
             self.printed = time.monotonic()
-            names = ", ".join(f"{s.name} {s.label}{_reached(*states[s.key])}" for s in running)
-            print(f"{self.done}/{self.count} steps, {left or 'time left unknown'}: {names}", file=sys.stderr)
+            now = say("progress.now", steps=[_reached(step, *states[step.key]) for step in running])
+            counts, left = {"done": self.done, "count": self.count}, left or say("progress.unknown")
+            print(say("progress.line", **counts, left=left, now=now), file=sys.stderr)
 
-    def _draw(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]], left: str) -> None:
-        self.bars.update(self.overall, completed=self.done, note=left)
+    def _left(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]]) -> Text:
+        """Return the time left and what was paid, as far as they are known."""
+        time_left, paid = self._time_left(running, states), self.so_far()
+        return say("progress.paid", left=time_left, paid=paid) if time_left and paid else time_left or paid
+
+    def _draw(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]], left: Text) -> None:
+        self.bars.update(self.overall, completed=self.done, note=str(left))
         for key in [k for k in self.tasks if k not in states]:
             self.bars.remove_task(self.tasks.pop(key))
         for step in running:
             done, total, unit = states[step.key]
             if step.key not in self.tasks:
-                self.tasks[step.key] = self.bars.add_task(f"  {step.name} {step.label}", total=None, note="")
-            shown = {"completed": int(done), "total": int(total) or None, "note": unit}
+                self.tasks[step.key] = self.bars.add_task(f"  {_named(step)}", total=None, note="")
+            note = str(say("progress.note", note=unit))
+            shown = {"completed": int(done), "total": int(total) or None, "note": note}
             self.bars.update(self.tasks[step.key], **shown)  # type: ignore[arg-type]
 
     def _state(self, step: Step) -> tuple[float, float, str]:
@@ -109,7 +117,7 @@ class Display:
             return 0.0, 0.0, ""
         return float(done), float(total), str(unit)
 
-    def _time_left(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]]) -> str:
+    def _time_left(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]]) -> Text:
         """Return the time left, from estimates scaled by the speed so far."""
         under_way = sum(
             self.weight[s.key] * min(states[s.key][0] / states[s.key][1], 1.0)
@@ -120,19 +128,24 @@ class Display:
         spent = time.monotonic() - self.began
         if reached < 0.02 or spent < 3:
             return ""
-        return f"about {_words(spent / reached - spent)} left"
+        return say("progress.left", time=max(spent / reached - spent, 0.0)) if running else ""
 
 
-def _reached(done: float, total: float, note: str) -> str:
-    """Return how far a step is: " (120 of 400, loss 0.8)"; "" where it does not say."""
-    return f" ({done:.0f} of {total:.0f}, {note})" if total else ""
+def _named(step: Step) -> Say:
+    return say("progress.step", name=step.name, label=step.label)
+
+
+def _reached(step: Step, done: float, total: float, note: str) -> Say:
+    """Return a step, and how far it is where it says so: "train run (120 of 400, loss 0.8)"."""
+    one = _named(step)
+    return say("progress.reached", step=one, done=done, total=total, note=note) if total else one
 
 
 class _Reached(MofNCompleteColumn):
     """How much of how much; nothing where the whole is not known."""
 
-    def render(self, task: Task) -> Text:
-        return Text("") if task.total is None else super().render(task)
+    def render(self, task: Task) -> Shown:
+        return Shown("") if task.total is None else super().render(task)
 
 
 def _columns() -> tuple[ProgressColumn, ...]:
@@ -141,14 +154,6 @@ def _columns() -> tuple[ProgressColumn, ...]:
     return (
         name, BarColumn(bar_width=10), _Reached(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
     )  # fmt: skip
-
-
-def _words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 0):.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
@@ -161,9 +166,10 @@ def progress_bar(title: str) -> Iterator[Advance]:
 
         def advance(done: float, total: float, unit: str) -> None:
             spent = time.monotonic() - began
-            note = unit
+            note = str(say("progress.note", note=unit))
             if done and spent > 3:
-                note = f"{unit}, about {_words(spent / done * (total - done))} left"
+                left = say("progress.left", time=spent / done * (total - done))
+                note = str(say("progress.paid", left=say("progress.note", note=unit), paid=left))
             bars.update(task, completed=int(done), total=int(total), note=note)
 
         yield advance

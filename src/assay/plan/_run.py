@@ -170,7 +170,10 @@ class _Schedule:
             for other in upstream:
                 self.users[other].append(key)
         self.depth = _longest_ways(steps, self.users)
-        self.ready: list[tuple[float, int, str]] = []
+        self.ready: set[str] = set()
+        self.near: list[tuple[float, int, str]] = []
+        self.far: list[tuple[float, int, str]] = []
+        self.nearest = ""
         self.order = {key: index for index, key in enumerate(self.steps)}
         self.running: dict[Future[Any], str] = {}
         self.alone: list[str] = []
@@ -183,13 +186,29 @@ class _Schedule:
                 self._push(key)
 
     def _push(self, key: str) -> None:
-        heapq.heappush(self.ready, (-self.depth[key], self.order[key], key))
+        self.ready.add(key)
+        heapq.heappush(self.near, (self.depth[key], self.order[key], key))
+        heapq.heappush(self.far, (-self.depth[key], self.order[key], key))
+
+    def _pop(self) -> str:
+        """Return the step to start: of the longest way, so that all ends soon; one worker takes the shortest.
+
+        So what is trained is measured while the rest still trains, and curves form as rungs finish.
+        """
+        near = self.nearest not in self.running.values()
+        heap = self.near if near else self.far
+        key = heapq.heappop(heap)[2]
+        while key not in self.ready:  # it left by the other end
+            key = heapq.heappop(heap)[2]
+        self.ready.remove(key)
+        self.nearest = key if near else self.nearest
+        return key
 
     def drain(self) -> None:
         """Run until nothing is ready and nothing runs."""
         while self.ready or self.running or self.alone:
             while self.ready and not self.lonely and len(self.running) < self.pool.size:
-                self._start(heapq.heappop(self.ready)[2])
+                self._start(self._pop())
             if self.alone and not self.running:
                 self.lonely = True
                 self._start(self.alone.pop(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from html import escape
@@ -215,10 +215,16 @@ def _pages(app: FastAPI, site: Site) -> None:
         return site.page(
             request, "chat.jinja", given=site.library.given, groups=groups,
             many=names if len(names) > MOST_LISTED else (),
-            model=model if model in names else next(iter(names), ""),
-            beside=beside if beside in names else "",
+            model=_named(model, names) or next(iter(names), ""), beside=_named(beside, names),
+            unknown=[name for name in (model, beside) if name and not _named(name, names)],
             scripted={name: w(f"chat.{name}") for name in _SCRIPTED},
         )  # fmt: skip
+
+
+def _named(name: str, names: Sequence[str]) -> str:
+    """Return the model of a name; without a seed the first of its seeds, "" where there is none."""
+    near = (other for other in names if name and other.startswith(f"{name}/"))
+    return name if name in names else next(near, "")
 
 
 def _studies(app: FastAPI, site: Site) -> None:

@@ -29,7 +29,7 @@ def state_parts(pages: Any, rows: list[StudyRow], w: Words) -> Parts:
 
 def live_parts(pages: Any, live: Live, w: Words) -> Parts:
     """Return the state of one study, its steps under way and its curves so far."""
-    rows = [(one, step_text(one.name, one.label, w), worded(one.note, w)) for one in live.under]
+    rows = [(one, step_text(one.name, one.label, w), w.show(one.note, "@label")) for one in live.under]
     values = {"row": live.row, "live": live, "w": w, "left": left_text(live, w), "rows": rows}
     names = {"state-0": "state"} | dict.fromkeys(("found", "links", "under", "panels"))
     return {part: pages.get_template(f"{name or part}.jinja").render(values) for part, name in names.items()}
@@ -37,13 +37,7 @@ def live_parts(pages: Any, live: Live, w: Words) -> Parts:
 
 def step_text(name: str, label: str, w: Words) -> str:
     """Return what a step does and to what."""
-    return " ".join(filter(None, (w.show(name, "@step"), worded(label, w))))
-
-
-def worded(label: str, w: Words) -> str:
-    """Return a label or note of a step; words that are a person's own are shown as they are."""
-    words = (word.partition(",") for word in label.split())
-    return " ".join(f"{w.show(word, '@label')}{comma}{rest}" for word, comma, rest in words)
+    return w("progress.step", name=name, label=label).strip()
 
 
 def left_text(live: Live, w: Words) -> str:

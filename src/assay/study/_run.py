@@ -163,7 +163,8 @@ def run(
         Folder for the report; `runs/NAME` by default.
     """
     study = load(config, set, pool)
-    return _run_study(study, Path(out or report_folder(study)), study_file(config, set))
+    changes = (*set, f"where.out={out}") if out else tuple(set)
+    return _run_study(study, Path(out or report_folder(study)), study_file(config, changes))
 
 
 def _run_study(study: StudyConfig, target: Path, file: str) -> StudyResult | BasesResult:

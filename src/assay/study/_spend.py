@@ -26,7 +26,7 @@ def spending(config: StudyConfig, folder: Path) -> Iterator[planning.Meter]:
     What was taken before an error is written as well.  A block within another counts for the outer one.
     """
     cap = None if config.where.cap is None else planning.parse_cap(config.where.cap)
-    with planning.metered(cap, prices(config)) as meter:
+    with core.speaking(config.language), planning.metered(cap, prices(config)) as meter:
         try:
             yield meter
         finally:

@@ -30,7 +30,7 @@ from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import METRICS, Index, ladder, ordered
 from assay.view._markdown import escape, page_markdown
 from assay.view._panel import Panel, domain, draw, symbols
-from assay.view._says import moved, study_notes
+from assay.view._says import changed, moved, study_notes
 from assay.view._study import columns, report_place
 from assay.view._svg import Svg
 from assay.view._words import Words, words
@@ -48,9 +48,9 @@ class _Side:
     found: Index
     w: Words
 
-    def draw(self, kind: str, metric: str, width: float, height: float) -> Svg:
-        """Return the panel of one type and metric with all bases on the same axes."""
-        types = self.found.types if metric == "score" else (kind,)
+    def draw(self, kind: str, metric: str, width: float, height: float, *, own: bool = False) -> Svg:
+        """Return the panel of one type and metric with all bases on the same axes, ``own`` or shared."""
+        types = (kind,) if own or metric != "score" else self.found.types
         label = self.w("bases.aria", metric=self.w.metric(metric), type=self.w.type(kind))
         panel = Panel(kind, metric, width, height)
         return draw(panel, domain(self.found, metric, types), self.found, self.w, label)
@@ -165,7 +165,9 @@ def next_text(row: Upgrade, w: Words) -> str:
 
 
 def _moved(gain: Gain, metric: str, w: Words) -> str:
-    return moved((gain.gain, gain.low, gain.high), metric, "base", w)
+    """Return how far a metric should move; where it may not move at all, its change."""
+    sure = gain.low > 0 or gain.high < 0
+    return (moved if sure else changed)((gain.gain, gain.low, gain.high), metric, "base", w)
 
 
 def _gain(gain: Gain) -> str:

@@ -26,7 +26,7 @@ def book_of(result: StudyResult) -> AnswerBook:
         BookRun(a.arm, a.n_train, a.seed, a.run) for sheet in result.answers for a in sheet.answers
     )
     texts = BookTexts()
-    items = tuple(_item(sheet, tuple(runs), texts) for sheet in result.answers)
+    items = tuple(_item(sheet, tuple(runs), texts) for sheet in result.answers if sheet.answers)
     return AnswerBook(tuple(runs), items, texts.all())
 
 

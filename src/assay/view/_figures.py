@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from assay import core
 from assay.view import _format
-from assay.view._svg import Scale, Svg, element, join, log_ticks, path, ticks
+from assay.view._svg import Scale, Svg, decimals, element, join, log_ticks, path, ticks
 from assay.view._words import Words
 
 _WIDTH, _HEIGHT = 520, 300
@@ -24,7 +24,7 @@ def figure(block: core.Histogram | core.Scatter | core.Smoothed, w: Words) -> Sv
 
 def _histogram(block: core.Histogram, w: Words) -> Svg:
     """Return the shares of the bins as bars, those of a selection as a line over them."""
-    x = Scale(block.edges[0], block.edges[-1], 8, 412)
+    x = Scale(block.edges[0], block.edges[-1], 8, 398)
     bins = list(zip(block.edges, block.edges[1:], strict=False))
     shares, chosen = (
         [count / max(sum(counts), 1) for count in counts] for counts in (block.counts, block.selected)
@@ -38,9 +38,10 @@ def _histogram(block: core.Histogram, w: Words) -> Svg:
         if share
     ]
     marks = [element("path", d=path([(x.start, y.start), (x.end, y.start)]), class_="axis")]
-    for tick in ticks(x.low, x.high, 5):
+    places = ticks(x.low, x.high, 5)
+    for tick in places:
         marks.append(element("path", d=path([(x(tick), y.start), (x(tick), y.start + 4)]), class_="axis"))
-        text = _format.figure(tick, ".4g")
+        text = _format.figure(tick, f",.{decimals(places)}f")
         marks.append(element("text", text, x=x(tick), y=y.start + 17, class_="tick mid"))
     steps = [p for (a, b), s in zip(bins, chosen, strict=False) for p in ((x(a), y(s)), (x(b), y(s)))]
     if steps:

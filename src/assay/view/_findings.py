@@ -47,8 +47,8 @@ def forgetting_blocks(result: StudyResult, level: int = 2) -> list[core.Block]:
         return []
     asked = found.largest_loss is not None
     arms = len({r.arm for r in found.rises}) > 1
-    names = ["text", *(["arm"] if arms else []), "n", "rise", "interval", *(["within"] if asked else [])]
-    forms = {**_FORMS, "text": "@text", "rise": "gain", "interval": "gain", "within": "p"}
+    names = ["text", *(["arm"] if arms else []), "n", "loss_rise", "interval", *(["within"] if asked else [])]
+    forms = {**_FORMS, "text": "@text", "loss_rise": "gain", "interval": "gain", "within": "p"}
     rows = tuple(
         (
             r.text, *([r.arm] if arms else []), r.n_train, r.rise, (r.low, r.high),

@@ -106,10 +106,10 @@ def now(result: StudyResult, found: Index) -> tuple[Now, ...]:
         return ()
     rows = []
     for metric in found.metrics:
-        kind = next((t for t in (OVERALL, *found.types) if (t, metric) in found.points), None)
-        means = dict(ladder(found.points.get((kind or "", metric), ()), answer.arm))
+        kind = found.leading(metric) or ""
+        means = dict(ladder(found.points.get((kind, metric), ()), answer.arm))
         if answer.n in means:
-            low, high = _ends(found.curves.get((kind or "", answer.arm, metric)), answer.n)
+            low, high = _ends(found.curves.get((kind, answer.arm, metric)), answer.n)
             rows.append(Now(metric, means[answer.n], low, high, means.get(0)))
     return tuple(rows)
 
@@ -168,7 +168,9 @@ def satisfied_text(curve: CurveResult, w: Words) -> str:
 
 def size_text(n: float, low: float, high: float, w: Words) -> str:
     """Return a size that is not known exactly, to the digits that its range allows."""
-    return w("size.range", n=about(n, low, high), low=about(low), high=about(high))
+    ends = about(low), about(high)
+    key = "size.about" if len(set(ends)) == 1 else "size.range"
+    return w(key, n=about(n, low, high), low=ends[0], high=ends[1])
 
 
 def value_text(found: Now, w: Words) -> str:
@@ -176,6 +178,12 @@ def value_text(found: Now, w: Words) -> str:
     if found.low is None or found.high is None:
         return number(found.value)
     return w("value.range", value=number(found.value), low=number(found.low), high=number(found.high))
+
+
+def curve_title(kind: str, metric: str, w: Words) -> str:
+    """Return what the first page's curve shows: overall, or the only type."""
+    key = "first.curve" if kind == OVERALL else "first.curve.of"
+    return w(key, metric=w.metric(metric), type=w.type(kind))
 
 
 def moved_since(found: Now, w: Words) -> str:

@@ -115,6 +115,11 @@ def small(value: float) -> str:
     return together(value)[0]
 
 
+def measured(value: float) -> str:
+    """Return a figure whose unit is not known, to three digits: ``0.566``, ``12.3``, ``1,235``."""
+    return integer(value) if abs(value) >= 100 else f"{value:.3g}".replace("-", MINUS)
+
+
 _FORMS: Mapping[str, Callable[[float], str]] = {
     "percent": lambda value: percent(value, 1),
     "size": file_size,
@@ -124,6 +129,7 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "about": about,
     "p": probability,
     "value": number,
+    "measured": measured,
     "gain": signed,
     "small": small,
     "speed": lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
@@ -145,7 +151,7 @@ def figure(value: float | None, form: str) -> str:
 def duration(seconds: float, words: Callable[..., str]) -> str:
     """Return a time in the unit that suits it."""
     if seconds < 90:
-        return words("unit.seconds", n=f"{seconds:.3g}")
+        return words("unit.seconds", n=f"{seconds:.2g}")
     if seconds < 5400:
         return words("unit.minutes", n=f"{seconds / 60:.2g}")
     return words("unit.hours", n=f"{seconds / 3600:,.1f}")

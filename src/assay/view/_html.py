@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,15 @@ def environment() -> Environment:
     """Return the template engine: everything is escaped, and an unknown name is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("assay.view"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["coded"] = coded
+    return made
 
 
 def part(name: str, folder: str = "templates") -> str:
@@ -85,6 +88,14 @@ def fragment(page: core.Page, language: str = "en") -> str:
     return _format.clean(element("div", *_sections(page.blocks, w), class_="assay"))
 
 
+def coded(text: str) -> Svg:
+    """Return text as markup in which what stands between backticks is a command or a name in a file."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return element("span", text)
+    return join(element("code", p) if i % 2 else Svg(escape(_format.clean(p))) for i, p in enumerate(parts))
+
+
 def _sections(blocks: Iterable[core.Block], w: Words) -> list[Svg]:
     """Return blocks in sections, each begun by a heading of one of the first two levels."""
     groups: list[list[core.Block]] = [[]]
@@ -109,10 +120,10 @@ def block_html(block: core.Block, w: Words) -> Svg:
         case core.Heading():
             return element(f"h{block.level}", w.text(block.text))
         case core.Paragraph():
-            return element("p", w.text(block.text), class_=_TONES[block.tone])
+            return element("p", coded(w.text(block.text)), class_=_TONES[block.tone])
         case core.Items():
             tone = _TONES[block.tone] if block.tone else None
-            rows = [element("li", w.text(text), class_=tone) for text in block.texts]
+            rows = [element("li", coded(w.text(text)), class_=tone) for text in block.texts]
             return element("ul", *rows)
         case core.Table():
             return _table(block, w)
@@ -179,7 +190,9 @@ def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Svg:
     if column.form == "@word" and isinstance(cell, str) and cell:
         return element("td", element("span", text, class_=f"chip w-{cell.split()[0]}"))
     if isinstance(cell, core.Judged):
-        return element("td", element("span", text, class_=f"chip w-{cell.word.split()[0]}"), class_="nowrap")
+        marked = " marked" if text[:1] in "=▲▼▴▾?" else ""  # it has the sign of its word already
+        kind = f"chip w-{cell.word.split()[0]}{marked}"
+        return element("td", element("span", text, class_=kind), class_="nowrap")
     if isinstance(cell, core.Shade):
         shade = f"num nowrap heat h{'m' if cell.level < 0 else 'p'}{abs(cell.level)}"
         return element("td", element("strong", text) if cell.marked else text, class_=shade)

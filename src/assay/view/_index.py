@@ -45,6 +45,11 @@ class Index:
         own = {arm for _, arm, metric in self.curves if metric == self.headline}
         return tuple(arm for arm in self.arms if arm in own) or self.arms
 
+    def leading(self, metric: str) -> str | None:
+        """Return the type that stands for all in a metric: overall, or the first where there is none."""
+        own = {kind for kind, m in self.points if m == metric} | {k for k, _, m in self.curves if m == metric}
+        return next((kind for kind in self.types if kind in own), None)
+
     def arm_number(self, arm: str) -> int:
         """Return the number that gives an arm its colour and mark."""
         return self.arms.index(arm)

@@ -10,6 +10,7 @@ from assay.view._format import KEY_DIGITS, clean
 from assay.view._spark import chart_text
 from assay.view._words import Words, words
 
+_CODE, _ESCAPED = re.compile(r"\\`((?:[^`\\]|\\[^`])*)\\`"), re.compile(r"\\(.)")
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
 
 
@@ -17,6 +18,11 @@ def escape(text: str) -> str:
     """Return text from data so that it is shown as it is: no markup, no HTML, one line."""
     text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return " ".join(_SPECIAL.sub(r"\\\1", text).split())
+
+
+def coded(text: str) -> str:
+    """Return text whose commands and names of files, between backticks, stay such."""
+    return _CODE.sub(lambda found: "`" + _ESCAPED.sub(r"\1", found[1]) + "`", escape(text))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -40,10 +46,10 @@ def _lines(block: core.Block, w: Words) -> Iterator[str]:
         case core.Heading():
             yield from (f"{'#' * block.level} {escape(w.text(block.text))}", "")
         case core.Paragraph():
-            text = escape(w.text(block.text))
+            text = coded(w.text(block.text))
             yield from (f"**{text}**" if block.tone == "strong" else text, "")
         case core.Items():
-            yield from (*(f"- {escape(w.text(text))}" for text in block.texts), "")
+            yield from (*(f"- {coded(w.text(text))}" for text in block.texts), "")
         case core.Table():
             yield from _table(block, w)
         case core.Facts():

@@ -39,10 +39,11 @@ _STUDY = ("answers", "loss", "cost", "data")
 """Sections on what only a study of one's own knows."""
 
 
-def sections(result: StudyResult) -> tuple[str, ...]:
+def sections(result: StudyResult, book: AnswerBook) -> tuple[str, ...]:
     """Return the sections of the report, by their anchors, in order."""
     all_ = ("types", "curves", "findings", "arms", *_STUDY, "numbers", "notes")
-    return tuple(name for name in all_ if not (result.imported and name in _STUDY))
+    absent = (*(_STUDY if result.imported else ()), *(() if book.items else ("answers",)))
+    return tuple(name for name in all_ if name not in absent)
 
 
 class _View:
@@ -96,7 +97,8 @@ class _View:
             "data": page_data(result, self.found, self.book, self.w, len(self.whole.items)),
             "book": self.book,
             "largest": max((p.n_train for p in result.points), default=0),
-            "sections": sections(result),
+            "sections": sections(result, self.book),
+            "asked": result.question.get("satisfied_at") is not None,
             "symbols": symbols(),
             "trace_charts": self.trace_charts(),
             "cost_bars": cost_bars(result.cost.trained_samples, result.cost.independent_samples, self.w),
@@ -145,8 +147,6 @@ class _View:
         """Return why a curve has no size at which it is satisfied."""
         if curve.refused is not None:
             return self.w("missing.refused", reason=self.w.refusal(curve.refused))
-        if self.result.question.get("satisfied_at") is None:
-            return self.w("missing.satisfied_unasked")
         return self.w("missing.satisfied_never" if curve.metric == "score" else "missing.satisfied_metric")
 
     def reason(self, curve: CurveResult) -> str:

@@ -99,12 +99,12 @@ class Scale:
 
 
 def ticks(low: float, high: float, about: int = 4) -> tuple[float, ...]:
-    """Return round values between ``low`` and ``high``: steps of 1, 2 or 5 times a power of ten."""
+    """Return round values from ``low`` to ``high``, some ``about``, in steps of 1, 2 or 5 × 10^k."""
     if not high > low:
         return (low,)
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+    step = min((m * power for m in (1, 2, 5, 10)), key=lambda step: abs(math.log(step / rough)))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return tuple(round(i * step, 12) for i in range(first, last + 1))
 

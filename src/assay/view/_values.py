@@ -67,8 +67,8 @@ def described(value: Any) -> core.Page:
 
 
 def reader_language(language: str | None = None) -> str:
-    """Return the language asked for, else that of ``ASSAY_LANGUAGE``, else English."""
-    return words(language or os.environ.get(LANGUAGE) or "en").language
+    """Return the language asked for, else the one spoken, else that of ``ASSAY_LANGUAGE``, else English."""
+    return words(language or core.spoken() or os.environ.get(LANGUAGE) or "en").language
 
 
 def print_value(value: Any, console: Console, language: str | None = None) -> None:
@@ -160,17 +160,17 @@ def _nested(
     elif all(isinstance(value, Mapping) for _, value in rows):
         names = list(dict.fromkeys(name for _, value in rows for name in value))
         heads = tuple(core.Column(label) for label, _ in _named(dict.fromkeys(names)))
-        cells = ((*key, *(_cell_of(value.get(name)) for name in names)) for key, value in rows)
+        cells = ((*key, *(_cell_of(name, value.get(name)) for name in names)) for key, value in rows)
         yield core.Table((*keys, *heads), tuple(cells))
     else:
         yield core.Table(
             (*keys, core.Column(say("cell.field", name="value"))),
-            tuple((*key, _cell_of(value)) for key, value in rows),
+            tuple((*key, _cell_of("", value)) for key, value in rows),
         )
 
 
-def _cell_of(value: Any) -> core.Cell:
-    return _cell(value) if _is_cell(value) else str(value)
+def _cell_of(name: str, value: Any) -> core.Cell:
+    return _fact(name, value) if _is_cell(value) else str(value)
 
 
 def _form(name: str, cells: Sequence[Any]) -> str:
@@ -179,11 +179,13 @@ def _form(name: str, cells: Sequence[Any]) -> str:
         return "size"
     if all(isinstance(cell, int | None) and not isinstance(cell, bool) for cell in cells):
         return ","
-    return ".6g" if all(isinstance(cell, int | float | None) for cell in cells) else ""
+    return "measured" if all(isinstance(cell, int | float | None) for cell in cells) else ""
 
 
 def _fact(name: str, value: Any) -> core.Cell:
     """Return the cell of a field that stands by itself."""
+    if isinstance(value, float):
+        return say("cell.measured", n=value)
     return say("cell.bytes", n=value) if name == "bytes" else _cell(value)
 
 

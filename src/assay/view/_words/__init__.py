@@ -65,6 +65,8 @@ class Words:
 
     def name(self, group: str, name: str) -> str:
         """Return the shown name of one of a group; what the catalogue does not have is shown as it is."""
+        if group == "label" and " " in name:
+            return self._label(name)
         if group == "reason":
             whole = self._reason(name)
             return (
@@ -72,6 +74,11 @@ class Words:
             )
         own = CATALOGUES[self.language].get(f"{group}.{name}")
         return _format.isolated(name) if own is None else own
+
+    def _label(self, label: str) -> str:
+        """Return a label or note of a step; words that are a person's own are shown as they are."""
+        words = (word.partition(",") for word in label.split())
+        return " ".join(f"{self.show(word, '@label')}{comma}{rest}" for word, comma, rest in words)
 
     def _reason(self, reason: str) -> str:
         """Return a reason, which is stored in English, in this language; one that no pattern fits as it is."""

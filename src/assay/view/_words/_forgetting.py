@@ -8,8 +8,9 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, tuple[str, str]] = {
     "text.en": ("English", "英文"),
     "text.zh": ("Chinese", "中文"),
+    "text.unknown": ("unknown", "未知"),
     "col.text": ("Text", "文本"),
-    "col.rise": ("Rise of the loss", "损失上升"),
+    "col.loss_rise": ("Rise of the loss", "损失上升"),
     "col.within": ("P(within limit)", "不超限的概率"),
     "forgetting.heading": ("What training forgets", "训练遗忘了什么"),
     "forgetting.intro": ("How far the loss on plain text rose above that of the untrained model, in nats per token. Each paragraph is its own baseline; intervals {errors}. This never enters overall.", "纯文本上的损失比训练前的模型高出多少（nat/词元）。每个段落都以自身为基线；区间{errors}。这一项不计入总体。"),

@@ -71,6 +71,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "reason.empty_list": ("{name} is empty or not a list", "{name} 为空或不是列表"),
     "reason.not_list": ("{name} is not a list", "{name} 不是列表"),
     "reason.pairs": ("history holds something else than [question, answer] pairs", "history 中含有 [问题, 回答] 以外的内容"),
+    "reason.exchanges": ("conversation holds something else than exchanges", "conversation 中含有一问一答以外的内容"),
     "reason.not_text": ("{name} is a {kind}, not a text", "{name} 的类型是 {kind}，不是文本"),
     "reason.no_number": ("{name} is {value}, which is no number and no text", "{name} 为 {value}，既不是数字也不是文本"),
     "reason.not_json": ("{name} is text, but not JSON", "{name} 是文本，但不是 JSON"),

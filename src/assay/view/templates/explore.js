@@ -165,7 +165,7 @@
     const items = found();
     const pages = Math.max(1, Math.ceil(items.length / PAGE));
     state.page = Math.min(state.page, pages - 1);
-    count.textContent = `${summarised(items)} ${t("page", { page: state.page + 1, pages })}`;
+    count.textContent = summarised(items) + t("space") + t("page", { page: state.page + 1, pages });
     list.replaceChildren(...items.slice(state.page * PAGE, (state.page + 1) * PAGE).map(sheet));
     if (!items.length) list.append(el("p", { class: "empty" }, t("nothing")));
     previous.disabled = state.page === 0;
