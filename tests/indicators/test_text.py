@@ -129,4 +129,6 @@ def test_a_table_has_values_reasons_and_versions_whatever_the_workers(tmp_path: 
 def test_unknown_indicators_say_which_there_are(tmp_path: Path) -> None:
     with pytest.raises(AssayError, match="mtld"):
         score([], tmp_path / "x.parquet", ["beauty"])
-    assert score([], tmp_path / "x.parquet").samples == 0
+    with pytest.raises(AssayError, match="no sample"):
+        score([], tmp_path / "x.parquet")
+    assert list(tmp_path.iterdir()) == []

@@ -116,9 +116,14 @@ def read_cells(
     return _unpercented(cells)
 
 
-def read_rows_of_text(table: Path | Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the rows of a .csv, .tsv or .parquet file, or of rows, as text; names in small letters."""
-    return _given(table).rows
+def read_rows_of_text(
+    table: Path | Iterable[Mapping[str, Any]], *, as_written: bool = False
+) -> list[dict[str, str]]:
+    """Return the rows of a .csv, .tsv or .parquet file, or of rows, as text.
+
+    Names are in small letters, or ``as_written``.  The errors are those of :func:`read_points`.
+    """
+    return _given(table, as_written=as_written).rows
 
 
 def has_size(row: Mapping[str, str]) -> bool:
@@ -135,12 +140,20 @@ def _renamed(name: str, ours: str) -> Say:
     return say(f"note.table.{'score' if ours == 'score' else 'loss'}", name=name)
 
 
-def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
-    """Return the cells of a file or of rows as text, names in small letters; separators are found out."""
+def _given(table: Path | Iterable[Mapping[str, Any]], *, as_written: bool = False) -> _Given:
+    """Return the cells of a file or of rows as text; separators are found out."""
+    place, first, names, rows = _cells_of(table)
+    return _named(place, first, names if as_written else [name.lower() for name in names], rows)
+
+
+def _cells_of(
+    table: Path | Iterable[Mapping[str, Any]],
+) -> tuple[str, int, Sequence[str], Iterable[Sequence[str]]]:
+    """Return the place of a table, the number of its first row, its columns and its rows."""
     if not isinstance(table, Path):
         rows = [{str(name): _text(value) for name, value in row.items()} for row in table]
         names = list(dict.fromkeys(name for row in rows for name in row))
-        return _named("points", 1, names, ([row.get(name, "") for name in names] for row in rows))
+        return "points", 1, names, ([row.get(name, "") for name in names] for row in rows)
     if not table.exists() or table.suffix not in (".csv", ".tsv", ".parquet"):
         raise AssayError(
             "no such table", value=str(table), expected="an existing .csv, .tsv or .parquet file"
@@ -148,8 +161,8 @@ def _given(table: Path | Iterable[Mapping[str, Any]]) -> _Given:
     if table.suffix == ".parquet":
         found = list(_columns(table))
         names = list(found[0]) if found else []
-        return _named(str(table), 2, names, ([_text(value) for value in row.values()] for row in found))
-    return _named(str(table), 2, *_separated(table))
+        return str(table), 2, names, ([_text(value) for value in row.values()] for row in found)
+    return str(table), 2, *_separated(table)
 
 
 def _columns(table: Path) -> Iterator[Mapping[str, Any]]:
@@ -214,7 +227,7 @@ def _separated(table: Path) -> tuple[list[str], Iterator[list[str]]]:
 
 
 def _named(place: str, first: int, names: Sequence[str], rows: Iterable[Sequence[str]]) -> _Given:
-    header = [name.strip().lower() for name in names]
+    header = [name.strip() for name in names]
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise AssayError("two columns have one name", place=place, value=", ".join(twice))

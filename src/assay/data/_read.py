@@ -239,6 +239,14 @@ def read_rows(rows: Iterable[Any], *, map: Map = None) -> Iterator[Sample | Reje
     )
 
 
+def nothing_read(place: str) -> AssayError:
+    """Return the error for data without a single sample: what is made of nothing is no result."""
+    return AssayError(
+        "there is no sample", place=place, expected="at least one row that is a sample",
+        hint="`assay data inspect` says why each row is rejected; a map of fields reads other layouts",
+    )  # fmt: skip
+
+
 def as_places(given: Places) -> tuple[str, ...]:
     """Return one place or several as their texts."""
     return (str(given),) if isinstance(given, str | Path) else tuple(str(one) for one in given)

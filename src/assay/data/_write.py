@@ -9,18 +9,18 @@ import io
 import json
 import lzma
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Literal, TextIO, TypeAlias, cast
+from typing import IO, Any, Literal, NoReturn, TextIO, TypeAlias, TypeVar, cast
 
 from assay.core import AssayError, File, Message, Pool, Sample, Text, mapped
 from assay.data._output import Output, output
-from assay.data._read import Map, Places, Reading, as_places, read, workers_for
+from assay.data._read import Map, Places, Reading, as_places, nothing_read, read, workers_for
 from assay.data._shard import PART_BYTES, Rejected, Shard, ShardRows, whole_files
 from assay.data._trainers import write_training_configs
 
@@ -29,6 +29,7 @@ FORMATS: tuple[str, ...] = ("messages", "alpaca", "sharegpt", "samples")
 LABELS = ("type", "language", "source", "checker", "group", "origin")
 _NAMES = {"user": "human", "assistant": "gpt", "system": "system", "tool": "observation"}
 _ROW_GROUP = 5_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,21 +344,43 @@ def convert(
     with ExitStack() as stack:
         refused = stack.enter_context(TemporaryFile("w+", encoding="utf-8", errors="surrogatepass"))
         readings = [read(place, map=map) for place in inputs]
+
+        def fail() -> NoReturn:
+            if report is not None:
+                _report(refused, report)
+            raise nothing_read(", ".join(inputs))
+
         if target.container == "jsonl":
             workers = stack.enter_context(workers_for(inputs, pool))
             parts = (part for r in readings for part in _parts_of(r, format, workers))
-            rows = _write_parts(parts, target, told, refused)
+            rows = _write_parts(_some(parts, fail, lambda part: part.lines), target, told, refused)
         else:
             kept = (row for r in readings for row in _kept(r, format, told, refused))
-            rows = write_rows(kept, target, told.columns)
+            rows = write_rows(_some(kept, fail), target, told.columns)
         if report is not None:
-            refused.seek(0)
-            write_rows((json.loads(line) for line in refused), report)
+            _report(refused, report)
     configs, notes = ((), ()) if format == "samples" else write_training_configs(target, format, told.columns)
     files = tuple(str(path) for path in configs)
     return Conversion(
         str(target.path), format, rows, told.refused, files, told.lost, told.unused, tuple(notes)
     )  # fmt: skip
+
+
+def _report(refused: TextIO, out: Output) -> None:
+    refused.seek(0)
+    write_rows((json.loads(line) for line in refused), out)
+
+
+def _some(
+    things: Iterable[T], fail: Callable[[], NoReturn], holds: Callable[[T], object] = bool
+) -> Iterator[T]:
+    """Pass things on, and fail at their end where none holds anything."""
+    full = False
+    for one in things:
+        full = full or bool(holds(one))
+        yield one
+    if not full:
+        fail()
 
 
 @dataclass

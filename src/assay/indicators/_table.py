@@ -33,7 +33,7 @@ from assay.core import (
     stored_text,
     to_json,
 )
-from assay.data import Part, Rejected, Shard, ShardRows, in_batches, whole_files
+from assay.data import Part, Rejected, Shard, ShardRows, in_batches, nothing_read, whole_files
 from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._ready import PLUGINS, find, ready, slow_parts
 from assay.indicators._rule import Rule
@@ -132,7 +132,8 @@ def score(
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
     table appears whole, by a rename.  ``watch`` is told the number of samples done, which rises within a
-    batch where models measure: those done by half of the models count half.
+    batch where models measure: those done by half of the models count half.  Raises :class:`AssayError`
+    where there is no sample.
     """
     import pyarrow.parquet as pq
 
@@ -163,6 +164,9 @@ def score(
             writer.write_table(part.table.cast(schema))
             counts.append(part.table.num_rows)
             heard.reach(sum(counts))
+        if not sum(counts):
+            shutil.rmtree(kept, ignore_errors=True)  # there is nothing to go on from
+            raise nothing_read("samples")
         writer.add_key_value_metadata({NOTES: json.dumps({i.name: to_json(i.notes()) for i in chosen})})
     summaries = tuple(_summary(i, seen.pop(i.name), reasons[i.name]) for i in chosen)
     return Scored(str(out), sum(counts), summaries, parts=tuple(counts))

@@ -199,6 +199,8 @@ def clean(
         )
         for receipt in found.receipts:
             receive(dataclasses.asdict(receipt))
+        if not found.samples:
+            raise data.nothing_read(read.name)
     counts = {"rejected": receive.rejected, **found.removed_by}
     report = Cleaned(
         None, None, None, found.samples + receive.rejected, len(found.kept),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assay import data
 from assay.core import AssayError, Point, replacing
 from assay.mixtures import MixRuns
 
@@ -84,23 +85,12 @@ def _rows(table: Any, place: str) -> list[dict[str, Any]]:
 
 
 def _of_file(path: Path, place: str) -> list[dict[str, Any]]:
-    import polars
-
     if not path.is_file() or path.suffix not in (".csv", ".tsv", ".parquet"):
         raise AssayError(
             "no such table", place=place,
             expected="an existing .csv, .tsv or .parquet file, or a study file (.yaml)",
         )  # fmt: skip
-    if path.suffix == ".parquet":
-        return polars.read_parquet(path).to_dicts()
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
-        try:
-            return list(reader)
-        except csv.Error as error:
-            raise AssayError(
-                f"the table cannot be read ({error})", place=f"{place}:{reader.line_num}"
-            ) from None
+    return [dict(row) for row in data.read_rows_of_text(path, as_written=True)]
 
 
 def _number(row: Mapping[str, Any], column: str, place: str) -> float:
