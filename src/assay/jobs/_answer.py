@@ -92,18 +92,18 @@ def answer(
     """
     measure = MeasureConfig(max_new_tokens=max_new_tokens, temperature=temperature)
     with planning.metered(cap) as meter:
-        found = _answered(model, place, Path(out), measure, seed, vllm, Store(Path(store)), force=force)
+        found = _answered(model, place, Path(out), measure, seed, vllm, Path(store), force=force)
         meter.per |= {"item": found.items, "run": 1}
     return found
 
 
 def _answered(
-    model: str, place: str, out: Path, measure: MeasureConfig, seed: int, vllm: str | None, kept: Store, *,
+    model: str, place: str, out: Path, measure: MeasureConfig, seed: int, vllm: str | None, store: Path, *,
     force: bool,
 ) -> Answered:  # fmt: skip
     target = data.output(out, inputs=[place], force=force)
     rejected = data.output(out.with_name(f"{out.name}.rejected.jsonl"), inputs=[place], force=force)
-    found = find_model(model)
+    found, kept = find_model(model), Store(store)
     speaks = found.folder if found.folder.is_dir() else None
     evaluation = read_step("evaluation", (place,), key="evaluation", base=speaks)
     below, runs = None if found.base is None else Base.at(found.base), _runtime(found, measure, vllm)

@@ -128,20 +128,21 @@ def train(
         Where `out` holds something else than an earlier training.
     """
     with planning.metered(cap) as meter:
-        found = _train(place, Path(out), base, recipe, set, seed, device, launch, Store(Path(store)))
+        found = _train(place, Path(out), base, recipe, set, seed, device, launch, Path(store))
         meter.per |= {"row": found.samples, "run": 1}
     return found
 
 
 def _train(
     place: str, out: Path, base: str, recipe: str | None, changes: Sequence[str], seed: int, device: str,
-    launch: model.Launch, kept: Store,
+    launch: model.Launch, store: Path,
 ) -> Trained:  # fmt: skip
     folder = model.resolve_base(base)
     chosen = recipe_of(recipe or (model.POCKET if base == model.POCKET else "belle"), changes)
     read_receipt(out)
     out.mkdir(parents=True, exist_ok=True)
     receipts = data.output(out / REJECTED, inputs=[place], force=True)
+    kept = Store(store)
     pool = read_step("pool", (place,), key="data", base=folder, template=chosen.template)
     run_here([pool], kept)
     read = read_summary(kept, pool)

@@ -16,7 +16,7 @@ from assay import data, judging, model
 from assay.core import AssayError, end_with_parent, other_python
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import HarnessConfig, MeasureConfig
-from assay.study.steps._base import Base
+from assay.study.steps._base import Base, subject_of
 from assay.study.steps._open import OPENERS, Opened, Runtime
 from assay.study.steps._read import expand, place_digest
 
@@ -78,15 +78,11 @@ def ability_steps(
     label: str,
 ) -> Iterator[tuple[str, Step]]:
     """Yield the steps that measure a model by benchmarks and by each harness that is asked for, by name."""
-    where: dict[str, Any] = {"base": None if base is None else str(base.folder), "vllm": runtime.vllm}
+    measured = subject_of(subject, base)
+    where = {"vllm": runtime.vllm, **measured.where}
     settings: dict[str, Any] = {"limit": asked.limit, "max_tokens": measure.max_tokens, "threads": threads}
     settings |= {"max_new_tokens": asked.max_new_tokens, "template": template, **runtime.settings()}
-    inputs: dict[str, Step] = {}
-    if isinstance(subject, Step):
-        inputs["model"] = subject
-    else:
-        where["model"] = str(subject.folder)
-        settings["model"] = subject.digest
+    settings, inputs = {**settings, **measured.settings}, measured.inputs
     own_base = base or subject
     kind = f"{own_base.digest[:12] if isinstance(own_base, Base) else ''} {runtime.device}".strip()
     parts = _sets_parts(asked, folder) if asked.sets else None

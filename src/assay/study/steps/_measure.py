@@ -12,7 +12,7 @@ from assay import data, model
 from assay.core import Sample, read_json
 from assay.plan import Advance, Estimate, Step, StepContext
 from assay.study._config import MeasureConfig
-from assay.study.steps._base import Base
+from assay.study.steps._base import Base, subject_of
 from assay.study.steps._open import OPENERS, Opened, Runtime
 from assay.study.steps._tokenize import COUNTS
 
@@ -46,13 +46,9 @@ def answer_step(
         settings["seed"] = seed if measure.temperature else 0
     if timed:
         settings["timed"] = timed
-    inputs = {"evaluation": evaluation}
-    where: dict[str, Any] = {"vllm": runtime.vllm, "base": None if base is None else str(base.folder)}
-    if isinstance(subject, Step):
-        inputs["model"] = subject
-    else:
-        where["model"] = str(subject.folder)
-        settings |= {"model": subject.digest, "base": None if base is None else base.digest}
+    measured = subject_of(subject, base)
+    settings |= measured.settings
+    inputs, where = {"evaluation": evaluation, **measured.inputs}, {"vllm": runtime.vllm, **measured.where}
     call = f"{__name__}:answer"
     return Step("answer", 2, call, settings, inputs, where=where, label=label, estimate=estimate)
 

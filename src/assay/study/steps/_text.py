@@ -10,7 +10,7 @@ from assay import data, model
 from assay.core import AssayError, Say, say
 from assay.plan import Estimate, Step, StepContext
 from assay.study._config import MeasureConfig
-from assay.study.steps._base import Base
+from assay.study.steps._base import Base, subject_of
 from assay.study.steps._open import Runtime
 from assay.study.steps._read import expand, place_digest
 from assay.study.steps._replay import as_sample
@@ -51,13 +51,9 @@ def text_step(
         "texts": {name: place_digest(place) for name, place in places.items()},
         "max_tokens": measure.max_tokens, "threads": threads, "device": runtime.device, "template": template,
     }  # fmt: skip
-    where: dict[str, Any] = {"texts": dict(places), "base": None if base is None else str(base.folder)}
-    inputs: dict[str, Step] = {}
-    if isinstance(subject, Step):
-        inputs["model"] = subject
-    else:
-        where["model"] = str(subject.folder)
-        settings["model"] = subject.digest
+    measured = subject_of(subject, base)
+    settings |= measured.settings
+    inputs, where = measured.inputs, {"texts": dict(places), **measured.where}
     return Step("text", 2, f"{__name__}:text", settings, inputs, where=where, label=label, estimate=estimate)
 
 
