@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,14 +186,13 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def test_hostile_replies_are_read_in_time() -> None:
-    began = time.process_time()
+@pytest.mark.timeout(240)  # seconds where reading grows with the length, hours where it grows with its square
+def test_hostile_replies_come_to_an_end() -> None:
     for part in HOSTILE:
         text = part * (50_000 // len(part))
         parse_score(text, UNIT)
         parse_pair(text, TEN)
         parse_better(text)
-    assert time.process_time() - began < 40
 
 
 @pytest.mark.parametrize(
