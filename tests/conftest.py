@@ -25,6 +25,14 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Have what a test starts hear SIGHUP, which `nohup make test` has all of its processes ignore."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     place = shared_folder()

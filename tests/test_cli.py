@@ -113,7 +113,7 @@ def test_a_wrong_command_or_option_says_what_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_endings_say_what_is_kept(number: signal.Signals, tmp_path: Path) -> None:
+def test_endings_say_what_is_kept(number: signal.Signals, tmp_path: Path, hangups: None) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "assay", "chat", "pocket"], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, cwd=tmp_path,

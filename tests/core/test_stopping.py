@@ -27,7 +27,7 @@ except KeyboardInterrupt as stop:
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
 )
-def test_each_signal_ends_with_what_is_kept(number: signal.Signals, name: str) -> None:
+def test_each_signal_ends_with_what_is_kept(number: signal.Signals, name: str, hangups: None) -> None:
     process = subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "now\n"
     process.send_signal(number)

@@ -48,6 +48,7 @@ ROWS: Mapping[str, list[dict[str, Any]]] = {
     "prompt-completion": [{"prompt": f"{n}?", "completion": "yes"} for n in range(6)],
     "prompts": [{"prompt": f"{n}?"} for n in range(6)],
     "lima": [{"conversations": [f"{n}?", "yes"]} for n in range(6)],
+    "exchanges": [{"conversation": [{"human": f"{n}?", "assistant": "yes"}]} for n in range(6)],
     "moss": [{"chat": {"turn_1": {"Human": f"{n}?", "MOSS": "yes"}}} for n in range(6)],
     "oasst-tree": [
         {"prompt": {"text": f"{n}?", "role": "prompter", "replies": [{"text": "yes", "role": "assistant"}]}}
