@@ -110,8 +110,8 @@ class SearchReport(Shown):
         return core.Page(blocks, self.language, title, say("search.eyebrow"), self.name)
 
     def _against(self, key: str, measured: core.Measurement) -> core.Text:
-        interval = (measured.low, measured.high)
-        return say(key, value=measured.value, interval=interval, seeds=self.seeds, n=self.full_samples)
+        interval = (-measured.high, -measured.low)  # of losses: how much lower is measured, what differs told
+        return say(key, value=-measured.value, interval=interval, seeds=self.seeds, n=self.full_samples)
 
     def _choices(self) -> core.Table:
         """Return one row per method, and one of all data."""

@@ -125,7 +125,7 @@ class TransferReport(Shown):
         spread = float(np.std(one.measured, ddof=1))
         if one.noise is not None:
             blocks.append(core.Paragraph(say("transfer.noise", spread=spread, noise=one.noise)))
-        axes = say("rule.axis.predicted"), say("rule.axis.measured")
+        axes = say("transfer.axis.predicted"), say("transfer.axis.measured")
         marks = (False,) * len(one.measured)
         blocks.append(core.Scatter(_ranks(one.predicted), _ranks(one.measured), marks, *axes))
         return [*blocks, core.Paragraph(say("rule.trial.lead"), "quiet"), core.trial_table(one.trial)]

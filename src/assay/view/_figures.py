@@ -97,16 +97,19 @@ def _smoothed(block: core.Smoothed, w: Words) -> Svg:
     )
 
 
+_TICK = ".12g"  # all that tells a tick from the next: they are round
+
+
 def _chart(
     across: Scale, up: Scale, at: Sequence[float], drawn: Sequence[Svg], names: tuple[str, str], label: str
 ) -> Svg:
     corner = [(across.start, up.end), (across.start, up.start), (across.end, up.start)]
     axes = [element("path", d=path(corner), class_="axis")]
     for tick in at:
-        text = _format.short(tick) if across.log else _format.figure(tick, "g")
+        text = _format.short(tick) if across.log else _format.figure(tick, _TICK)
         axes.append(element("text", text, x=across(tick), y=up.start + 16, class_="tick mid"))
     for tick in ticks(up.low, up.high, 5):
-        text = _format.figure(tick, "g")
+        text = _format.figure(tick, _TICK)
         axes.append(element("text", text, x=across.start - 6, y=up(tick) + 4, class_="tick end"))
     turned = f"translate(12 {_HEIGHT / 2 - 20:.0f}) rotate(-90)"
     axes += [
