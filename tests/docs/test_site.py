@@ -37,6 +37,13 @@ def test_every_page_is_in_the_navigation() -> None:
             assert f": {place.as_posix()}\n" in text, f"{place} is not in the navigation of mkdocs.yml"
 
 
+def test_every_title_of_the_navigation_is_translated() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    translations, nav = text.partition("nav_translations:\n")[2], text.partition("\nnav:\n")[2]
+    translated = set(re.findall(r"^ {12}(\S.*?): \S", translations, flags=re.M))
+    assert set(re.findall(r"^ +- (.+?):(?: \S|$)", nav, flags=re.M)) == translated
+
+
 @pytest.mark.long
 def test_every_page_is_there_in_both_languages(site: Path) -> None:
     pages = {p.relative_to(ROOT / "docs").with_suffix("") for p in (ROOT / "docs").rglob("*.md")}
