@@ -41,7 +41,7 @@ def test_every_title_of_the_navigation_is_translated() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     translations, nav = text.partition("nav_translations:\n")[2], text.partition("\nnav:\n")[2]
     translated = set(re.findall(r"^ {12}(\S.*?): \S", translations, flags=re.M))
-    assert set(re.findall(r"^ +- (.+?):(?: \S|$)", nav, flags=re.M)) == translated
+    assert set(re.findall(r"^ +- (.+?):(?: \S|$)", nav, flags=re.M)) <= translated
 
 
 @pytest.mark.long
