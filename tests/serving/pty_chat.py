@@ -36,7 +36,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._main, text.encode())
 
-    def until(self, pattern: str, seconds: float = 60) -> str:
+    def until(self, pattern: str, seconds: float = 180) -> str:
         """Return what was shown since the last call, up to and with ``pattern``."""
         until = time.monotonic() + seconds
         while (found := re.search(pattern, (shown := self._shown())[self._seen :])) is None:
