@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -44,6 +45,17 @@ class Terminal:
             self._read()
         start, self._seen = self._seen, self._seen + found.end()
         return shown[start : self._seen]
+
+    def interrupt(self, pattern: str) -> str:
+        """Press Ctrl-C until ``pattern`` is shown, and return it with what came before.
+
+        Between its prompt and its wait readline only notes an interrupt, and acts on it at the next key.
+        """
+        for _ in range(30):
+            self.type("\x03")
+            with suppress(AssertionError):
+                return self.until(pattern, 3)
+        return self.until(pattern)
 
     def ask(self, text: str) -> str:
         """Type a line and return what came of it, up to the next prompt."""
