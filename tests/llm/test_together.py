@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from together_server import TogetherProvider
-from tune_server import Provider, tuning
+from tune_server import Provider, rows, tuning
 
 from assay.core import AssayError
 from assay.llm import TuneConfig, Tuned, find_price, is_hosted, open_tuner, training_price
@@ -27,13 +26,6 @@ EVERY = dict.fromkeys(("limited", "error", "lost", "cut", "reset"), 0.05)
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "_BACKOFF_SECONDS", 0.01)
-
-
-def rows(folder: Path, word: str) -> Path:
-    file = folder / f"{word}.jsonl".replace(" ", "-")
-    turns = [{"role": "user", "content": word}, {"role": "assistant", "content": "yes"}]
-    file.write_text((json.dumps({"messages": turns}) + "\n") * 12, encoding="utf-8")
-    return file
 
 
 def tune(provider: Provider, folder: Path, word: str, **changes: Any) -> Tuned:

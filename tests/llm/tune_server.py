@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -179,6 +180,14 @@ class Provider:
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote},
         }  # fmt: skip
+
+
+def rows(folder: Path, word: str) -> Path:
+    """Write twelve samples of a word."""
+    file = folder / f"{word}.jsonl".replace(" ", "-")
+    turns = [{"role": "user", "content": word}, {"role": "assistant", "content": "yes"}]
+    file.write_text((json.dumps({"messages": turns}) + "\n") * 12, encoding="utf-8")
+    return file
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import assay
 from assay.core import AssayError, StudyResult
+from assay.study._run import load
 from assay.view import value_markdown
 
 
@@ -159,8 +161,13 @@ def test_each_way_has_its_command_and_what_to_run_after(
     (row,) = (row for row in found.purchase.rows if row.way == "relabel")
     lines = asked.read_text().splitlines()
     assert len(lines) == row.samples and not set(lines) & set(rest.read_text().splitlines())
-    measure, *again = found.after
-    assert measure.startswith("assay study run") and "rest.jsonl" in measure and "new.jsonl" in measure
-    assert all(command.startswith(f"assay study next {path}") for command in again)
+    measure, *again = map(shlex.split, found.after)
+    assert measure[:4] == ["assay", "study", "run", str(path)]
+    grown = load(path, measure[5::2])
+    assert isinstance(grown.pool, tuple) and [Path(p).name for p in grown.pool] == ["rest.jsonl", "new.jsonl"]
+    assert grown.name.endswith("-2")
+    for command in again:
+        assert command[:4] == ["assay", "study", "next", str(path)]
+        assert {"generate=0.5", "relabel=0.1", "all=0.2"} <= set(command), "it can be copied as it is"
     shown = value_markdown(found)
     assert all(command in shown for command in found.commands.values())

@@ -106,9 +106,7 @@ class AnnotationStatus(Shown):
             Paragraph(head, "strong"),
             table,
             agreed or self.agreement.as_table(),
-            Items((self.work.after(), *([self.work.before()] if self.work.open else [])))
-            if self.work
-            else None,
+            Items(tuple(self.work.said())) if self.work else None,
             files(database=self.database),
         )
 

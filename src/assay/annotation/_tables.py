@@ -116,6 +116,13 @@ def no_database(problem: str, value: str) -> AssayError:
     )
 
 
+def _made(url: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(url, **options)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise no_database(f"the driver of the database is not installed ({error})", url.drivername) from None
+
+
 def tables_of(url: URL) -> set[str]:
     """Return the names of the tables of a database that is there, which is not touched."""
     if url.get_backend_name() == "sqlite":
@@ -123,7 +130,7 @@ def tables_of(url: URL) -> set[str]:
         if not place.is_file():
             raise no_database("no such database", str(place))
         url = url.set(database=place.as_uri(), query={"mode": "ro", "uri": "true"})
-    engine = create_engine(url)
+    engine = _made(url)
     try:
         return set(inspect(engine).get_table_names())
     finally:
@@ -134,17 +141,15 @@ def open_engine(url: URL) -> Engine:
     """Return an engine whose commits survive a kill; nothing is connected yet."""
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True)
+            return _made(url, pool_pre_ping=True)
         if not url.database or url.database == ":memory:":
             raise no_database("a database in memory would lose everything", str(url))
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         # Prompts and links of annotators are the owner's alone.
         os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
-        engine = create_engine(url, connect_args={"timeout": 60})
+        engine = _made(url, connect_args={"timeout": 60})
     except OSError as error:
         raise no_database(f"the database cannot be opened ({error.strerror})", str(url.database)) from None
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise no_database(f"the driver of the database is not installed ({error})", url.drivername) from None
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin)
     return engine

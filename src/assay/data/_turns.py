@@ -105,7 +105,8 @@ def left_in(turns: Any, name: str, *beside: str) -> tuple[str, ...]:
     left: dict[str, None] = {}
     for one in turns if isinstance(turns, list) else ():
         if isinstance(one, Mapping) and (len(one) > 2 or beside):
-            named = _OF_TURNS | {"name"} if _ROLES.get(str(one.get("role")).lower()) == "tool" else _OF_TURNS
+            said = str(one.get("role", one.get("from"))).lower()
+            named = _OF_TURNS | {"name"} if _ROLES.get(said) == "tool" else _OF_TURNS
             left |= {
                 f"{name}.{key}": None
                 for key, value in one.items()

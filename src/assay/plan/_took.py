@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assay.plan._step import Estimate, Step
-
-Array = NDArray[np.float64]
 
 STEPS, RUNS = "took.jsonl", "runs.jsonl"
 DONE: set[str] = set()
@@ -29,7 +26,7 @@ _NOISE, _OFF, _FIXED = (0.05, 0.5), 0.5, 0.25
 """Errors as shares: of a step, between; of a pace not yet learned; of what is fixed, of what steps take."""
 _START, _LEAST = 1.0, 0.02
 """Errors in seconds: of a start, and the least of all."""
-_PASSES, _ROUNDS = 3, 300
+_PASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +206,8 @@ def _learned(rows: Sequence[Took], field: str, prior: Pace) -> Pace:
 
     Least squares with nothing below zero; a step's own error grows with what it takes.
     """
+    from scipy.optimize import nnls
+
     sorts = sorted({sort for row in rows for sort in row.estimate.work})
     before = np.array([prior.start, prior.fixed, *(prior.slopes.get(s, prior.usual) for s in sorts)])
     works = np.array([[row.first, 1, *(row.estimate.work.get(s, 0.0) for s in sorts)] for row in rows], float)
@@ -218,23 +217,13 @@ def _learned(rows: Sequence[Took], field: str, prior: Pace) -> Pace:
     for _ in range(_PASSES):
         error = noise * (works @ found) + _LEAST
         system = np.vstack([works / error[:, None], np.diag(1 / scale)])
-        found = _at_least_zero(system, np.concatenate([spent / error, before / scale]))
+        found, _ = nnls(system, np.concatenate([spent / error, before / scale]))
         off = (spent - works @ found) / (works @ found + _LEAST)
         noise = float(np.clip(np.sqrt((off**2).mean()), *_NOISE))
     grown, guess = works[:, 2:] @ found[2:], float(works[:, 2:].sum())
     slopes = dict(prior.slopes) | dict(zip(sorts, found[2:].tolist(), strict=True))
     usual = float(grown.sum()) / guess if guess > 0 else prior.usual
     return Pace(float(found[0]), float(found[1]), slopes, usual, len(rows))
-
-
-def _at_least_zero(system: Array, target: Array) -> Array:
-    """Return x of at least zero with the least |system x - target|, by descent along each in turn."""
-    inner, outer = system.T @ system, system.T @ target
-    found = np.zeros(len(outer))
-    for _ in range(_ROUNDS):
-        for i in range(len(found)):
-            found[i] = max(0.0, found[i] + (outer[i] - inner[i] @ found) / inner[i, i])
-    return found
 
 
 def _share(rows: Sequence[Took], field: str) -> float | None:

@@ -74,7 +74,7 @@ def read_runs(table: str | Path | Iterable[Mapping[str, Any]], metric: str | Non
     )  # fmt: skip
 
 
-def _rows(table: Any, place: str) -> list[dict[str, Any]]:
+def _rows(table: Any, place: str) -> Sequence[Mapping[str, Any]]:
     if isinstance(table, str | Path):
         return _of_file(Path(table), place)
     if hasattr(table, "iter_rows"):
@@ -84,13 +84,13 @@ def _rows(table: Any, place: str) -> list[dict[str, Any]]:
     return [dict(row) for row in table]
 
 
-def _of_file(path: Path, place: str) -> list[dict[str, Any]]:
+def _of_file(path: Path, place: str) -> Sequence[Mapping[str, Any]]:
     if not path.is_file() or path.suffix not in (".csv", ".tsv", ".parquet"):
         raise AssayError(
             "no such table", place=place,
             expected="an existing .csv, .tsv or .parquet file, or a study file (.yaml)",
         )  # fmt: skip
-    return [dict(row) for row in data.read_rows_of_text(path, as_written=True)]
+    return data.read_rows_of_text(path, as_written=True)
 
 
 def _number(row: Mapping[str, Any], column: str, place: str) -> float:

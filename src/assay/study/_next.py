@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
@@ -188,7 +190,7 @@ def next(  # noqa: A001 - `assay study next`
     file = study_file(config, set) or "study.yaml"
     return NextData(
         found, plain, "curve" if own is None else "mixtures", "loss" if loss else "score", unit,
-        _commands(study, own, found), _after(study, own, file, found, unit), study.name, study.language,
+        _commands(study, own, found), _after(study, own, file, found, unit, ways), study.name, study.language,
     )  # fmt: skip
 
 
@@ -208,6 +210,12 @@ class _Ways:
         return mixtures.offers_of(
             names, held, value, sd, self.prices, self.counts, self.available, self.faulty
         )  # fmt: skip
+
+    def asked(self) -> str:
+        """Return the options that say it again, but for what can be had: that is less by what was got."""
+        given = {"prices": self.prices, "counts": self.counts, "faulty": self.faulty}
+        pairs = [(name, f"{key}={number:g}") for name, own in given.items() for key, number in own.items()]
+        return " ".join(f"--{name} {quote(text)}" for name, text in pairs)
 
 
 def _read(given: Mapping[str, float] | Sequence[str], place: str) -> dict[str, float]:
@@ -269,7 +277,8 @@ def _budget(text: str) -> tuple[float, str]:
 def _commands(study: StudyConfig, own: StudyMixtures | None, found: mixtures.Purchase) -> dict[str, str]:
     """Return what gets the samples, by way; a way of one's own has no command."""
     pool, evaluation = _files(study.pool), _files(study.evaluation)
-    beside = "".join([*(f" --against {p}" for p in pool), *(f" --evaluation {p}" for p in evaluation)])
+    files = [*(("--against", p) for p in pool), *(("--evaluation", p) for p in evaluation)]
+    beside = "".join(f" {option} {quote(place)}" for option, place in files)
     if found.advice == "stop":
         return {}
     made: dict[str, str] = {}
@@ -282,7 +291,7 @@ def _commands(study: StudyConfig, own: StudyMixtures | None, found: mixtures.Pur
         elif way == "buy":
             made[way] = f"assay clean bought.jsonl --out new.jsonl{beside}"
         elif way == mixtures.RELABEL:
-            made[way] = _ANNOTATE.format(place=_to_relabel(study, own, rows))
+            made[way] = _ANNOTATE.format(place=quote(str(_to_relabel(study, own, rows))))
     return made
 
 
@@ -332,18 +341,19 @@ def _kept(study: StudyConfig, own: StudyMixtures | None, found: mixtures.Purchas
 
 
 def _after(
-    study: StudyConfig, own: StudyMixtures | None, file: str, found: mixtures.Purchase, unit: str
+    study: StudyConfig, own: StudyMixtures | None, file: str, found: mixtures.Purchase, unit: str, ways: _Ways
 ) -> tuple[str, ...]:
     """Return what to run when the samples are there: measure again with them, and ask for what is left."""
     if found.advice == "stop":
         return ()
     kept = _kept(study, own, found)
-    grown = f"--set name={_following(study.name)} --set 'pool=[{', '.join([*kept, 'new.jsonl'])}]'"
+    changes = {"name": _following(study.name), "pool": json.dumps([*kept, "new.jsonl"], ensure_ascii=False)}
     if study.where.out is not None:
-        grown += f" --set where.out={_following(study.where.out)}"
-    measure = f"assay {'study' if study.mix is None else 'mix'} run {file} {grown}"
+        changes["where.out"] = _following(study.where.out)
+    grown = " ".join(f"--set {quote(f'{key}={value}')}" for key, value in changes.items())
+    measure = f"assay {'study' if study.mix is None else 'mix'} run {quote(file)} {grown}"
     left = found.budget - found.cost
-    again = f'assay study next {file} "{left:g} {unit}" {grown} --prices ...'
+    again = f"assay study next {quote(file)} {quote(f'{left:g} {unit}')} {grown} {ways.asked()}".rstrip()
     return (measure, again) if left >= _LEAST_LEFT * found.budget else (measure,)
 
 

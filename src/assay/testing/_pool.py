@@ -103,7 +103,7 @@ class PoolSuite(Suite):
             assert pool.submit(abs, -2).result() == 2, "no result after stop"
 
     def test_a_killed_run_loses_nothing(self, tmp_path: Path) -> None:
-        """Killed again and again, the same command finishes, and leaves what it would have left."""
+        """Killed repeatedly, the same command finishes, and leaves what it would have left."""
         command = [sys.executable, "-m", _steps.__name__, self.text, str(tmp_path / "killed"), str(_SECONDS)]
         places = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
         kills = 0

@@ -101,7 +101,7 @@ def _checked(context: StepContext) -> RecipeCheck:
 
 
 def _against(rows: Sequence[_Row], config: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Return the evaluation set's loss at the study's own rate and the best, where it speaks against this."""
+    """Return the evaluation set's losses at the study's own rate and at the best, where the best is worse."""
     usable = [row for row in rows if row.usable and row.evaluation is not None]
     own = next((row for row in usable if np.isclose(row.rate, config["own"], rtol=1e-9, atol=0)), None)
     best = min(usable, key=lambda row: row.measured, default=None)
