@@ -280,7 +280,7 @@ def test_one_call_reads_all() -> None:
     assert len(reading.curves) == len(reading.descents) == len(reading.worth) == 2
     assert len(reading.balances) == 1 and len(reading.comparisons) == len(SIZES)
     top = reading.worth[0]
-    assert top.per_money == top.gain.gain / 20 and top.per_hour == top.gain.gain / 0.5
+    assert top.per_money == top.gain.gain / 20 and top.hours == 0.5
     assert read_curves(rows).worth[0].per_money is None
 
 

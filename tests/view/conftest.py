@@ -117,7 +117,7 @@ def _worth(kinds: tuple[str, ...]) -> Iterator[Worth]:
     for k, kind in enumerate(kinds):
         for arm in ARMS:
             gain = Gain(30_000, 31_000, 0.0021 - 0.0003 * k, 0.0004 - 0.0003 * k, 0.0043 - 0.0003 * k)
-            yield Worth(kind, arm, "score", gain, gain.gain / 12.5, None if k == 2 else gain.gain / 0.3)
+            yield Worth(kind, arm, "score", gain, gain.gain / 12.5, None if k == 2 else 0.3)
 
 
 def _descents(kinds: tuple[str, ...]) -> Iterator[DoubleDescent]:

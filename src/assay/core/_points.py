@@ -363,8 +363,8 @@ class Worth:
     gain: Gain
     per_money: float | None
     """Gain per unit of money; None where no price was given."""
-    per_hour: float | None
-    """Gain per hour of training; None where that is not known."""
+    hours: float | None = None
+    """Hours of training that they take; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def worth(
             metric=c.metric,
             gain=c.next_thousand,
             per_money=c.next_thousand.gain / price if price else None,
-            per_hour=c.next_thousand.gain / hours if hours else None,
+            hours=hours,
         )
         for c in curves
         if c.next_thousand is not None

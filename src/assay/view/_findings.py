@@ -19,7 +19,7 @@ from assay.core import (
 
 _FORMS = {
     "type": "@type", "arm": "@arm", "verdict": "@word", "n": ",", "value": "value", "thousand": "small",
-    "per_money": "small", "per_hour": "small", "best": "about", "best_range": "about", "p_value": "p",
+    "per_money": "small", "best": "about", "best_range": "about", "p_value": "p",
     "p_adjusted": "p",    "visible": "value",
     "meet": "about",
 }  # fmt: skip
@@ -132,8 +132,11 @@ def _untold(row: Row) -> bool:
 def _worth(found: Sequence[Worth]) -> tuple[str, list[str], list[Row]]:
     names = ["type", "arm", "thousand", "interval"]
     rows: list[Row] = [(r.type, r.arm, r.gain.gain, (r.gain.low, r.gain.high)) for r in found]
-    for name in ("per_money", "per_hour"):
-        values = [getattr(row, name) for row in found]
+    priced: dict[str, list[core.Cell]] = {
+        "per_money": [r.per_money for r in found],
+        "training_time": [None if r.hours is None else say("cell.time", time=3600 * r.hours) for r in found],
+    }
+    for name, values in priced.items():
         if any(value is not None for value in values):
             names.append(name)
             rows = [(*row, value) for row, value in zip(rows, values, strict=True)]

@@ -105,7 +105,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "held_out.outside": ("outside the interval", "落在区间外"),
     "col.thousand": ("Next 1,000", "再增加 1,000 条"),
     "col.per_money": ("Per unit of money", "每单位金额"),
-    "col.per_hour": ("Per training hour", "每训练小时"),
+    "col.training_time": ("Training time", "训练时间"),
     "col.best": ("Enough", "足够"),
     "col.best_range": ("Best, 90 % range", "最佳样本数 90 % 区间"),
     "col.optimum": ("Interior optimum (probability)", "内部最优点（概率）"),
