@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -331,3 +332,14 @@ def test_sqlite_commits_to_the_disk(tmp_path: Path) -> None:
         assert connection.execute(sqlalchemy.text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(sqlalchemy.text("PRAGMA synchronous")).scalar() == 2
     opened.close()
+
+
+def test_many_processes_open_a_new_database_at_once(database: str) -> None:
+    ready = threading.Barrier(6)
+
+    def go(_: int) -> None:
+        ready.wait()
+        Store(database).close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(go, range(6)))

@@ -28,6 +28,7 @@ from assay.annotation._tables import (
     meta,
     metadata,
     no_database,
+    one_at_a_time,
     open_engine,
     tables_of,
 )
@@ -81,6 +82,7 @@ class Store:
                 raise no_database("no annotation database", self.place)
             self._engine = open_engine(url)
             with self._writing() as connection:
+                one_at_a_time(connection)
                 metadata.create_all(connection)
                 self._identify(connection)
         except DBAPIError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     URL,
     Column,
+    Connection,
     Engine,
     Index,
     Integer,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from assay.core import AssayError
+from assay.core import AssayError, make_durable
 
 SCHEMA = "1"
 """Version of the tables; a database of another is refused."""
@@ -158,8 +159,13 @@ def open_engine(url: URL) -> Engine:
 def _durable(connection: Any, _: Any) -> None:
     # The driver would begin transactions late; SQLite then could not upgrade a read to a write.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    make_durable(connection)
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Hold other processes that make the tables until the transaction ends; SQLite's writers wait anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('assay tables'))")
 
 
 def _begin(connection: Any) -> None:

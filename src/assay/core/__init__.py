@@ -122,6 +122,7 @@ from assay.core._process import end_with_parent, tie_to_parent
 from assay.core._python import other_python
 from assay.core._rule_page import RulePage, RuleSlope, trial_table
 from assay.core._samples import TASK_TYPES, Message, Role, Sample, SelectionRule, task_type
+from assay.core._sqlite import make_durable
 from assay.core._stopping import Stopped, keeping, stop_message, stop_status, stoppable
 from assay.core._undefined import Undefined
 from assay.core._whole import partial_of, replacing
@@ -258,6 +259,7 @@ __all__ = [
     "higher_is_better",
     "in_words",
     "keeping",
+    "make_durable",
     "mapped",
     "metric_value",
     "next_command",

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
+from assay.core import make_durable
+
 Stored: TypeAlias = float | str | bytes
 
 _MANY = 500
@@ -21,7 +23,7 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{name}.sqlite"
         with closing(self._connect()) as connection, connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+            make_durable(connection)
             connection.execute("CREATE TABLE IF NOT EXISTS entry (key TEXT PRIMARY KEY, value) WITHOUT ROWID")
 
     def _connect(self) -> sqlite3.Connection:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from assay.core import AssayError
+from assay.core import AssayError, make_durable
 from assay.llm._values import Budget, Reply, TokenChoice
 
 T = TypeVar("T")
@@ -71,8 +71,7 @@ class Ledger:
             (folder / "owners").mkdir(parents=True, exist_ok=True)
             self._lock = _locked(folder / "owners" / self._owner)
             self._reader = self._connect()
-            self._reader.executescript(_TABLES)
-            _add_columns(self._reader)
+            _make_tables(self._reader)
         except (OSError, sqlite3.Error) as error:
             raise AssayError("the calls file cannot be opened", place=str(folder), value=str(error)) from None
         self._reading = threading.Lock()
@@ -87,8 +86,7 @@ class Ledger:
         # Prompts and replies are the owner's alone; SQLite gives its other files the rights of this one.
         os.close(os.open(place, os.O_CREAT | os.O_RDWR, 0o600))
         made = sqlite3.connect(place, timeout=120, isolation_level=None, check_same_thread=False)
-        made.execute("PRAGMA journal_mode=WAL")
-        made.execute("PRAGMA synchronous=FULL")
+        make_durable(made)
         return made
 
     def close(self) -> None:
@@ -315,13 +313,14 @@ def _add(db: sqlite3.Connection, run: str, use: Use, *, unknown: bool) -> None:
     )
 
 
-def _add_columns(db: sqlite3.Connection) -> None:
-    """Add what a file of an earlier version lacks; another process may be doing the same."""
+def _make_tables(db: sqlite3.Connection) -> None:
+    """Make what a new file lacks, or one of an earlier version; others may be about to."""
+    db.executescript(f"BEGIN IMMEDIATE;{_TABLES}")
     known = {row[1] for row in db.execute("PRAGMA table_info(reply)")}
     for name, kind in _ADDED.items():
         if name not in known:
-            with suppress(sqlite3.OperationalError):
-                db.execute(f"ALTER TABLE reply ADD COLUMN {name} {kind}")
+            db.execute(f"ALTER TABLE reply ADD COLUMN {name} {kind}")
+    db.execute("COMMIT")
 
 
 def _keep(db: sqlite3.Connection, reply: Reply, bound: tuple[str, int, int] | None) -> None:
