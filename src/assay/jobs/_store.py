@@ -22,7 +22,7 @@ def status(*, store: File = Path(".assay")) -> plan.StoreStatus:
     store
         Folder of the store.
     """
-    return plan.status(plan.Store(Path(store), create=False))
+    return plan.status(plan.open_store(store, create=False))
 
 
 def gc(
@@ -44,7 +44,7 @@ def gc(
     forget
         Studies whose objects are no longer needed.
     """
-    return plan.collect_garbage(plan.Store(Path(store), create=False), forget=forget, dry_run=not delete)
+    return plan.collect_garbage(plan.open_store(store, create=False), forget=forget, dry_run=not delete)
 
 
 def doctor_store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCheck:
@@ -62,4 +62,4 @@ def doctor_store(place: File = Path(".assay"), *, repair: bool = False) -> plan.
     repair
         Move corrupt objects aside; they are recomputed when needed.
     """
-    return plan.check_store(plan.Store(Path(place), create=False), repair=repair)
+    return plan.check_store(plan.open_store(place, create=False), repair=repair)

@@ -26,7 +26,7 @@ from assay.core import (
 )
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
-from assay.plan import Estimate, Step, Store
+from assay.plan import Estimate, Step, Store, open_store
 from assay.study import estimate_here, padded_tokens, read_summary, recipe_of, training_cost
 from assay.study.steps import (
     REPORT,
@@ -142,7 +142,7 @@ def _train(
     read_receipt(out)
     out.mkdir(parents=True, exist_ok=True)
     receipts = data.output(out / REJECTED, inputs=[place], force=True)
-    kept = Store(store)
+    kept = open_store(store)
     pool = read_step("pool", (place,), key="data", base=folder, template=chosen.template)
     run_here([pool], kept)
     read = read_summary(kept, pool)

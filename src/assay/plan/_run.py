@@ -139,7 +139,7 @@ def _drained(steps: Sequence[Step], store: Store, pool: Pool, meter: Meter) -> _
 def _kept(schedule: _Schedule, store: Store) -> str:
     done, all_ = len(schedule.done), len(schedule.steps)
     return (
-        f"{done} of {all_} steps are finished and kept in {store.root}, those under way resume; "
+        f"{done} of {all_} steps are finished and kept in {store.address}, those under way resume; "
         "run the same command to go on"
     )
 
@@ -227,7 +227,7 @@ class _Schedule:
             self.display.finished(step)
             return
         self.display.refresh([*(self.steps[k] for k in self.running.values()), step])
-        arguments: list[Any] = [str(self.store.root), step.payload() | {"until": self.meter.until}]
+        arguments: list[Any] = [self.store.address, step.payload() | {"until": self.meter.until}]
         if isinstance(self.pool, Inline):  # nobody else draws while it works here
             arguments.append(lambda: self.display.refresh([step]))
         self.running[self.pool.submit(execute, *arguments)] = key
