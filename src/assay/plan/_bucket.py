@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,7 +68,7 @@ class Bucket:
         self.url, self.now, self.waits = url, datetime.min, _WAITS
         self.bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
-        self.fs = _file_system()
+        self.fs = _file_system(os.getpid(), *sorted(pair for pair in os.environ.items() if "AWS_" in pair[0]))
 
     def create(self, name: str, data: bytes) -> bytes:
         """Write an object unless it is there, and return what is there then."""
@@ -148,8 +150,9 @@ class Bucket:
         raise AssertionError
 
 
-def _file_system() -> Any:
-    """Return S3 as fsspec has it, with settings of the environment alone."""
+@cache
+def _file_system(process: int, *settings: tuple[str, str]) -> Any:
+    """Return S3 as fsspec has it for a process, with settings of the environment alone."""
     try:
         import fsspec
         import s3fs
@@ -158,10 +161,10 @@ def _file_system() -> Any:
             "a store in a bucket needs the package s3fs", place="where.store",
             hint='pip install "instruct-assay[s3]"',
         ) from None  # fmt: skip
-    settings = {"retries": {"max_attempts": 2, "mode": "standard"}, "connect_timeout": 10, "read_timeout": 60}
+    patience = {"retries": {"max_attempts": 2, "mode": "standard"}, "connect_timeout": 10, "read_timeout": 60}
     made: s3fs.S3FileSystem = fsspec.filesystem(
         "s3", use_listings_cache=False, skip_instance_cache=True, max_concurrency=_AT_ONCE,
-        config_kwargs=settings,
+        config_kwargs=patience,
     )  # fmt: skip
     made.retries = 2  # ours are more patient
     return made

@@ -7,11 +7,11 @@ that an object is complete.  ``data/ab/<key>/<token>/<sha256>`` are its files, `
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -85,7 +85,8 @@ class SharedStore(Store):
         self._versions: dict[str, str] = {}
         self._wanted: set[str] = set()
         self._alive: Lease | None = None
-        atexit.register(self._let_go)
+        # Not atexit's: by then Python refuses the threads in which names of servers are looked up.
+        threading._register_atexit(self._let_go)  # type: ignore[attr-defined]
         self._until = self._heard = 0.0
         self._meet(create=create)
 
