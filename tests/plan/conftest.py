@@ -2,9 +2,62 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+import buckets
+from assay.plan import _bucket
 
 # Workers import the toy steps by name.
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)
 os.environ["PYTHONPATH"] = os.pathsep.join([HERE, os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[tuple[str, buckets.Faulty]]:
+    with buckets.moto() as (url, app):
+        buckets.make_bucket(url)
+        yield url, app
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[str]:
+    with buckets.seaweed() as url:
+        buckets.make_bucket(url)
+        yield url
+
+
+@pytest.fixture
+def app(
+    server: tuple[str, buckets.Faulty], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> buckets.Faulty:
+    """Give moto's application; the environment names its server, and requests are sent again soon."""
+    url, app = server
+    named(url, tmp_path, monkeypatch)
+    monkeypatch.setattr(_bucket, "_WAITS", (0.01, 0.02))
+    return app
+
+
+def named(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**buckets.settings(url), "ASSAY_CACHE": str(folder / "cache")}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def url(app: buckets.Faulty) -> str:
+    """Give a store's address in which nothing is yet."""
+    return buckets.new_address()
+
+
+@pytest.fixture(params=["folder", "moto", "seaweed"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the address of a store of each kind; nothing is in it yet."""
+    if request.param == "folder":
+        return str(tmp_path / "store")
+    if request.param == "moto":
+        return str(request.getfixturevalue("url"))
+    named(request.getfixturevalue("seaweed"), tmp_path, monkeypatch)
+    return buckets.new_address()

@@ -12,20 +12,22 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import buckets
 import pytest
 import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import buckets
 from assay.core import AssayError
 from assay.plan import (
     Inline,
     Store,
+    _bucket,
+    _lease,
     check_store,
     collect_garbage,
     execute,
@@ -35,34 +37,9 @@ from assay.plan import (
     run,
     status,
 )
-from assay.plan import _bucket, _lease
 from assay.plan._shared import SharedStore, Superseded
 
 HERE = str(Path(__file__).parent)
-NUMBER = iter(range(10**6))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, buckets.Faulty]]:
-    with buckets.moto() as (url, app):
-        buckets.make_bucket(url)
-        yield url, app
-
-
-@pytest.fixture
-def app(server: tuple[str, buckets.Faulty], monkeypatch: pytest.MonkeyPatch) -> buckets.Faulty:
-    """Give moto's application; the environment names its server, and retries are quick."""
-    url, app = server
-    for name, value in buckets.settings(url).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(_bucket, "_WAITS", (0.01, 0.02))
-    return app
-
-
-@pytest.fixture
-def url(app: buckets.Faulty) -> str:
-    """Give a store's address in which nothing is yet."""
-    return f"s3://{buckets.BUCKET}/{os.getpid()}/{next(NUMBER)}"
 
 
 class Machines:
@@ -234,12 +211,13 @@ def wait_until(true: Any, seconds: float = 60.0) -> None:
 
 def test_an_attempt_without_its_lease_ends_without_a_commit(machines: Machines) -> None:
     store, key = machines["a"], toys.step("a").key
-    with pytest.raises(Superseded), store.attempt(key) as out:
+    other = _lease.Lease(store.bucket, f"leases/{key}", "other")
+    with store.attempt(key) as out:
         assert out is not None
         (out / "part").write_text("late")
-        other = _lease.Lease(store.bucket, f"leases/{key}", "other")
         assert other.take(store.bucket.version(other.name))
-        store.commit(key, {"name": "toy", "label": "a"})
+        with pytest.raises(Superseded):
+            store.commit(key, {"name": "toy", "label": "a"})
     assert not machines["b"].has(key) and store.bucket.names("data/") == {}
     assert other.renew(), "its successor's lease is untouched"
 
@@ -335,7 +313,7 @@ def test_a_collector_that_ends_anywhere_harms_nothing(server: Any, at: int, late
         url, app = server
         for name, value in buckets.settings(url).items():
             patch.setenv(name, value)
-        machines = Machines(f"s3://{buckets.BUCKET}/gc/{os.getpid()}-{next(NUMBER)}", Path(folder))
+        machines = Machines(f"s3://{buckets.BUCKET}/gc/{os.getpid()}-{next(buckets.NUMBER)}", Path(folder))
         end = toys.diamond(2)
         first = machines["a"]
         alone(first, end, toys.step("junk"))
@@ -344,11 +322,8 @@ def test_a_collector_that_ends_anywhere_harms_nothing(server: Any, at: int, late
         first._let_go()  # as when its process ends
         collector = machines["g"]
         patch.setattr(_lease, "LEASE", 0.2)
-        with app.failing(lambda number, _: "refused" if number >= at else None):
-            try:
-                collect_garbage(collector, dry_run=False)
-            except AssayError as error:
-                assert "refuses access" in str(error)
+        with app.failing(lambda number, _: "refused" if number >= at else None), suppress(AssayError):
+            collect_garbage(collector, dry_run=False)
         alone(machines["b"], end)
         assert contents(machines["c"]).items() >= undisturbed(Path(folder), end).items()
         assert (machines["c"].path(end.key) / "part-0").is_file()
@@ -373,16 +348,18 @@ def test_requests_that_fail_in_passing_change_nothing(
     assert machines["b"].verify() == [] and machines["b"].bucket.names("leases/") == {}
 
 
-@pytest.mark.parametrize("after", [5, 20, 33, 47])
+@pytest.mark.parametrize("after", [5, 33])
 def test_a_server_that_goes_away_is_an_error_and_the_run_goes_on(
     after: int, app: buckets.Faulty, machines: Machines, tmp_path: Path
 ) -> None:
     log, store = tmp_path / "log", machines["a"]
-    with app.failing(lambda number, _: "busy" if number > after else None), pytest.raises(AssayError) as caught:
-        alone(store, toys.diamond(log=str(log)))
+    end = toys.diamond(log=str(log))
+    gone: buckets.Fault = lambda number, _: "busy" if number > after else None  # noqa: E731
+    with app.failing(gone), pytest.raises(AssayError) as caught:
+        alone(store, end)
     said = str(caught.value)
-    assert "answers with an error" in said and "run the same command" in said and "hush" not in said
-    alone(machines["a"], toys.diamond(log=str(log)))
+    assert "the store's server" in said and "run the same command" in said and "hush" not in said
+    alone(machines["a"], end)
     assert contents(store) == undisturbed(tmp_path, toys.diamond())
     assert Counter(Counter(log.read_text().split()).values()) == {1: 6}, "what was finished is uploaded"
 
@@ -420,7 +397,8 @@ def test_what_is_corrupt_in_the_bucket_is_set_aside_and_computed_again(harm: str
     assert not other.has(step.key)
     alone(other, step)
     assert check_store(machines["c"]).intact and check_store(other).set_aside == 1
-    assert (machines["c"].path(step.key) / "part-0").read_bytes() == (other.path(step.key) / "part-0").read_bytes()
+    first, second = (one.path(step.key) / "part-0" for one in (machines["c"], other))
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_cache_that_is_corrupt_is_filled_again(machines: Machines) -> None:
@@ -440,7 +418,9 @@ def test_a_store_that_does_not_exist_is_an_error(machines: Machines) -> None:
 @pytest.mark.parametrize(
     ("kind", "said"), [("refused", "refuses access"), ("unconditional", "ignores conditions")]
 )
-def test_servers_that_will_not_do_are_named(kind: str, said: str, app: buckets.Faulty, machines: Machines) -> None:
+def test_servers_that_will_not_do_are_named(
+    kind: str, said: str, app: buckets.Faulty, machines: Machines
+) -> None:
     with app.failing(lambda *_: kind), pytest.raises(AssayError, match=said) as caught:
         machines["a"]
     assert caught.value.place == machines.url and caught.value.hint and "hush" not in str(caught.value)

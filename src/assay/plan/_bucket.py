@@ -101,7 +101,7 @@ class Bucket:
         more: dict[str, str] = {}
         while True:
             asked = {"Prefix": self.prefix + start, **more}
-            page = self._asked(lambda: self._call("list_objects_v2", **asked))  # noqa: B023 - called at once
+            page: Any = self._asked(lambda: self._call("list_objects_v2", **asked))  # noqa: B023 - at once
             self.now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
             for row in page.get("Contents", ()):
                 seen = Seen(row["ETag"], row["Size"], row["LastModified"])

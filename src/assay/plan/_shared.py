@@ -88,10 +88,13 @@ class SharedStore(Store):
         # Not atexit's: by then Python refuses the threads in which names of servers are looked up.
         threading._register_atexit(self._let_go)  # type: ignore[attr-defined]
         self._until = self._heard = 0.0
-        self._meet(create=create)
+        self._met = False
+        self.meet(create=create)
 
-    def _meet(self, *, create: bool) -> None:
-        """Hold the bucket against its layout, and its server against what a shared store needs."""
+    def meet(self, *, create: bool) -> None:
+        """Hold the bucket against its layout, and (once) its server against what a shared store needs."""
+        if self._met:
+            return
         own = f"{SHARED}\n".encode()
         said = self.bucket.create("format", own) if create else self.bucket.read("format") or own
         if not said.strip().isdigit() or int(said) > SHARED:
@@ -107,6 +110,7 @@ class SharedStore(Store):
                 place=self.address, expected="S3's If-None-Match and If-Match",
                 hint="update the server, or share a folder",
             )  # fmt: skip
+        self._met = create
 
     def lasting_address(self) -> str:
         return self.address
@@ -292,8 +296,9 @@ class SharedStore(Store):
     def progress(self, key: str) -> tuple[float, float, str] | None:
         if super().busy(key):
             return super().progress(key)
+        said: Any = read_lease(self.bucket, f"leases/{key}").get("said")
         with suppress(ValueError, TypeError):
-            done, total, note = read_lease(self.bucket, f"leases/{key}").get("said")
+            done, total, note = said
             return float(done), float(total), str(note)
         return None
 
@@ -494,10 +499,12 @@ def open_store(place: Path | str, *, create: bool = True) -> Store:
     url = url_of(place)
     if url is None:
         return Store(Path(place), create=create)
-    return _opened(url, local_folder(url), create, os.getpid())
+    store = _opened(url, local_folder(url), os.getpid())
+    store.meet(create=create)
+    return store
 
 
 @cache
-def _opened(url: str, root: Path, create: bool, process: int) -> SharedStore:
+def _opened(url: str, root: Path, process: int) -> SharedStore:
     """Return the store that a process has open; one that was forked opens its own."""
-    return SharedStore(url, root, create=create)
+    return SharedStore(url, root, create=False)

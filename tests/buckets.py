@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 BUCKET = "tests"
+NUMBER = itertools.count()
 Fault = Callable[[int, dict[str, Any]], str | None]
 REFUSED = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>no</Message></Error>"
 
@@ -146,6 +148,11 @@ def make_bucket(url: str, name: str = BUCKET) -> None:
             return
         time.sleep(0.2)
     raise AssertionError("no bucket could be made")
+
+
+def new_address() -> str:
+    """Return the address of a store that is not there yet."""
+    return f"s3://{BUCKET}/{os.getpid()}/{next(NUMBER)}"
 
 
 def machine(cache: Path) -> dict[str, str]:
