@@ -401,6 +401,16 @@ def test_what_is_corrupt_in_the_bucket_is_set_aside_and_computed_again(harm: str
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_a_manifest_cannot_write_outside_its_folder(machines: Machines, tmp_path: Path) -> None:
+    store, key = machines["a"], "d" * 64
+    store.bucket.put("data/dd/" + key + "/t/sha", b"bad")
+    files = {"../../../outside": [3, "sha"]}
+    store.bucket.put("objects/dd/" + key, b"t\n" + json.dumps({"files": files}).encode())
+    with pytest.raises(AssayError, match="corrupt"):
+        store.path(key)
+    assert not list(tmp_path.rglob("outside"))
+
+
 def test_a_cache_that_is_corrupt_is_filled_again(machines: Machines) -> None:
     store, step = machines["a"], toys.step("a")
     alone(store, step)

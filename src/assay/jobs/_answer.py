@@ -83,7 +83,7 @@ def answer(
     vllm
         Python interpreter of an environment with vLLM, to generate with it (or ASSAY_VLLM_PYTHON).
     store
-        Folder of the store; finished answers there are reused.
+        Folder of the store, or `s3://bucket/prefix`; finished answers there are reused.
     force
         Overwrite a file that Assay did not write, or that was changed since.
     cap

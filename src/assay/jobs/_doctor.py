@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assay import core
 from assay.core import Shown, page, say
+from assay.plan import local_folder, open_store
 
 DISTRIBUTION = "instruct-assay"
 NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -26,6 +27,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "scale": ("train", "study run"),
     "ray": ("train", "study run"),
     "slurm": ("study run",),
+    "s3": ("study run",),
     "quantize": ("export",),
     "gguf": ("export", "answer"),
     "curves": ("curve",),
@@ -117,7 +119,7 @@ def doctor(*, load: bool = False, store: core.File = Path(".assay")) -> Doctor:
     load
         Load every installed package in a process of its own, to see that it works; takes a minute.
     store
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     """
     packages = tuple(_tried(one) if load and one.version else one for one in _needed())
     return Doctor(_version(DISTRIBUTION) or "?", sys.version.split()[0], _device(), _state(store), packages)
@@ -171,8 +173,9 @@ def _device() -> str:
 
 
 def _state(store: core.File) -> core.Text:
-    """Return the store's folder and how much room its disk has."""
-    place = Path(store)
+    """Return the store's place and how much room its disk (a shared one's cache) has."""
+    place = local_folder(store)
     here = next(folder for folder in (place, *place.resolve().parents) if folder.is_dir())
     free = shutil.disk_usage(here).free / 1e9
-    return say(f"doctor.store.{'there' if place.is_dir() else 'absent'}", place=str(place), free=free)
+    shown = str(store) if place == Path(store) else f"{open_store(store, create=False).address}, {place}"
+    return say(f"doctor.store.{'there' if place.is_dir() else 'absent'}", place=shown, free=free)

@@ -20,7 +20,7 @@ def status(*, store: File = Path(".assay")) -> plan.StoreStatus:
     Parameters
     ----------
     store
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     """
     return plan.status(plan.open_store(store, create=False))
 
@@ -38,7 +38,7 @@ def gc(
     Parameters
     ----------
     store
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     delete
         Delete instead of listing.
     forget
@@ -58,7 +58,7 @@ def doctor_store(place: File = Path(".assay"), *, repair: bool = False) -> plan.
     Parameters
     ----------
     place
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     repair
         Move corrupt objects aside; they are recomputed when needed.
     """

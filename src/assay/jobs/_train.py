@@ -117,7 +117,7 @@ def train(
     launch
         How many processes share the training.
     store
-        Folder of the store; finished runs there are reused.
+        Folder of the store, or `s3://bucket/prefix`; finished runs there are reused.
     cap
         Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
         with `and`; what is finished is kept, and the same command goes on.

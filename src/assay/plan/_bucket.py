@@ -59,8 +59,8 @@ class Seen:
 class Bucket:
     """What lies under one URL.  Names are relative to it.
 
-    Requests that fail in passing (no connection, a busy server) are sent again for half a minute; what fails
-    then, or for good, raises :class:`AssayError` with the URL and what to do.  ``now``: the server's clock at
+    Requests that fail in passing (no connection, a busy server) are sent again for half a minute, and for a
+    second once that was in vain; what fails then, or for good, raises :class:`AssayError` with the URL and what to do.  ``now``: the server's clock at
     the last listing.
     """
 
@@ -139,12 +139,17 @@ class Bucket:
         """Return what a request gives; None where the server answers with one of the numbers in ``empty``."""
         for wait in (*self.waits, None):
             try:
-                return call()
+                found = call()
+                self.waits = _WAITS
+                return found
             except Exception as error:
                 status, code = _answer(error)
                 if status in empty and code != "NoSuchBucket":
                     return None
-                if wait is None or not _in_passing(error, status, code):
+                passing = _in_passing(error, status, code)
+                if wait is None or not passing:
+                    # Of a server that is gone the next request finds that out sooner.
+                    self.waits = _WAITS[:1] if passing else _WAITS
                     raise _told(error, status, code, self.url) from None
             time.sleep(wait * random.uniform(0.5, 1.0))
         raise AssertionError

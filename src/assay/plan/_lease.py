@@ -109,5 +109,5 @@ class Pulse:
         while True:
             time.sleep(BEAT)
             for lease in list(self.leases):
-                with suppress(AssayError):  # the next beat tries again
+                with suppress(Exception):  # the next beat tries again, if the process lives
                     lease.renew()

@@ -63,9 +63,11 @@ class _Body:
         return dict(json.loads(self.manifest))
 
     def files(self) -> dict[str, str]:
-        """Return the object of the bucket that holds each file."""
-        place = f"data/{self.key[:2]}/{self.key}/{self.token}/"
-        return {name: place + sha for name, (_, sha) in self.facts()["files"].items()}
+        """Return the object of the bucket that holds each file; ValueError for one outside its folder."""
+        place, files = f"data/{self.key[:2]}/{self.key}/{self.token}/", self.facts()["files"]
+        if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
+            raise ValueError("a file outside its folder")
+        return {name: place + sha for name, (_, sha) in files.items()}
 
 
 class SharedStore(Store):
