@@ -1,4 +1,4 @@
-"""What a store in a bucket costs per step: the same steps in a folder and in a bucket, one process, no network.
+"""What a store in a bucket costs per step: the same steps in a folder and in a bucket, in one process.
 
     python benchmarks/shared_store.py [--steps 30] [--seconds 0.0]
 
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from assay.plan import Inline, Step, open_store, plan, quiet, run
@@ -42,7 +43,7 @@ def timed(place: str, end: Step, asked: Sequence[int]) -> tuple[float, float, fl
     times.append(time.perf_counter())
     plan([end], store)
     times.append(time.perf_counter())
-    first, again, planned = (late - early for early, late in zip(times, times[1:], strict=False))
+    first, again, planned = (late - early for early, late in pairwise(times))
     return first, again, planned, requests
 
 

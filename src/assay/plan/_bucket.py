@@ -60,8 +60,8 @@ class Bucket:
     """What lies under one URL.  Names are relative to it.
 
     Requests that fail in passing (no connection, a busy server) are sent again for half a minute, and for a
-    second once that was in vain; what fails then, or for good, raises :class:`AssayError` with the URL and what to do.  ``now``: the server's clock at
-    the last listing.
+    second once that was in vain; what fails then, or for good, raises :class:`AssayError` with the URL and
+    what to do.  ``now``: the server's clock at the last listing.
     """
 
     def __init__(self, url: str) -> None:

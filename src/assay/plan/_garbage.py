@@ -39,8 +39,8 @@ class StoreStatus:
 class GarbageReport(Shown):
     """What no registered study and no running process needs, and whether it was deleted.
 
-    ``work_folders`` are attempts that nobody goes on with, leftovers of interrupted deletions, corrupt objects
-    that were set aside, and in a bucket uploads that nothing names.
+    ``work_folders`` are attempts that nobody goes on with, leftovers of interrupted deletions, corrupt
+    objects that were set aside, and in a bucket uploads that nothing names.
     """
 
     objects: int
