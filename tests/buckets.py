@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -93,19 +94,19 @@ def free_port() -> int:
 @contextmanager
 def seaweed() -> Iterator[str]:
     """Serve SeaweedFS's S3."""
-    tool = shutil.which("weed")
+    tool = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
     if tool is None:
         pytest.skip("SeaweedFS is not installed")
     folder = tempfile.mkdtemp()
-    ports = [free_port() for _ in range(4)]
-    names = ("master.port", "volume.port", "filer.port", "s3.port")
+    names = [f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
+    ports = [free_port() for _ in names]
     process = subprocess.Popen(
         [tool, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer",
          "-master.volumeSizeLimitMB=64", "-volume.max=20",
          *(f"-{name}={port}" for name, port in zip(names, ports, strict=True))],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
     )  # fmt: skip
-    url = f"http://127.0.0.1:{ports[3]}"
+    url = f"http://127.0.0.1:{ports[0]}"
     try:
         wait_for(url, process)
         yield url

@@ -46,18 +46,23 @@ def named(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture
-def url(app: buckets.Faulty) -> str:
-    """Give a store's address in which nothing is yet."""
+def on(server: str, request: pytest.FixtureRequest) -> str:
+    """Return the address of a store on a server, in which nothing is yet."""
+    if server == "moto":
+        request.getfixturevalue("app")
+    else:
+        folder, patch = (request.getfixturevalue(name) for name in ("tmp_path", "monkeypatch"))
+        named(request.getfixturevalue("seaweed"), folder, patch)
     return buckets.new_address()
+
+
+@pytest.fixture(params=["moto", "seaweed"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Give the address of a store in a bucket of each server."""
+    return on(request.param, request)
 
 
 @pytest.fixture(params=["folder", "moto", "seaweed"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give the address of a store of each kind; nothing is in it yet."""
-    if request.param == "folder":
-        return str(tmp_path / "store")
-    if request.param == "moto":
-        return str(request.getfixturevalue("url"))
-    named(request.getfixturevalue("seaweed"), tmp_path, monkeypatch)
-    return buckets.new_address()
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the address of a store of each kind."""
+    return str(tmp_path / "store") if request.param == "folder" else on(request.param, request)

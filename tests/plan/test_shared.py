@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from assay.plan import (
     Store,
     _bucket,
     _lease,
+    _shared,
     check_store,
     collect_garbage,
     execute,
@@ -55,6 +57,12 @@ class Machines:
 @pytest.fixture
 def machines(url: str, tmp_path: Path) -> Machines:
     return Machines(url, tmp_path)
+
+
+@pytest.fixture
+def on_moto(app: buckets.Faulty, tmp_path: Path) -> Machines:
+    """Machines whose server can be made to fail."""
+    return Machines(buckets.new_address(), tmp_path)
 
 
 def contents(store: Store) -> dict[str, Any]:
@@ -336,30 +344,30 @@ def test_a_collector_that_ends_anywhere_harms_nothing(server: Any, at: int, late
 
 @pytest.mark.parametrize("kind", ["busy", "lost"])
 def test_requests_that_fail_in_passing_change_nothing(
-    kind: str, app: buckets.Faulty, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, app: buckets.Faulty, on_moto: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the server has done what it answers with an error: the writer knows its own."""
     monkeypatch.setattr(_bucket, "_WAITS", (0.01,) * 8)
     draw, log = random.Random(3), tmp_path / "log"
     with app.failing(lambda *_: kind if draw.random() < 0.25 else None):
-        alone(machines["a"], toys.diamond(log=str(log)))
+        alone(on_moto["a"], toys.diamond(log=str(log)))
     assert Counter(Counter(log.read_text().split()).values()) == {1: 6}
-    assert contents(machines["b"]) == undisturbed(tmp_path, toys.diamond())
-    assert machines["b"].verify() == [] and machines["b"].bucket.names("leases/") == {}
+    assert contents(on_moto["b"]) == undisturbed(tmp_path, toys.diamond())
+    assert on_moto["b"].verify() == [] and on_moto["b"].bucket.names("leases/") == {}
 
 
 @pytest.mark.parametrize("after", [5, 33])
 def test_a_server_that_goes_away_is_an_error_and_the_run_goes_on(
-    after: int, app: buckets.Faulty, machines: Machines, tmp_path: Path
+    after: int, app: buckets.Faulty, on_moto: Machines, tmp_path: Path
 ) -> None:
-    log, store = tmp_path / "log", machines["a"]
+    log, store = tmp_path / "log", on_moto["a"]
     end = toys.diamond(log=str(log))
     gone: buckets.Fault = lambda number, _: "busy" if number > after else None  # noqa: E731
     with app.failing(gone), pytest.raises(AssayError) as caught:
         alone(store, end)
     said = str(caught.value)
     assert "the store's server" in said and "run the same command" in said and "hush" not in said
-    alone(machines["a"], end)
+    alone(on_moto["a"], end)
     assert contents(store) == undisturbed(tmp_path, toys.diamond())
     assert Counter(Counter(log.read_text().split()).values()) == {1: 6}, "what was finished is uploaded"
 
@@ -429,11 +437,11 @@ def test_a_store_that_does_not_exist_is_an_error(machines: Machines) -> None:
     ("kind", "said"), [("refused", "refuses access"), ("unconditional", "ignores conditions")]
 )
 def test_servers_that_will_not_do_are_named(
-    kind: str, said: str, app: buckets.Faulty, machines: Machines
+    kind: str, said: str, app: buckets.Faulty, on_moto: Machines
 ) -> None:
     with app.failing(lambda *_: kind), pytest.raises(AssayError, match=said) as caught:
-        machines["a"]
-    assert caught.value.place == machines.url and caught.value.hint and "hush" not in str(caught.value)
+        on_moto["a"]
+    assert caught.value.place == on_moto.url and caught.value.hint and "hush" not in str(caught.value)
 
 
 def test_no_bucket_and_no_credentials_are_named(
@@ -483,11 +491,15 @@ def test_a_store_of_a_later_version_is_refused(machines: Machines) -> None:
         machines["b"]
 
 
-def test_a_later_process_finds_what_the_log_of_leases_left(machines: Machines) -> None:
+def test_who_is_dead_wants_nothing(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process that died wanted is kept for ten minutes by the server's clock, and then is not."""
     store, step = machines["a"], toys.step("a")
     alone(store, step)
     store.pulse.leases.clear()
-    held = store.bucket.names("held/")
-    assert len(held) == 2 and step.key in machines["b"].held()
-    assert json.loads(store.bucket.read(min(held, key=len)) or b"")["said"] is None
+    (held,) = store.bucket.names("held/")
+    assert step.key in machines["b"].held()
+    monkeypatch.setattr(_shared, "_DEAD", timedelta(0))
+    assert machines["c"].held() == set()
+    assert collect_garbage(machines["c"], dry_run=False).objects == 1
+    assert store.bucket.names("held/") == store.bucket.names("wanted/") == {}
+    assert store.bucket.read(held) is None

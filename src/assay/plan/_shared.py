@@ -2,7 +2,8 @@
 
 In the bucket ``objects/ab/<key>`` is the token of an upload and the manifest: that it exists is the only sign
 that an object is complete.  ``data/ab/<key>/<token>/<sha256>`` are its files, ``leases/`` who works at what,
-``held/`` what living processes want, ``roots/`` what studies want, ``doomed/`` what is being collected.
+``held/`` which processes live and ``wanted/`` what they want, ``roots/`` what studies want, ``doomed/`` what
+is being collected.
 """
 
 from __future__ import annotations
@@ -356,11 +357,11 @@ class SharedStore(Store):
         """Write down that this process lives, and wants these keys too."""
         if self._alive is None or not self._alive.renew():  # not yet, or it was taken for dead
             self._alive = Lease(self.bucket, f"held/{secrets.token_hex(8)}", self._machine)
-            self.bucket.put(f"{self._alive.name}/keys", _lines(self._wanted | keys))
+            self.bucket.put(_keys_of(self._alive.name), _lines(self._wanted | keys))
             self._alive.take(None)
             self.pulse.add(self._alive)
         elif not keys <= self._wanted:
-            self.bucket.put(f"{self._alive.name}/keys", _lines(self._wanted | keys))
+            self.bucket.put(_keys_of(self._alive.name), _lines(self._wanted | keys))
         self._wanted |= keys
 
     def _let_go(self) -> None:
@@ -368,20 +369,21 @@ class SharedStore(Store):
         self.bucket.waits = ()  # if the server is gone, others will notice
         with suppress(Exception):
             if self._alive is not None:
-                self.bucket.remove([f"{self._alive.name}/keys", self._alive.name])
+                self.bucket.remove([_keys_of(self._alive.name), self._alive.name])
 
     def held(self) -> set[str]:
         own = "" if self._alive is None else self._alive.name
         living = self._fresh(self.bucket.names("held/"))
         wanted = super().held()
         for name in living:
-            if "/keys" not in name and name != own:
-                wanted |= set((self.bucket.read(f"{name}/keys") or b"").decode("ascii").split())
+            if name != own:
+                wanted |= set((self.bucket.read(_keys_of(name)) or b"").decode("ascii").split())
         leases = self._fresh(self.bucket.names("leases/"))
         return wanted | {name.partition("/")[2] for name in leases}
 
-    def _fresh(self, seen: dict[str, Seen], age: timedelta = _DEAD) -> list[str]:
-        return [name for name, one in seen.items() if self.bucket.now - one.modified < age]
+    def _fresh(self, seen: dict[str, Seen], age: timedelta | None = None) -> list[str]:
+        most = _DEAD if age is None else age
+        return [name for name, one in seen.items() if self.bucket.now - one.modified < most]
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -463,9 +465,14 @@ class SharedStore(Store):
     def _bury(self) -> None:
         """Remove what processes left that died: what they wanted, and leases that nobody took over."""
         held, leases = self.bucket.names("held/"), self.bucket.names("leases/")
-        living = {name.split("/")[1] for name in self._fresh(held)}
-        self.bucket.remove(name for name in held if name.split("/")[1] not in living)
+        dead = set(held) - set(self._fresh(held))
+        self.bucket.remove([*map(_keys_of, dead), *dead])
         self.bucket.remove(set(leases) - set(self._fresh(leases, _STALE)))
+
+
+def _keys_of(held: str) -> str:
+    """Return the object that lists what a process wants; servers with folders have no file in a file."""
+    return held.replace("held/", "wanted/", 1)
 
 
 def _lines(keys: Iterable[str]) -> bytes:
