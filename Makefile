@@ -51,7 +51,7 @@ OLD := build/oldest
 test-oldest: $(OLD)/bin/uv
 	$(OLD)/bin/uv pip compile pyproject.toml --resolution lowest-direct --quiet --output-file $(OLD)/oldest.txt
 	$(OLD)/bin/python -m pip install --quiet --requirement $(OLD)/oldest.txt pytest pytest-timeout hypothesis rouge-score statsmodels
-	PYTHONPATH=src $(OLD)/bin/python -m pytest -p no:xdist $(OLDEST)
+	PYTHONPATH=$(CURDIR)/src $(OLD)/bin/python -m pytest -p no:xdist $(OLDEST)
 OLDEST := tests/core tests/curves tests/regression tests/selection
 
 $(OLD)/bin/uv:
