@@ -102,7 +102,8 @@ def seaweed() -> Iterator[str]:
     ports = [free_port() for _ in names]
     process = subprocess.Popen(
         [tool, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer",
-         "-master.volumeSizeLimitMB=64", "-volume.max=20",
+         "-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false",
+         "-s3.port.iceberg=0", "-s3.port.lance=0",
          *(f"-{name}={port}" for name, port in zip(names, ports, strict=True))],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
     )  # fmt: skip

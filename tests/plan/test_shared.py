@@ -342,6 +342,35 @@ def test_a_collector_that_ends_anywhere_harms_nothing(server: Any, at: int, late
         assert after.verify() == [] and after.bucket.names("doomed/") == {}
 
 
+def test_who_reads_waits_for_a_collector_that_is_undecided(machines: Machines) -> None:
+    store, step = machines["a"], toys.step("a")
+    alone(store, step)
+    name = f"objects/{step.key[:2]}/{step.key}"
+    body, reader = store.bucket.read(name) or b"", machines["b"]
+    store.bucket.put("doomed/x", json.dumps({step.key: body.decode()}).encode())
+    store.bucket.remove([name])
+
+    def decide() -> None:
+        time.sleep(0.3)
+        store._decide("doomed/x", {step.key: body.decode()}, {step.key})
+
+    deciding = threading.Thread(target=decide)
+    deciding.start()
+    assert (reader.path(step.key) / "part-0").is_file()
+    deciding.join()
+    assert store.bucket.names("doomed/") == {}
+
+
+def test_a_corrupt_object_is_collected(machines: Machines) -> None:
+    store = machines["a"]
+    alone(store, toys.step("a"))
+    (manifest,) = store.bucket.names("objects/")
+    store.bucket.put(manifest, b"token\n\xff{")
+    store._let_go()
+    assert collect_garbage(machines["b"], dry_run=False).objects == 1
+    assert store.bucket.names("objects/") == store.bucket.names("doomed/") == {}
+
+
 @pytest.mark.parametrize("kind", ["busy", "lost"])
 def test_requests_that_fail_in_passing_change_nothing(
     kind: str, app: buckets.Faulty, on_moto: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -32,10 +33,13 @@ from assay.plan._store import Store, locked
 
 SHARED = 1
 """Layout of a bucket, in its object ``format``."""
-_FRESH, _PART = 1.0, 0.1
-"""A listing is trusted for so many seconds, or until making it took this share of its age."""
+_FRESH, _PART, _PAUSE = 1.0, 0.1, 0.1
+"""A listing is trusted for so many seconds, or until making it took this share of its age; a pause."""
 _DEAD, _STALE = timedelta(minutes=10), timedelta(days=1)
 """Age by the server's clock of the last sign of a process that died, and of an upload that nothing names."""
+
+
+_ANY = ("utf-8", "surrogateescape")
 
 
 class Superseded(BrokenProcessPool):
@@ -60,15 +64,20 @@ class _Body:
         """Return how it is written."""
         return self.token.encode() + b"\n" + self.manifest
 
+    @property
+    def place(self) -> str:
+        """Return where its files are."""
+        return f"data/{self.key[:2]}/{self.key}/{self.token}/"
+
     def facts(self) -> dict[str, Any]:
         return dict(json.loads(self.manifest))
 
     def files(self) -> dict[str, str]:
         """Return the object of the bucket that holds each file; ValueError for one outside its folder."""
-        place, files = f"data/{self.key[:2]}/{self.key}/{self.token}/", self.facts()["files"]
+        files = self.facts()["files"]
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
             raise ValueError("a file outside its folder")
-        return {name: place + sha for name, (_, sha) in files.items()}
+        return {name: self.place + sha for name, (_, sha) in files.items()}
 
 
 class SharedStore(Store):
@@ -168,6 +177,15 @@ class SharedStore(Store):
     def _body(self, key: str) -> _Body | None:
         return self._bodies.get(key) or self._look(key)
 
+    def _settled(self, key: str) -> _Body | None:
+        """Return what the bucket has of an object, once no collector is undecided about it."""
+        end = time.monotonic() + LEASE
+        while (body := self._body(key)) is None and time.monotonic() < end:
+            if not self.bucket.names("doomed/"):
+                return self._look(key)
+            time.sleep(_PAUSE)
+        return body
+
     def _look_anew(self) -> None:
         self._bodies.clear()
         self._there.clear()
@@ -188,7 +206,7 @@ class SharedStore(Store):
     # Objects from the bucket and to it
 
     def path(self, key: str) -> Path:
-        body = self._body(key)
+        body = self._settled(key)
         if body is not None and not self._cached(body):
             with locked(self.root / "work" / f"{key}.fetch"):
                 if not self._cached(body):
@@ -408,10 +426,10 @@ class SharedStore(Store):
     def drop(self, keys: Iterable[str], wanted: Callable[[], set[str]]) -> list[str]:
         asked = [body for key in keys if (body := self._look(key)) is not None]
         record = f"doomed/{secrets.token_hex(8)}"
-        self.bucket.put(record, json.dumps({b.key: b.data.decode() for b in asked}).encode())
+        self.bucket.put(record, json.dumps({b.key: b.data.decode(*_ANY) for b in asked}).encode())
         # Those of a collector that was killed as well.
         doomed = {name: json.loads(self.bucket.read(name) or b"{}") for name in self.bucket.names("doomed/")}
-        bodies = [_Body.read(k, data.encode()) for rows in doomed.values() for k, data in _undecided(rows)]
+        bodies = [body for rows in doomed.values() for body in _undecided(rows)]
         self.bucket.remove([_object(body.key) for body in bodies if self._look(body.key) == body])
         self._look_anew()
         kept = wanted()
@@ -425,10 +443,9 @@ class SharedStore(Store):
     def _decide(self, record: str, rows: Any, kept: set[str]) -> None:
         """Put back what is wanted after all, and delete the files of the rest."""
         files = list(rows) if isinstance(rows, list) else []
-        for key, data in _undecided(rows):
-            body = _Body.read(key, data.encode())
-            if key not in kept or self.bucket.create(_object(key), body.data) != body.data:
-                files += body.files().values()
+        for body in _undecided(rows):
+            if body.key not in kept or self.bucket.create(_object(body.key), body.data) != body.data:
+                files += self.bucket.names(body.place)
         # From here on none of them is put back, whoever goes on with this.
         self.bucket.put(record, json.dumps(files).encode())
         self.bucket.remove([*files, record])
@@ -449,8 +466,9 @@ class SharedStore(Store):
         for name, one in self.bucket.names("data/").items():
             _, _, key, token, _ = name.split("/")
             uploads.setdefault((key, token), {})[name] = one
-        several = {key for key, _ in uploads if sum(key == k for k, _ in uploads) > 1} if uploads else set()
-        used = {key: body.token for key in several & there if (body := self._look(key)) is not None}
+        counts = Counter(key for key, _ in uploads)
+        several = [key for key, count in counts.items() if count > 1 and key in there]
+        used = {key: body.token for key in several if (body := self._look(key)) is not None}
         old = {
             upload: files
             for upload, files in uploads.items()
@@ -479,8 +497,10 @@ def _lines(keys: Iterable[str]) -> bytes:
     return "\n".join(sorted(keys)).encode()
 
 
-def _undecided(rows: Any) -> Iterable[tuple[str, str]]:
-    return rows.items() if isinstance(rows, dict) else ()
+def _undecided(rows: Any) -> list[_Body]:
+    """Return the objects of a collector's record of which it has not decided yet."""
+    pairs = rows.items() if isinstance(rows, dict) else ()
+    return [_Body.read(key, data.encode(*_ANY)) for key, data in pairs]
 
 
 def _object(key: str) -> str:
