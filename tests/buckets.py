@@ -92,8 +92,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def seaweed() -> Iterator[str]:
-    """Serve SeaweedFS's S3."""
+def seaweed(address: str = "127.0.0.1") -> Iterator[str]:
+    """Serve SeaweedFS's S3 at an address of this machine."""
     tool = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
     if tool is None:
         pytest.skip("SeaweedFS is not installed")
@@ -101,13 +101,13 @@ def seaweed() -> Iterator[str]:
     names = [f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
     ports = [free_port() for _ in names]
     process = subprocess.Popen(
-        [tool, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer",
+        [tool, "server", f"-dir={folder}", f"-ip={address}", f"-ip.bind={address}", "-s3", "-filer",
          "-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false",
          "-s3.port.iceberg=0", "-s3.port.lance=0",
          *(f"-{name}={port}" for name, port in zip(names, ports, strict=True))],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
     )  # fmt: skip
-    url = f"http://127.0.0.1:{ports[0]}"
+    url = f"http://{address}:{ports[0]}"
     try:
         wait_for(url, process)
         yield url

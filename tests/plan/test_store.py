@@ -261,15 +261,15 @@ def test_studies_and_garbage_collection_at_once(tmp_path: Path) -> None:
     assert Store(tmp_path).verify() == []
 
 
-def test_a_lock_that_was_deleted_is_no_lock(place: str) -> None:
+def test_a_lock_that_was_deleted_is_no_lock(tmp_path: Path) -> None:
     """Who waited for a lock file that its holder deleted takes the new one, not the old."""
-    store, key = open_store(place), toys.step("a").key
+    store, key = Store(tmp_path), toys.step("a").key
     order: list[str] = []
     with store.attempt(key):
         waiting = threading.Thread(target=lambda: _attempt(store, key, order))
         waiting.start()
         time.sleep(0.2)
-        (store.root / "work" / f"{key}.lock").unlink()
+        (tmp_path / "work" / f"{key}.lock").unlink()
         other = threading.Thread(target=lambda: _attempt(store, key, order))
         other.start()
         time.sleep(0.2)

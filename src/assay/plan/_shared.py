@@ -421,7 +421,7 @@ class SharedStore(Store):
         finally:
             self.pulse.leases.discard(lease)
             lease.release()
-            del self._leases[key]
+            self._leases.pop(key, None)
 
     def drop(self, keys: Iterable[str], wanted: Callable[[], set[str]]) -> list[str]:
         asked = [body for key in keys if (body := self._look(key)) is not None]

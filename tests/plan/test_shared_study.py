@@ -6,14 +6,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import assay
 import buckets
-from assay.core import StudyResult
 from assay.plan import open_store
 
 CODE = """
@@ -25,13 +23,20 @@ study.run(sys.argv[1], out=sys.argv[2])
 """
 
 
-@pytest.fixture
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with buckets.moto() as (server, _):
-        buckets.make_bucket(server)
-        for name, value in {**buckets.settings(server), "ASSAY_CACHE": str(tmp_path / "here")}.items():
-            monkeypatch.setenv(name, value)
-        yield buckets.new_address()
+STUDY = """name: small
+base: pocket
+pool: {testbed: {samples: 150, types: [classification, code]}}
+evaluation: {testbed: {samples: 16, seed: 1, types: [classification, code]}}
+ladder: {rungs: [32, 64, 128], seeds: 2}
+recipe: {preset: testbed, batch_size: 16}
+measure: {max_new_tokens: 6}
+where: {pool: inline, store: "%s"}
+"""
+
+
+def written(folder: Path, name: str, store: str) -> Path:
+    (folder / name).write_text(STUDY % store, encoding="utf-8")
+    return folder / name
 
 
 def machine(folder: Path, study: Path, name: str) -> subprocess.Popen[bytes]:
@@ -49,11 +54,10 @@ def computed(folder: Path) -> int:
 
 
 @pytest.mark.long
-def test_two_machines_on_one_study_and_one_is_killed(
-    small_study: tuple[Path, StudyResult], writer: Callable[..., Path], url: str, tmp_path: Path
-) -> None:
-    alone = small_study[0].parent / "report"
-    study = writer(tmp_path / "study", where={"store": url})
+def test_two_machines_on_one_study_and_one_is_killed(url: str, tmp_path: Path) -> None:
+    alone = tmp_path / "report"
+    assay.study.run(written(tmp_path, "alone.yaml", str(tmp_path / "store")), out=alone)
+    study = written(tmp_path, "study.yaml", url)
     first, second = (machine(tmp_path, study, name) for name in "ab")
     store = open_store(url)
     while len(store.completed()) < 8:
