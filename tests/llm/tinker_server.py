@@ -8,6 +8,7 @@ future never comes.  ``weights`` makes the model itself; :class:`Weights` only r
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -20,9 +21,21 @@ import numpy as np
 from tinker.proto import tinker_public_pb2 as wire
 from tune_server import Provider
 
+HURRIED = ("tinker.lib.api_future_impl.asyncio", "tinker.lib.internal_client_holder.asyncio")
+"""Where the SDK waits whole seconds after faults: put a :class:`Hurried` there."""
 Row = tuple[list[int], list[int], list[float]]
 """Ids, targets and weights of a sample."""
 _GONE = (410, {"error": {"message": "the session is gone"}})
+
+
+class Hurried:
+    """asyncio, in which a second is a fiftieth of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 50)
 
 
 class Weights:
@@ -52,6 +65,23 @@ class Weights:
         return [len(self.log), *params["stop"][:1]]
 
 
+def batch(word: str, step: int) -> tuple[list[Any], float]:
+    """Return two samples whose ids tell run and step, of four learned tokens, and a rate."""
+    own = sum(place * byte for place, byte in enumerate(word.encode(), 1))
+    rows = [(np.array([own, step, 3, 4]), np.array([False, False, True, True]))]
+    rows.append((np.array([own, step, 5]), np.array([False, True, True])))
+    return rows, 0.1 / (1 + step)
+
+
+def expected(word: str, steps: int) -> list[tuple[str, float]]:
+    """Return what a model must have learned of the batches of a word, in order."""
+    plain = [batch(word, step) for step in range(steps)]
+    return [
+        (of_rows([(ids[:-1].tolist(), ids[1:].tolist(), []) for ids, _ in rows]), rate)
+        for rows, rate in plain
+    ]
+
+
 def of_rows(rows: Sequence[Row]) -> str:
     """Return what stands for a batch, in the order of its samples."""
     plain = [[list(map(int, ids)), list(map(int, targets))] for ids, targets, _ in rows]
@@ -72,7 +102,8 @@ class TinkerProvider(Provider):
     sessions: dict[str, bool] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
     futures: dict[str, Any] = field(default_factory=dict)
-    shelf: list[dict[str, Any]] = field(default_factory=list)
+    shelf: dict[str, dict[str, Any]] = field(default_factory=dict)
+    born: dict[str, float] = field(default_factory=dict)
     stored: dict[str, Weights] = field(default_factory=dict)
     samplers: dict[str, Any] = field(default_factory=dict)
 
@@ -203,18 +234,21 @@ class TinkerProvider(Provider):
 
         def work(held: Any) -> Any:
             self.stored[path] = held["weights"].copy()
-            self.shelf.insert(0, {
+            self.born[path] = time.monotonic()
+            self.shelf[path] = {
                 "checkpoint_id": f"{folder}/{body['path']}", "checkpoint_type": kind, "tinker_path": path,
                 "time": "2026-01-01T00:00:00Z", "user_metadata": body["user_metadata"],
-            })  # fmt: skip
+            }  # fmt: skip
             return {"path": path}
 
         return self._of_model(body["model_id"], body["seq_id"], work)
 
     def _checkpoints(self, offset: int, limit: int) -> dict[str, Any]:
-        page = min(limit, self.page)
-        cursor = {"offset": offset, "limit": page, "total_count": len(self.shelf)}
-        return {"checkpoints": self.shelf[offset : offset + page], "cursor": cursor}
+        """Return a page of what is on the list by now, newest first."""
+        page, until = min(limit, self.page), time.monotonic() - self.lag
+        rows = [one for path, one in self.shelf.items() if self.born[path] <= until][::-1]
+        cursor = {"offset": offset, "limit": page, "total_count": len(rows)}
+        return {"checkpoints": rows[offset : offset + page], "cursor": cursor}
 
     def _create_sampling_session(self, body: Mapping[str, Any]) -> tuple[int, Any]:
         if not self.sessions[body["session_id"]]:

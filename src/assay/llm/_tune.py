@@ -166,7 +166,7 @@ class Tuner:
         self._client = self._opened()
         self._ledger = Ledger(calls, run, budget)
 
-    def _opened(self) -> Any:
+    def _opened(self) -> OpenAI | TogetherClient:
         return _client(self._base, self._secret, self._config)
 
     def close(self) -> None:

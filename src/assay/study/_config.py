@@ -475,7 +475,7 @@ def _check_tinker(config: StudyConfig) -> None:
     for name, value in wanted.items():
         if getattr(recipe, name) != value:
             raise AssayError("Tinker trains LoRA of its own kind", place=f"recipe.{name}",
-                             value=getattr(recipe, name), expected=value,
+                             value=getattr(recipe, name), expected=str(value or "nothing"),
                              hint="recipe: tinker, or {preset: tinker, …}")  # fmt: skip
     for name in ("epochs", "batch_size", "learning_rate", "learning_rate_multiplier"):
         if getattr(hosted, name) != getattr(own, name):
