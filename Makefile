@@ -26,7 +26,7 @@ test: setup
 
 # What takes minutes or a download: the wheel alone in an environment of its own.
 test-long: setup
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --timeout 900
 
 # llama.cpp is built from source the first time: some 10 minutes on two cores.
 test-gguf: setup
