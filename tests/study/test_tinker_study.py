@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("tinker", reason="Tinker's SDK is not installed: pip install tinker")
 pytest.importorskip("peft")
 
+import polars
 import torch
 
 from assay import model, study
@@ -108,6 +110,18 @@ def values(result: Any) -> dict[tuple[str, int], float]:
     return {(p.metric, p.n_train): p.value for p in result.points if p.type == "math"}
 
 
+def measured(store: str) -> list[tuple[str, ...]]:
+    """Return the answers of every model that a store holds."""
+    tables = [polars.read_parquet(file) for file in Path(store).rglob("items.parquet")]
+    return sorted(tuple(table["answer"]) for table in tables)
+
+
+def traces(store: str) -> list[list[tuple[int, float]]]:
+    """Return the losses of the steps of every run that a store holds, the shortest run first."""
+    reports = [json.loads(file.read_text()) for file in Path(store).rglob("train.json")]
+    return sorted(([(step, loss) for step, loss in one["trace"]] for one in reports), key=len)
+
+
 def test_the_ladder_is_that_of_the_own_trainer(provider: TinkerProvider) -> None:
     """Losses, answers, steps and verdicts agree, though a session is lost in the middle."""
     plan = study.plan(asked(provider))
@@ -116,11 +130,16 @@ def test_the_ladder_is_that_of_the_own_trainer(provider: TinkerProvider) -> None
     own = asked(provider, name="here", base="pocket", control=False, recipe_check=False)
     del own["hosted"]
     own["measure"] = {"max_new_tokens": 12, "text": False}
+    own["where"] = {"store": "own"}
     here = study.run(own, pool="inline")
     assert isinstance(there, StudyResult) and isinstance(here, StudyResult)
     found, wanted = values(there), values(here)
     assert set(found) == set(wanted) and {n for _, n in found} == {0, 16, 40}
-    assert found == pytest.approx(wanted, abs=1e-4)
+    assert found == pytest.approx(wanted, abs=2e-5)
+    assert measured(".assay") == measured("own") and len(set(measured("own"))) == 3
+    for run, by_hand in zip(traces(".assay"), traces("own"), strict=True):
+        assert [step for step, _ in run] == [step for step, _ in by_hand]
+        assert [loss for _, loss in run] == pytest.approx([loss for _, loss in by_hand], abs=1e-5)
     assert found["loss", 40] < found["loss", 0] - 0.1
     most, billed = plan.plan.total.money["USD"], provider.billed() * 1e-6
     assert billed < most and "USD" in (Path("runs/there") / "cost.json").read_text()

@@ -13,7 +13,6 @@ import logging
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,7 +20,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -30,7 +28,7 @@ import numpy.typing as npt
 from assay.core import DIVERGED, AssayError, digest
 from assay.llm._faults import Fault, fault_of, pause
 from assay.llm._ledger import Use
-from assay.llm._tune import TuneConfig, Tuned, Tuner
+from assay.llm._tune import Provider, TuneConfig, Tuned
 from assay.llm._values import Advance, Reply
 
 T = TypeVar("T")
@@ -75,20 +73,24 @@ class Asked:
     scored: int = 0
 
 
-class Tinker(Tuner):
-    """Tinker's way of training one base; ``run`` is the name under which it all is counted."""
+class Tinker(Provider):
+    """Tinker's way of training one base, and of asking what comes of it."""
 
     _after: ClassVar[str] = "the same command goes on after the last checkpoint"
 
-    def _opened(self) -> Any:
+    def _open(self) -> None:
         if find_spec("tinker") is None:
             raise AssayError("Tinker's SDK is not installed", place="base", hint="pip install tinker")
         os.environ.setdefault("TINKER_TELEMETRY", "0")
         logging.getLogger("tinker").setLevel(logging.ERROR)
         self._at = {"base_url": self._config.base_url, "api_key": self._secret}
         self._paths: dict[tuple[str, int], str] = {}
-        self._progress, self.spent = 0, Use(0, 0.0)
-        return SimpleNamespace(close=lambda: None)
+        self._progress, self._uses = 0, list[Use]()
+
+    @property
+    def spent(self) -> Use:
+        """What new replies took, those at their most that did not come."""
+        return Use(sum(one.tokens for one in self._uses), sum(one.money for one in self._uses))
 
     def train(self, key: str, course: Course, *, journal: Path, advance: Advance) -> Tuned:
         """Return the model that comes of a course; what is saved under ``key`` is gone on from.
@@ -97,7 +99,10 @@ class Tinker(Tuner):
         loss is no number, where the budget has no room for the rest, and where the provider cannot be
         reached or gives no news: then the same call goes on after the last checkpoint.
         """
-        return self._steadily(lambda service: self._trained(service, key, course, journal, advance))
+        try:
+            return self._steadily(lambda service: self._trained(service, key, course, journal, advance))
+        finally:
+            self._ledger.keep_rest(key, Use(0, 0.0)).result()
 
     def ask(self, path: str | None, asked: Sequence[Asked], advance: Advance) -> list[Reply]:
         """Return a reply for each question to the model at ``path``, or to the base.
@@ -166,7 +171,6 @@ class Tinker(Tuner):
                     self._save(model, key, step + 1)
             told = {_KEY: key, _STEP: str(steps)}
             path = str(self._news(model.save_weights_for_sampler(_name(key, steps), user_metadata=told)).path)
-        self._ledger.keep_rest(key, Use(0, 0.0)).result()
         sent = self._ledger.send_part(key, Use(0, 0.0)).result()
         money = None if self._price is None else sent.money
         currency = "USD" if self._price is None else self._price.currency
@@ -237,12 +241,12 @@ class Tinker(Tuner):
     ) -> list[Reply]:
         where = {"base_model": self._name} if path is None else {"model_path": path}
         sampler = self._news(service.create_sampling_client(**where))
-        found: deque[Reply] = deque()
+        found: list[Reply] = []
         with ThreadPoolExecutor(self._config.connections or _CONNECTIONS) as pool:
             for reply in pool.map(partial(self._reply, sampler, path or self._name), asked):
                 found.append(reply)
                 advance(len(found), len(asked), "item")
-        return list(found)
+        return found
 
     def _reply(self, sampler: Any, model: str, asked: Asked) -> Reply:
         """Return the reply to a question: the one that is kept, or a new one, which is paid and kept."""
@@ -264,7 +268,7 @@ class Tinker(Tuner):
         finally:
             # What was asked and not answered may have been paid.
             self._ledger.settle(taken, use, reply).result()
-            self.spent = Use(self.spent.tokens + use.tokens, self.spent.money + use.money)
+            self._uses.append(use)
         self._progress += 1
         return reply
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,10 +150,13 @@ def training_most(base: str, config: TuneConfig, n_bytes: int) -> tuple[int, flo
     return tokens, None if price is None or price.train is None else tokens * price.train / 1e6
 
 
-class Tuner:
-    """A provider that fine-tunes one base; ``run`` is the name under which it all is counted."""
+class Provider(ABC):
+    """What all ways of training one base at its provider share: key, price, ledger and errors.
 
-    _after: ClassVar[str] = "jobs go on at the provider: the same command finds them"
+    ``run`` is the name under which it all is counted.
+    """
+
+    _after: ClassVar[str]
     """What to do where it did not answer."""
 
     def __init__(self, base: str, config: TuneConfig, *, calls: Path, run: str) -> None:
@@ -163,16 +167,54 @@ class Tuner:
         self._variable, self._secret = _secret(base, config.base_url)
         budget = Budget() if config.budget is None else parse_budget(config.budget)
         self._price = training_price(base, config)
-        self._client = self._opened()
+        self._open()
         self._ledger = Ledger(calls, run, budget)
 
-    def _opened(self) -> OpenAI | TogetherClient:
-        return _client(self._base, self._secret, self._config)
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the provider's SDK."""
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._ledger.close()
+
+    def _money(self, tokens: int) -> float | None:
+        return None if self._price is None or self._price.train is None else tokens * self._price.train / 1e6
+
+    def _error(self, fault: Fault) -> AssayError:
+        if fault.kind == "key":
+            return key_error(self._base, (self._variable,), fault.problem)
+        said = "refused" if fault.kind == "refused" else "did not answer"
+        hint = None if fault.kind == "refused" else self._after
+        return AssayError(
+            f"the provider {said}: {fault.problem}", place="hosted", value=self._base, hint=hint
+        )
+
+    def _full(self, tokens: int, money: float | None) -> AssayError:
+        price = self._price
+        most = f"{tokens:,} tokens" + (
+            "" if money is None or price is None else f", {money:.2f} {price.currency}"
+        )
+        spent = self._ledger.total()
+        return AssayError(
+            "the budget has no room for this job", place="hosted.budget", value=self._config.budget,
+            expected=f"{most}, beside {spent.tokens:,} tokens and {spent.money:.2f} spent or reserved",
+            hint="raise hosted.budget, or wait until jobs under way have ended: they count at their most",
+        )  # fmt: skip
+
+
+class Tuner(Provider):
+    """A provider that fine-tunes by jobs."""
+
+    _after: ClassVar[str] = "jobs go on at the provider: the same command finds them"
+
+    def _open(self) -> None:
+        self._client = _client(self._base, self._secret, self._config)
 
     def close(self) -> None:
         """Close connections and ledger; jobs go on at the provider."""
         self._client.close()
-        self._ledger.close()
+        super().close()
 
     def tune(self, key: str, file: Path, *, seed: int, advance: Advance = lambda a, b, c: None) -> Tuned:
         """Return the model that comes of ``file``, of a job that is under way already or a new one.
@@ -354,9 +396,6 @@ class Tuner:
             tuple(sorted(_losses(self._events(job.id)))),
         )  # fmt: skip
 
-    def _money(self, tokens: int) -> float | None:
-        return None if self._price is None or self._price.train is None else tokens * self._price.train / 1e6
-
     def _asked(self, call: Callable[[], T]) -> T:
         """Return what a call that costs nothing brings, asked again while the server may yet answer."""
         failures, until = 0, time.monotonic() + _TURNED_AWAY_SECONDS
@@ -376,27 +415,6 @@ class Tuner:
             raise
         except Exception as error:
             return fault_of(error, self._secret)
-
-    def _error(self, fault: Fault) -> AssayError:
-        if fault.kind == "key":
-            return key_error(self._base, (self._variable,), fault.problem)
-        said = "refused" if fault.kind == "refused" else "did not answer"
-        hint = None if fault.kind == "refused" else self._after
-        return AssayError(
-            f"the provider {said}: {fault.problem}", place="hosted", value=self._base, hint=hint
-        )
-
-    def _full(self, tokens: int, money: float | None) -> AssayError:
-        price = self._price
-        most = f"{tokens:,} tokens" + (
-            "" if money is None or price is None else f", {money:.2f} {price.currency}"
-        )
-        spent = self._ledger.total()
-        return AssayError(
-            "the budget has no room for this job", place="hosted.budget", value=self._config.budget,
-            expected=f"{most}, beside {spent.tokens:,} tokens and {spent.money:.2f} spent or reserved",
-            hint="raise hosted.budget, or wait until jobs under way have ended: they count at their most",
-        )  # fmt: skip
 
     def _failed(self, job: FineTuningJob | None) -> AssayError:
         said = "" if job is None or job.error is None else str(job.error.message or job.error.code or "")
