@@ -1,15 +1,14 @@
 """One study on two machines that share a bucket and nothing else; one is killed; beside one machine alone.
 
-    sudo python benchmarks/two_machines.py [--delay MS]
+    sudo python benchmarks/two_machines.py
 
-The machines are network namespaces with an address and a cache of their own, joined by a bridge on which
-each packet takes ``--delay`` ms more; the bucket is SeaweedFS in the namespace of this process.  Needs root,
-``ip`` (and ``tc`` for a delay).  Leases last ten seconds here, so that what was killed is soon taken over.
+The machines are network namespaces with an address and a cache of their own, joined by a bridge; the bucket
+is SeaweedFS in the namespace of this process.  Needs root and ``ip``.  Leases last ten seconds here, so that
+what was killed is soon taken over.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def sh(command: str) -> None:
 
 
 @contextmanager
-def namespaces(names: str, delay: float) -> Iterator[None]:
+def namespaces(names: str) -> Iterator[None]:
     """Make network namespaces that reach this one over a bridge."""
     sh("ip link add assay-br type bridge")
     try:
@@ -60,8 +59,6 @@ def namespaces(names: str, delay: float) -> Iterator[None]:
             sh(f"{inside} ip addr add {NET}.{number}/24 dev assay-{name}1")
             sh(f"{inside} ip link set assay-{name}1 up")
             sh(f"{inside} ip link set lo up")
-            if delay:
-                sh(f"{inside} tc qdisc add dev assay-{name}1 root netem delay {delay}ms")
         yield
     finally:
         for name in names:
@@ -77,14 +74,10 @@ def machine(folder: Path, study: Path, name: str) -> subprocess.Popen[bytes]:
 
 
 def main() -> None:
-    shown = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
-    parser.add_argument("--delay", type=float, default=0.0, help="milliseconds per packet from a machine")
-    options = parser.parse_args()
     import buckets
     from assay.plan import open_store
 
-    with tempfile.TemporaryDirectory() as temporary, namespaces("ab", options.delay):
+    with tempfile.TemporaryDirectory() as temporary, namespaces("ab"):
         folder = Path(temporary)
         with buckets.seaweed(HOST) as url:
             buckets.make_bucket(url)
