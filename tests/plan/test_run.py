@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,34 @@ def test_what_is_trained_is_measured_while_the_rest_trains(tmp_path: Path, worke
         run([toys.step("result", *measured, log=log)], Store(tmp_path / "store"), pool)
     begun = Path(log).read_text().split()
     assert begun.index(measured[0].key) < begun.index(trained[-1].key)
+
+
+def test_what_another_process_works_at_is_left_to_it(place: str, tmp_path: Path) -> None:
+    """Two processes, or machines, on one study share the work instead of waiting for each other."""
+    store, log = open_store(place), tmp_path / "log"
+    steps = [toys.step(number, log=str(log)) for number in range(4)]
+    store.register("study", steps)
+    begun, go = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with store.attempt(steps[3].key):
+            begun.set()
+            go.wait(60)
+
+    holder = threading.Thread(target=other)
+    holder.start()
+    begun.wait(60)
+    releasing = threading.Thread(target=lambda: (wait_for_lines(log, 3), go.set()))
+    releasing.start()
+    run(steps[::-1], store, Inline())
+    holder.join()
+    assert log.read_text().split()[-1] == steps[3].key
+
+
+def wait_for_lines(log: Path, count: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (log.exists() and len(log.read_text().split()) >= count):
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -205,12 +205,23 @@ class _Schedule:
         So what is trained is measured while the rest still trains, and curves form as rungs finish.
         """
         near = self.nearest not in self.running.values()
+        passed = [self._first(near)]
+        # What another process works at is left to it while there is anything else to do.
+        while self.ready and self.store.busy(passed[-1]):
+            passed.append(self._first(near))
+        key = passed.pop(0 if self.store.busy(passed[-1]) else -1)
+        for other in passed:
+            self._push(other)
+        self.nearest = key if near else self.nearest
+        return key
+
+    def _first(self, near: bool) -> str:
+        """Return the first of the ready steps from one end, and take it from them."""
         heap = self.near if near else self.far
         key = heapq.heappop(heap)[2]
         while key not in self.ready:  # it left by the other end
             key = heapq.heappop(heap)[2]
         self.ready.remove(key)
-        self.nearest = key if near else self.nearest
         return key
 
     def drain(self) -> None:
