@@ -37,6 +37,8 @@ from assay.indicators import Models, Undefined
 
 Column = list[float]
 """A value for each row, NaN where there is none."""
+Row = tuple[str, str, Column, Column]
+"""Indicator, what it is held against, and both columns."""
 
 MOST = 512
 BEST = 15
@@ -183,12 +185,12 @@ def knn(samples: Sequence[Sample], k: int = 6) -> Column:
 
 
 def random_t5(folder: Path) -> None:
-    """Write a small T5 of random weights, spread so that its answers differ."""
+    """Write a small T5 of random weights."""
     from transformers import AutoModelForSeq2SeqLM, T5Config
 
     torch.manual_seed(0)
     sizes = {"vocab_size": 4096, "d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4}
-    config = T5Config(**sizes, decoder_start_token_id=0, pad_token_id=0, initializer_factor=4.0)
+    config = T5Config(**sizes, decoder_start_token_id=0, pad_token_id=0, initializer_factor=1.0)
     AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
     tokenizer = model.load_tokenizer(model.resolve_base("pocket"))
     tokenizer.chat_template = None
@@ -253,40 +255,83 @@ def adam_step(first: Tensor, second: Tensor, g: Tensor, steps: int) -> Tensor:
     return first / (second.sqrt() + 1e-8)
 
 
+STEPS: dict[str, Callable[[Tensor, Tensor, Tensor, int], Tensor]] = {
+    "whole gradients one by one, the authors' step": published_step,
+    "the same with Adam's own step": adam_step,
+}
+
+
 def less(
-    influence: Any,
-    per_epoch: int,
-    samples: Sequence[Sample],
-    targets: Sequence[Sample],
-    step: Callable[[Tensor, Tensor, Tensor, int], Tensor] = published_step,
-) -> Column:
+    influence: Any, per_epoch: int, samples: Sequence[Sample], targets: Sequence[Sample]
+) -> dict[str, Column]:
     """Cosines of whole vectors, no projection, one sample after the other; the warm-up is ours."""
     rows = model.encode(influence.tokenizer, samples, 1024)
     wanted = model.encode(influence.tokenizer, targets, 1024)
     for parameter in influence.parameters:
         parameter.requires_grad_(True)
-    totals = np.zeros(len(rows))
+    totals = {name: np.zeros(len(rows)) for name in STEPS}
     whole = sum(c.rate for c in influence.checkpoints)
     for epoch, c in enumerate(influence.checkpoints):
         influence._load(c)
         unit = torch.nn.functional.normalize(torch.stack([gradient(influence, r) for r in wanted]), dim=1)
         target = unit.mean(dim=0)
         for place, row in enumerate(rows):
-            taken = step(c.first, c.second, gradient(influence, row), (epoch + 1) * per_epoch)
-            totals[place] += c.rate / whole * float(target @ torch.nn.functional.normalize(taken, dim=0))
-    return [float(v) for v in totals]
+            g = gradient(influence, row)
+            for name, step in STEPS.items():
+                taken = torch.nn.functional.normalize(
+                    step(c.first, c.second, g, (epoch + 1) * per_epoch), dim=0
+                )
+                totals[name][place] += c.rate / whole * float(target @ taken)
+    return {name: [float(v) for v in column] for name, column in totals.items()}
 
 
-def less_rows(samples: Sequence[Sample]) -> Iterator[tuple[str, str, Column, Column]]:
+def model_rows(samples: Sequence[Sample], shared: Path, options: Any) -> Iterator[Row]:
+    """Yield perplexity and IFD under two models."""
+    for base in ("pocket", str(shared / "models" / "stories260k")):
+        place, short = model.resolve_base(base), Path(base).name
+        network = model.load_model(place, "cpu").eval()
+        for kind in ("auto", "alpaca") if base == "pocket" else ("alpaca",):
+            tokenizer = model.load_tokenizer(place, None if kind == "auto" else kind)
+            models = Models(base, template=kind, max_tokens=MOST)
+            second = perplexities(network, tokenizer, samples)
+            yield f"ppl ({short}, {kind})", "plain loop", ours("ppl", models, samples), second
+        own = ours("ifd", models, samples)
+        yield f"ifd ({short})", "plain loop", own, ifd(network, tokenizer, samples)
+        if options.cherry:
+            theirs = cherry_ifd(options.cherry, network, tokenizer, samples)
+            fits = [math.nan if math.isnan(b) else a for a, b in zip(own, theirs, strict=True)]
+            yield f"ifd ({short})", "Cherry_LLM, uncut rows", fits, theirs
+
+
+def text_rows(samples: Sequence[Sample], shared: Path, options: Any) -> Iterator[Row]:
+    """Yield MTLD and KNN."""
+    yield "mtld", "lexicalrichness", ours("mtld", Models(), samples), mtld_by_lexicalrichness(samples)
+    yield "knn", "scikit-learn", ours("knn", Models(), samples), knn(samples)
+
+
+def critic_rows(samples: Sequence[Sample], shared: Path, options: Any) -> Iterator[Row]:
+    """Yield UniEval's dimensions."""
+    with tempfile.TemporaryDirectory() as scratch:
+        random_t5(Path(scratch))
+        for name in QUESTIONS:
+            own = ours(name, Models(dialog=scratch), samples)
+            yield name, "plain loop", own, unieval(Path(scratch), name, samples)
+            if options.unieval:
+                yield name, "UniEval", own, their_unieval(options.unieval, Path(scratch), name, samples)
+
+
+def less_rows(samples: Sequence[Sample], shared: Path, options: Any) -> Iterator[Row]:
+    """Yield LESS with our sketch against whole vectors."""
     targets, warm_up = samples[-16:], samples[:64]
     settings = model.InfluenceSettings()
     influence = model.Influence(model.resolve_base("pocket"), warm_up, targets, settings)
     own = [math.nan if v is None else v for v in influence.score(samples)]
     per_epoch = -(-len(warm_up) // settings.batch_size)
-    exact = less(influence, per_epoch, samples, targets)
-    yield "less", "whole gradients, one by one, the authors' step", own, exact
-    other = less(influence, per_epoch, samples, targets, adam_step)
-    yield "less", "the same with Adam's own step", own, other
+    for name, column in less(influence, per_epoch, samples, targets).items():
+        yield "less", name, own, column
+
+
+GROUPS = {"model": model_rows, "text": text_rows, "critics": critic_rows, "less": less_rows}
 
 
 def main() -> None:
@@ -294,6 +339,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--quick", action="store_true", help="40 rows")
+    parser.add_argument("--only", choices=GROUPS, nargs="+", default=list(GROUPS))
     parser.add_argument("--cherry", type=Path, help="a checkout of Cherry_LLM")
     parser.add_argument("--unieval", type=Path, help="a checkout of UniEval")
     options = parser.parse_args()
@@ -304,30 +350,9 @@ def main() -> None:
     samples = alpaca(shared, 40 if options.quick else options.rows)
     print("| indicator | against | rows | one only | largest difference | relative | ranks | best 15 |")
     print("|---|---|---|---|---|---|---|---|")
-    for base in ("pocket", str(shared / "models" / "stories260k")):
-        place, short = model.resolve_base(base), Path(base).name
-        network = model.load_model(place, "cpu").eval()
-        for kind in ("auto", "alpaca") if base == "pocket" else ("alpaca",):
-            tokenizer = model.load_tokenizer(place, None if kind == "auto" else kind)
-            models = Models(base, template=kind, max_tokens=MOST)
-            second = perplexities(network, tokenizer, samples)
-            report(f"ppl ({short}, {kind})", "plain loop", ours("ppl", models, samples), second)
-        own = ours("ifd", models, samples)
-        report(f"ifd ({short})", "plain loop", own, ifd(network, tokenizer, samples))
-        if options.cherry:
-            theirs = cherry_ifd(options.cherry, network, tokenizer, samples)
-            report(f"ifd ({short})", "Cherry_LLM", own, theirs)
-    report("mtld", "lexicalrichness", ours("mtld", Models(), samples), mtld_by_lexicalrichness(samples))
-    report("knn", "scikit-learn", ours("knn", Models(), samples), knn(samples))
-    with tempfile.TemporaryDirectory() as scratch:
-        random_t5(Path(scratch))
-        for name in QUESTIONS:
-            own = ours(name, Models(dialog=scratch), samples)
-            report(name, "plain loop", own, unieval(Path(scratch), name, samples))
-            if options.unieval:
-                report(name, "UniEval", own, their_unieval(options.unieval, Path(scratch), name, samples))
-    for row in less_rows(samples):
-        report(*row)
+    for name in options.only:
+        for row in GROUPS[name](samples, shared, options):
+            report(*row)
 
 
 if __name__ == "__main__":

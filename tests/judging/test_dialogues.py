@@ -45,9 +45,10 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def server() -> Iterator[Any]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from chat_server import serving
 
+    monkeypatch.setenv("PROMPTS_SEEN", str(tmp_path / "seen.jsonl"))
     with serving(script="scripted_ratings:answer", script_path=str(HERE)) as running:
         yield running
 
@@ -63,7 +64,7 @@ def test_each_turn_is_rated_in_its_conversation(files: dict[str, Path], server: 
     turns = {row.type: (row.n, row.mean) for row in found.turns}
     assert turns["1"] == (3, pytest.approx(20 / 27)) and turns["2"] == (3, pytest.approx(2 / 27))
     assert {row.rubric for row in found.judgements if row.item.startswith("1")} == {"single-reference"}
-    asked = [body["messages"][-1]["content"] for body in bodies(server)]
+    asked = [json.loads(line) for line in (tmp_path / "seen.jsonl").read_text().splitlines()]
     assert len(asked) == 5, "an empty answer has the lowest rating and is not asked for"
     second = next(text for text in asked if "It is 9." in text)
     said = [
@@ -77,13 +78,9 @@ def test_each_turn_is_rated_in_its_conversation(files: dict[str, Path], server: 
     assert not any("not read" in text for text in asked)
     assert sum("评分标准" in text for text in asked) == 1
     again = judge_turns(files["question"], out=tmp_path / "b.jsonl", **options)
-    assert again.calls == 0 and len(bodies(server)) == 5
+    assert again.calls == 0 and len(server.log()) == 5
     same = judge_compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
     assert {row.difference for row in same.types} == {0.0}, "turns have one name whichever model answers"
-
-
-def bodies(server: Any) -> list[dict[str, Any]]:
-    return [entry["body"] for entry in server.log()]
 
 
 def test_a_missing_answer_has_no_rating(files: dict[str, Path], server: Any, tmp_path: Path) -> None:

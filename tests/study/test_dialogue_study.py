@@ -19,9 +19,10 @@ sys.path.insert(0, str(HERE.parent / "llm"))
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from chat_server import serving
 
+    monkeypatch.setenv("PROMPTS_SEEN", str(tmp_path / "seen.jsonl"))
     monkeypatch.setenv("SCRIPTED_API_KEY", "sk-test")
     with serving(script="dialogue_judge:answer", script_path=str(HERE)) as running:
         yield running
@@ -58,11 +59,12 @@ def test_dialogues_as_the_evaluation(tmp_path: Path, server: Any, monkeypatch: p
     assert {kind for kind, _ in points} == {OVERALL, "math", "writing"} and len(points) == 9
     assert all(p.metric == "score" and 0 <= p.value <= 1 for p in result.points)
     assert points["math", 8].n_eval == points["writing", 8].n_eval == 4
-    bodies = [entry["body"]["messages"][-1]["content"] for entry in server.log()]
-    seconds = [text for text in bodies if "Say it again." in text]
+    asked_for = len(server.log())
+    texts = [json.loads(line) for line in (tmp_path / "seen.jsonl").read_text().splitlines()]
+    seconds = [text for text in texts if "Say it again." in text]
     assert seconds and all("[assistant]" in text for text in seconds), "the model's own answer stands before"
     assert any("[1] 0\n\n[2] 0!" in text for text in seconds)
-    assert study.run(config, pool="inline") == result and len(server.log()) == len(bodies)
+    assert study.run(config, pool="inline") == result and len(server.log()) == asked_for
 
 
 def test_dialogues_beside_the_evaluation(

@@ -35,7 +35,7 @@ from assay.judging._better import Better, parse_better
 from assay.judging._calibrate import Label, PeopleDifference, TypeCalibration, calibrate, people_differences
 from assay.judging._dialogues import (
     TEMPERATURES,
-    WITH_REFERENCES,
+    WITHOUT_REFERENCES,
     Dialogue,
     named,
     read_dialogues,
@@ -86,7 +86,7 @@ __all__ = [
     "PILOT_REPEATS",
     "PLUGINS",
     "TEMPERATURES",
-    "WITH_REFERENCES",
+    "WITHOUT_REFERENCES",
     "Agreement",
     "Alpha",
     "Anchor",

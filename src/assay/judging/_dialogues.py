@@ -14,8 +14,8 @@ from assay.judging._judge import Judgement
 VERSION = 1
 TEMPERATURES: Mapping[str, float] = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1}
 """How warm answers are drawn by category (FastChat's llm_judge); the others are greedy."""
-WITH_REFERENCES = ("math", "reasoning", "coding")
-"""The categories that are graded against reference answers."""
+WITHOUT_REFERENCES = ("writing", "roleplay", "extraction", "stem", "humanities")
+"""MT-bench's categories that are graded without reference answers; all others are graded with those given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,17 @@ def read_dialogues(
 
     A row of questions has ``question_id``, ``turns`` (or ``prompt``: a list), ``category`` and, where they
     stand beside, ``reference`` answers; a row of references ``question_id`` and ``choices`` (the first
-    counts) or ``turns``.  References count for math, reasoning and coding, as published; those beside their
-    question always.  ``limit``: the first so many of each category.  Raises :class:`AssayError` with the
-    place of what is missing.
+    counts) or ``turns``, and stands before what is beside the question.  Of MT-bench's own categories
+    references count for math, reasoning and coding alone, as published.  ``limit``: the first so many of each
+    category.  Raises :class:`AssayError` with the place of what is missing.
     """
     given = read_turns(references)
     found: dict[str, Dialogue] = {}
     for path in questions:
         for number, row in enumerate(plain_rows(path), 1):
             one = _dialogue(row, f"{path}:{number}")
-            if not one.references and one.category in WITH_REFERENCES:
-                one = replace(one, references=given.get(one.id, ()))
+            known = given.get(one.id, one.references)
+            one = replace(one, references=() if one.category in WITHOUT_REFERENCES else known)
             if one.references and len(one.references) != len(one.questions):
                 raise AssayError(
                     "not a reference for each question", place=f"{path}:{number}", value=len(one.references),
