@@ -125,7 +125,8 @@ class Influence:
                 advance(step, total, "warm-up")
             moments = [optimizer.state[p] for p in self.parameters]
             parts = (self.parameters, [m["exp_avg"] for m in moments], [m["exp_avg_sq"] for m in moments])
-            found.append(_Checkpoint(*map(_flat, parts), rate=sum(rates) / len(rates)))
+            weights, first, second = map(_flat, parts)
+            found.append(_Checkpoint(weights, first, second, sum(rates) / len(rates)))
         return found
 
     def _mean_loss(self, rows: Sequence[Encoded]) -> Tensor:
@@ -168,20 +169,19 @@ class Influence:
 
     def _batch(self, rows: Sequence[Encoded], checkpoint: _Checkpoint | None) -> Tensor:
         """Return the sketches [rows, dimension] of one padded batch, by one pass forward and one back."""
-        sketch = torch.zeros(self.settings.dimension, len(rows))
-        learned = torch.tensor([sum(row.learned[1:]) for row in rows], dtype=torch.float32)
+        sketch = torch.zeros(len(rows), self.settings.dimension)
+        learned = torch.tensor([[sum(row.learned[1:])] for row in rows], dtype=torch.float32)
 
         def receive(layer: nn.Linear, gradients: Tensor) -> None:
-            # [weights, rows]: a weight's numbers lie side by side and are added to its place at once.
             place = self.layers[layer]
-            values = gradients.reshape(len(rows), -1).T.cpu().float() / learned
+            values = gradients.reshape(len(rows), -1).cpu().float() / learned
             if checkpoint is not None:
-                values = _adam_step(checkpoint.first[place, None], checkpoint.second[place, None], values)
-            sketch.index_add_(0, self.places[place], values * self.signs[place, None])
+                values = _adam_step(checkpoint.first[place], checkpoint.second[place], values)
+            sketch.index_add_(1, self.places[place], values.mul_(self.signs[place]))
 
         with _each_gradient(list(self.layers), receive):
             self.loss(pad_right(rows, self.model.config.pad_token_id or 0)).backward()
-        return nn.functional.normalize(sketch.T, dim=1)
+        return nn.functional.normalize(sketch, dim=1)
 
     def _target_gradients(self, targets: Sequence[Sample], advance: Advance) -> list[Tensor]:
         """Return, for each checkpoint, the mean unit gradients of the targets of each type [types, d]."""
@@ -246,14 +246,13 @@ def _each_gradient(
 
 
 def _adam_step(first: Tensor, second: Tensor, gradient: Tensor) -> Tensor:
-    """Return the step that Adam would take next on a gradient, up to its length.
+    """Return the steps [rows, weights] that Adam would take next on gradients, up to their length.
 
     As in the authors' ``collect_grad_reps.py``: moments without correction for their start, and epsilon
     under the root.
     """
-    first = _BETAS[0] * first + (1 - _BETAS[0]) * gradient
-    second = _BETAS[1] * second + (1 - _BETAS[1]) * gradient**2
-    return first / (second + _EPSILON).sqrt()
+    scale = gradient.square().mul_(1 - _BETAS[1]).add_(_BETAS[1] * second + _EPSILON).rsqrt_()
+    return scale.mul_(torch.add(_BETAS[0] * first, gradient, alpha=1 - _BETAS[0]))
 
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
