@@ -26,7 +26,7 @@ test: setup
 
 # What takes minutes or a download: the wheel alone in an environment of its own.
 test-long: setup
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --timeout 900
 
 # llama.cpp is built from source the first time: some 10 minutes on two cores.
 test-gguf: setup
@@ -50,8 +50,8 @@ docs: setup
 OLD := build/oldest
 test-oldest: $(OLD)/bin/uv
 	$(OLD)/bin/uv pip compile pyproject.toml --resolution lowest-direct --quiet --output-file $(OLD)/oldest.txt
-	$(OLD)/bin/python -m pip install --quiet --requirement $(OLD)/oldest.txt pytest pytest-timeout hypothesis
-	PYTHONPATH=src $(OLD)/bin/python -m pytest -p no:xdist $(OLDEST)
+	$(OLD)/bin/python -m pip install --quiet --requirement $(OLD)/oldest.txt pytest pytest-timeout hypothesis rouge-score statsmodels
+	PYTHONPATH=$(CURDIR)/src $(OLD)/bin/python -m pytest -p no:xdist $(OLDEST)
 OLDEST := tests/core tests/curves tests/regression tests/selection
 
 $(OLD)/bin/uv:

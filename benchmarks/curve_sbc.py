@@ -35,7 +35,7 @@ def ranks(job: tuple[tuple[int, int], int, int]) -> list[float]:
     found = []
     for _ in range(count):
         z, truth = prior_draw(plan, NOISE, PRIOR, ahead, rng)
-        draws, _ = Posterior(replace(plan, z=z), NOISE, PRIOR).draw(ahead, slice(0, DRAWS))
+        draws = Posterior(replace(plan, z=z), NOISE, PRIOR).sampler(slice(0, DRAWS)).draw(ahead)
         # A constant curve gains exactly 0, in the truth and in draws: ties are broken at random.
         apart = draws[:, 1] - draws[:, 0] - (truth[1] - truth[0])
         below = np.sum(apart < -TIE) + rng.random() * np.sum(np.abs(apart) <= TIE)

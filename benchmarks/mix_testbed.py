@@ -6,6 +6,7 @@ nothing.  Here 60 % of the samples of one type are prompts of another answered b
 answer always replaced by the same wrong one: the tables conflict), and 60 % of a third are right samples of a
 fourth (they share its table).  Models are scored on their own answers; ``--losses`` measures losses alone.
 ``--allocate 3`` divides the same number of samples anew and trains that beside equal shares and the pool's.
+``--alike``: all parts are of one kind, so that by construction no division is better than equal shares.
 """
 
 from __future__ import annotations
@@ -56,11 +57,18 @@ def _conflicting() -> Iterator[Sample]:
         )
 
 
+def alike(samples: int, seed: int) -> Iterator[Sample]:
+    """Yield samples of one type under the names of six, dealt in turn."""
+    for i, one in enumerate(_stream(samples, seed, [TYPES[-1]])):
+        yield replace(one.sample, type=TYPES[i % len(TYPES)])
+
+
 def main() -> None:
     """Write pool and study, train the mixtures, print what is shown."""
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--null", action="store_true")
+    parser.add_argument("--alike", action="store_true")
     parser.add_argument("--pool", default="processes:2")
     parser.add_argument("--samples", type=int, default=3000)
     parser.add_argument("--n", type=int, default=600)
@@ -70,13 +78,15 @@ def main() -> None:
     )
     parser.add_argument("--losses", action="store_true", help="no answers: losses alone")
     args = parser.parse_args()
-    out = args.out / ("null" if args.null else "planted")
+    out = args.out / ("alike" if args.alike else "null" if args.null else "planted")
     out.mkdir(parents=True, exist_ok=True)
-    write(pool(args.samples, planted=not args.null), out / "pool.jsonl", "samples", force=True)
+    given = alike(args.samples, 0) if args.alike else pool(args.samples, planted=not args.null)
+    write(given, out / "pool.jsonl", "samples", force=True)
+    write(alike(args.items, 1), out / "alike.jsonl", "samples", force=True)
+    testbed = {"samples": args.items, "seed": 1, "types": list(TYPES), "languages": list(LANGUAGES)}
     study = {
         "name": "mix-testbed", "base": "pocket", "pool": "pool.jsonl",
-        "evaluation": {"testbed": {"samples": args.items, "seed": 1, "types": list(TYPES),
-                                   "languages": list(LANGUAGES), "difficulty": DIFFICULTY}},
+        "evaluation": "alike.jsonl" if args.alike else {"testbed": {**testbed, "difficulty": DIFFICULTY}},
         "ladder": {"rungs": [args.n], "seeds": 3}, "recipe": {"preset": "testbed", "batch_size": 16},
         "measure": {"answers": not args.losses, "max_new_tokens": 24, "text": False},
         "mix": {"n": args.n, "centres": 4},

@@ -6,12 +6,23 @@ import errno
 import json
 import os
 import sqlite3
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from assay.core import AssayError, as_assay_error, expected_failures, read_json, read_json_lines
+from assay import cli
+from assay.core import (
+    DISTRIBUTION,
+    AssayError,
+    as_assay_error,
+    expected_failures,
+    module_of,
+    packages_of_extras,
+    read_json,
+    read_json_lines,
+)
 
 EXPECTED = [
     OSError(errno.ENOSPC, "No space left on device", "/full/file"),
@@ -104,3 +115,32 @@ def test_a_shut_file_is_an_error_with_its_place(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(AssayError, match="permission denied"):
         read_json(path)
+
+
+def test_a_package_of_an_extra_that_is_missing_is_told_with_the_extra() -> None:
+    """Every one of them; a module that no extra brings is a fault of the program."""
+    extras = list(packages_of_extras())
+    assert len(extras) > 20
+    for _, package in extras:
+        missing = ModuleNotFoundError("No module named …", name=f"{module_of(package)}.part")
+        found = as_assay_error(missing, "here")
+        assert found is not None and package in str(found), package
+        brings = {extra for extra, one in extras if one == package}
+        assert any(f'"{DISTRIBUTION}[{extra}]"' in str(found.hint) for extra in brings)
+    assert as_assay_error(ModuleNotFoundError("…", name="assay.absent")) is None
+
+
+def test_a_command_says_which_extra_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"instruction": f"{i}?", "output": f"{i}"}) + "\n" for i in range(40)))
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(
+            ["select", str(rows), "--out", str(tmp_path / "o.jsonl"), "--n", "5", "--rule", "clusters",
+             "--embedder", "lexical"]
+        )  # fmt: skip
+    told = capsys.readouterr().err
+    assert "faiss-cpu is not installed" in told and "Traceback" not in told
+    assert not (tmp_path / "o.jsonl").exists()

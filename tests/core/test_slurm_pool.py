@@ -22,6 +22,7 @@ from assay.testing import PoolSuite
 needs_submitit = pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed")
 
 
+@pytest.mark.long
 @needs_submitit
 class TestSlurm(PoolSuite):
     name: ClassVar[str] = "slurm"

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Barrier
 
@@ -16,6 +17,7 @@ from assay.indicators import Cache
 from assay.llm import Chat
 
 _AT_ONCE, _TIMES = 6, 40
+needs_inspect = pytest.mark.skipif(find_spec("inspect_ai") is None, reason="inspect-ai is not installed")
 
 
 def bare(folder: Path) -> None:
@@ -32,7 +34,7 @@ def cache(folder: Path) -> None:
     Cache(folder, "any").put({"a": 1.0})
 
 
-@pytest.mark.parametrize("open_once", [bare, calls, cache])
+@pytest.mark.parametrize("open_once", [bare, pytest.param(calls, marks=needs_inspect), cache])
 def test_many_open_a_new_file_at_once(tmp_path: Path, open_once: Callable[[Path], None]) -> None:
     for time in range(_TIMES):
         folder = tmp_path / str(time)

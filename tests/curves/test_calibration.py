@@ -31,7 +31,7 @@ def test_ranks_of_the_truth_are_uniform(rungs: int, seeds: int) -> None:
     ranks = []
     for _ in range(500):
         z, truth = prior_draw(plan, NOISE, PRIOR, ahead, rng)
-        draws, _ = Posterior(replace(plan, z=z), NOISE, PRIOR).draw(ahead, slice(0, 400))
+        draws = Posterior(replace(plan, z=z), NOISE, PRIOR).sampler(slice(0, 400)).draw(ahead)
         # A constant curve gains exactly 0, in the truth and in draws: ties are broken at random.
         apart = draws[:, 1] - draws[:, 0] - (truth[1] - truth[0])
         below = np.sum(apart < -1e-6) + rng.random() * np.sum(np.abs(apart) <= 1e-6)

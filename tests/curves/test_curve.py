@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from assay.core import AssayError, Point
-from assay.curves import compare_arms, fit_curves, recommend
+from assay.curves import _curve, compare_arms, fit_curves, recommend
 from assay.curves._curve import Curve, NoiseWord, _margins, _taught, fit_group
 from assay.curves._families import (
     COMPONENTS,
@@ -107,7 +108,7 @@ def test_the_evidence_is_the_gaussian_integral(cell: int, component: int, gain: 
     covariance = covariance + sd**2 * np.outer(rise, rise)
     differ = np.hstack([-np.ones((5, 1)), np.eye(5)])
     expected = multivariate_normal(differ @ rise * mean, differ @ covariance @ differ.T).logpdf(differ @ z)
-    assert posterior.log_likelihood[cell, component, gain] == pytest.approx(expected, abs=1e-6)
+    assert posterior.log_likelihood()[cell, component, gain] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("exact", [0.02, 0.98])
@@ -125,7 +126,7 @@ def test_new_weights_need_no_new_fit(exact: float) -> None:
 def test_the_fitted_values_are_the_mean_of_the_draws() -> None:
     found = data(np.array([0.1, 0.3, 0.2, 0.9, 0.4, 0.6]))
     posterior = Posterior(found, NOISE, PRIOR)
-    draws, _ = posterior.draw(found.d, slice(0, DRAWS))
+    draws = posterior.sampler(slice(0, DRAWS)).draw(found.d)
     np.testing.assert_allclose(posterior.fitted(), draws.mean(axis=0), atol=0.01)
 
 
@@ -169,6 +170,24 @@ def test_what_a_curve_tells_under_other_weights_is_known_without_a_new_fit(seed:
         np.testing.assert_allclose(quick, whole, atol=0.02)
 
 
+def test_a_condensed_curve_says_the_same_and_is_small() -> None:
+    """Ten thousand types fit in memory: grids take megabytes each, what is read from them does not."""
+    (ladder,) = ladders(points(flat, rungs=4, seed=2))
+    curve = Curve(ladder, NoiseWord(PRIOR.noise_centre, PRIOR.noise_spread), PRIOR, 0.0)
+    small, at = curve.condensed(), np.array([700.0, 8000.0])
+    np.testing.assert_array_equal(small.draw(at), curve.draw(at))
+    np.testing.assert_array_equal(small.told, curve.told)
+    assert (small.run_sd, small.failed, small.families) == (curve.run_sd, curve.failed, curve.families)
+    (among,) = fit_group([ladder])
+    assert len(pickle.dumps(among)) < 400_000 < len(pickle.dumps(curve)) / 4
+
+
+def test_ladders_of_a_large_study_are_fitted_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_curve, "_TOGETHER", 5)
+    found = ladders([p for i in range(12) for p in points(flat, rungs=4, name=f"type{i:02}", seed=i)])
+    assert [curve.ladder for curve in fit_group(found)] == found
+
+
 def test_draws_have_the_moments_of_the_posterior() -> None:
     """One cell, one component and one gain: draws are from a known Gaussian, ahead of the data too."""
     found = data(np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.6]))
@@ -179,7 +198,7 @@ def test_draws_have_the_moments_of_the_posterior() -> None:
         gains=np.array([[0.1, 0.2, 1.0]]),
         family_weight={f: float(f == "log-linear") or 1e-300 for f in FAMILIES},
     )
-    draws, _ = Posterior(found, NOISE, one).draw(np.array([5.0, 6.0]), slice(0, DRAWS))
+    draws = Posterior(found, NOISE, one).sampler(slice(0, DRAWS)).draw(np.array([5.0, 6.0]))
     d = np.arange(7.0)
     kernel = 0.01 * wandering_slope(d, one.damping) + 0.0025 * wandering_level(d)
     kernel += 0.04 * np.outer(bend(d, 5.0), bend(d, 5.0)) + 0.04 * np.outer(d, d) + 1e3

@@ -187,9 +187,10 @@ HOSTILE = (
 
 
 @pytest.mark.timeout(240)  # seconds where reading grows with the length, hours where it grows with its square
-def test_hostile_replies_come_to_an_end() -> None:
+@pytest.mark.parametrize("length", [5_000, pytest.param(50_000, marks=pytest.mark.long)])
+def test_hostile_replies_come_to_an_end(length: int) -> None:
     for part in HOSTILE:
-        text = part * (50_000 // len(part))
+        text = part * (length // len(part))
         parse_score(text, UNIT)
         parse_pair(text, TEN)
         parse_better(text)

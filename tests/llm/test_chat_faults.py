@@ -31,9 +31,9 @@ def test_plain_replies(calls: Path, stream: bool) -> None:
         assert chat.spent.calls == 2 and chat.spent.tokens_out == 5
 
 
-def test_twenty_percent_faults(calls: Path) -> None:
+@pytest.mark.parametrize("n", [500, pytest.param(2000, marks=pytest.mark.long)])
+def test_twenty_percent_faults(calls: Path, n: int) -> None:
     """None lost, none paid twice, and the texts are those of a server without faults."""
-    n = 2000
     with (
         serving(faults=FAULTS, seed=1, slow_seconds=0.5) as server,
         Chat(MODEL, base_url=server.url, calls=calls, attempts=12) as chat,
@@ -45,7 +45,7 @@ def test_twenty_percent_faults(calls: Path) -> None:
         kinds = server.kinds()
         assert all(kinds[name] > 0 for name in FAULTS if name != "slow")
         late = sum(row["late"] for row in server.log())
-        assert late > 0 and 0.17 < (sum(kinds[name] for name in FAULTS) + late) / kinds.total() < 0.23
+        assert late > 0 and 0.14 < (sum(kinds[name] for name in FAULTS) + late) / kinds.total() < 0.26
         again = outcomes(chat, questions(n))
         assert all(isinstance(one, Reply) and one.cached for one in again.values())
         assert texts(again) == texts(found)
@@ -53,7 +53,7 @@ def test_twenty_percent_faults(calls: Path) -> None:
 
 
 def test_texts_do_not_depend_on_faults_or_order(tmp_path: Path) -> None:
-    n, seen = 150, []
+    n, seen = 60, []
     for seed, connections, stream in ((1, 1, False), (2, 40, False), (3, None, True)):
         with (
             # A reply of the wrong schema is the one fault that a stream does not have by itself.

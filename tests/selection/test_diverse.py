@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from assay.model import embedder
 from assay.selection import SELECTIONS, CleanRules, alike, clean, holding, pick, similar
 
 Vectors = NDArray[np.float32]
+needs_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def options(rule: str, vectors: Vectors, quality: NDArray[np.float64]) -> dict[s
     return given
 
 
-@pytest.mark.parametrize("rule", SELECTIONS)
+@pytest.mark.parametrize(
+    "rule", [pytest.param(r, marks=needs_faiss) if r == "clusters" else r for r in SELECTIONS]
+)
 def test_every_selection_is_a_permutation_that_repeats(
     rule: str, vectors: Vectors, quality: NDArray[np.float64]
 ) -> None:
@@ -103,6 +107,7 @@ def test_lazy_greedy_equals_greedy(vectors: Vectors, quality: NDArray[np.float64
             covered = np.maximum(covered, likeness[row])
 
 
+@needs_faiss
 def test_clusters_are_taken_in_turn(vectors: Vectors) -> None:
     """Of 30 bundles, the first 18 rows come from 18 clusters; the best by score come from few."""
     order = pick(IDS, "clusters", vectors=vectors, score=vectors[:, 0].astype(float))

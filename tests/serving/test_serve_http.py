@@ -248,7 +248,7 @@ def test_files_of_runs_and_no_others(page: httpx.Client, runs: Path) -> None:
 
 def test_questions_wait_and_those_beyond_the_queue_are_refused(runs: Path) -> None:
     server = Server(runs.parent, "pocket", "--runs", str(runs), "--queue", "8")
-    body = {"model": "pocket", "messages": ENDLESS, "max_tokens": 300, "temperature": 0}
+    body = {"model": "pocket", "messages": ENDLESS, "max_tokens": 120, "temperature": 0}
     httpx.post(f"{server.base}/v1/chat/completions", json={**body, "max_tokens": 1},
                headers={"authorization": f"Bearer {server.token}"}, timeout=60)  # fmt: skip
     statuses: list[int] = []

@@ -107,13 +107,14 @@ TRAINED = {
     "test_the_table_counts_what_has_no_value": None,
 }
 """Less trains a model for each pool: few samples, and without the laws that need a training each."""
+LONG = {"pytestmark": pytest.mark.long}
 
 
 def by_model(name: str) -> dict[str, Any]:
     """Return that a model's sums may be taken in another order, where a model measures."""
     if not set(INDICATORS[name].needs) - {"pool"}:
         return {}
-    return {"tolerance": 1e-4, "count": 24, **(TRAINED if name == "less" else {})}
+    return {"tolerance": 1e-4, "count": 24, **({**TRAINED, **LONG} if name == "less" else {})}
 
 
 measured = sorted(set(INDICATORS) - CRITICS)
@@ -128,7 +129,7 @@ suites(
     ["inline", "processes", "ray"],
     inline={"workers": False},
     processes={"settings": "2"},
-    ray={"settings": "workers=2"},
+    ray={"settings": "workers=2", **LONG},
 )
 
 

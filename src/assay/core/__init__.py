@@ -30,6 +30,7 @@ from assay.core._command import File, OnCommand, Without, in_words
 from assay.core._errors import DIVERGED, AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
+from assay.core._extras import DISTRIBUTION, module_of, packages_of_extras
 from assay.core._failures import (
     MOST_BYTES,
     as_assay_error,
@@ -130,6 +131,7 @@ from assay.core._whole import partial_of, replacing
 __all__ = [
     "BASE_ARM",
     "DIRECTIONS",
+    "DISTRIBUTION",
     "DIVERGED",
     "METRICS",
     "MOST_BYTES",
@@ -262,8 +264,10 @@ __all__ = [
     "make_durable",
     "mapped",
     "metric_value",
+    "module_of",
     "next_command",
     "other_python",
+    "packages_of_extras",
     "page",
     "parse_pool",
     "partial_of",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core._errors import AssayError
+from assay.core._extras import DISTRIBUTION, extra_with
 
 _SPACE = "free some space (of temporary files too: TMPDIR) and run the same command: what is finished is kept"
 _ELSEWHERE = "choose another place, or change the permissions"
@@ -73,6 +74,10 @@ def as_assay_error(error: BaseException, place: str | None = None) -> AssayError
         return AssayError(f"the file ends early or is damaged ({error})", place=place, hint=_CUT)
     if isinstance(error, RecursionError):
         return AssayError("nested too deeply", place=place, expected="less than about 1,000 levels")
+    if isinstance(error, ModuleNotFoundError) and (brought := extra_with(error.name or "")) is not None:
+        extra, package = brought
+        install = f'pip install "{DISTRIBUTION}[{extra}]"'
+        return AssayError(f"the package {package} is not installed", place=place, hint=install)
     return None
 
 

@@ -17,7 +17,7 @@ from assay.core import OVERALL, FailedRun
 from assay.curves._families import FAMILIES, Array, by_family, by_kind
 from assay.curves._learned import Learned, learned
 from assay.curves._link import Link, links
-from assay.curves._posterior import DRAWS, Data, Posterior, coarse, noise_grid
+from assay.curves._posterior import DRAWS, Data, Posterior, Sampler, coarse, noise_grid
 from assay.curves._table import (
     Ladder,
     item_covariance,
@@ -44,6 +44,8 @@ _NEGLIGIBLE = 0.004
 _WITHIN = 0.5
 _FEW = 4
 _LADDERS, _STEPS = 4.0, 3
+_TOGETHER = 250
+"""Ladders that lend each other what they show, at most: more would teach little and take gigabytes."""
 _REWEIGHED, _ALIKE = 2, 0.1
 _SCATTER = 0.4
 
@@ -180,9 +182,17 @@ class Curve:
         """Return this curve under a prior that differs in weights alone."""
         found = copy(self)
         found.prior = prior
-        for name in ("told", "failed"):
+        for name in ("told", "failed", "run_sd", "_samplers"):
             found.__dict__.pop(name, None)
         found.parts = self._weighed([part.reweighed(prior, math.log(w)) for w, part in self.parts])
+        return found
+
+    def condensed(self) -> Curve:
+        """Return this curve without its grids, which take megabytes: it can be read, not lent to."""
+        known = {name: getattr(self, name) for name in ("told", "failed", "run_sd", "_samplers")}
+        found = copy(self)
+        found.__dict__.update(known)
+        found.parts = []
         return found
 
     def _suspects(self, whole: _Part) -> list[Run]:
@@ -288,9 +298,9 @@ class Curve:
             if p >= FAILED
         )
 
-    @property
+    @cached_property
     def run_sd(self) -> float:
-        """Return the posterior mean of the run-level sd in the metric's units, at factor 1."""
+        """The posterior mean of the run-level sd in the metric's units, at factor 1."""
         mean = sum(weight * part.posterior.noise_sd for weight, part in self.parts)
         root = run_root(self.ladder, self.links[0], self.ladder.value)
         return mean * float(root[-1] / np.sqrt(self.ladder.factor[-1]))
@@ -317,7 +327,8 @@ class Curve:
 
     def draw(self, n: Array) -> Array:
         """Return draws [draws, len(n)] of the curve in the metric's units, within its bounds."""
-        values = np.concatenate([part.link.back(z) for part, z, _ in self._drawn(n)])
+        d = np.log2(n / self.ladder.n[0])
+        values = np.concatenate([link.back(sampler.draw(d)) for _, link, sampler in self._samplers])
         if not self.common_items or not self.ladder.item_se.any():
             return values
         link, ladder = self.links[0], self.ladder
@@ -327,19 +338,14 @@ class Curve:
         shift = math.sqrt(1 - ladder.own_share) * float(told.min()) * _common(len(values), 0)
         return link.back(link.forth(values) + shift[:, None])
 
-    def _drawn(self, n: Array) -> Iterator[tuple[_Part, Array, Array]]:
-        d = np.log2(n / self.ladder.n[0])
-        for part, rows in self._rows():
-            yield part, *part.posterior.draw(d, rows)
-
-    def _rows(self) -> Iterator[tuple[_Part, slice]]:
-        """Yield the parts with their rows of the draws, as many as their weight."""
-        ends = np.round(np.cumsum([weight for weight, _ in self.parts]) * DRAWS).astype(int)
-        start = 0
-        for end, (_, part) in zip(ends.tolist(), self.parts, strict=True):
-            if end > start:
-                yield part, slice(start, end)
-            start = end
+    @cached_property
+    def _samplers(self) -> list[tuple[float, Link, Sampler]]:
+        """The weight, link and sampler of each part, with as many draws as its weight."""
+        ends = np.round(np.cumsum([weight for weight, _ in self.parts]) * DRAWS).astype(int).tolist()
+        return [
+            (weight, part.link, part.posterior.sampler(slice(start, end)))
+            for start, end, (weight, part) in zip([0, *ends], ends, self.parts, strict=False)
+        ]
 
     def draw_run(self, n: Array, draws: Array, stream: int = 0) -> Array:
         """Return what one run would measure at each size, given draws [draws, len(n)] of the curve.
@@ -348,7 +354,7 @@ class Curve:
         size, and failed runs.
         """
         link, ladder, prior = self.links[0], self.ladder, self.prior
-        sd = np.concatenate([part.posterior.noise_draws(rows) for part, rows in self._rows()])
+        sd = np.concatenate([sampler.noise for _, _, sampler in self._samplers])
         sd = sd * np.exp(_SCATTER * _common(len(sd), 1))
         shape = draws.shape
         rng = np.random.default_rng([7, stream])
@@ -391,11 +397,14 @@ def fit_group(
         return []
     prior = learned(group[0].metric)
     words = noise_words(group, prior)
-    alone = []
-    for ladder, word in zip(group, words, strict=True):
-        alone.append(Curve(ladder, word, prior, correlation, common_items=common_items))
-        told()
-    return lent(alone, prior)
+    found: list[Curve] = []
+    for some in np.array_split(np.arange(len(group)), math.ceil(len(group) / _TOGETHER)):
+        alone = []
+        for i in some:
+            alone.append(Curve(group[i], words[i], prior, correlation, common_items=common_items))
+            told()
+        found += [curve.condensed() for curve in lent(alone, prior)]
+    return found
 
 
 def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:

