@@ -48,7 +48,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "top by less": {"rule": "top", "by": "less", "target": True},
 }
 MODELS = ("ppl", "ifd", "rds", "less")
-LARGE = {"k_center at 500,000": "k_center", "facility at 500,000": "facility"}
+LARGE = {"k_center of vectors": "k_center", "facility of vectors": "facility"}
 
 
 def pools(shared: Path, folder: Path, rows: int) -> None:

@@ -74,19 +74,30 @@ def answer_turns(
         Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
         with `and`; what is finished is kept, and the same command goes on.
     """
-    target = data.output(Path(out), inputs=[str(questions)], force=force)
-    found, kept = find_model(model), Store(Path(store))
+    with planning.metered(cap) as meter:
+        found = _answered(
+            model, Path(questions), Path(out), max_new_tokens, limit, seed, vllm, Store(Path(store)),
+            force=force,
+        )  # fmt: skip
+        meter.per |= {"item": found.questions, "run": 1}
+    return found
+
+
+def _answered(
+    model: str, questions: Path, out: Path, max_new_tokens: int, limit: int | None, seed: int,
+    vllm: str | None, kept: Store, *, force: bool,
+) -> AnsweredDialogues:  # fmt: skip
+    target = data.output(out, inputs=[str(questions)], force=force)
+    found = find_model(model)
     asked = HarnessConfig(dialogues=(str(questions),), limit=limit, max_new_tokens=max_new_tokens)
     step = talk_step(
         asked, Base.at(found.folder), model_runtime(found, MeasureConfig(), vllm),
         base=None if found.base is None else Base.at(found.base), folder=Path(), seed=seed,
         threads=os.cpu_count() or 1, template="auto", label=found.label,
     )  # fmt: skip
-    with planning.metered(cap) as meter:
-        kept.register(f"answer {target.path.name} {digest(str(target.path.resolve()))[:8]}", [step])
-        run_here([step], kept)
-        rows = judging.read_dialogues([Path(questions)], limit=limit)
-        meter.per |= {"item": len(rows), "run": 1}
+    kept.register(f"answer {target.path.name} {digest(str(target.path.resolve()))[:8]}", [step])
+    run_here([step], kept)
+    rows = judging.read_dialogues([questions], limit=limit)
     said = judging.read_turns([kept.path(step.key) / DIALOGUES])
     data.write_rows(
         (
@@ -143,10 +154,10 @@ def judge_turns(
         Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
         with `and`; replies are kept, and the same command goes on.
     """
-    given = [] if references is None else [Path(references)]
-    found = judging.read_dialogues([Path(questions)], given, limit=limit)
-    names, items, texts = judging.turn_items(found, judging.read_turns([Path(answers)]))
     with planning.metered(cap):
+        given = [] if references is None else [Path(references)]
+        found = judging.read_dialogues([Path(questions)], given, limit=limit)
+        names, items, texts = judging.turn_items(found, judging.read_turns([Path(answers)]))
         report = judged(
             items, texts, replace(by, grading="single", rubrics=None), out,
             answered_by=Path(answers).stem, log=log, names=names,
