@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_digest_is_stable_over_processes() -> None:
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": s},
+            env={**os.environ, "PYTHONHASHSEED": s},
         ).stdout
         for s in ("1", "2")
     }

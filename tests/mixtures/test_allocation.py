@@ -108,3 +108,33 @@ def test_runs_are_weighed_as_asked() -> None:
     runs = MixRuns(("a", "b"), ("a", "b"), np.ones((4, 2)), scores, False, tuple("abcd"))
     (found,) = compared(runs, {"chosen": (3, 1), "equal": (2, 2)}, {"a": 1.0}, 0.005)
     assert found.gain == pytest.approx(0.399) and found.word == "better"
+
+
+@pytest.mark.parametrize("mixtures", [2, 3, 5])
+def test_where_nothing_differs_nine_studies_of_ten_say_nothing(mixtures: int) -> None:
+    """Of trained mixtures that are alike, in few runs, whatever the number compared."""
+    rng = np.random.default_rng(8)
+    counts = {str(i): (1, 1) for i in range(mixtures)}
+    said = 0
+    for _ in range(600):
+        values = 0.5 + 0.05 * rng.standard_normal((3 * mixtures, 1))
+        runs = MixRuns(("a", "b"), ("a",), np.ones((3 * mixtures, 2)), values, False, ("",) * len(values))
+        said += any(row.word in ("better", "worse") for row in compared(runs, counts, None, 0.005))
+    assert said / 600 < 0.1
+
+
+def test_losses_near_zero_are_not_taken_in_proportion() -> None:
+    """One task under six names: whether a run has just learned it is no effect of a mixture."""
+    levels = np.array([0.0002, 0.0012, 0.3, 0.004, 0.06, 0.0004, 0.12, 0.001, 0.18, 0.0007, 0.015, 0.0003])
+    values = np.outer(levels, [1.0, 1.1, 0.9])
+    runs = MixRuns(("a", "b"), tuple("xyz"), np.ones((12, 2)), values, True, ("",) * 12)
+    assert np.ptp(runs.oriented()[:, 0]) < 2.6 < np.ptp(np.log(values[:, 0])) / 2
+    given = {"chosen": (3, 1), "equal": (2, 2), "pool": (2, 2)}
+    assert {row.word for row in compared(runs, given, None, 0.005)} == {"undecided"}
+
+
+def test_other_losses_are_left_as_they_are() -> None:
+    values = np.random.default_rng(0).uniform(0.5, 4.0, (20, 3))
+    runs = MixRuns(("a", "b"), tuple("xyz"), np.ones((20, 2)), values, True, ("",) * 20)
+    np.testing.assert_array_equal(runs.offsets, 0.0)
+    np.testing.assert_array_equal(runs.oriented(), -np.log(values))

@@ -102,6 +102,7 @@ def test_the_first_base_chooses_the_data_of_all(several: Several, bases: dict[st
     assert result.scored_by == "little"
 
 
+@pytest.mark.long
 def test_losses_per_token_are_compared_only_where_tokens_are_the_same(
     several: Several, tmp_path: Path, writer: Writer
 ) -> None:

@@ -189,6 +189,7 @@ def test_a_training_that_diverges_under_another_recipe_is_a_finding(
     assert "trainings diverged" in (path.parent / "report" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_a_selection_of_long_samples_meets_random_ones_of_as_many_tokens(
     tmp_path: Path, writer: Callable[..., Path]
 ) -> None:

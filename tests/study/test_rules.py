@@ -118,6 +118,7 @@ def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) 
     assert f"{found.choice.size:,} samples" in Path(report.page).read_text()
 
 
+@pytest.mark.long
 def test_both_searches_have_one_budget_and_stand_beside_random_and_all_data(rule_file: Path) -> None:
     report = assay.search(rule_file, set=['search.method=["ladder", "blendsearch"]'])
     ladder, blend = report.found

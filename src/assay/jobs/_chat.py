@@ -63,10 +63,6 @@ def chat(
     runs
         Folder of the study reports.
     """
-    from rich.console import Console
-
-    from assay.model import Decoding  # brings torch
-
     serving.check_temperature(temperature)
     if not 0 < top_p <= 1:
         raise AssayError("not a share", place="--top-p", value=top_p, expected="above 0, up to 1")
@@ -77,6 +73,10 @@ def chat(
         raise AssayError(
             "no question was given", place="standard input", expected="a question, or a terminal"
         )
+    from rich.console import Console
+
+    from assay.model import Decoding  # brings torch
+
     names = [model] if other is None else [model, other]
     places = [find_model(name, runs=Path(runs)) for name in names]
     voices = [serving.Voice(place.label, open_place(place, device)) for place in places]

@@ -4,12 +4,14 @@ from assay.llm._chat import Chat
 from assay.llm._config import ChatConfig, open_chat
 from assay.llm._door import is_local
 from assay.llm._prices import Price, find_price
+from assay.llm._tinker import Asked, Course, Tinker, open_tinker
 from assay.llm._tune import (
     TuneConfig,
     Tuned,
     Tuner,
     check_tuning,
     is_hosted,
+    is_tinker,
     open_tuner,
     training_most,
     training_price,
@@ -32,9 +34,11 @@ from assay.llm._values import (
 
 __all__ = [
     "Advance",
+    "Asked",
     "Budget",
     "Chat",
     "ChatConfig",
+    "Course",
     "Estimate",
     "Failure",
     "Limit",
@@ -43,6 +47,7 @@ __all__ = [
     "Request",
     "Sampling",
     "Spent",
+    "Tinker",
     "TokenChoice",
     "TuneConfig",
     "Tuned",
@@ -51,8 +56,10 @@ __all__ = [
     "find_price",
     "is_hosted",
     "is_local",
+    "is_tinker",
     "limited",
     "open_chat",
+    "open_tinker",
     "open_tuner",
     "parse_budget",
     "training_most",

@@ -48,6 +48,8 @@ CREATE INDEX IF NOT EXISTS job_run ON job (run);
 _ADDED = {"asked": "TEXT", "most_in": "INTEGER", "most_out": "INTEGER"}
 """Columns of replies that files of earlier versions lack: the model asked, and the most a call could take."""
 _BATCH, _LATEST = 256, 1000
+_SENT, _REST = 1, 0
+"""Attempts of a job that is sent in parts: what of it was sent, and room for what was not yet."""
 
 Refusal: TypeAlias = Literal["stored", "busy", "full", "never"]
 
@@ -212,6 +214,41 @@ class Ledger:
         def work(db: sqlite3.Connection) -> None:
             query = "DELETE FROM job WHERE key = ? AND attempt = ? AND settled = 0"
             db.execute(query, (key, attempt))
+
+        return self._do(work)
+
+    def keep_rest(self, key: str, most: Use) -> Future[bool]:
+        """Keep room for what a job that is sent in parts has yet to send; return whether there is as much.
+
+        It takes the place of what was kept for the job before.
+        """
+
+        def work(db: sqlite3.Connection) -> bool:
+            db.execute("DELETE FROM job WHERE key = ? AND attempt = ?", (key, _REST))
+            self._others(db, "run", self._run)
+            fits = self._fits(_total(db, self._run), most)
+            if fits and most.tokens:
+                row = (key, _REST, self._run, most.tokens, most.money)
+                db.execute("INSERT INTO job VALUES (?, ?, ?, ?, ?, 0)", row)
+            return fits
+
+        return self._do(work)
+
+    def send_part(self, key: str, part: Use) -> Future[Use]:
+        """Count a part of a job as paid before it is sent, out of the room kept; return all that was sent."""
+
+        def work(db: sqlite3.Connection) -> Use:
+            db.execute(
+                "UPDATE job SET tokens = max(tokens - ?, 0), money = max(money - ?, 0.0) "
+                "WHERE key = ? AND attempt = ?", (part.tokens, part.money, key, _REST),
+            )  # fmt: skip
+            db.execute(
+                "INSERT INTO job VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (key, attempt) DO UPDATE SET "
+                "tokens = tokens + excluded.tokens, money = money + excluded.money",
+                (key, _SENT, self._run, part.tokens, part.money),
+            )
+            query = "SELECT tokens, money FROM job WHERE key = ? AND attempt = ?"
+            return Use(*db.execute(query, (key, _SENT)).fetchone())
 
         return self._do(work)
 

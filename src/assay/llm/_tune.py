@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from assay.core import AssayError
 from assay.llm._door import is_local, key_error
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PREFIX, OTHERS = "openai/", "openai-api/"
+PREFIX, OTHERS, TINKER = "openai/", "openai-api/", "tinker/"
 _OPEN_WEIGHTS = "openai/gpt-oss"
 _KEY, _ATTEMPT = "assay", "assay_attempt"
 _DEAD = ("failed", "cancelled")
@@ -54,7 +55,8 @@ class TuneConfig:
     ``budget`` is a hard cap on training and answering over all runs of a study: each job counts at its most
     until the provider says what it trained on.  ``patience``: hours without news of a job after which it is
     cancelled; ``poll`` seconds between looks at it; ``listed`` seconds until a new job is surely on the
-    provider's list.
+    provider's list.  Tinker's: ``save_every`` steps between checkpoints, and the ``tokenizer`` (a folder, or
+    a Hugging Face id) where the base's own name does not find it.
     """
 
     epochs: int = 3
@@ -70,11 +72,13 @@ class TuneConfig:
     listed: float = 60.0
     timeout: float = 120.0
     connections: int | None = None
+    save_every: int = 10
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
         """Raise :class:`AssayError` for a value out of its range."""
         rates = ("learning_rate_multiplier", "learning_rate")
-        for name in ("epochs", "batch_size", *rates, "patience", "poll", "timeout"):
+        for name in ("epochs", "batch_size", *rates, "patience", "poll", "timeout", "save_every"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise AssayError(
@@ -103,9 +107,14 @@ class Tuned:
 
 
 def is_hosted(base: str) -> bool:
-    """Return whether a base is its provider's to fine-tune: ``openai/gpt-…``, ``together/…``."""
+    """Return whether a base is its provider's to train: ``openai/gpt-…``, ``together/…``, ``tinker/…``."""
     own = base.startswith((f"{PREFIX}gpt-", f"{PREFIX}ft:")) and not base.startswith(_OPEN_WEIGHTS)
-    return own or base.startswith((OTHERS, TOGETHER))
+    return own or base.startswith((OTHERS, TOGETHER, TINKER))
+
+
+def is_tinker(base: str) -> bool:
+    """Return whether a base is trained at Tinker: there, but batch by batch, by Assay's own recipe."""
+    return base.startswith(TINKER)
 
 
 def training_price(base: str, config: TuneConfig) -> Price | None:
@@ -115,9 +124,12 @@ def training_price(base: str, config: TuneConfig) -> Price | None:
 
 
 def tuned_name(base: str) -> str:
-    """Return the name that prices of models tuned from ``base`` stand under: ``openai/ft:BASE``."""
+    """Return the name that prices of models tuned from ``base`` stand under: ``openai/ft:BASE``.
+
+    Tinker asks the same for its bases and what is made of them.
+    """
     place, _, name = base.rpartition("/")
-    return base if name.startswith("ft:") else f"{place}/ft:{name}"
+    return base if name.startswith("ft:") or is_tinker(base) else f"{place}/ft:{name}"
 
 
 def check_tuning(base: str, config: TuneConfig) -> None:
@@ -138,8 +150,14 @@ def training_most(base: str, config: TuneConfig, n_bytes: int) -> tuple[int, flo
     return tokens, None if price is None or price.train is None else tokens * price.train / 1e6
 
 
-class Tuner:
-    """A provider that fine-tunes one base; ``run`` is the name under which it all is counted."""
+class Provider(ABC):
+    """What all ways of training one base at its provider share: key, price, ledger and errors.
+
+    ``run`` is the name under which it all is counted.
+    """
+
+    _after: ClassVar[str]
+    """What to do where it did not answer."""
 
     def __init__(self, base: str, config: TuneConfig, *, calls: Path, run: str) -> None:
         """Open it; raise :class:`AssayError` for a missing key, or a cap in money where no price is known."""
@@ -149,13 +167,54 @@ class Tuner:
         self._variable, self._secret = _secret(base, config.base_url)
         budget = Budget() if config.budget is None else parse_budget(config.budget)
         self._price = training_price(base, config)
-        self._client = _client(base, self._secret, config)
+        self._open()
         self._ledger = Ledger(calls, run, budget)
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the provider's SDK."""
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._ledger.close()
+
+    def _money(self, tokens: int) -> float | None:
+        return None if self._price is None or self._price.train is None else tokens * self._price.train / 1e6
+
+    def _error(self, fault: Fault) -> AssayError:
+        if fault.kind == "key":
+            return key_error(self._base, (self._variable,), fault.problem)
+        said = "refused" if fault.kind == "refused" else "did not answer"
+        hint = None if fault.kind == "refused" else self._after
+        return AssayError(
+            f"the provider {said}: {fault.problem}", place="hosted", value=self._base, hint=hint
+        )
+
+    def _full(self, tokens: int, money: float | None) -> AssayError:
+        price = self._price
+        most = f"{tokens:,} tokens" + (
+            "" if money is None or price is None else f", {money:.2f} {price.currency}"
+        )
+        spent = self._ledger.total()
+        return AssayError(
+            "the budget has no room for this job", place="hosted.budget", value=self._config.budget,
+            expected=f"{most}, beside {spent.tokens:,} tokens and {spent.money:.2f} spent or reserved",
+            hint="raise hosted.budget, or wait until jobs under way have ended: they count at their most",
+        )  # fmt: skip
+
+
+class Tuner(Provider):
+    """A provider that fine-tunes by jobs."""
+
+    _after: ClassVar[str] = "jobs go on at the provider: the same command finds them"
+
+    def _open(self) -> None:
+        self._client = _client(self._base, self._secret, self._config)
 
     def close(self) -> None:
         """Close connections and ledger; jobs go on at the provider."""
         self._client.close()
-        self._ledger.close()
+        super().close()
 
     def tune(self, key: str, file: Path, *, seed: int, advance: Advance = lambda a, b, c: None) -> Tuned:
         """Return the model that comes of ``file``, of a job that is under way already or a new one.
@@ -337,9 +396,6 @@ class Tuner:
             tuple(sorted(_losses(self._events(job.id)))),
         )  # fmt: skip
 
-    def _money(self, tokens: int) -> float | None:
-        return None if self._price is None or self._price.train is None else tokens * self._price.train / 1e6
-
     def _asked(self, call: Callable[[], T]) -> T:
         """Return what a call that costs nothing brings, asked again while the server may yet answer."""
         failures, until = 0, time.monotonic() + _TURNED_AWAY_SECONDS
@@ -359,27 +415,6 @@ class Tuner:
             raise
         except Exception as error:
             return fault_of(error, self._secret)
-
-    def _error(self, fault: Fault) -> AssayError:
-        if fault.kind == "key":
-            return key_error(self._base, (self._variable,), fault.problem)
-        said = "refused" if fault.kind == "refused" else "did not answer"
-        hint = None if fault.kind == "refused" else "jobs go on at the provider: the same command finds them"
-        return AssayError(
-            f"the provider {said}: {fault.problem}", place="hosted", value=self._base, hint=hint
-        )
-
-    def _full(self, tokens: int, money: float | None) -> AssayError:
-        price = self._price
-        most = f"{tokens:,} tokens" + (
-            "" if money is None or price is None else f", {money:.2f} {price.currency}"
-        )
-        spent = self._ledger.total()
-        return AssayError(
-            "the budget has no room for this job", place="hosted.budget", value=self._config.budget,
-            expected=f"{most}, beside {spent.tokens:,} tokens and {spent.money:.2f} spent or reserved",
-            hint="raise hosted.budget, or wait until jobs under way have ended: they count at their most",
-        )  # fmt: skip
 
     def _failed(self, job: FineTuningJob | None) -> AssayError:
         said = "" if job is None or job.error is None else str(job.error.message or job.error.code or "")
@@ -405,7 +440,8 @@ def _secret(base: str, base_url: str | None) -> tuple[str, str]:
     """Return the variable of a provider's key, and the key; raise where there is none."""
     service = base.split("/")[1 if base.startswith(OTHERS) else 0]
     variable = f"{service.upper().replace('-', '_')}_API_KEY"
-    found = os.environ.get(variable) or ("none" if is_local(base, base_url) else "")
+    none = "tml-none" if is_tinker(base) else "none"
+    found = os.environ.get(variable) or (none if is_local(base, base_url) else "")
     if not found:
         raise key_error(base, (variable,), "the provider's key is not in the environment")
     return variable, found

@@ -22,6 +22,8 @@ REACH = 1.0
 """Doublings from the base mixture; beyond it nothing was measured."""
 
 _SURE = 0.9
+_LENT = 4
+"""Runs that the noise about the fit counts for beside that of the runs that confirm it."""
 _ROUNDS = 200
 
 
@@ -185,34 +187,39 @@ def _against(
     return Against(name, rounded, word, mean, low, high, 1 - _normal(0.0, mean, error))
 
 
-def _word(better: float, worse: float, low: float, high: float, smallest: float) -> Word:
-    if better >= _SURE or worse >= _SURE:
-        return "better" if better >= _SURE else "worse"
+def _word(better: float, worse: float, low: float, high: float, smallest: float, sure: float = _SURE) -> Word:
+    if better >= sure or worse >= sure:
+        return "better" if better >= sure else "worse"
     return "as good" if -smallest <= low and high <= smallest else "undecided"
 
 
 def compared(
     runs: MixRuns, mixtures: Mapping[str, tuple[int, ...]], weights: Mapping[str, float] | None,
-    smallest: float,
+    smallest: float, fit: MixEffects | None = None,
 ) -> tuple[Against, ...]:  # fmt: skip
     """Return what runs say of the first mixture beside each other one: trained, not foretold.
 
     ``runs`` hold the ``mixtures`` in turn, each as often, twice at least; intervals by Student's t, from how
-    much runs of one mixture differ over all of them.
+    much runs of one mixture differ over all of them, drawn towards how much the runs of ``fit`` differ from
+    it as by four more.  Better and worse at such probabilities that of ten studies without any difference
+    nine say neither, however many mixtures they hold (Bonferroni).
     """
     w = np.array([1.0 if weights is None else weights.get(kind, 0.0) for kind in runs.types])
-    means = (-np.log(runs.values) if runs.loss else runs.values) @ (w / w.sum())
-    table = means.reshape(-1, len(mixtures))
+    w /= w.sum()
+    table = (runs.oriented() @ w).reshape(-1, len(mixtures))
     freedom = (len(table) - 1) * len(mixtures)
-    noise = float(((table - table.mean(axis=0)) ** 2).sum() / freedom)
-    error, reach = max(np.sqrt(2 * noise / len(table)), 1e-12), float(stdtrit(freedom, 0.95))
+    squares = float(((table - table.mean(axis=0)) ** 2).sum())
+    if fit is not None:
+        freedom, squares = freedom + _LENT, squares + _LENT * fit.noise(w)
+    error, reach = max(np.sqrt(2 * squares / freedom / len(table)), 1e-12), float(stdtrit(freedom, 0.95))
+    sure = 1 - (1 - _SURE) / (2 * max(len(mixtures) - 1, 1))
     chosen, *others = zip(mixtures.items(), table.mean(axis=0).tolist(), strict=True)
 
     def against(name: str, counts: tuple[int, ...], mean: float) -> Against:
         gain = chosen[1] - mean
         low, high = gain - reach * error, gain + reach * error
         above, below = (float(stdtr(freedom, (gain - x) / error)) for x in (smallest, -smallest))
-        word = _word(above, 1 - below, low, high, smallest)
+        word = _word(above, 1 - below, low, high, smallest, sure)
         return Against(name, counts, word, gain, low, high, float(stdtr(freedom, gain / error)))
 
     return tuple(against(name, counts, mean) for (name, counts), mean in others)

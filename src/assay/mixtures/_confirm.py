@@ -83,8 +83,7 @@ def confirm_effects(first: Sequence[Effect], runs: MixRuns, levels: Array) -> tu
 
     Least squares on the main effects; what pairs of parts do together counts as noise.
     """
-    values = np.log(runs.values) if runs.loss else runs.values
-    targets = -values if runs.loss else values
+    targets = runs.oriented()
     table = np.column_stack([np.ones(len(levels)), levels])
     inverse = np.linalg.inv(table.T @ table)
     weights = inverse @ table.T @ targets

@@ -22,6 +22,7 @@ _OUTLYING, _FAR = 0.01, 5.0
 _MOST_FAILED = 0.15
 _OFFSETS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _FREE = 3
+_TENTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class MixRuns:
 
     ``names`` are the parts, ``types`` what was judged; ``loss`` says that values are losses, which are taken
     on their logarithm and are better where they fall.  A missing value is NaN.  ``labels`` name the runs.
+    ``near_zero`` [types] is added to each type's losses; by default what :func:`near_zero` says of them.
     """
 
     names: tuple[str, ...]
@@ -38,6 +40,36 @@ class MixRuns:
     values: Array
     loss: bool
     labels: tuple[str, ...]
+    near_zero: tuple[float, ...] | None = None
+
+    @property
+    def offsets(self) -> Array:
+        """Return what is added to each type's losses [types]; 0 for scores."""
+        if not self.loss:
+            return np.zeros(len(self.types))
+        return near_zero(self.values) if self.near_zero is None else np.array(self.near_zero)
+
+    def oriented(self) -> Array:
+        """Return the values [runs, types] on the scale of effects, better where they rise."""
+        if not self.loss:
+            return self.values
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found: Array = -np.log(self.values + np.where(self.values > 0, self.offsets, 0.0))
+        return found
+
+
+def near_zero(values: Array) -> Array:
+    """Return what to add to each type's losses [types] before their logarithm is taken; mostly 0.
+
+    A loss that falls below a tenth of what others are is noisy by itself, not in proportion: 0.0002 and 0.002
+    are alike where 0.3 was before.  As for curves; what is high is the 95th percentile of the runs.
+    """
+    known = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+    if np.isnan(known).all(axis=0).any():
+        return np.zeros(values.shape[1])
+    high, low = np.nanquantile(known, 0.95, axis=0), np.nanmin(known, axis=0)
+    found: Array = np.maximum(_TENTH * high - low, 0.0) / (1 - _TENTH)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +127,8 @@ class MixEffects:
 
     ``sd`` [types]: standard deviation of a run about the fit; ``found``: the smallest effect across types
     that was found with a chance of 80 % among all pairs; ``offset``: what was added to each share, where
-    some mixtures had none of a part; ``alike``: mean correlation of the residuals of two types, at least 0.
+    some mixtures had none of a part; ``alike``: mean correlation of the residuals of two types, at least 0;
+    ``near_zero`` [types]: what was added to losses that come near 0, of whose sum effects are shares then.
     """
 
     names: tuple[str, ...]
@@ -110,6 +143,18 @@ class MixEffects:
     found: float
     offset: float
     alike: float
+    near_zero: tuple[float, ...] = ()
+
+    @property
+    def types_near_zero(self) -> tuple[str, ...]:
+        """Return the types to whose losses something was added."""
+        return tuple(kind for kind, more in zip(self.types, self.near_zero, strict=False) if more > 0)
+
+    def noise(self, weights: Array) -> float:
+        """Return the variance of a run's mean over types by ``weights`` [types] about the fit."""
+        sd = np.array(self.sd)
+        own, whole = float(((weights * sd) ** 2).sum()), float((weights * sd).sum()) ** 2
+        return (1 - self.alike) * own + self.alike * whole
 
 
 def fit_effects(runs: MixRuns) -> MixEffects:
@@ -127,7 +172,7 @@ def fit_effects(runs: MixRuns) -> MixEffects:
     return MixEffects(
         runs.names, runs.types, runs.loss, int(made.kept.sum()), effects, made.curvature(),
         tuple(Failed(runs.labels[row], off) for row, off in failed), tuple(made.sd.tolist()), made.freedom,
-        made.found(effects), offset, made.alike(),
+        made.found(effects), offset, made.alike(), tuple(runs.offsets.tolist()),
     )  # fmt: skip
 
 
@@ -192,10 +237,7 @@ class _Table:
         self.bent = _tells((steps[kept] ** 2).sum(axis=1), steps[kept])
         columns = [np.ones(len(steps)), *steps.T] + ([(steps**2).sum(axis=1)] if self.bent else [])
         self.every = np.column_stack(columns)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values = np.log(runs.values) if runs.loss else runs.values
-        # Oriented, so that every effect above zero is a gain.
-        self.targets = -values if runs.loss else values
+        self.targets = runs.oriented()
         self.table, self.values = self.every[kept], self.targets[kept]
         self._check(steps[kept])
         self.inverse = np.linalg.pinv(self.table.T @ self.table)

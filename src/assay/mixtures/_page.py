@@ -44,7 +44,8 @@ class MixPage:
         fit = self.fit
         blocks: list[Block] = [Heading(self._headline(), 1), Paragraph(self._lead())]
         blocks += [Items(self.notes, "quiet")] if self.notes else []
-        blocks += [Items(tuple(self._warnings()), "warning")] if fit.failed else []
+        warnings = tuple(self._warnings())
+        blocks += [Items(warnings, "warning")] if warnings else []
         across = [e for e in fit.effects if e.shown and not e.own]
         blocks += [Heading(say("mix.shown")), Items((*self._sentences(across), *self._own()))]
         blocks += list(confirmed_blocks(self.again)) if self.again else [Paragraph(say("mix.once"), "quiet")]
@@ -110,6 +111,8 @@ class MixPage:
 
     def _warnings(self) -> Iterator[Say]:
         yield from (say("mix.failed", run=run.label, off=abs(run.off)) for run in self.fit.failed)
+        if self.fit.types_near_zero:
+            yield say("mix.near_zero", types=self.fit.types_near_zero)
 
     def _heat(self) -> Table:
         """Return a row per part, a column per type; what is shown is set off."""

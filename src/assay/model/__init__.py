@@ -25,9 +25,11 @@ if TYPE_CHECKING:
         model_folder,
         name_base,
         pick_device,
+        reading_digest,
         resolve_base,
         template_name,
         tokenizer_digest,
+        tokenizer_folder,
     )
     from assay.model.estimate import (
         DEVICES,
@@ -209,6 +211,7 @@ __all__ = [
     "read_recipe",
     "read_run",
     "read_shape",
+    "reading_digest",
     "receive",
     "reference_loss",
     "refusals",
@@ -223,6 +226,7 @@ __all__ = [
     "this_gpu",
     "tokenizer_agreement",
     "tokenizer_digest",
+    "tokenizer_folder",
     "train_full",
     "trainer",
     "trainer_identity",
@@ -241,7 +245,7 @@ if not TYPE_CHECKING:
         base=(
             "ExportDtype ExtensionReport POCKET base_digest base_name count_weights extend_vocabulary "
             "load_exported load_model load_tokenizer merge model_folder name_base pick_device "
-            "resolve_base template_name tokenizer_digest"
+            "reading_digest resolve_base template_name tokenizer_digest tokenizer_folder"
         ),
         estimate=(
             "DEVICES Device Shape TrainingEstimate estimate_training find_shape read_shape "

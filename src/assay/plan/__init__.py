@@ -15,7 +15,7 @@ from assay.plan._garbage import (
 )
 from assay.plan._meter import Meter, metered, tell, timed
 from assay.plan._progress import is_quiet, progress_bar, quiet
-from assay.plan._run import Plan, PlanRow, RunReport, plan, run
+from assay.plan._run import Plan, PlanRow, RunReport, announce, plan, run
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
 from assay.plan._store import Store
 from assay.plan._watch import STEPS, Listed, Listing, Running, StepList, Watched, Watcher, listing, read_steps
@@ -50,6 +50,7 @@ __all__ = [
     "StudyStatus",
     "Watched",
     "Watcher",
+    "announce",
     "check_store",
     "collect_garbage",
     "execute",

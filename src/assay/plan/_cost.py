@@ -121,9 +121,9 @@ class Forecast:
     learned: int
     unknown: int
 
-    def said(self) -> Say:
-        """Return it in a sentence."""
-        key = "cost.before" if self.learned else "cost.before.rough"
+    def said(self, key: str | None = None) -> Say:
+        """Return it in a sentence, by default that of steps which are about to begin."""
+        key = key or ("cost.before" if self.learned else "cost.before.rough")
         return say(
             key, steps=self.steps, wall=self.wall, span=(self.low, self.high), workers=self.workers,
             tokens=_if_any("cost.tokens.more", self.tokens), disk=_if_any("cost.disk", self.bytes),

@@ -63,6 +63,14 @@ class Meter:
         found = foretell(steps, store.root, pool.size, self.price, self._done_by(pool))
         return self._foreseen(found, store.root, found.said())
 
+    def whole(self, steps: Sequence[Step], store: Store, pool: Pool) -> None:
+        """Say what all parts of a command take, refused as in :meth:`before`; it counts as nothing yet."""
+        found = foretell(steps, store.root, pool.size, self.price, self._done_by(pool))
+        if found.wall >= _WORTH_SAYING or found.money or found.unpriced:
+            tell(found.said("cost.whole"))
+        if self.cap is not None:
+            self._refuse(found, self.cap)
+
     def before_job(self, step: Step, folder: Path, said: Say | None) -> Forecast:
         """Say what a job takes, learned from the log in ``folder``, or what is ``said`` of it."""
         found = foretell([step], folder, 1, self.price)

@@ -92,6 +92,15 @@ def _row(name: str, steps: Sequence[Step], store: Store, paces: Paces) -> PlanRo
     )  # fmt: skip
 
 
+def announce(targets: Sequence[Step], store: Store, pool: Pool) -> None:
+    """Say what all parts of a command will take, before the first runs.
+
+    Raises :class:`AssayError` where even the least of it is above the command's cap.
+    """
+    with metered() as meter:
+        meter.whole(_needed(targets, store), store, pool)
+
+
 def run(targets: Sequence[Step], store: Store, pool: Pool) -> RunReport:
     """Run the targets and all they need, each step as soon as its inputs are there.
 

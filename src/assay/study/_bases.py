@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assay import curves, data, llm, model, view
+from assay import curves, data, model, view
 from assay import plan as planning
 from assay._version import __version__
 from assay.core import (
@@ -28,7 +28,7 @@ from assay.core import (
 from assay.plan import Estimate, Pool, Step, StepContext, Store
 from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, result_step
-from assay.study._hosted import HostedLadder
+from assay.study._hosted import ladder_kind
 from assay.study._recipes import Beside, own_name, variants
 from assay.study.steps import MeasuredRun
 
@@ -70,8 +70,7 @@ def study_ladders(
 
     Of several bases each is a study of its own, on the data that the first base chose.
     """
-    kind = HostedLadder if llm.is_hosted(config.base) else Ladder
-    first = kind(config, evaluation, pool, summary)
+    first = ladder_kind(config.base)(config, evaluation, pool, summary)
     found = {}
     for name, base in config.bases.items():
         own = replace(config, base=base.model, recipe=base.recipe, bases={})

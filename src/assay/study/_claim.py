@@ -25,7 +25,7 @@ def identity(config: StudyConfig, pool: Step) -> dict[str, str]:
     """
     own = evaluation_step(config, config.evaluation)
     parts: dict[str, object] = {f"base {n}": [b.model, b.recipe] for n, b in config.bases.items()}
-    hosted = llm.is_hosted(config.base)
+    hosted = llm.is_hosted(config.base) and not llm.is_tinker(config.base)
     parts = parts or {"base": config.base, "recipe": config.hosted.identity() if hosted else config.recipe}
     for name, step in (("pool", pool), ("evaluation", own)):
         parts[name] = [step.config.get(kind) for kind in ("files", "testbed")]

@@ -16,7 +16,7 @@ from assay import data, judging, selection
 from assay.core import BASE_ARM, METRICS, TASK_TYPES, AssayError, in_words, read_text
 from assay.indicators import Models
 from assay.judging import JudgeConfig
-from assay.llm import TuneConfig, is_hosted
+from assay.llm import TuneConfig, is_hosted, is_tinker
 from assay.model import LEXICAL, POCKET, PRESETS, Launch, Recipe, preset
 from assay.plan import parse_cap
 
@@ -451,9 +451,10 @@ _HERE = ("recipe", "rule", "search", "mix", "question.recipes", "question.steps_
 
 
 def _at_provider(config: StudyConfig, data: Mapping[str, Any]) -> StudyConfig:
-    """Return a study whose base is its provider's: answers alone are measured, nothing is checked here."""
-    asked = data.get("question") or {}
+    """Return a study whose base is its provider's: nothing is checked here, and losses are Tinker's alone."""
+    asked, tinker = data.get("question") or {}, is_tinker(config.base)
     given = [k for k in _HERE if (k in data if "." not in k else k.partition(".")[2] in asked)]
+    given = [k for k in given if not (tinker and k == "recipe")]
     if config.bases or given:
         raise AssayError(
             "not possible where the provider fine-tunes", place=given[0] if given else "base",
@@ -462,15 +463,34 @@ def _at_provider(config: StudyConfig, data: Mapping[str, Any]) -> StudyConfig:
     if config.tasks.wanted or config.measure.abilities.wanted:
         raise AssayError("tasks of harnesses need the weights here", place="evaluation", value=config.base,
                          expected="files of items, which the provider's model answers")  # fmt: skip
-    if not config.measure.answers:
+    if tinker:
+        _check_tinker(config)
+    elif not config.measure.answers:
         raise AssayError("a provider's model gives answers alone, no losses", place="measure.answers",
                          value=False, expected="true")  # fmt: skip
-    measure = replace(config.measure, loss=False, text=False)
+    measure = replace(config.measure, loss=config.measure.loss and tinker, text=False)
     return replace(config, measure=measure, control=False, recipe_check=False)
+
+
+def _check_tinker(config: StudyConfig) -> None:
+    """Raise for what Tinker cannot train by, and for settings of jobs, of which it has none."""
+    recipe, hosted, own = config.recipe, config.hosted, TuneConfig()
+    wanted = {"adapter": "lora", "adapter_dropout": 0.0, "targets": (), "trainer": "full"}
+    for name, value in wanted.items():
+        if getattr(recipe, name) != value:
+            raise AssayError("Tinker trains LoRA of its own kind", place=f"recipe.{name}",
+                             value=getattr(recipe, name), expected=str(value or "nothing"),
+                             hint="recipe: tinker, or {preset: tinker, …}")  # fmt: skip
+    for name in ("epochs", "batch_size", "learning_rate", "learning_rate_multiplier"):
+        if getattr(hosted, name) != getattr(own, name):
+            raise AssayError("Tinker trains by the recipe", place=f"hosted.{name}",
+                             value=getattr(hosted, name), expected=f"recipe.{name}")  # fmt: skip
 
 
 def _default_recipe(bases: typing.Sequence[Any], pool: Any) -> str:
     """Return the preset for a study that names none; the pocket model wants another rate on the testbed."""
+    if any(isinstance(base, str) and is_tinker(base) for base in bases):
+        return "tinker"
     if POCKET not in bases:
         return "belle"
     return "testbed" if isinstance(pool, Mapping) and set(pool) == {"testbed"} else POCKET

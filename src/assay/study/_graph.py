@@ -109,13 +109,20 @@ def input_steps(config: StudyConfig) -> tuple[Step, Step]:
 
 
 def base_folder(config: StudyConfig) -> Path:
-    """Return the folder of the study's base, the first of several."""
-    return model.resolve_base(str(model_place(config.base, Path(config.folder))))
+    """Return the folder of the study's base, the first of several; of one at Tinker its tokenizer's."""
+    folder = Path(config.folder)
+    if llm.is_tinker(config.base):
+        # Tinker's names may end in a variant: owner/model:peft:131072.
+        own = config.base.partition("/")[2].partition(":")[0]
+        place = model_place(config.hosted.tokenizer, folder)
+        return model.tokenizer_folder(place or own, "hosted.tokenizer")
+    return model.resolve_base(str(model_place(config.base, folder)))
 
 
 def template_base(config: StudyConfig) -> Path | None:
     """Return the base whose chat template every conversation must suit; None where it is its provider's."""
-    return None if llm.is_hosted(config.base) else base_folder(config)
+    here = llm.is_tinker(config.base) or not llm.is_hosted(config.base)
+    return base_folder(config) if here else None
 
 
 def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) -> Step:

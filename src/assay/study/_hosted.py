@@ -1,4 +1,4 @@
-"""The ladder of a base that its provider fine-tunes: a job for each run, answers by the tuned model."""
+"""The ladders of bases that their provider trains: jobs, or at Tinker Assay's own recipe step by step."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from assay import indicators, llm
+from assay import indicators, llm, model
 from assay.core import AssayError, digest, say
 from assay.plan import Estimate, Step
 from assay.study._config import StudyConfig
-from assay.study._graph import Ladder, RunSteps
+from assay.study._graph import Ladder, RunSteps, base_folder
 from assay.study._sizes import Sizes, hosted_sizes
-from assay.study.steps import Base, Hosted, hosted_answer_step, tune_step
+from assay.study.steps import (
+    Base,
+    Hosted,
+    hosted_answer_step,
+    tinker_answer_step,
+    tinker_step,
+    tune_step,
+)
 
 
 class HostedLadder(Ladder):
@@ -26,16 +33,9 @@ class HostedLadder(Ladder):
         self.hosted = Hosted.of(self.config)
         llm.check_tuning(self.hosted.base, self.hosted.config)
         for name, arm in self.arms.items():
-            if (
-                arm.replay
-                or arm.groups == "length"
-                or (arm.by is not None and _needs_base(arm.by, self.config.folder))
-            ):
-                raise AssayError(
-                    "the arm needs the base model on this machine", place=f"arms.{name}",
-                    value=arm.by or ("replay" if arm.replay else arm.groups),
-                    expected="random, or a selection by an indicator that needs no model of the base",
-                )  # fmt: skip
+            if arm.replay or arm.groups == "length":
+                raise _needs_it(name, "replay" if arm.replay else arm.groups)
+        _check_indicators(self)
         return hosted_sizes(self.config, self.evaluation, self.pool)
 
     @property
@@ -76,6 +76,73 @@ class HostedLadder(Ladder):
 
     def _answering_cost(self) -> Estimate:
         return Estimate()
+
+
+class TinkerLadder(Ladder):
+    """A ladder at Tinker: tokens and recipe are Assay's, the weights are there; each rung is a whole run."""
+
+    def _own_base(self, config: StudyConfig) -> Base:
+        folder = base_folder(config)
+        named = [config.base, config.hosted.revision, model.reading_digest(folder)]
+        return Base(folder, digest(named))
+
+    def _own_sizes(self) -> Sizes:
+        self.notes.append(say("note.tinker", base=self.config.base))
+        self.hosted = Hosted.of(self.config)
+        llm.check_tuning(self.hosted.base, self.hosted.config)
+        _check_indicators(self)
+        return hosted_sizes(self.config, self.evaluation, self.pool)
+
+    def seed_runs(self, arm: str, seed: int) -> Iterator[RunSteps]:
+        """Yield the steps of the models of one arm and seed, rising."""
+        recipe, inputs = self.config.recipe, self._rows(arm, seed)
+        for n_train in self.rungs(arm):
+            trained = tinker_step(
+                self.hosted, self.base, recipe, inputs, seed=seed, n_train=n_train,
+                n_bytes=min(self.sizes.tokens_per_sample, recipe.max_tokens),
+                label=f"{arm} {n_train} seed {seed}",
+            )  # fmt: skip
+            yield self._measured(arm, seed, n_train, (), trained, shared=False)
+
+    def samples_of(self, step: Step) -> int:
+        """Return the sample passes of a run."""
+        recipe, size = self.config.recipe, int(step.config["n_train"])
+        return recipe.samples_in(size, 0, recipe.steps(size))
+
+    def _measured(
+        self, arm: str, seed: int, n_train: int, trunk: tuple[Step, ...], branch: Step | None, *, shared: bool
+    ) -> RunSteps:
+        measure, sizes = self.config.measure, self.sizes
+        label = f"{arm} {n_train} seed {seed}" if branch is not None else "base model"
+        step = tinker_answer_step(
+            self.hosted, self.base, self.evaluation, branch, measure, template=self.config.recipe.template,
+            seed=seed, label=label, items=sizes.items, read=sizes.prompt_tokens + sizes.reference_tokens,
+        )  # fmt: skip
+        judged = self._judged(step, label) if measure.answers else None
+        return RunSteps(arm, seed, n_train, trunk, branch, step, judged, shared, self._metrics(step, label))
+
+    def _answering_cost(self) -> Estimate:
+        return Estimate()
+
+
+def ladder_kind(base: str) -> type[Ladder]:
+    """Return the ladder that suits a base."""
+    if llm.is_tinker(base):
+        return TinkerLadder
+    return HostedLadder if llm.is_hosted(base) else Ladder
+
+
+def _check_indicators(ladder: Ladder) -> None:
+    for name, arm in ladder.arms.items():
+        if arm.by is not None and _needs_base(arm.by, ladder.config.folder):
+            raise _needs_it(name, arm.by)
+
+
+def _needs_it(arm: str, value: str) -> AssayError:
+    return AssayError(
+        "the arm needs the base model on this machine", place=f"arms.{arm}", value=value,
+        expected="random, or a selection by an indicator that needs no model of the base",
+    )  # fmt: skip
 
 
 def _needs_base(by: str, folder: str) -> bool:

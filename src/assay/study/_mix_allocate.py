@@ -35,6 +35,7 @@ class MixAllocation(Shown):
     language: str = "en"
     tried: tuple[mixtures.Against, ...] = ()
     runs: int = 0
+    near_zero: tuple[str, ...] = ()
 
     def as_page(self) -> core.Page:
         """Return how many samples of each part, what that gains over plain mixtures, and how to try it."""
@@ -46,6 +47,7 @@ class MixAllocation(Shown):
         rows = tuple(zip(found.names, found.counts, found.base, found.worth, strict=True))
         notes = [say("mix.allocate.limited", names=found.limited)] if found.limited else []
         notes += [say("mix.allocate.bent")] if self.bent else []
+        notes += [say("mix.near_zero", types=self.near_zero)] if self.near_zero else []
         return page(
             core.Paragraph(self._headline(), "strong"), *self._trained(),
             core.Paragraph(say("mix.allocate.foretold")) if self.tried else None,
@@ -64,22 +66,25 @@ class MixAllocation(Shown):
     def _headline(self) -> core.Say:
         """Say first where equal shares are as good: then nobody needs this mixture."""
         known = {row.name: row.word for row in (*self.allocation.against, *self.tried)}
-        key = {"as good": "mix.allocate.equal", "worse": "mix.allocate.worse"}
+        key = {
+            "as good": "mix.allocate.equal", "worse": "mix.allocate.worse",
+            "undecided": "mix.allocate.undecided",
+        }  # fmt: skip
         return say(key.get(known["equal"], "mix.allocate"), n=self.allocation.total)
 
     def _said(self, row: mixtures.Against) -> core.Say:
-        if row.word == "beyond":
+        known = [v for v in (row.gain, row.low, row.high) if v is not None]
+        if not known:
             return say("mix.against.beyond", name=row.name)
-        gain, low, high = (
-            None if value is None else mixtures.change(value, loss=self.metric == "loss")
-            for value in (row.gain, row.low, row.high)
-        )
+        gain, *interval = known
+        if self.metric == "loss":
+            gain, *interval = (-mixtures.change(v, loss=True) for v in (gain, *reversed(interval)))
         return say(
             f"mix.against.{self.metric}",
             name=row.name,
             word=row.word,
             gain=gain,
-            interval=(low, high),
+            interval=tuple(interval),
             p=row.p,
         )
 
@@ -133,9 +138,9 @@ def allocate(
                          expected="0, or 2 and more")  # fmt: skip
     with spending(study, report_folder(study), cap) as meter:
         own = StudyMixtures(study)
-        made = _foretold(own, total, asked, metric, smallest_gain)
+        made, fit = _foretold(own, total, asked, metric, smallest_gain)
         if runs:
-            made = _tried(own, made, asked, runs)
+            made = _tried(own, made, fit, asked, runs)
             meter.per |= {"run": runs * (1 + len(made.tried)), "verdict": len(made.tried)}
     return made
 
@@ -143,7 +148,7 @@ def allocate(
 def _foretold(
     own: StudyMixtures, total: int, weights: Mapping[str, float] | None, metric: str | None,
     smallest_gain: float | None,
-) -> MixAllocation:  # fmt: skip
+) -> tuple[MixAllocation, mixtures.MixEffects]:  # fmt: skip
     """Return what the measured effects say of a mixture of this size, and write its samples."""
     table = read_runs(own.measured(), metric)
     fit = mixtures.fit_effects(table)
@@ -165,12 +170,17 @@ def _foretold(
     with data.replacing_text(path) as file:
         file.write("\n".join(rows) + "\n")
     bent = any(c.shown and c.bend < 0 and c.type == core.OVERALL for c in fit.curvature)
-    return MixAllocation(found, "loss" if table.loss else "score", str(path), bent, own.config.language)
+    made = MixAllocation(
+        found, "loss" if table.loss else "score", str(path), bent, own.config.language,
+        near_zero=fit.types_near_zero,
+    )  # fmt: skip
+    return made, fit
 
 
 def _tried(
-    own: StudyMixtures, made: MixAllocation, weights: Mapping[str, float] | None, runs: int
-) -> MixAllocation:
+    own: StudyMixtures, made: MixAllocation, fit: mixtures.MixEffects,
+    weights: Mapping[str, float] | None, runs: int,
+) -> MixAllocation:  # fmt: skip
     """Train the allocation and the mixtures beside it, and return it with what the runs show."""
     found, held = made.allocation, own.drawn.held
     every = {_CHOSEN: found.counts, **{row.name: row.counts for row in found.against}}
@@ -180,7 +190,8 @@ def _tried(
         if all(count <= held[part] for part, count in zip(found.names, counts, strict=True))
     }
     measured = _Trial(own, tuple(fits.values()) * runs).measured_as(made.metric)
-    return replace(made, tried=mixtures.compared(measured, fits, weights, found.smallest), runs=runs)
+    measured = replace(measured, near_zero=fit.near_zero)
+    return replace(made, tried=mixtures.compared(measured, fits, weights, found.smallest, fit), runs=runs)
 
 
 class _Trial(StudyMixtures):

@@ -26,7 +26,7 @@ from assay.core import (
     page,
     say,
 )
-from assay.plan import Plan, Step, Store
+from assay.plan import Plan, Pool, Step, Store
 from assay.study._bases import BasePart, StudyGraph, study_graph, study_ladders
 from assay.study._check import check_notes, check_to_come, checked
 from assay.study._claim import claim, identity, of_first_version, others
@@ -34,7 +34,7 @@ from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_con
 from assay.study._decide import decided, looked_higher
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
-from assay.study._graph import input_steps
+from assay.study._graph import Ladder, input_steps
 from assay.study._recipes import Beside, equal_tokens, trained, variants, variants_note
 from assay.study._spend import prices, spending
 from assay.study.steps import LOG, Tally, item_counts, iterate, sample_counts, summary_of
@@ -199,6 +199,7 @@ def _run_graph(study: StudyConfig, target: Path, file: str) -> None:
         planning.run([evaluation, samples], store, workers)
         summary = read_summary(store, samples)
         ladders = study_ladders(study, evaluation, samples, summary)
+        _announce(study, evaluation, ladders, store, workers)
         checks = {name: checked(ladder, store, workers) for name, ladder in ladders.items()}
         beside = {
             name: trained([*variants(one), *equal_tokens(one, store, workers)], store, workers)
@@ -222,6 +223,15 @@ def _run_graph(study: StudyConfig, target: Path, file: str) -> None:
         _publish_part(part, store, target / name)
     if study.bases:
         _publish(store.path(graph.final.key) / "report", target)
+
+
+def _announce(
+    study: StudyConfig, evaluation: Step, ladders: Mapping[str, Ladder], store: Store, workers: Pool
+) -> None:
+    """Say what a study takes in all where its recipe check, which is done first, is still to come."""
+    coming = {name: check_to_come(ladder, store) for name, ladder in ladders.items()}
+    if any(check is not None and not store.has(check.key) for check in coming.values()):
+        planning.announce([study_graph(study, evaluation, ladders, coming).final], store, workers)
 
 
 def _counted(result: StudyResult | BasesResult) -> dict[str, int]:

@@ -24,9 +24,11 @@ from assay.model.base._resolve import (
     fetch,
     model_folder,
     name_base,
+    reading_digest,
     resolve_base,
     template_name,
     tokenizer_digest,
+    tokenizer_folder,
 )
 from assay.model.base._vocabulary import ExtensionReport, extend_vocabulary
 from assay.model.base._weights import count_weights
@@ -57,8 +59,10 @@ __all__ = [
     "need_package",
     "pick_device",
     "quiet",
+    "reading_digest",
     "resolve_base",
     "save",
     "template_name",
     "tokenizer_digest",
+    "tokenizer_folder",
 ]

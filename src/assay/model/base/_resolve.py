@@ -11,7 +11,8 @@ from assay.data import replacing_text
 
 POCKET = "pocket"
 ADAPTER = "adapter_config.json"
-_IDENTITY = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+_WEIGHTS = "*.safetensors"
+_IDENTITY = ("*.json", _WEIGHTS, "*.model", "*.jinja", "*.txt")
 _TOKENIZER = (
     "tokenizer.json", "tokenizer.model", "spiece.model", "spm.model", "vocab.json", "vocab.txt", "merges.txt",
     "added_tokens.json",
@@ -30,16 +31,17 @@ def resolve_base(name: str) -> Path:
     return model_folder(name, "base")
 
 
-def fetch(name: str, place: str, *, pickled: bool = False) -> Path:
+def fetch(name: str, place: str, *, pickled: bool = False, weights: bool = True) -> Path:
     """Return the folder of a Hugging Face id, downloaded if it is not in the cache.
 
     ``place`` names the setting that asked for it, for the error.  Weights saved by pickle come only where
-    ``pickled`` asks for them and there are no others.
+    ``pickled`` asks for them and there are no others; none come without ``weights``.
     """
     from huggingface_hub import snapshot_download
 
+    wanted = [pattern for pattern in _IDENTITY if weights or pattern != _WEIGHTS]
     try:
-        folder = Path(snapshot_download(name, allow_patterns=list(_IDENTITY)))
+        folder = Path(snapshot_download(name, allow_patterns=wanted))
         if pickled and not any(folder.glob("*.safetensors")):
             folder = Path(snapshot_download(name, allow_patterns=[*_IDENTITY, _PICKLED]))
         return folder
@@ -72,6 +74,24 @@ def model_folder(name: str, place: str, *, pickled: bool = False) -> Path:
             expected=f"{pocket}a folder with config.json, or a Hugging Face id (owner/name)",
         )
     return fetch(name, place, pickled=pickled)
+
+
+def tokenizer_folder(name: str, place: str) -> Path:
+    """Return a folder with the tokenizer of a model: ``pocket``, a folder, or a Hugging Face id's files.
+
+    Raises :class:`AssayError` as :func:`model_folder` does; weights are neither needed nor fetched.
+    """
+    folder = resolve_base(name) if name == POCKET else Path(name).expanduser()
+    found = folder if folder.is_dir() else fetch(name, place, weights=False)
+    if not (found / "tokenizer.json").is_file():
+        raise AssayError("no tokenizer", place=place, value=name, expected="a folder with tokenizer.json")
+    return found
+
+
+def reading_digest(folder: Path) -> str:
+    """Return the digest of all of a model's folder but its weights: how it reads text."""
+    paths = [path for path in base_files(folder) if path.suffix != ".safetensors"]
+    return digest({path.name: file_digest(path) for path in paths})
 
 
 def base_digest(folder: Path, *, pickled: bool = False) -> str:

@@ -180,6 +180,8 @@ PRESETS: Mapping[str, Recipe] = {
         adapter_dropout=0.05,
         targets=("q_proj", "v_proj"),
     ),
+    # Tinker's own rank, and no decay; rate and the rest as belle-lora's.
+    "tinker": Recipe(adapter="lora", rank=32, alpha=32, learning_rate=2e-4, weight_decay=0.0),
     # For a model of a million parameters.  On text a rate that forgets less (LOG.md); the associations of the
     # testbed are learned in a few hundred samples by three times that.
     "pocket": Recipe(

@@ -35,6 +35,7 @@ from assay.study.steps._replay import joined_tokens_step, plain_tokens_step, rep
 from assay.study.steps._result import result
 from assay.study.steps._score import models_of, score_pool
 from assay.study.steps._text import TEXT, text_places, text_step
+from assay.study.steps._tinker import tinker_answer_step, tinker_step
 from assay.study.steps._tokenize import COUNTS, sample_counts, tokens_step
 from assay.study.steps._train import REPORT, received_step, train_step
 
@@ -97,6 +98,8 @@ __all__ = [
     "talk_step",
     "text_places",
     "text_step",
+    "tinker_answer_step",
+    "tinker_step",
     "tokens_step",
     "train_step",
     "tune_step",

@@ -48,7 +48,8 @@ class Hosted:
         return {"hosted": plain, "calls": self.calls, "run": self.run, "base": self.base}
 
 
-def _hosted(where: Mapping[str, Any]) -> Hosted:
+def hosted_of(where: Mapping[str, Any]) -> Hosted:
+    """Return the base that :attr:`Hosted.where` wrote down."""
     plain = dict(where["hosted"])
     plain["prices"] = plain["prices"] and Path(plain["prices"])
     return Hosted(where["base"], llm.TuneConfig(**plain), where["calls"], where["run"])
@@ -76,7 +77,7 @@ def tune_step(
 
 def tune(context: StepContext) -> None:
     """Have a run fine-tuned: ``model.json`` names the model, ``train.json`` says what was trained on."""
-    config, hosted, began = context.config, _hosted(context.where), time.monotonic()
+    config, hosted, began = context.config, hosted_of(context.where), time.monotonic()
     rows = np.load(context.inputs["order"] / "order.npy")[: config["n_train"]]
     file = context.out / "scratch" / "train.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,7 @@ def answer(context: StepContext) -> None:
     """Have every item answered: the table of :func:`assay.study.steps.answer_step` without losses."""
     import polars
 
-    config, hosted = context.config, _hosted(context.where)
+    config, hosted = context.config, hosted_of(context.where)
     measure = MeasureConfig.of(config)
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     made = context.inputs.get("model")

@@ -55,27 +55,33 @@ def answer_step(
 
 def answer(context: StepContext) -> None:
     """Measure a model on the evaluation set; ``counts.json`` says how many items were cut or left out."""
+    config, made = context.config, context.inputs.get("model")
+    folder = Path(context.where["model"]) if made is None else made / "model"
+    model.set_threads(config["threads"])
+    with OPENERS[config["backend"]](folder, context) as opened:
+        items = measured(context, opened)
+        if config.get("timed"):
+            decoding = replace(MeasureConfig.of(config).decoding(config.get("seed", 0)), batch_size=1)
+            speed = _speed(opened, items[:_TIMED_ITEMS], decoding)
+            facts = {"tokens_per_second": speed, "device": config["device"], "backend": config["backend"]}
+            data.write_json(context.out / SPEED, facts)
+
+
+def measured(context: StepContext, opened: Opened) -> list[Sample]:
+    """Write the table and the counts of an opened model's measurements; return the items."""
     import polars
 
     config, measure = context.config, MeasureConfig.of(context.config)
-    made = context.inputs.get("model")
-    folder = Path(context.where["model"]) if made is None else made / "model"
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
-    model.set_threads(config["threads"])
-    with OPENERS[config["backend"]](folder, context) as opened:
-        table, counts = _losses(opened, items, measure, context.progress)
-        decoding = measure.decoding(config.get("seed", 0))
-        if measure.answers:
-            answers = opened.answer(items, decoding, advance=context.progress)
-            for column, name in (("answer", "text"), ("answer_tokens", "tokens"), ("ended", "ended")):
-                table[column] = [getattr(given, name) for given in answers]
-            counts["unended"] = sum(not given.ended for given in answers)
-        if config.get("timed"):
-            speed = _speed(opened, items[:_TIMED_ITEMS], replace(decoding, batch_size=1))
-            facts = {"tokens_per_second": speed, "device": config["device"], "backend": config["backend"]}
-            data.write_json(context.out / SPEED, facts)
+    table, counts = _losses(opened, items, measure, context.progress)
+    if measure.answers:
+        answers = opened.answer(items, measure.decoding(config.get("seed", 0)), advance=context.progress)
+        for column, name in (("answer", "text"), ("answer_tokens", "tokens"), ("ended", "ended")):
+            table[column] = [getattr(given, name) for given in answers]
+        counts["unended"] = sum(not given.ended for given in answers)
     polars.DataFrame(table, infer_schema_length=None).write_parquet(context.out / ITEMS)
     data.write_json(context.out / COUNTS, counts)
+    return items
 
 
 def _losses(

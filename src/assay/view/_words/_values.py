@@ -208,6 +208,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "plan.unpriced": ("price unknown", "价格未知"),
     "plan.past": ("Past forecasts of this store: the last {runs:,} runs took {low:.2f} to {high:.2f} times what was forecast, {within:,} of them within 20 %.", "本存储以往的预估：最近 {runs:,} 次运行的实际用时为预估的 {low:.2f} 至 {high:.2f} 倍，其中 {within:,} 次误差在 20 % 以内。"),
     "cost.before": ("To do: {steps:,} steps (workers: {workers:,}), about {wall:time} {span:time}{money}{tokens}{disk}. Learned from earlier runs of this store for {learned:,} of the steps.", "待做：{steps:,} 个步骤，{workers:,} 个进程，约 {wall:time} {span:time}{money}{tokens}{disk}。其中 {learned:,} 个步骤按本存储以往的运行估计。"),
+    "cost.whole": ("In all: {steps:,} steps (workers: {workers:,}), about {wall:time} {span:time}{money}{tokens}{disk}. The recipe check comes first; what it finds may add trainings.", "总计：{steps:,} 个步骤，{workers:,} 个进程，约 {wall:time} {span:time}{money}{tokens}{disk}。先做配方检查，其结果可能增加训练。"),
     "cost.before.rough": ("To do: {steps:,} steps (workers: {workers:,}), roughly {wall:time} {span:time}{money}{tokens}{disk}. Nothing was measured in this store yet, so the time may be off by a factor of three.", "待做：{steps:,} 个步骤，{workers:,} 个进程，粗略估计 {wall:time} {span:time}{money}{tokens}{disk}。本存储尚无实测数据，用时可能相差三倍。"),
     "cost.tokens.more": (", {n:short} tokens", "，{n:short} 个词元"),
     "cost.tokens.paid": (", {n:short} tokens paid", "，付费 {n:short} 个词元"),
