@@ -52,6 +52,8 @@ ARGUMENTS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "forecast fit": ((STUDY,), {"out": "fit.json"}),
     "train": (("pool.jsonl", "tuned"), {}),
     "answer": (("pocket", "pool.jsonl", "answers.jsonl"), {}),
+    "answer turns": (("pocket", "pool.jsonl", "answers.jsonl"), {}),
+    "judge turns": (("pool.jsonl",), {"answers": "answers.jsonl", "by": JUDGE}),
     "judge": ((["pool.jsonl"],), {"answers": ["a"] * 8, "by": JUDGE}),
     "judge pairs": ((["pool.jsonl"],), {"a": ["a"] * 8, "b": ["b"] * 8, "out": "p.jsonl", "by": JUDGE}),
     "export": (("pocket", "out"), {}),

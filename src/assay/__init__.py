@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from assay.jobs._clean import clean as clean
     from assay.jobs._curve import curve as curve
     from assay.jobs._curve import read_points as read_points
+    from assay.jobs._dialogues import answer_turns as answer_turns
+    from assay.jobs._dialogues import judge_turns as judge_turns
     from assay.jobs._doctor import doctor as doctor
     from assay.jobs._estimate import estimate as estimate
     from assay.jobs._explain import explain as explain

@@ -147,6 +147,9 @@ CATALOGUE: Mapping[str, Entry] = {
     "answer": Entry(
         "study", "assay.jobs._answer:answer", "Generate and score a model's answers.", ("item", "run"), True
     ),
+    "answer turns": Entry(
+        "study", "assay.jobs._dialogues:answer_turns", "Answer dialogues turn by turn.", ("item", "run"), True
+    ),
     "curve": Entry("study", "assay.jobs._curve:curve", "Fit learning curves to a table of results.", FREE),
     "import": Entry("study", "assay.jobs._import:import_runs", "Import runs of other tools.", FREE),
     "curve power": Entry("study", "assay.curves._power:curve_power", "Plan sizes, seeds and items.", FREE),
@@ -161,6 +164,9 @@ CATALOGUE: Mapping[str, Entry] = {
     ),
     "judge compare": Entry(
         "judge", "assay.jobs._judging:judge_compare", "Compare two models type by type.", FREE
+    ),
+    "judge turns": Entry(
+        "judge", "assay.jobs._dialogues:judge_turns", "Rate dialogues turn by turn.", ("item",), True
     ),
     "judge pairs": Entry(
         "judge", "assay.jobs._judging:judge_pairs", "Compare answers in pairs.", ("item",), True

@@ -17,10 +17,12 @@ def answer(body: Mapping[str, Any]) -> str:
 
 
 def judgement(text: str) -> str:
-    """Return a score of 0, 0.5 or 1."""
+    """Return a score of 0, 0.5 or 1, or a rating of 1, 5 or 10 where those are asked for."""
     answered, reference = (_words(text, name) for name in ("answer", "reference"))
     shared = len(answered & reference) / max(1, len(answered | reference))
     score = 1.0 if shared > 0.3 else 0.5 if shared > 0.05 else 0.0
+    if "\n10: " in text:
+        score = {0.0: 1, 0.5: 5, 1.0: 10}[score]
     return json.dumps({"reason": f"{shared:.2f} of the words are shared.", "score": score})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,14 +150,20 @@ def test_rds_is_the_cosine_of_position_weighted_hidden_states(base: Path) -> Non
 def test_less_equals_plain_adam_steps_and_gradients(base: Path) -> None:
     """One checkpoint, and a sketch as wide as the gradient: cosines of the true vectors, up to collisions."""
     target = [Sample.single("Where is Rome?", "In Italy."), SAMPLES[1]]
-    settings = InfluenceSettings(rank=2, alpha=4, epochs=1, learning_rate=1e-3, dimension=1 << 20)
+    settings = InfluenceSettings(
+        rank=2, alpha=4, epochs=1, learning_rate=1e-3, dimension=1 << 20, micro_tokens=4096
+    )
     influence = Influence(base, SAMPLES[:3], target, settings)
     scores = influence.score(SAMPLES[:4])
     assert scores[3] is None
     checkpoint = influence.checkpoints[0]
     influence._load(checkpoint)
     network = influence.model
-    assert {n.rsplit(".", 3)[1][:5] for n, p in network.named_parameters() if p.requires_grad} == {"lora_"}
+    assert not any(p.requires_grad for p in network.parameters())
+    for parameter in influence.parameters:
+        parameter.requires_grad_(True)
+    names = [n for n, p in network.named_parameters() if p.requires_grad]
+    assert all("lora_" in name and "att" in name for name in names), "LoRA on the matrices of attention"
 
     def gradient(sample: Sample) -> torch.Tensor:
         (row,) = encode(influence.tokenizer, [sample], 1024)
@@ -170,18 +177,30 @@ def test_less_equals_plain_adam_steps_and_gradients(base: Path) -> None:
 
     for sample, score in zip(SAMPLES[:3], scores, strict=False):
         g = gradient(sample)
-        first = (0.9 * checkpoint.first + 0.1 * g) / (1 - 0.9**2)
-        second = (0.999 * checkpoint.second + 0.001 * g**2) / (1 - 0.999**2)
-        step = first / (second.sqrt() + 1e-8)
+        first = 0.9 * checkpoint.first + 0.1 * g
+        second = 0.999 * checkpoint.second + 0.001 * g**2
+        step = first / (second + 1e-8).sqrt()
         wanted = sum(float(torch.cosine_similarity(step, gradient(t), dim=0)) for t in target) / len(target)
         assert score == pytest.approx(wanted, abs=0.02)
 
 
+def test_less_does_not_depend_on_the_batch(base: Path) -> None:
+    """Padding and the samples beside change the last digits alone; warm-up and score are repeatable."""
+    settings = InfluenceSettings(rank=4, alpha=8, epochs=2, learning_rate=1e-3)
+    told: list[str] = []
+    influence = Influence(base, SAMPLES[:3], SAMPLES[:2], settings, lambda d, t, unit: told.append(unit))
+    whole = influence.score(SAMPLES[:3])
+    alone = [influence.score([sample])[0] for sample in SAMPLES[:3]]
+    assert whole == pytest.approx(alone, abs=1e-5)
+    assert told == ["warm-up"] * 2 + ["checkpoint"] * 2
+    assert Influence(base, SAMPLES[:3], SAMPLES[:2], settings).score(SAMPLES[:3]) == pytest.approx(whole)
+
+
 def test_the_sketch_keeps_cosines(base: Path) -> None:
-    settings = InfluenceSettings(rank=2, alpha=4, epochs=1, dimension=8192)
-    influence = Influence(base, SAMPLES[:2], SAMPLES[:1], settings)
-    generator = torch.Generator().manual_seed(1)
-    a = torch.randn(influence.size, generator=generator)
-    b = 0.6 * a + 0.8 * torch.randn(influence.size, generator=generator)
-    plain = float(torch.cosine_similarity(a, b, dim=0))
-    assert float(influence.project(a) @ influence.project(b)) == pytest.approx(plain, abs=0.05)
+    """A narrow sketch agrees with one that has nearly a place for each number."""
+    settings = InfluenceSettings(rank=8, alpha=16, epochs=1, learning_rate=1e-3)
+    narrow, wide = (
+        Influence(base, SAMPLES[:3], SAMPLES[:2], replace(settings, dimension=size)).score(SAMPLES[:3])
+        for size in (8192, 1 << 22)
+    )
+    assert narrow == pytest.approx(wide, abs=0.05)

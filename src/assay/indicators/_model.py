@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple
+from functools import cache
 
 from assay import model
 from assay.core import Sample, digest
@@ -191,14 +192,19 @@ def _rds(tools: Tools, _: Iterable[Sample]) -> Made:
 
 
 def _less(tools: Tools, pool: Iterable[Sample]) -> Made:
-    """Warm-up on 5 % of the pool, drawn by the digest of what samples say."""
+    """Warm-up on 5 % of the pool, drawn by the digest of what samples say, when the first is measured."""
     target = tools.target("less")
     drawn = sorted((s for s in pool if s.answer and int(s.id[:8], 16) < _WARM_UP * 2**32), key=lambda s: s.id)
     warm_up = drawn[:_WARM_UP_MOST] or list(target)
     settings = model.InfluenceSettings(max_tokens=tools.models.max_tokens)
-    influence = model.Influence(model.resolve_base(tools.models.base), warm_up, target, settings)
+    base = model.resolve_base(tools.models.base)
+
+    @cache
+    def influence() -> model.Influence:
+        return model.Influence(base, warm_up, target, settings, tools.advance)
+
     revision = digest([tools.base.revision, _digest(warm_up), _digest(target), list(astuple(settings))])
-    return lambda samples: _defined(influence.score(samples)), revision
+    return lambda samples: _defined(influence().score(samples)), revision
 
 
 def _digest(samples: Iterable[Sample]) -> str:
@@ -250,8 +256,8 @@ MODEL_INDICATORS: tuple[Indicator, ...] = (
     ),
     Indicator("rds", 1, "cosine", 1, ("base", "target"), "RDS+, Ivison et al. 2025 (2503.01807)", make=_rds),
     Indicator(
-        "less", 1, "cosine", 1, ("base", "target", "pool"), "Xia et al. 2024 (2402.04333), section 3",
-        make=_less,
+        "less", 2, "cosine", 1, ("base", "target", "pool"),
+        "Xia et al. 2024 (2402.04333), section 3, as their code has it", make=_less,
     ),
 )  # fmt: skip
 """Indicators that need models."""

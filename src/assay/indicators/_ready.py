@@ -18,7 +18,7 @@ from assay.indicators._provenance import ModelId, models_used, other_models
 from assay.indicators._ratings import RATING_INDICATORS, spent_notes
 from assay.indicators._rule import RULES, Rule, as_indicator, read_rule
 from assay.indicators._text import TEXT_INDICATORS
-from assay.indicators._tools import DEFAULT, Models, Tools
+from assay.indicators._tools import DEFAULT, Advance, Models, Tools
 
 _PIECE = 256
 _SETTINGS = ("base", "second", "reward", "dialog", "embedder", "neighbour", "template")
@@ -98,17 +98,19 @@ def ready(
     pool: Iterable[Sample] = (),
     *,
     told: Callable[[int], None] = lambda done: None,
+    advance: Advance = lambda done, total, unit: None,
 ) -> list[Indicator]:
     """Return indicators that can measure, those of the text for no names.
 
     Those of models go through a batch by length, a few hundred samples at a time: what is measured is in the
-    cache from then on, and ``told`` how many samples that were.
+    cache from then on, and ``told`` how many samples that were; ``advance`` is told of a training that comes
+    before the first sample (less).
 
     Models are loaded, and indicators that need the whole ``pool`` go through it: it has to be a collection
     or another iterable that can be gone through again, and hold the samples that will be measured.
     Raises :class:`AssayError` for an unknown name, and where a model or the target samples are not there.
     """
-    tools = Tools(models)
+    tools = Tools(models, advance)
     made: dict[str, Indicator] = {}
 
     def get(name: str) -> Indicator:

@@ -37,7 +37,7 @@ from assay.data import Part, Rejected, Shard, ShardRows, in_batches, nothing_rea
 from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._ready import PLUGINS, find, ready, slow_parts
 from assay.indicators._rule import Rule
-from assay.indicators._tools import DEFAULT, Models
+from assay.indicators._tools import DEFAULT, Advance, Models
 
 _BATCH = 1024
 INLINE = Inline()
@@ -121,6 +121,7 @@ def score(
     parts: Iterable[Part] | None = None,
     reject: Callable[[Rejected], None] = lambda row: None,
     watch: Callable[[int], None] = lambda done: None,
+    advance: Advance = lambda done, total, unit: None,
 ) -> Scored:
     """Measure samples in one pass and write a Parquet table: id, origin, a column for each indicator.
 
@@ -132,13 +133,13 @@ def score(
     A value that is undefined is null, its reason in the column ``why`` ("mtld: fewer than 10 words; ...").
     Memory does not grow with the number of samples but for four bytes a value, for the quantiles.  The
     table appears whole, by a rename.  ``watch`` is told the number of samples done, which rises within a
-    batch where models measure: those done by half of the models count half.  Raises :class:`AssayError`
-    where there is no sample.
+    batch where models measure: those done by half of the models count half; ``advance`` of what comes before
+    the first sample.  Raises :class:`AssayError` where there is no sample.
     """
     import pyarrow.parquet as pq
 
     heard = _Heard(watch, sum(map(slow_parts, names)))
-    chosen = ready(names, models, samples, told=heard)
+    chosen = ready(names, models, samples, told=heard, advance=advance)
     # A rule counts what lies outside of its fit, and that of a file has a name that no worker finds.
     text_alone = not any(i.needs for i in chosen) and not any(isinstance(find(name), Rule) for name in names)
     schema = _schema(chosen)

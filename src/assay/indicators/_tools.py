@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -26,6 +26,8 @@ Vectors = NDArray[np.float32]
 _BATCH = 1024
 _KEPT = 1 << 16
 
+Advance: TypeAlias = Callable[[float, float, str], None]
+"""Is told how many of how many of which unit are done."""
 Samples: TypeAlias = Annotated[Sequence[Sample | str | Path], OnCommand(tuple[str, ...])]
 """Samples, and places of samples."""
 
@@ -143,9 +145,9 @@ def _mean(loss: model.ItemLoss | None) -> float | None:
 class Tools:
     """What :class:`Models` names, loaded at the first use and shared between indicators."""
 
-    def __init__(self, models: Models) -> None:
-        """Load nothing yet."""
-        self.models = models
+    def __init__(self, models: Models, advance: Advance = lambda done, total, unit: None) -> None:
+        """Load nothing yet; ``advance`` is told of what comes before the first sample is measured."""
+        self.models, self.advance = models, advance
 
     @cached_property
     def base(self) -> Losses:

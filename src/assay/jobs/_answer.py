@@ -106,7 +106,7 @@ def _answered(
     found, kept = find_model(model), open_store(store)
     speaks = found.folder if found.folder.is_dir() else None
     evaluation = read_step("evaluation", (place,), key="evaluation", base=speaks)
-    below, runs = None if found.base is None else Base.at(found.base), _runtime(found, measure, vllm)
+    below, runs = None if found.base is None else Base.at(found.base), model_runtime(found, measure, vllm)
     run_here([evaluation], kept)
     cost = answering_cost(kept, evaluation, found.base or found.folder, measure, runs)
     answers = answer_step(
@@ -119,7 +119,7 @@ def _answered(
     return _written(kept, evaluation, answers, judged, target, rejected)
 
 
-def _runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Runtime:
+def model_runtime(found: ModelPlace, measure: MeasureConfig, vllm: str | None) -> Runtime:
     """Return what runs a model: a quantized one as it is stored, a GGUF file by llama.cpp."""
     folder = found.folder
     if folder.is_dir():

@@ -64,6 +64,8 @@ class JudgeReport(Shown):
     currency: str
     repeats: judging.RepeatChoice | None
     types: tuple[JudgedType, ...]
+    turns: tuple[JudgedType, ...] = ()
+    """Of dialogues: the means of the first turns, the second ones ..."""
 
     @cached_property
     def judgements(self) -> tuple[judging.Judgement, ...]:
@@ -149,15 +151,21 @@ def judge(
         with `and`; replies are kept, and the same command goes on.
     """
     with planning.metered(cap):
-        return _judged(items, answers, by, out, adapt=adapt, cost_ratio=cost_ratio, log=log)
+        rows, rejected = _items(items)
+        texts = _answers(answers, rows)
+        said = Path(answers).stem if isinstance(answers, str | Path) else "answers"
+        return judged(
+            rows, texts, by, out, answered_by=said, rejected=rejected, adapt=adapt, cost_ratio=cost_ratio,
+            log=log,
+        )  # fmt: skip
 
 
-def _judged(
-    items: Data, answers: Answers, by: judging.JudgeConfig, out: File | None, *, adapt: bool,
-    cost_ratio: float, log: File | None,
+def judged(
+    rows: Sequence[Sample], texts: Sequence[str | None], by: judging.JudgeConfig, out: File | None, *,
+    answered_by: str, rejected: int = 0, adapt: bool = False, cost_ratio: float = 1.0,
+    log: File | None = None, names: Sequence[str] | None = None,
 ) -> JudgeReport:  # fmt: skip
-    rows, rejected = _items(items)
-    texts = _answers(answers, rows)
+    """Judge answers and report it; under the items' ``names`` where they have any beside their ids."""
     with llm.open_chat(by) as door:
         choice = None
         if adapt and by.mode != "logprobs":
@@ -168,11 +176,11 @@ def _judged(
         with asking(door, most, "item", len(rows)), progress_bar("judge") as advance:
             found = judging.ask_all(door, rows, texts, by, advance)
         spent = door.spent
+    verdicts = list(found.judgements) if names is None else judging.named(names, found.judgements)
     if out is not None:
-        data.write_lines(map(judgement_row, rows, texts, found.judgements), Path(out))
+        data.write_lines(map(judgement_row, rows, texts, verdicts), Path(out))
     path = None
     if log is not None:
-        answered_by = Path(answers).stem if isinstance(answers, str | Path) else "answers"
         path = judging.write_log(rows, texts, found.judgements, Path(log), config=by, answered_by=answered_by)
     notes = Counter(row.note for row in found.judgements if row.note)
     share = found.unparsed / max(found.replies - found.failed, 1)
@@ -196,9 +204,9 @@ def _judged(
         money=spent.money,
         currency=door.budget.currency,
         repeats=choice,
-        types=tuple(_types(found.judgements)),
+        types=tuple(by_type(verdicts)),
     )
-    return held(report, judgements=found.judgements)
+    return held(report, judgements=tuple(verdicts))
 
 
 def judge_estimate(items: Data, *, answers: Answers, by: judging.JudgeConfig) -> llm.Estimate:
@@ -265,7 +273,7 @@ def _adapted(
     return judging.choose_repeats(noise.sd, judging.paired_sd(noise.item_sd), cost_ratio=cost_ratio)
 
 
-def _types(judgements: Sequence[judging.Judgement]) -> Iterator[JudgedType]:
+def by_type(judgements: Sequence[judging.Judgement]) -> Iterator[JudgedType]:
     """Yield a row a type, then the unweighted mean of the types."""
     summaries = {row.type: row for row in judging.summarise(judgements)}
     clusters: dict[str, set[str]] = {}

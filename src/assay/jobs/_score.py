@@ -110,6 +110,7 @@ def score(
         streamed = read if slow else Pool(read.source, advance=advance)
         found = measures.score(
             streamed, file, names, models=models, pool=workers, parts=streamed.parts(), watch=watch,
+            advance=advance,
         )  # fmt: skip
         if out is None:
             return held(

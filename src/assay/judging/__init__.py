@@ -33,6 +33,16 @@ from assay.judging._benchmarks import VERSION as BENCHMARKS
 from assay.judging._benchmarks import Question, read_benchmark
 from assay.judging._better import Better, parse_better
 from assay.judging._calibrate import Label, PeopleDifference, TypeCalibration, calibrate, people_differences
+from assay.judging._dialogues import (
+    TEMPERATURES,
+    WITHOUT_REFERENCES,
+    Dialogue,
+    named,
+    read_dialogues,
+    read_turns,
+    turn_items,
+)
+from assay.judging._dialogues import VERSION as DIALOGUES
 from assay.judging._expected import Expected, expected_score
 from assay.judging._inspect import judge_task, write_log
 from assay.judging._judge import CHECKER, METRICS, Judgement, Summary, default_method, judge, summarise
@@ -61,23 +71,27 @@ from assay.judging._power import (
     visible_effect,
 )
 from assay.judging._ppi import LABELS_WANTED, PpiMean, ppi_mean
-from assay.judging._rubric import GENERAL, Anchor, Rubric, Rubrics, language_for, question, rubrics
+from assay.judging._rubric import GENERAL, Anchor, Rubric, Rubrics, language_for, question, rubrics, single
 from assay.judging._scale import Scale, Unparsed
 
 __all__ = [
     "ALARM",
     "BENCHMARKS",
     "CHECKER",
+    "DIALOGUES",
     "GENERAL",
     "LABELS_WANTED",
     "METRICS",
     "PILOT_ITEMS",
     "PILOT_REPEATS",
     "PLUGINS",
+    "TEMPERATURES",
+    "WITHOUT_REFERENCES",
     "Agreement",
     "Alpha",
     "Anchor",
     "Better",
+    "Dialogue",
     "Expected",
     "Interval",
     "Judge",
@@ -124,6 +138,7 @@ __all__ = [
     "language_for",
     "length_bias",
     "method_settings",
+    "named",
     "pair_requests",
     "paired_sd",
     "parse_better",
@@ -136,13 +151,17 @@ __all__ = [
     "question",
     "read",
     "read_benchmark",
+    "read_dialogues",
     "read_pair",
+    "read_turns",
     "requests",
     "rouge_l",
     "rubric_for",
     "rubrics",
+    "single",
     "summarise",
     "summarise_pairs",
+    "turn_items",
     "version",
     "visible_effect",
     "write_log",

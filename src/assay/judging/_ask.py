@@ -14,7 +14,17 @@ from assay.core import AssayError, Sample, digest
 from assay.judging._expected import TOP, Expected, expected_score
 from assay.judging._judge import CHECKER, Judgement, judge
 from assay.judging._parse import parse_score
-from assay.judging._rubric import GENERAL, Rubric, Rubrics, language_for, rubrics, stamp
+from assay.judging._rubric import (
+    GENERAL,
+    SINGLE,
+    SINGLE_REFERENCE,
+    Rubric,
+    Rubrics,
+    language_for,
+    rubrics,
+    single,
+    stamp,
+)
 from assay.judging._scale import Unparsed
 from assay.llm import Advance, ChatConfig, Estimate, Failure, Reply, Request, Sampling
 
@@ -56,6 +66,9 @@ class JudgeConfig(ChatConfig):
         Language of the rubrics; auto follows the item.
     rubrics
         TOML file with your own rubrics, by type.
+    grading
+        type: by the rubric of the item's type; single: a rating from 1 to 10 whatever the type, as MT-bench
+        grades single answers (scores are (rating - 1) / 9).
     exact
         Score items that have an exact checker with it instead of the judge.
     """
@@ -67,6 +80,7 @@ class JudgeConfig(ChatConfig):
     mode: Mode = "json"
     language: Literal["auto", "en", "zh"] = "auto"
     rubrics: str | None = None
+    grading: Literal["type", "single"] = "type"
     exact: bool = True
 
     def __post_init__(self) -> None:
@@ -75,6 +89,15 @@ class JudgeConfig(ChatConfig):
             raise AssayError(
                 "the number of replies must be at least 1",
                 place="judge.repeats", value=self.repeats, expected="≥ 1",
+            )  # fmt: skip
+        if self.grading not in ("type", "single"):
+            raise AssayError(
+                "no such grading", place="judge.grading", value=self.grading, expected="type or single"
+            )
+        if self.grading == "single" and self.rubrics is not None:
+            raise AssayError(
+                "own rubrics are by type", place="judge.rubrics", value=self.rubrics,
+                expected="none beside grading: single", hint="leave one of the two out",
             )  # fmt: skip
         if self.mode not in ("json", "text", "logprobs"):
             raise AssayError(
@@ -102,6 +125,8 @@ class JudgeConfig(ChatConfig):
 
     def rubrics_in(self, language: str) -> Rubrics:
         """Return the rubrics of a language, with the user's own."""
+        if self.grading == "single":
+            return single(language)
         return rubrics(language, None if self.rubrics is None else Path(self.rubrics))
 
 
@@ -140,12 +165,15 @@ def _version(config: JudgeConfig, state: tuple[int, int] | None) -> str:
     parts = [
         PROMPT_VERSION, config.identity, config.mode, config.asked, config.language, config.drawn, texts
     ]  # fmt: skip
-    return f"{config.identity} {config.mode}×{config.asked} v{PROMPT_VERSION} {digest(parts)[:12]}"
+    single = "single " if config.grading == "single" else ""
+    return f"{config.identity} {single}{config.mode}×{config.asked} v{PROMPT_VERSION} {digest(parts)[:12]}"
 
 
 def rubric_for(item: Sample, config: JudgeConfig) -> tuple[Rubrics, Rubric]:
     """Return the texts and the rubric by which answers to an item are judged."""
     texts = config.rubrics_in(language_for(item, config.language))
+    if config.grading == "single":
+        return texts, texts.by_type[SINGLE_REFERENCE if item.answer else SINGLE]
     return texts, texts.of(item.type)
 
 
@@ -224,9 +252,9 @@ def _value(outcome: Outcome, rubric: Rubric, config: JudgeConfig) -> Expected | 
     if isinstance(outcome, Failure):
         return Unparsed(f"{outcome.kind}: {outcome.problem}")
     if config.mode == "logprobs":
-        return expected_score(outcome.logprobs, [anchor.score for anchor in rubric.anchors])
+        return expected_score(outcome.logprobs, rubric.units)
     score = parse_score(outcome.text, rubric.scale, cut=outcome.ended == "length")
-    return score if isinstance(score, Unparsed) else Expected(score, 0.0)
+    return score if isinstance(score, Unparsed) else Expected(rubric.scale.unit(score), 0.0)
 
 
 def ask_all(

@@ -20,6 +20,8 @@ Form: TypeAlias = Literal["json", "number", "pairwise"]
 
 GENERAL = "general"
 """Name of the rubric of items whose type is not known."""
+SINGLE, SINGLE_REFERENCE = "single", "single-reference"
+"""Names of the rubrics that grade a single answer whatever its type, without and with a reference."""
 
 _GENERAL_FROM = "open_qa"
 _GENERAL_NAME = {"en": "Any task", "zh": "任意任务"}
@@ -37,7 +39,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """How answers to one type of use are judged; anchors rise from 0 to 1."""
+    """How answers to one type of use are judged; anchors rise from 0 to 1, or from 1 to 10."""
 
     type: str
     name: str
@@ -51,6 +53,11 @@ class Rubric:
         """Return the scale that the anchors make."""
         steps = tuple(anchor.score for anchor in self.anchors)
         return Scale(steps[0], steps[-1], steps)
+
+    @property
+    def units(self) -> tuple[float, ...]:
+        """Return what the anchors are worth in [0, 1]."""
+        return tuple(self.scale.unit(anchor.score) for anchor in self.anchors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,18 @@ def rubrics(language: str, own: Path | None = None) -> Rubrics:
     return _rubrics(language, own, stamp(own))
 
 
+@cache
+def single(language: str) -> Rubrics:
+    """Return the rubrics of a language that grade single answers from 1 to 10 (MT-bench, 2306.05685)."""
+    own, name = rubrics(language), f"single-{language}.toml"
+    known = {kind: _rubric(kind, entry, name) for kind, entry in _packaged(name).items()}
+    return Rubrics(language, own.texts, known, digest([own.texts, list(known.values())]))
+
+
+def _packaged(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("assay.judging").joinpath("rubrics", name).read_text(encoding="utf-8"))
+
+
 def stamp(own: Path | None) -> tuple[int, int] | None:
     """Return what changes with the content of a file; None without one, or where it is not there."""
     try:
@@ -140,7 +159,7 @@ def stamp(own: Path | None) -> tuple[int, int] | None:
 @cache
 def _rubrics(language: str, own: Path | None, state: tuple[int, int] | None) -> Rubrics:
     name = f"{language}.toml"
-    table = tomllib.loads(files("assay.judging").joinpath("rubrics", name).read_text(encoding="utf-8"))
+    table = _packaged(name)
     for kind, entry in (_read(own) if own is not None else {}).items():
         table[kind] = {**table.get(kind, {}), **entry}
     place = str(own or name)
@@ -171,12 +190,13 @@ def _rubric(kind: str, entry: Mapping[str, Any], place: str) -> Rubric:
         )
     anchors = sorted((_anchor(row, f"{place}: {kind}.scale") for row in entry["scale"]), key=_score)
     scores = [anchor.score for anchor in anchors]
-    if not 2 <= len(anchors) <= 10 or len(set(scores)) < len(scores) or (scores[0], scores[-1]) != (0, 1):
+    ends = (scores[0], scores[-1])
+    if not 2 <= len(anchors) <= 10 or len(set(scores)) < len(scores) or ends not in ((0, 1), (1, 10)):
         raise AssayError(
             "not a scale",
             place=f"{place}: {kind}.scale",
             value=scores,
-            expected="2 to 10 different scores, the first 0 and the last 1",
+            expected="2 to 10 different scores, from 0 to 1 or from 1 to 10",
         )
     return Rubric(
         kind,

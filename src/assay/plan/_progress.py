@@ -157,13 +157,17 @@ def progress_bar(title: str) -> Iterator[Advance]:
     live = not is_quiet() and sys.stderr.isatty()
     console = Console(stderr=True)
     with Progress(*_columns(), console=console, transient=True, disable=not live, expand=True) as bars:
-        task, began = bars.add_task(title, total=None, note=""), time.monotonic()
+        task = bars.add_task(title, total=None, note="")
+        counted, began, before = "", time.monotonic(), 0.0
 
         def advance(done: float, total: float, unit: str) -> None:
-            spent = time.monotonic() - began
+            nonlocal counted, began, before
+            if counted not in ("", unit):  # the steps of a warm-up say nothing of how long samples take
+                began, before = time.monotonic(), done
+            counted, spent = unit, time.monotonic() - began
             note = str(say("progress.note", note=unit))
-            if done and spent > 3:
-                left = say("progress.left", time=spent / done * (total - done))
+            if done > before and spent > 3:
+                left = say("progress.left", time=spent / (done - before) * (total - done))
                 note = str(say("progress.paid", left=say("progress.note", note=unit), paid=left))
             bars.update(task, completed=int(done), total=int(total), note=note)
 

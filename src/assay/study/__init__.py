@@ -2,6 +2,7 @@
 
 from assay.study._config import (
     ArmConfig,
+    HarnessConfig,
     LadderConfig,
     MapConfig,
     MeasureConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "Forming",
     "HandedRun",
     "Handoff",
+    "HarnessConfig",
     "Kept",
     "LadderConfig",
     "MapConfig",

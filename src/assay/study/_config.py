@@ -158,16 +158,20 @@ class LadderConfig:
 
 @dataclass(frozen=True, slots=True)
 class HarnessConfig:
-    """Tasks of other programs and files of known benchmarks, measured of every model.
+    """Tasks of other programs, files of known benchmarks, and rated dialogues, measured of every model.
 
     ``sets``: files of MMLU, C-Eval, CMMLU, BBH, GSM8K or IFEval, or names that ``data`` has a file of;
     ``choices``: how those with choices are asked, by the likelihood of each letter or by answers.
+    ``dialogues``: files of questions of several turns (MT-bench's ``question.jsonl``), which the study's
+    judge rates turn by turn from 1 to 10; ``references``: files of reference answers to them.
     ``lm_eval``: tasks of lm-evaluation-harness; ``inspect``: files of inspect-ai's tasks.  ``limit``: items
     of each set or task; ``data``: a folder with task data, for machines without a network; ``chat``: whether
     lm-evaluation-harness uses the chat template.
     """
 
     sets: tuple[str, ...] = ()
+    dialogues: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
     lm_eval: tuple[str, ...] = ()
     inspect: tuple[str, ...] = ()
     limit: int | None = None
@@ -179,7 +183,7 @@ class HarnessConfig:
     @property
     def wanted(self) -> bool:
         """Whether anything is asked for."""
-        return bool(self.sets or self.lm_eval or self.inspect)
+        return bool(self.sets or self.dialogues or self.lm_eval or self.inspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +443,7 @@ def _tasks(data: Any) -> tuple[Any, HarnessConfig]:
         HarnessConfig, {k: v for k, v in data.items() if k != "files"}, "evaluation"
     )
     if not tasks.wanted and not files:
-        _wrong("evaluation", dict(data), "files, sets, lm_eval or inspect")
+        _wrong("evaluation", dict(data), "files, sets, dialogues, lm_eval or inspect")
     return files, tasks
 
 
@@ -746,7 +750,11 @@ def _check(config: StudyConfig) -> None:
         raise AssayError("`base` is the untrained model", place="arms.base", hint="choose another name")
     if not (config.measure.loss or config.measure.answers or config.tasks.wanted):
         raise AssayError("nothing is measured", place="measure", expected="loss or answers switched on")
-    if config.judge is not None and not config.measure.answers:
+    rated = [a for a in (config.tasks, config.measure.abilities) if a.dialogues]
+    if rated and config.judge is None:
+        raise AssayError("dialogues need a chat model that rates them", place="judge",
+                         expected="judge: {model: ...}")  # fmt: skip
+    if config.judge is not None and not (config.measure.answers or rated):
         raise AssayError("the judge has no answers", place="measure.answers", expected="true beside a judge")
 
 

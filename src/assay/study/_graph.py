@@ -29,6 +29,7 @@ from assay.study.steps import (
     answer_step,
     check_step,
     control_step,
+    dialogue_steps,
     expand,
     held_step,
     joined_tokens_step,
@@ -505,12 +506,12 @@ class Ladder:
         metrics = self._metrics(step, label)
         held = None if branch is None else self.held(arm, seed, branch, label)
         text = self._text(branch, label) if self.other is None else None
-        tasks = tuple(self._tasks(branch, label)) if self.other is None else ()
+        tasks = tuple(self._tasks(branch, seed, label)) if self.other is None else ()
         return RunSteps(
             arm, seed, n_train, trunk, branch, step, judged, shared, metrics, text, tasks, held
         )  # fmt: skip
 
-    def _tasks(self, branch: Step | None, label: str) -> Iterator[tuple[str, Step]]:
+    def _tasks(self, branch: Step | None, seed: int, label: str) -> Iterator[tuple[str, Step]]:
         """Yield what harnesses and benchmarks measure of a model, by name."""
         config, recipe = self.config, self.config.recipe
         for kind, asked in (("task", config.tasks), ("ability", config.measure.abilities)):
@@ -518,6 +519,11 @@ class Ladder:
                 asked, branch or self.base, config.measure, self.runtime,
                 base=None if branch is None else self.base, folder=Path(config.folder),
                 python=config.where.harness, threads=recipe.threads, template=recipe.template, label=label,
+            ):  # fmt: skip
+                yield f"{kind}/{name}", step
+            for name, step in dialogue_steps(
+                config, asked, branch or self.base, self.runtime,
+                base=None if branch is None else self.base, seed=seed, label=label,
             ):  # fmt: skip
                 yield f"{kind}/{name}", step
 

@@ -13,6 +13,7 @@ from assay.study.steps._abilities import ability_steps
 from assay.study.steps._agree import Agreement, AgreeSettings, agreement_step, read_agreement
 from assay.study.steps._base import Base
 from assay.study.steps._control import MOST, SEEN, SHARE, control_step, held_step, listed_ids
+from assay.study.steps._dialogues import DIALOGUES, dialogue_steps, talk_step
 from assay.study.steps._hosted import Hosted, hosted_answer_step, message_row, tune_step
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
@@ -40,6 +41,7 @@ from assay.study.steps._train import REPORT, received_step, train_step
 
 __all__ = [
     "COUNTS",
+    "DIALOGUES",
     "ITEMS",
     "LOG",
     "MOST",
@@ -64,6 +66,7 @@ __all__ = [
     "check_of",
     "check_step",
     "control_step",
+    "dialogue_steps",
     "expand",
     "file_settings",
     "held_step",
@@ -92,6 +95,7 @@ __all__ = [
     "sample_counts",
     "score_pool",
     "summary_of",
+    "talk_step",
     "text_places",
     "text_step",
     "tinker_answer_step",

@@ -36,10 +36,20 @@ def judge_step(
 
     ``tokens``: those of an item's prompt and its answer, for what the step costs at most.
     """
-    asked = chat_judge(config)
+    call = f"{__name__}:judge_by_model"
+    return judging_step(
+        chat_judge(config), call, inputs, label, study=config.name, items=items, tokens=tokens
+    )
+
+
+def judging_step(
+    asked: judging.JudgeConfig, call: str, inputs: Mapping[str, Step], label: str, *, study: str, items: int,
+    tokens: float, settings: Mapping[str, Any] = {}, where: Mapping[str, Any] = {},
+) -> Step:  # fmt: skip
+    """Return a step that asks the chat model, by ``call``; what it costs at most is its estimate."""
     plain = dataclasses.asdict(asked)
     plain |= {"calls": str(asked.calls), "prices": None if asked.prices is None else str(asked.prices)}
-    where = {"judge": plain, "run": f"study {config.name}", "answered_by": label}
+    where = {**where, "judge": plain, "run": f"study {study}", "answered_by": label}
     calls = items * asked.asked
     tokens_in, tokens_out = calls * (tokens + _RUBRIC_TOKENS), calls * asked.drawn.max_tokens
     price = llm.find_price(asked.model, asked.prices, local=llm.is_local(asked.model, asked.base_url))
@@ -48,9 +58,8 @@ def judge_step(
         seconds=calls / 10, tokens=tokens_in + tokens_out, money=money,
         currency="USD" if price is None else price.currency, paid=calls > 0, kind=asked.identity,
     )  # fmt: skip
-    settings = {"judge": judging.version(asked), "exact": asked.exact}
-    call = f"{__name__}:judge_by_model"
-    return Step("judge", 2, call, settings, inputs, where=where, label=label, estimate=estimate)
+    own = {"judge": judging.version(asked), "exact": asked.exact, **settings}
+    return Step("judge", 2, call, own, inputs, where=where, label=label, estimate=estimate)
 
 
 def check_step(evaluation: Step, answers: Step, method: str, label: str, *, items: int = 0) -> Step:
@@ -124,17 +133,30 @@ def metrics_of(folder: Path) -> dict[str, list[judging.Judgement]]:
 
 
 def judge_by_model(context: StepContext) -> None:
-    """Judge one model's answers: `judgements.parquet`, a log for `inspect view`, and what it took."""
+    """Judge one model's answers."""
+    write_judged(context, *_answered(context))
+
+
+def write_judged(
+    context: StepContext,
+    items: Sequence[Sample],
+    answers: Sequence[str | None],
+    names: Sequence[str] | None = None,
+) -> list[judging.Judgement]:
+    """Judge answers: `judgements.parquet`, a log for `inspect view`, and what it took.
+
+    Under the items' ``names``, where they have any beside their ids.
+    """
     plain: dict[str, Any] = dict(context.where["judge"])
     plain |= {name: plain[name] and Path(plain[name]) for name in ("calls", "prices")}
     config = judging.JudgeConfig(**plain)
-    items, answers = _answered(context)
     with llm.open_chat(config, run=str(context.where["run"])) as door:
         found = judging.ask_all(door, items, answers, config, context.progress)
         spent, currency = door.spent, door.budget.currency
     if found.lost:
         raise _lost(found)
-    write_judgements(found.judgements, context.out / JUDGEMENTS)
+    rows = list(found.judgements) if names is None else judging.named(names, found.judgements)
+    write_judgements(rows, context.out / JUDGEMENTS)
     said_by = str(context.where["answered_by"])
     judging.write_log(items, answers, found.judgements, context.out / LOG, config=config, answered_by=said_by)
     facts = {name: getattr(found, name) for name in ("version", "replies", "retried", "unparsed", "failed")}
@@ -144,6 +166,7 @@ def judge_by_model(context: StepContext) -> None:
     if spent.money is not None:
         context.used["money"] = spent.money
     data.write_json(context.out / "judge.json", facts)
+    return rows
 
 
 def _lost(found: judging.Judged) -> AssayError:

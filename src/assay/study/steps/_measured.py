@@ -123,7 +123,9 @@ class MeasuredRun:
             for row in self.judgements.iter_rows(named=True):
                 if row["score"] is not None:
                     rows.append((row["type"], "score", row["group"] or row["item"], row["score"], 1.0))
-        rows += [(m.type, "score", m.item, m.score, 1.0) for m in self.tasks if m.score is not None]
+        rows += [
+            (m.type, "score", m.group or m.item, m.score, 1.0) for m in self.tasks if m.score is not None
+        ]
         for metric, measured in self.metrics.items():
             rows += [
                 (m.type, metric, m.group or m.item, m.score, 1.0) for m in measured if m.score is not None
@@ -193,7 +195,7 @@ def _scores(found: Mapping[str, Path], kind: str) -> list[judging.Judgement]:
 
     tables = [polars.read_parquet(folder / SCORES) for name, folder in found.items() if name.startswith(kind)]
     return [
-        judging.Judgement(row["item"], row["task"], None, kind, row["score"])
+        judging.Judgement(row["item"], row["task"], row.get("group"), kind, row["score"])
         for table in tables
         for row in table.iter_rows(named=True)
     ]

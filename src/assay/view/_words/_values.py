@@ -283,6 +283,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "field.currency": ("currency", "货币"),
     "field.repeats": ("repeats", "重复次数"),
     "field.types": ("types", "类型"),
+    "field.turns": ("turns", "轮次"),
+    "field.questions": ("questions", "评测题"),
     "field.type": ("type", "类型"),
     "field.mean": ("mean", "均值"),
     "field.low": ("low", "下限"),
