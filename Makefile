@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable ".[train,scale,quantize,ray,score,rule,llm,ui,docs,dev]"
+		--constraint constraints.txt --editable ".[train,scale,quantize,ray,s3,score,rule,llm,ui,docs,dev]"
 	@touch $(READY)
 
 demo: setup

@@ -142,7 +142,7 @@ def test_every_argument_is_described(command: str, capsys: pytest.CaptureFixture
         told = {
             n
             for kind in one.kind.__mro__[:-1]
-            for n in re.findall(r"^    (\w+)\n        \S", kind.__doc__, re.M)
+            for n in re.findall(r"^(\w+)\n    \S", inspect.cleandoc(kind.__doc__ or ""), re.M)
         }
         assert {field.name for field in dataclasses.fields(one.kind)} <= told
 

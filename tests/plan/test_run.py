@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import toys
 
 from assay.core import AssayError, speaking, stop_message
-from assay.plan import Inline, Processes, Store, parse_pool, plan, run
+from assay.plan import Inline, Processes, Store, open_store, parse_pool, plan, run
 from assay.plan._progress import Display
 
 
@@ -23,8 +24,8 @@ def contents(store: Store) -> dict[str, object]:
     return {key: store.manifest(key)["files"] for key in store.completed()}
 
 
-def test_pools_give_the_same_objects(tmp_path: Path) -> None:
-    stores = [Store(tmp_path / name) for name in ("inline", "processes")]
+def test_pools_give_the_same_objects(tmp_path: Path, place: str) -> None:
+    stores = [Store(tmp_path / "inline"), open_store(place)]
     with Inline() as inline, Processes(2) as processes:
         for store, pool in zip(stores, (inline, processes), strict=True):
             report = run([toys.diamond()], store, pool)
@@ -40,8 +41,8 @@ def test_plan_counts_and_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
-def test_steps_that_only_cached_steps_need_are_not_run_again(tmp_path: Path) -> None:
-    store, end = Store(tmp_path), toys.diamond()
+def test_steps_that_only_cached_steps_need_are_not_run_again(place: str) -> None:
+    store, end = open_store(place), toys.diamond()
     run([end], store, Inline())
     for upstream in end.inputs.values():
         store.discard(upstream.key)
@@ -60,6 +61,34 @@ def test_what_is_trained_is_measured_while_the_rest_trains(tmp_path: Path, worke
         run([toys.step("result", *measured, log=log)], Store(tmp_path / "store"), pool)
     begun = Path(log).read_text().split()
     assert begun.index(measured[0].key) < begun.index(trained[-1].key)
+
+
+def test_what_another_process_works_at_is_left_to_it(place: str, tmp_path: Path) -> None:
+    """Two processes, or machines, on one study share the work instead of waiting for each other."""
+    store, log = open_store(place), tmp_path / "log"
+    steps = [toys.step(number, log=str(log)) for number in range(4)]
+    store.register("study", steps)
+    begun, go = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with store.attempt(steps[3].key):
+            begun.set()
+            go.wait(60)
+
+    holder = threading.Thread(target=other)
+    holder.start()
+    begun.wait(60)
+    releasing = threading.Thread(target=lambda: (wait_for_lines(log, 3), go.set()))
+    releasing.start()
+    run(steps[::-1], store, Inline())
+    holder.join()
+    assert log.read_text().split()[-1] == steps[3].key
+
+
+def wait_for_lines(log: Path, count: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (log.exists() and len(log.read_text().split()) >= count):
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +111,8 @@ def test_progress_is_said_in_the_language_of_the_study(
     assert capsys.readouterr().err == f"{said}\n"
 
 
-def test_a_failure_stops_only_what_needs_it(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_failure_stops_only_what_needs_it(place: str) -> None:
+    store = open_store(place)
     bad = toys.step("bad", call="fail")
     end = toys.step("end", bad, toys.step("good"))
     with pytest.raises(AssayError, match="ZeroDivisionError: one by nought") as caught:
@@ -100,8 +129,8 @@ def test_an_error_of_the_user_keeps_its_parts_through_a_worker(tmp_path: Path) -
     assert (caught.value.place, caught.value.value, caught.value.expected) == ("x.y", 3, "4")
 
 
-def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_killed_worker_is_replaced(place: str) -> None:
+    store = open_store(place)
     step = toys.step("x", call="die_once")
     with Processes(2) as pool:
         run([step, toys.step("y", seconds=0.1)], store, pool)
@@ -188,8 +217,8 @@ def test_expected_failures_of_the_system_have_place_and_remedy(tmp_path: Path, n
     assert caught.value.place and caught.value.hint and "Errno" not in str(caught.value)
 
 
-def test_a_stopped_run_says_what_is_kept(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_stopped_run_says_what_is_kept(place: str) -> None:
+    store = open_store(place)
     with pytest.raises(KeyboardInterrupt) as caught:
         run([toys.step("b", toys.step("a"), call="interrupt")], store, Inline())
     assert "1 of 2 steps are finished and kept" in stop_message(caught.value, "")

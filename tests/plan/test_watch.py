@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from assay.core import Inline
-from assay.plan import Estimate, Step, StepContext, Store, Watcher, listing, read_steps, run
+from assay.plan import Estimate, Step, StepContext, Store, Watcher, listing, open_store, read_steps, run
 
 
 def waits(context: StepContext) -> None:
@@ -32,8 +32,8 @@ def listed(folder: Path, store: Store, last: Step) -> None:
         own.add([last], whole=True)
 
 
-def test_steps_are_seen_while_they_run_and_when_they_are_done(tmp_path: Path) -> None:
-    store, last = Store(tmp_path / "store"), chain(tmp_path)
+def test_steps_are_seen_while_they_run_and_when_they_are_done(tmp_path: Path, place: str) -> None:
+    store, last = open_store(place), chain(tmp_path)
     listed(tmp_path, store, last)
     before = Watcher().watch(read_steps(tmp_path))
     assert (before.done, before.total, before.running, before.finished) == (0, 2, (), False)

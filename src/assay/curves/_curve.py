@@ -403,12 +403,12 @@ def fit_group(
         for i in some:
             alone.append(Curve(group[i], words[i], prior, correlation, common_items=common_items))
             told()
-        found += [curve.condensed() for curve in lent(alone, prior)]
+        found += lent(alone, prior)
     return found
 
 
 def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:
-    """Return curves whose families, roughness and gains the others of the study have told something of.
+    """Return curves, condensed, whose families, roughness and gains the others of the study have told of.
 
     Types of one study grow alike: where most run into sharp ceilings, the next is apt to.  Each curve's prior
     weights are those of real ladders, as by ``_LADDERS`` of them, and what the other types of the study show
@@ -416,7 +416,7 @@ def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:
     """
     types = [curve for curve in curves if curve.ladder.type != OVERALL]
     if len(types) < _FEW:
-        return list(curves)
+        return [curve.condensed() for curve in curves]
     start = [by_kind(prior.components()), prior.cell_weight, prior.gains[:, 2]]
     own = [curve.told for curve in types]
     seen = [_margins(told) for told in own]
@@ -428,7 +428,9 @@ def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:
             for told, by in zip(own, weights, strict=True)
         ]
     taught = (_taught(prior, *by) for by in weights)
-    return [curve if curve.ladder.type == OVERALL else curve.lent(next(taught)) for curve in curves]
+    return [
+        (curve if curve.ladder.type == OVERALL else curve.lent(next(taught))).condensed() for curve in curves
+    ]
 
 
 def _margins(told: Array, *moved: Array) -> list[Array]:

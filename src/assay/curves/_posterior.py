@@ -237,20 +237,20 @@ class Posterior:
         h, j, g = np.unravel_index(np.minimum(picked, sums.size - 1), self.weights.shape)
         mean, variance = self.gain((h, j, g))
         gain = mean + np.sqrt(variance) * _normals(3, 0)[rows][:, 0]
-        i, cell = np.divmod(h, len(self.prior.cells))
-        size = self.prior.cells[cell, :3] * self._units()[i, cell, None]
         return Sampler(
-            self.data, self.doublings, self.prior.damping, rows, h, j, gain, size, self.noise.sd[i],
-            self.ones, self.total, self.inverse,
+            self.data, self.doublings, self.prior.damping, rows, h.astype(np.int32), j.astype(np.int32),
+            gain, np.repeat(self.noise.sd, len(self.prior.cells)),
+            (self.prior.cells[:, :3] * self._units()[:, :, None]).reshape(-1, 3), self.ones, self.total,
+            self.inverse,
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws of one ladder's curve: all that is read from it, in a twentieth of what its grids take.
+    """Draws of one ladder's curve: all that is read from it, in a fiftieth of what its grids take.
 
-    Of each draw the ``cell`` and ``component``, ``gain`` per doubling, ``size`` [draws, 3] of the
-    discrepancies and run-level ``noise``; of each cell the ``inverse`` [cells, K, K] of the data's covariance
+    Of each draw the ``cell``, the ``component`` and the ``gain`` per doubling; of each cell the run-level sd,
+    the ``size`` [cells, 3] of the discrepancies and the ``inverse`` [cells, K, K] of the data's covariance
     with its sums ``ones`` and ``total``.
     """
 
@@ -258,14 +258,19 @@ class Sampler:
     doublings: float
     damping: float
     rows: slice
-    cell: NDArray[np.intp]
-    component: NDArray[np.intp]
+    cell: NDArray[np.int32]
+    component: NDArray[np.int32]
     gain: Array
+    sd: Array
     size: Array
-    noise: Array
     ones: Array
     total: Array
     inverse: NDArray[np.floating[Any]]
+
+    @property
+    def noise(self) -> Array:
+        """Return the run-level sd of each draw."""
+        return self.sd[self.cell]
 
     def draw(self, d: Array) -> Array:
         """Return draws [draws, len(d)] of the curve at ``d`` doublings.
@@ -278,23 +283,24 @@ class Sampler:
         total = self.total[self.cell]
         level = (self.ones[self.cell] * missed).sum(axis=1) / total + normals[:, 1] / np.sqrt(total)
         ahead: Array = level[:, None] + self.gain[:, None] * rises(d, self.doublings)[self.component]
-        path, kernels = self._paths(np.concatenate([self.data.d, d]))
+        size = self.size[self.cell]
+        path, kernels = self._paths(np.concatenate([self.data.d, d]), size)
         error = self._errors()
         solved = np.einsum(
             "nkl,nl->nk", self.inverse[self.cell], missed - level[:, None] - path[:, :k] - error
         )
         ahead += path[:, k:]
         for column, kernel in enumerate(kernels):
-            ahead += self.size[:, column, None] ** 2 * (solved @ kernel[:k, k:])
+            ahead += size[:, column, None] ** 2 * (solved @ kernel[:k, k:])
         return ahead
 
-    def _paths(self, d: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    def _paths(self, d: Array, size: Array) -> tuple[Array, tuple[Array, Array, Array]]:
         """Return prior paths [draws, len(d)] of the discrepancy and its three kernels of unit size."""
         slope, level, slopes, levels = _wandering(d.tobytes(), self.damping)
         b = bend(d, self.doublings)
-        path = self.size[:, :1] * slopes[self.rows]
-        path += self.size[:, 1:2] * levels[self.rows]
-        path += (self.size[:, 2] * _normals(3, 0)[self.rows][:, 2])[:, None] * b
+        path = size[:, :1] * slopes[self.rows]
+        path += size[:, 1:2] * levels[self.rows]
+        path += (size[:, 2] * _normals(3, 0)[self.rows][:, 2])[:, None] * b
         return path, (slope, level, np.outer(b, b))
 
     def _errors(self) -> Array:

@@ -14,7 +14,7 @@ from assay import plan as planning
 from assay.core import AssayError, File, Shown, digest, read_json
 from assay.jobs._data import rejected_rows
 from assay.jobs._train import run_here
-from assay.plan import Step, Store
+from assay.plan import Step, Store, open_store
 from assay.study import MeasureConfig, ModelPlace, answering_cost, find_model, read_summary
 from assay.study.steps import (
     COUNTS,
@@ -83,7 +83,7 @@ def answer(
     vllm
         Python interpreter of an environment with vLLM, to generate with it (or ASSAY_VLLM_PYTHON).
     store
-        Folder of the store; finished answers there are reused.
+        Folder of the store, or `s3://bucket/prefix`; finished answers there are reused.
     force
         Overwrite a file that Assay did not write, or that was changed since.
     cap
@@ -103,7 +103,7 @@ def _answered(
 ) -> Answered:  # fmt: skip
     target = data.output(out, inputs=[place], force=force)
     rejected = data.output(out.with_name(f"{out.name}.rejected.jsonl"), inputs=[place], force=force)
-    found, kept = find_model(model), Store(store)
+    found, kept = find_model(model), open_store(store)
     speaks = found.folder if found.folder.is_dir() else None
     evaluation = read_step("evaluation", (place,), key="evaluation", base=speaks)
     below, runs = None if found.base is None else Base.at(found.base), model_runtime(found, measure, vllm)

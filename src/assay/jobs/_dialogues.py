@@ -15,7 +15,7 @@ from assay.jobs._answer import model_runtime
 from assay.jobs._judging import JudgedType, JudgeReport, by_type, judged
 from assay.jobs._pool import held
 from assay.jobs._train import run_here
-from assay.plan import Store
+from assay.plan import Store, open_store
 from assay.study import HarnessConfig, MeasureConfig, find_model
 from assay.study.steps import DIALOGUES, Base, talk_step
 
@@ -76,7 +76,7 @@ def answer_turns(
     """
     with planning.metered(cap) as meter:
         found = _answered(
-            model, Path(questions), Path(out), max_new_tokens, limit, seed, vllm, Store(Path(store)),
+            model, Path(questions), Path(out), max_new_tokens, limit, seed, vllm, open_store(store),
             force=force,
         )  # fmt: skip
         meter.per |= {"item": found.questions, "run": 1}

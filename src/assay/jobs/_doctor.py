@@ -13,6 +13,7 @@ from pathlib import Path
 
 from assay import core
 from assay.core import Shown, page, say
+from assay.plan import local_folder, open_store
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "train": ("demo", "study run", "train", "answer", "chat", "estimate", "export", "search", "rule run",
@@ -24,6 +25,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "scale": ("train", "study run"),
     "ray": ("train", "study run"),
     "slurm": ("study run",),
+    "s3": ("study run",),
     "quantize": ("export",),
     "gguf": ("export", "answer"),
     "curves": ("curve",),
@@ -107,7 +109,7 @@ def doctor(*, load: bool = False, store: core.File = Path(".assay")) -> Doctor:
     load
         Load every installed package in a process of its own, to see that it works; takes a minute.
     store
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     """
     packages = tuple(_tried(one) if load and one.version else one for one in _needed())
     version = _version(core.DISTRIBUTION) or "?"
@@ -156,8 +158,9 @@ def _device() -> str:
 
 
 def _state(store: core.File) -> core.Text:
-    """Return the store's folder and how much room its disk has."""
-    place = Path(store)
+    """Return the store's place and how much room its disk (a shared one's cache) has."""
+    place = local_folder(store)
     here = next(folder for folder in (place, *place.resolve().parents) if folder.is_dir())
     free = shutil.disk_usage(here).free / 1e9
-    return say(f"doctor.store.{'there' if place.is_dir() else 'absent'}", place=str(place), free=free)
+    shown = str(store) if place == Path(store) else f"{open_store(store, create=False).address}, {place}"
+    return say(f"doctor.store.{'there' if place.is_dir() else 'absent'}", place=shown, free=free)

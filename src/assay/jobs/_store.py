@@ -20,9 +20,9 @@ def status(*, store: File = Path(".assay")) -> plan.StoreStatus:
     Parameters
     ----------
     store
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     """
-    return plan.status(plan.Store(Path(store), create=False))
+    return plan.status(plan.open_store(store, create=False))
 
 
 def gc(
@@ -38,13 +38,13 @@ def gc(
     Parameters
     ----------
     store
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     delete
         Delete instead of listing.
     forget
         Studies whose objects are no longer needed.
     """
-    return plan.collect_garbage(plan.Store(Path(store), create=False), forget=forget, dry_run=not delete)
+    return plan.collect_garbage(plan.open_store(store, create=False), forget=forget, dry_run=not delete)
 
 
 def doctor_store(place: File = Path(".assay"), *, repair: bool = False) -> plan.StoreCheck:
@@ -58,8 +58,8 @@ def doctor_store(place: File = Path(".assay"), *, repair: bool = False) -> plan.
     Parameters
     ----------
     place
-        Folder of the store.
+        Folder of the store, or `s3://bucket/prefix`.
     repair
         Move corrupt objects aside; they are recomputed when needed.
     """
-    return plan.check_store(plan.Store(Path(place), create=False), repair=repair)
+    return plan.check_store(plan.open_store(place, create=False), repair=repair)

@@ -26,7 +26,7 @@ from assay.core import (
 )
 from assay.jobs._data import rejected_rows
 from assay.jobs._publish import MODEL, publish, read_receipt
-from assay.plan import Estimate, Step, Store
+from assay.plan import Estimate, Step, Store, open_store
 from assay.study import estimate_here, padded_tokens, read_summary, recipe_of, training_cost
 from assay.study.steps import (
     REPORT,
@@ -117,7 +117,7 @@ def train(
     launch
         How many processes share the training.
     store
-        Folder of the store; finished runs there are reused.
+        Folder of the store, or `s3://bucket/prefix`; finished runs there are reused.
     cap
         Stop before this command takes more than this: "2 hours", "20 USD", "2M tokens", "50 GB", or several
         with `and`; what is finished is kept, and the same command goes on.
@@ -142,7 +142,7 @@ def _train(
     read_receipt(out)
     out.mkdir(parents=True, exist_ok=True)
     receipts = data.output(out / REJECTED, inputs=[place], force=True)
-    kept = Store(store)
+    kept = open_store(store)
     pool = read_step("pool", (place,), key="data", base=folder, template=chosen.template)
     run_here([pool], kept)
     read = read_summary(kept, pool)

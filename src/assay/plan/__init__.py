@@ -16,6 +16,7 @@ from assay.plan._garbage import (
 from assay.plan._meter import Meter, metered, tell, timed
 from assay.plan._progress import is_quiet, progress_bar, quiet
 from assay.plan._run import Plan, PlanRow, RunReport, announce, plan, run
+from assay.plan._shared import local_folder, open_store
 from assay.plan._step import Advance, Estimate, Step, StepContext, in_order
 from assay.plan._store import Store
 from assay.plan._watch import STEPS, Listed, Listing, Running, StepList, Watched, Watcher, listing, read_steps
@@ -57,8 +58,10 @@ __all__ = [
     "in_order",
     "is_quiet",
     "listing",
+    "local_folder",
     "metered",
     "money_said",
+    "open_store",
     "parse_cap",
     "parse_pool",
     "plan",

@@ -16,6 +16,7 @@ from assay._version import __version__
 from assay.core import AssayError, as_assay_error
 from assay.llm import limited
 from assay.plan._cost import cap_reached
+from assay.plan._shared import open_store
 from assay.plan._step import Estimate, StepContext
 from assay.plan._store import Store, now
 from assay.plan._took import DONE, Took, note
@@ -23,8 +24,8 @@ from assay.plan._took import DONE, Took, note
 _PROGRESS_SECONDS = 0.3
 
 
-def execute(root: str, payload: dict[str, Any], told: Callable[[], None] = lambda: None) -> bool:
-    """Run a step unless its object exists; return whether it ran.
+def execute(place: str, payload: dict[str, Any], told: Callable[[], None] = lambda: None) -> bool:
+    """Run a step of the store at ``place`` unless its object exists; return whether it ran.
 
     ``told`` is called when the step has written how far it is.  Raises :class:`AssayError` where the step's
     function does; any other error is written to ``work/<key>/error.txt`` and raised as an
@@ -32,7 +33,7 @@ def execute(root: str, payload: dict[str, Any], told: Callable[[], None] = lambd
     """
     step = f"step {payload['name']} ({payload['label']})"
     try:
-        return _executed(Store(Path(root)), payload, step, told)
+        return _executed(open_store(place), payload, step, told)
     except AssayError:
         raise
     except Exception as error:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core import AssayError, Column, Page, Paragraph, Shown, Table, page, say
-from assay.plan._intact import problem_of
-from assay.plan._store import Store, _if_free, read_root
+from assay.plan._store import Store, if_free, read_root, size_of
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -40,8 +39,8 @@ class StoreStatus:
 class GarbageReport(Shown):
     """What no registered study and no running process needs, and whether it was deleted.
 
-    ``work_folders`` are attempts that nobody goes on with, leftovers of interrupted deletions, and corrupt
-    objects that were set aside.
+    ``work_folders`` are attempts that nobody goes on with, leftovers of interrupted deletions, corrupt
+    objects that were set aside, and in a bucket uploads that nothing names.
     """
 
     objects: int
@@ -104,21 +103,20 @@ def check_store(store: Store, *, repair: bool = False) -> StoreCheck:
     What is set aside is computed again by the next command that needs it.
     """
     _needs_store(store)
-    keys, corrupt, n_bytes = store.completed(), [], 0
-    for key in keys:
-        n_bytes += _size(store.place(key))
-        problem = problem_of(store.place(key), anew=True, strict=True)
+    sizes, corrupt = store.sizes(), []
+    for key in sizes:
+        problem = store.problem(key)
         if problem is not None:
             corrupt.append(CorruptObject(key, store.label(key), problem))
             if repair:
                 store.set_aside(key)
     return StoreCheck(
-        place=str(store.root),
-        objects=len(keys),
-        bytes=n_bytes,
+        place=store.address,
+        objects=len(sizes),
+        bytes=sum(sizes.values()),
         corrupt=tuple(corrupt),
-        set_aside=len(list(store.root.glob("corrupt/*"))),
-        unreadable=tuple(str(path) for path in sorted(store.root.glob("roots/*.json")) if not _is_root(path)),
+        set_aside=store.aside(),
+        unreadable=tuple(str(path) for path in store.root_files() if not _is_root(path)),
         unfinished=_unfinished(store),
     )
 
@@ -133,12 +131,12 @@ def _is_root(path: Path) -> bool:
 def status(store: Store) -> StoreStatus:
     """Return the studies of a store and how far each has come."""
     _needs_store(store)
-    sizes = {key: _size(store.place(key)) for key in store.completed()}
+    sizes = store.sizes()
     studies = tuple(
         StudyStatus(name, len(keys), sum(k in sizes for k in keys), sum(sizes.get(k, 0) for k in keys))
         for name, keys in store.roots().items()
     )
-    return StoreStatus(str(store.root), studies, len(sizes), sum(sizes.values()), _unfinished(store))
+    return StoreStatus(store.address, studies, len(sizes), sum(sizes.values()), _unfinished(store))
 
 
 def _unfinished(store: Store) -> int:
@@ -152,7 +150,7 @@ def collect_garbage(store: Store, *, forget: Iterable[str] = (), dry_run: bool =
     is held here, so that none finds an object which is deleted then.
     """
     _needs_store(store)
-    with store.roots_locked():
+    with store.collecting():
         roots = store.roots()
         for name in forget:
             if name not in roots:
@@ -160,38 +158,30 @@ def collect_garbage(store: Store, *, forget: Iterable[str] = (), dry_run: bool =
                 raise AssayError("no such study", place="--forget", value=name, expected=f"one of: {known}")
             del roots[name]
             if not dry_run:
-                (store.root / "roots" / f"{name}.json").unlink()
-        wanted = {key for keys in roots.values() for key in keys} | store.held()
-        return _collected(store, wanted, dry_run=dry_run)
+                store.forget_study(name)
+        return _collected(store, roots, dry_run=dry_run)
 
 
-def _collected(store: Store, wanted: set[str], *, dry_run: bool) -> GarbageReport:
-    objects, folders, n_bytes = 0, 0, 0
-    for key in (key for key in store.completed() if key not in wanted):
-        size = _size(store.place(key))
-        if dry_run or _unlocked(store, key, discard=True):
-            objects, n_bytes = objects + 1, n_bytes + size
-    for folder in [*(store.root / "work").iterdir(), *store.root.glob("corrupt/*")]:
+def _collected(store: Store, roots: Mapping[str, Sequence[str]], *, dry_run: bool) -> GarbageReport:
+    wanted = {key for keys in roots.values() for key in keys} | store.held()
+    sizes = store.sizes()
+    doomed = [key for key in sizes if key not in wanted]
+    gone = doomed if dry_run else store.drop(doomed, lambda: _wanted(store))
+    folders, n_bytes = store.orphans(remove=not dry_run)
+    n_bytes += sum(sizes[key] for key in gone)
+    for folder in [*store.root.glob("work/*"), *store.root.glob("corrupt/*")]:
         if not folder.is_dir() or folder.name in wanted:
             continue
-        size = _size(folder)
-        if _unlocked(store, folder.name) if _KEY.fullmatch(folder.name) else True:
+        size = size_of(folder)
+        if store.unlocked(folder.name) if _KEY.fullmatch(folder.name) else True:
             folders, n_bytes = folders + 1, n_bytes + size
             if not dry_run:
                 _remove(store, folder)
-    return GarbageReport(objects, folders, n_bytes, not dry_run)
+    return GarbageReport(len(gone), folders, n_bytes, not dry_run)
 
 
-def _unlocked(store: Store, key: str, *, discard: bool = False) -> bool:
-    """Say whether no process works at a key (and then discard its object while none can begin)."""
-    lock = store.root / "work" / f"{key}.lock"
-    with _if_free(lock) as free:
-        if free:
-            if discard:
-                store.discard(key)
-            if not store.work(key).exists():
-                lock.unlink(missing_ok=True)
-        return free
+def _wanted(store: Store) -> set[str]:
+    return {key for keys in store.roots().values() for key in keys} | store.held()
 
 
 def _remove(store: Store, folder: Path) -> None:
@@ -200,21 +190,17 @@ def _remove(store: Store, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         return
     lock = folder.with_name(f"{folder.name}.lock")
-    with _if_free(lock) as free:
+    with if_free(lock) as free:
         if free:
             shutil.rmtree(folder, ignore_errors=True)
             lock.unlink(missing_ok=True)
 
 
-def _size(folder: Path) -> int:
-    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-
-
 def _needs_store(store: Store) -> None:
-    if not (store.root / "objects").is_dir():
+    if not store.is_there():
         raise AssayError(
             "no store here",
-            place=str(store.root),
-            expected="a folder made by `assay study run` or `assay demo`",
-            hint="give --store FOLDER, or run from the folder where the study ran",
+            place=store.address,
+            expected="a folder made by `assay study run` or `assay demo`, or a bucket that one wrote to",
+            hint="give --store PLACE, or run from the folder where the study ran",
         )

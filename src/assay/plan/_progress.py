@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -111,11 +110,7 @@ class Display:
             self.bars.update(self.tasks[step.key], **shown)  # type: ignore[arg-type]
 
     def _state(self, step: Step) -> tuple[float, float, str]:
-        try:
-            done, total, unit = json.loads((self.store.work(step.key) / "progress.json").read_text())
-        except (OSError, ValueError):
-            return 0.0, 0.0, ""
-        return float(done), float(total), str(unit)
+        return self.store.progress(step.key) or (0.0, 0.0, "")
 
     def _time_left(self, running: Sequence[Step], states: dict[str, tuple[float, float, str]]) -> Text:
         """Return the time left, from estimates scaled by the speed so far."""

@@ -148,7 +148,7 @@ def _drained(steps: Sequence[Step], store: Store, pool: Pool, meter: Meter) -> _
 def _kept(schedule: _Schedule, store: Store) -> str:
     done, all_ = len(schedule.done), len(schedule.steps)
     return (
-        f"{done} of {all_} steps are finished and kept in {store.root}, those under way resume; "
+        f"{done} of {all_} steps are finished and kept in {store.address}, those under way resume; "
         "run the same command to go on"
     )
 
@@ -205,12 +205,23 @@ class _Schedule:
         So what is trained is measured while the rest still trains, and curves form as rungs finish.
         """
         near = self.nearest not in self.running.values()
+        passed = [self._first(near)]
+        # What another process works at is left to it while there is anything else to do.
+        while self.ready and self.store.busy(passed[-1]):
+            passed.append(self._first(near))
+        key = passed.pop(0 if self.store.busy(passed[-1]) else -1)
+        for other in passed:
+            self._push(other)
+        self.nearest = key if near else self.nearest
+        return key
+
+    def _first(self, near: bool) -> str:
+        """Return the first of the ready steps from one end, and take it from them."""
         heap = self.near if near else self.far
         key = heapq.heappop(heap)[2]
         while key not in self.ready:  # it left by the other end
             key = heapq.heappop(heap)[2]
         self.ready.remove(key)
-        self.nearest = key if near else self.nearest
         return key
 
     def drain(self) -> None:
@@ -236,7 +247,7 @@ class _Schedule:
             self.display.finished(step)
             return
         self.display.refresh([*(self.steps[k] for k in self.running.values()), step])
-        arguments: list[Any] = [str(self.store.root), step.payload() | {"until": self.meter.until}]
+        arguments: list[Any] = [self.store.address, step.payload() | {"until": self.meter.until}]
         if isinstance(self.pool, Inline):  # nobody else draws while it works here
             arguments.append(lambda: self.display.refresh([step]))
         self.running[self.pool.submit(execute, *arguments)] = key

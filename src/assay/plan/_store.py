@@ -15,8 +15,8 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +33,8 @@ are read as they are, its lists of keys until a study writes its own."""
 class Store:
     """A store on disk.
 
+    ``root``: its folder; ``address``: what :func:`assay.plan.open_store` opens.
+
     Raises :class:`AssayError` if ``root`` is a file, or absent and ``create`` is false and it is asked for
     an object.
     """
@@ -40,6 +42,7 @@ class Store:
     def __init__(self, root: Path, *, create: bool = True) -> None:
         """Open (and with ``create`` make) the store at ``root``."""
         self.root = root
+        self.address = str(root)
         if root.exists() and not root.is_dir():
             raise AssayError(
                 "the store is not a folder", place=str(root), hint="choose another `where.store`"
@@ -72,6 +75,10 @@ class Store:
                 expected=f"a layout of at most {FORMAT}",
                 hint="update Assay, or choose another `where.store`",
             )  # fmt: skip
+
+    def lasting_address(self) -> str:
+        """Return an address that opens the store from any folder."""
+        return str(self.root.resolve())
 
     def place(self, key: str) -> Path:
         """Return the folder of an object, whether or not it exists; nothing is read."""
@@ -123,6 +130,10 @@ class Store:
                 return None
         return target
 
+    def aside(self) -> int:
+        """Return how many objects were set aside."""
+        return len(list(self.root.glob("corrupt/*")))
+
     def work(self, key: str) -> Path:
         """Return the folder of attempts at an object."""
         return self.root / "work" / key
@@ -137,6 +148,14 @@ class Store:
         with (self.root / "work" / f"{name}.lock").open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH)
             yield
+
+    def progress(self, key: str) -> tuple[float, float, str] | None:
+        """Return how far the attempt at an object is (done, total, note); None where it does not say."""
+        try:
+            done, total, note = json.loads((self.work(key) / "progress.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return float(done), float(total), str(note)
 
     def busy(self, key: str) -> bool:
         """Say whether a process works at an object: it holds its lock, which the kernel frees with it."""
@@ -169,12 +188,16 @@ class Store:
 
         The lock file stands beside the work folder, so that it does not move with the commit.
         """
-        with _locked(self.root / "work" / f"{key}.lock"):
+        with locked(self.root / "work" / f"{key}.lock"), self._leased(key):
             if self.has(key):
                 yield None
                 return
             self.work(key).mkdir(exist_ok=True)
             yield self.work(key)
+
+    def _leased(self, key: str) -> AbstractContextManager[None]:
+        """Keep other machines from a key in the block: there are none."""
+        return nullcontext()
 
     def commit(self, key: str, facts: dict[str, Any]) -> None:
         """Turn the work folder of ``key`` into its object."""
@@ -200,27 +223,64 @@ class Store:
         """Return the keys of all complete objects."""
         return sorted(p.name for p in self.root.glob("objects/??/*") if p.is_dir())
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each complete object."""
+        return {key: size_of(self.place(key)) for key in self.completed()}
+
+    def problem(self, key: str) -> str | None:
+        """Return what is wrong with an object, all of its files digested; None where nothing is."""
+        return problem_of(self.place(key), anew=True, strict=True)
+
     def verify(self) -> list[str]:
         """Re-digest every file and return the keys of objects that are not what their manifest says."""
-        return [key for key in self.completed() if problem_of(self.place(key), anew=True, strict=True)]
+        return [key for key in self.completed() if self.problem(key)]
 
     def discard(self, key: str) -> None:
         """Remove an object: it will be computed again when needed."""
         doomed = self.root / "work" / f"{key}.{secrets.token_hex(4)}.discarded"
         forget(self.place(key))
-        if self.has(key):
+        if self.place(key).is_dir():
             self.place(key).rename(doomed)
         # Also what earlier calls that were killed left.
         for folder in self.root.glob(f"work/{key}.*discarded"):
             shutil.rmtree(folder, ignore_errors=True)
 
+    def drop(self, keys: Iterable[str], wanted: Callable[[], set[str]]) -> list[str]:
+        """Discard objects at which nobody works, and return which; ``wanted``: what must be kept, by now."""
+        return [key for key in keys if self.unlocked(key, discard=True)]
+
+    def unlocked(self, key: str, *, discard: bool = False) -> bool:
+        """Say whether no process works at a key (and then discard its object while none can begin)."""
+        lock = self.root / "work" / f"{key}.lock"
+        with if_free(lock) as free:
+            if free:
+                if discard:
+                    self.discard(key)
+                if not self.work(key).exists():
+                    lock.unlink(missing_ok=True)
+            return free
+
+    def orphans(self, *, remove: bool) -> tuple[int, int]:
+        """Return how many uploads, of how many bytes, belong to nothing: a folder has none."""
+        return 0, 0
+
+    def is_there(self) -> bool:
+        """Say whether anything has made the store."""
+        return (self.root / "objects").is_dir()
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Be the one that collects garbage."""
+        with self.roots_locked():
+            yield
+
     @contextmanager
     def roots_locked(self) -> Iterator[None]:
         """Hold the lock under which wanted keys are written down and garbage is collected."""
-        with _locked(self.root / "roots" / ".lock"):
+        with locked(self.root / "roots" / ".lock"):
             yield
 
-    def register(self, name: str, targets: Sequence[Step], owner: str = "") -> None:
+    def register(self, name: str, targets: Sequence[Step], owner: str = "") -> Path:
         """Write down which keys a study wants, so that garbage collection keeps them.
 
         Studies of one name but of other ``owner`` digests are kept apart: the second's name ends in its own.
@@ -232,10 +292,19 @@ class Store:
             with replacing(path) as partial:
                 root = {"owner": owner, "keys": [step.key for step in in_order(targets)]}
                 partial.write_text(json.dumps(root), encoding="utf-8")
+        return path
+
+    def forget_study(self, name: str) -> None:
+        """Want the keys of a study no longer."""
+        (self.root / "roots" / f"{name}.json").unlink()
 
     def roots(self) -> dict[str, list[str]]:
         """Return the registered studies with the keys that each wants."""
-        return {p.stem: read_root(p)["keys"] for p in sorted(self.root.glob("roots/*.json"))}
+        return {path.stem: read_root(path)["keys"] for path in self.root_files()}
+
+    def root_files(self) -> list[Path]:
+        """Return the files that hold the keys of the registered studies."""
+        return sorted(self.root.glob("roots/*.json"))
 
     @contextmanager
     def holding(self, keys: Iterable[str]) -> Iterator[None]:
@@ -296,7 +365,7 @@ def _held(root: Path) -> _Held:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
+def locked(path: Path) -> Iterator[IO[str]]:
     """Hold a lock file.  One that was deleted by its last holder is no lock any more: a new one is made."""
     while True:
         with path.open("a") as handle:
@@ -314,7 +383,7 @@ def _same(handle: IO[str], path: Path) -> bool:
 
 
 @contextmanager
-def _if_free(path: Path) -> Iterator[bool]:
+def if_free(path: Path) -> Iterator[bool]:
     """Hold a lock file if nobody else does, and say so."""
     with path.open("a") as handle:
         try:
@@ -327,7 +396,7 @@ def _if_free(path: Path) -> Iterator[bool]:
 
 def _free(path: Path) -> bool:
     try:
-        with _if_free(path) as free:
+        with if_free(path) as free:
             return free
     except FileNotFoundError:
         return False
@@ -341,6 +410,11 @@ def read_root(path: Path) -> dict[str, Any]:
     if isinstance(root, dict) and isinstance(root.get("keys"), list) and isinstance(root.get("owner"), str):
         return root
     raise AssayError("not the keys of a study", place=str(path), expected="an owner and keys", hint=hint)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of a folder's files."""
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
 def _sync(path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import digest, read_json, replacing
+from assay.plan._shared import open_store
 from assay.plan._step import Step, in_order
 from assay.plan._store import Store
 from assay.plan._took import Paces, read_took
@@ -90,7 +91,7 @@ class Listing:
         self.folder, self.paces = folder, Paces(read_took(store.root))
         self.rows: dict[str, list[Any]] = {}
         self.head = {
-            "store": str(store.root.resolve()), "run": f"run-{digest(str(folder.resolve()))[:32]}",
+            "store": store.lasting_address(), "run": f"run-{digest(str(folder.resolve()))[:32]}",
             "price_per_hour": dict(price_per_hour), "whole": False,
         }  # fmt: skip
 
@@ -155,7 +156,7 @@ class Watcher:
 
     def watch(self, listed: StepList) -> Watched:
         """Return how far the steps are, as their store has them now."""
-        store, all_ = Store(listed.store, create=False), listed.steps
+        store, all_ = open_store(listed.store, create=False), listed.steps
         working = bool(listed.run) and store.busy(listed.run)
         if listed.whole and all_ and not working and store.has(all_[-1].key):
             return Watched(len(all_), len(all_), (), 0.0)
@@ -215,9 +216,4 @@ def _state(store: Store, step: Listed) -> Running | None:
     """Return how far a step is, None where nobody works at it."""
     if not store.busy(step.key):
         return None
-    try:
-        text = (store.work(step.key) / "progress.json").read_text(encoding="utf-8")
-        done, total, note = json.loads(text)
-    except (OSError, ValueError):
-        done, total, note = 0, 0, ""
-    return Running(step.name, step.label, float(done), float(total), str(note))
+    return Running(step.name, step.label, *(store.progress(step.key) or (0.0, 0.0, "")))

@@ -28,7 +28,7 @@ from assay.core import (
     say,
 )
 from assay.model import POCKET, base_digest, base_name
-from assay.plan import Estimate, Step, Store
+from assay.plan import Estimate, Step, Store, open_store
 from assay.release._proof import loss_drops, losses, same_answers, score_drops
 from assay.release._steps import MODEL
 from assay.study import (
@@ -248,13 +248,13 @@ def _folder(place: ModelPlace, out: Path | None) -> Path:
 def _origin(place: ModelPlace, settings: ExportSettings) -> _Origin:
     """Return a model with its study's evaluation set, pool and settings, or with those of the command."""
     model = result = evaluation = pool = None
-    store, measured = Store(Path(".assay")), dict[str, Any]()
+    store, measured = open_store(".assay"), dict[str, Any]()
     judge: Mapping[str, Any] | None = {"method": "auto"}
     if place.study is not None:
         models, written = read_models(place.study), place.study / "result.json"
         model = next(m for m in models.models if place.label.endswith(f":{m.name}"))
         found = kept(models, model)
-        store, measured, judge = Store(models.store), dict(found.measure), found.judge
+        store, measured, judge = open_store(models.store), dict(found.measure), found.judge
         evaluation, pool = found.evaluation, found.pool
         result = view.load_result(written) if written.is_file() else None
     measure = MeasureConfig.of(measured)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assay import data, llm
 from assay.core import AssayError, digest
-from assay.plan import Step
+from assay.plan import Step, local_folder
 from assay.study._config import StudyConfig
 from assay.study._graph import evaluation_step
 
@@ -81,7 +81,7 @@ def claim(config: StudyConfig, pool: Step, folder: Path) -> str:
             hint="change `name`, give --out, or move that report aside with --set where.replace=true",
         )  # fmt: skip
     if differs is not None:
-        aside = _move_aside(folder.resolve(), [Path.cwd(), Path(config.where.store).resolve()])
+        aside = _move_aside(folder.resolve(), [Path.cwd(), local_folder(config.where.store).resolve()])
         if first:
             print(f"note: the report of Assay 0.1.0 in {folder} is now in {aside}", file=sys.stderr)
     data.write_json(folder / STUDY, parts)

@@ -261,6 +261,7 @@ class WhereConfig:
 
     pool: str = "processes:2"
     store: str = ".assay"
+    """A folder, or ``s3://bucket/prefix``, which machines share; each has a cache of it (ASSAY_CACHE)."""
     device: str = "auto"
     out: str | None = None
     replace: bool = False

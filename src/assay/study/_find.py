@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from assay import data
 from assay.core import BASE_ARM, AssayError, read_json
 from assay.model import POCKET, resolve_base
-from assay.plan import STEPS, Store
+from assay.plan import STEPS, Store, open_store
 from assay.study._graph import Ladder, RunSteps
 
 MODELS = "models.json"
@@ -87,7 +87,7 @@ class StudyModels:
         if not self.trained(model):
             raise AssayError(
                 "the model is not in the store: not trained yet, or removed by `assay gc`",
-                place=str(self.store), value=label,
+                place=self._store.address, value=label,
                 hint="`assay study run` with the study's file trains what is missing",
             )  # fmt: skip
         folder = self._store.path(model.key) / "model"
@@ -95,7 +95,7 @@ class StudyModels:
 
     @property
     def _store(self) -> Store:
-        return Store(self.store, create=False)
+        return open_store(self.store, create=False)
 
 
 def write_models(
@@ -114,7 +114,7 @@ def write_models(
     ]
     data.write_json(
         folder / MODELS,
-        {"store": str(store.root.resolve()), "evaluation": ladder.evaluation.key, "pool": ladder.pool.key}
+        {"store": store.lasting_address(), "evaluation": ladder.evaluation.key, "pool": ladder.pool.key}
         | {"pool_samples": ladder.summary.samples, "of_several": of_several, "models": rows},
     )
 

@@ -25,7 +25,7 @@ from assay.core import (
     say,
     to_json,
 )
-from assay.plan import Step, Store
+from assay.plan import Step, Store, open_store
 from assay.study._config import StudyConfig
 from assay.study._graph import model_place
 from assay.study._measured import prepared
@@ -244,7 +244,7 @@ def forecast(
         Where coefficients are of another base model or other settings, and nobody insists.
     """
     settings = AgreeSettings(drawn, 0.1, most, max_new_tokens, max_tokens, template)
-    own, kept = Base.at(model.resolve_base(base)), Store(Path(store))
+    own, kept = Base.at(model.resolve_base(base)), open_store(store)
     line = None if coefficients is None else _read_fit(Path(coefficients))
     notes = () if line is None else _of_base(line, own, settings, forced=other_models)
     samples = read_step("evaluation", tuple(places), key="places", base=own.folder, template=template)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from assay import curves, data
 from assay.core import CurveResult, Point, Sample
-from assay.plan import StepContext, Store
+from assay.plan import StepContext, Store, open_store
 from assay.study._find import StudyModel, StudyModels
 from assay.study.steps import MeasuredRun
 
@@ -46,13 +46,13 @@ class Forming:
         return Formed((), (), len(ready), len(models.models))
 
     def _ready(self, models: StudyModels) -> list[StudyModel]:
-        store = Store(models.store, create=False)
+        store = open_store(models.store, create=False)
         found = (m for m in models.models if store.has(m.answer))
         return [m for m in found if m.judged is None or store.has(m.judged)]
 
     def now(self, models: StudyModels) -> Formed:
         """Return what a study's models show now; curves only where three sizes are there."""
-        store = Store(models.store, create=False)
+        store = open_store(models.store, create=False)
         ready = self._ready(models)
         of, known = self._formed.get(models.folder, (frozenset(), None))
         if known is not None and of == _keys(ready):

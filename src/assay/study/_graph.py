@@ -18,7 +18,7 @@ from assay.core import (
     say,
     to_json,
 )
-from assay.plan import Estimate, Step
+from assay.plan import Estimate, Step, local_folder
 from assay.study._config import FULL, ArmConfig, StudyConfig, TestbedConfig
 from assay.study._control import control_notes, control_size, loss_only, spared
 from assay.study._sizes import Sizes, kind_of, measuring_cost, reading_cost, sizes_of, training_cost
@@ -135,7 +135,7 @@ def evaluation_step(config: StudyConfig, source: Sequence[str] | TestbedConfig) 
 
 def cache_folder(config: StudyConfig) -> Path:
     """Return where values of models are kept."""
-    return Path(config.where.store) / "scores"
+    return local_folder(config.where.store) / "scores"
 
 
 def _check_arm(name: str, arm: ArmConfig, folder: str) -> None:

@@ -33,7 +33,7 @@ from assay.core import (
     read_json,
     say,
 )
-from assay.plan import Step, Store
+from assay.plan import Step, Store, open_store
 from assay.study._bases import BasePart, study_graph, study_ladders
 from assay.study._claim import owner
 from assay.study._config import StudyConfig
@@ -175,7 +175,7 @@ def handoff(
     """
     study, out = _by(load(config, set), for_), Path(out)
     _check_folder(out, study.recipe.trainer)
-    store = Store(Path(study.where.store))
+    store = open_store(study.where.store)
     parts, samples = _parts(study, store)
     inputs = [step for _, one in _branches(parts) for step in _trained(one).inputs.values()]
     store.register(f"{study.name} handoff", inputs, owner(study, samples))
@@ -244,7 +244,7 @@ def collect(
 
 def _collected(study: StudyConfig, folder: Path, manifest: dict[str, Any], out: File | None) -> Collected:
     """Take the runs that came back, and go on with the study where all are there."""
-    store = Store(Path(study.where.store))
+    store = open_store(study.where.store)
     parts, samples = _parts(study, store)
     handed = {str(row["key"]): row for row in manifest["runs"]}
     store.register(f"{study.name} handoff", [_trained(r) for _, r in _branches(parts)], owner(study, samples))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core import AssayError
-from assay.plan import Step, Store
+from assay.plan import Step, Store, open_store
 from assay.study._find import StudyModel, StudyModels
 
 
@@ -26,7 +26,7 @@ class Kept:
 
 def kept(models: StudyModels, model: StudyModel) -> Kept:
     """Return what is kept of ``model``; raise :class:`AssayError` where it was not measured yet."""
-    store = Store(models.store, create=False)
+    store = open_store(models.store, create=False)
     if not store.has(model.answer):
         raise AssayError(
             "the study has not measured this model yet", place=str(models.folder), value=model.name,

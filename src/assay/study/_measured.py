@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from assay import plan as planning
 from assay.core import read_json
-from assay.plan import Step, Store
+from assay.plan import Step, Store, open_store
 from assay.study._claim import owner
 from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, input_steps
@@ -28,7 +27,7 @@ Losses = dict[tuple[str, int, int], Measured]
 
 def prepared(config: StudyConfig, arms: Mapping[str, ArmConfig] = {}) -> tuple[Ladder, Store]:
     """Read evaluation set and pool, and return the ladder that builds all further steps of these arms."""
-    store = Store(Path(config.where.store))
+    store = open_store(config.where.store)
     evaluation, pool = input_steps(config)
     with planning.parse_pool(config.where.pool) as workers:
         planning.run([evaluation, pool], store, workers)

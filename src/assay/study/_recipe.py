@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from assay import plan as planning
 from assay.core import AssayError, RecipeCheck
-from assay.plan import Store
+from assay.plan import open_store
 from assay.study._bases import study_ladders
 from assay.study._check import Check, follow, planned, read_check
 from assay.study._graph import Ladder, input_steps
@@ -58,7 +57,7 @@ def check(
         with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     study = load(config, set, pool)
-    store = Store(Path(study.where.store))
+    store = open_store(study.where.store)
     evaluation, samples = input_steps(study)
     with (
         spending(study, report_folder(study), cap) as meter,

@@ -26,7 +26,7 @@ from assay.core import (
     page,
     say,
 )
-from assay.plan import Plan, Pool, Step, Store
+from assay.plan import Plan, Pool, Step, Store, open_store
 from assay.study._bases import BasePart, StudyGraph, study_graph, study_ladders
 from assay.study._check import check_notes, check_to_come, checked
 from assay.study._claim import claim, identity, of_first_version, others
@@ -190,7 +190,7 @@ def study_file(config: Study, changes: Sequence[str] = ()) -> str:
 
 def _run_graph(study: StudyConfig, target: Path, file: str) -> None:
     """Run all steps of a study and copy its report to ``target``."""
-    store = Store(Path(study.where.store))
+    store = open_store(study.where.store)
     workers = planning.parse_pool(study.where.pool)
     evaluation, samples = input_steps(study)
     owner = claim(study, samples, target)
@@ -347,7 +347,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         Override a setting of the study file, `key.path=value`; may be repeated.
     """
     study = load(config, set)
-    store = Store(Path(study.where.store), create=False)
+    store = open_store(study.where.store, create=False)
     evaluation, samples = input_steps(study)
     notes: list[Text] = []
     read = store.has(samples.key)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from assay import data, model
 from assay.core import AssayError, Sample
 from assay.data import synthetic
-from assay.plan import Estimate, Step, Store
+from assay.plan import Estimate, Step, Store, local_folder
 from assay.study._config import MeasureConfig, StudyConfig, TestbedConfig
 from assay.study.steps import AgreeSettings, Base, Runtime, Tally, iterate, message_row
 
@@ -270,7 +270,7 @@ def _tokenizer(folder: Path) -> Any:
 
 def _part(step: Step, source: Sequence[str] | TestbedConfig, store: str) -> _Part:
     """Return some samples of what a step reads: those that it has read, else the first of its files."""
-    read = Store(Path(store), create=False).place(step.key)
+    read = Store(local_folder(store), create=False).place(step.key)
     if isinstance(source, TestbedConfig):
         split: Literal["train", "eval"] = "train" if step.name == "read-pool" else "eval"
         return _of_testbed(source, split)

@@ -13,7 +13,7 @@ import numpy as np
 
 from assay import data, llm
 from assay.core import AssayError, Sample, read_json, say, to_json
-from assay.plan import Estimate, Step, StepContext
+from assay.plan import Estimate, Step, StepContext, local_folder
 from assay.study._config import MeasureConfig, StudyConfig
 from assay.study.steps._measure import ITEMS
 from assay.study.steps._tokenize import COUNTS
@@ -39,7 +39,7 @@ class Hosted:
         own, prices = config.hosted, config.hosted.prices
         if prices is not None:
             own = replace(own, prices=Path(config.folder) / prices)
-        return cls(config.base, own, str(Path(config.where.store) / "calls"), f"hosted {config.name}")
+        return cls(config.base, own, str(local_folder(config.where.store) / "calls"), f"hosted {config.name}")
 
     @property
     def where(self) -> dict[str, Any]:

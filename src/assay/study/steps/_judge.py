@@ -9,7 +9,7 @@ from typing import Any
 
 from assay import data, judging, llm
 from assay.core import METRICS, AssayError, Sample, metric_value, to_json
-from assay.plan import Estimate, Step, StepContext
+from assay.plan import Estimate, Step, StepContext, local_folder
 from assay.study._config import StudyConfig
 from assay.study.steps._measure import ITEMS
 
@@ -25,7 +25,7 @@ def chat_judge(config: StudyConfig) -> judging.JudgeConfig:
         wanted,
         rubrics=None if wanted.rubrics is None else str(folder / wanted.rubrics),
         prices=None if wanted.prices is None else folder / wanted.prices,
-        calls=Path(config.where.store) / "calls",
+        calls=local_folder(config.where.store) / "calls",
     )
 
 
