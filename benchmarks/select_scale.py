@@ -31,7 +31,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "embed": {"rule": "k_center", "n": 1},
     "random": {"rule": "random"},
     "top by length": {"rule": "top", "by": "len_out"},
-    "top by length, of each length": {"rule": "quota", "by": "len_out", "groups": "length"},
+    "top of each length": {"rule": "quota", "by": "len_out", "groups": "length"},
     "top by mtld": {"rule": "top", "by": "mtld"},
     "top by compression": {"rule": "top", "by": "compression"},
     "top by novelty": {"rule": "top", "by": "novelty"},
