@@ -20,9 +20,9 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	@$(BIN)/assay demo
 
-# Each file of tests goes whole to one of two processes.
+# Each file of tests goes whole to one of three processes: on two cores, as tests wait for others a third of the time.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # What takes minutes or a download: the wheel alone in an environment of its own.
 test-long: setup

@@ -175,6 +175,10 @@ def test_a_short_check_whose_lowest_rate_is_far_better_looks_lower() -> None:
     check = RecipeCheck(1e-3, "control", (), best, "unknown", 0.9, 1.0, True, 72, 0.1, short=True)
     found = _further(unread(), CheckPlan("random", (1e-3 / 3, 1e-3, 9e-3), (24,), 72, 0.1, 2), check)
     assert found is not None and found.short
+    shown = value_markdown(check, "en")
+    assert "(the lowest rate tried)" in shown and "[3.3e-4, 3.3e-4]" not in shown, (
+        "no interval is known there"
+    )
     assert found.rates[0] == pytest.approx(1e-3 / 9) and found.samples == 72 + 24
 
 

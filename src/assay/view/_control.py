@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay import core
-from assay.core import Cause, Control, ControlMean, Elsewhere, RecipeCheck, StudyResult, say
+from assay.core import BestRate, Cause, Control, ControlMean, Elsewhere, RecipeCheck, StudyResult, say
 from assay.view._format import number, rate
 
 
@@ -98,8 +98,7 @@ def check_head(check: RecipeCheck) -> core.Say:
     if best is None:
         return say("recipe.head.none")
     parts = {
-        "best": rate(best.learning_rate), "low": rate(best.low), "high": rate(best.high),
-        "own": rate(check.own), "n": best.n_train,
+        "best": rate(best.learning_rate), "reach": _reach(best), "own": rate(check.own), "n": best.n_train,
     }  # fmt: skip
     if check.regret is None:
         return say("recipe.head.diverged", **parts)
@@ -108,6 +107,13 @@ def check_head(check: RecipeCheck) -> core.Say:
     if check.outside:
         return say("recipe.head.outside", regret=check.regret, p=check.p, **parts)
     return say("recipe.head.inside", **parts)
+
+
+def _reach(best: BestRate) -> core.Say:
+    """Return the interval of a best rate; at the edge of those tried none is known."""
+    if best.edge is not None:
+        return say(f"rate.edge.{best.edge}")
+    return say("recipe.reach", low=rate(best.low), high=rate(best.high))
 
 
 def _said(check: RecipeCheck) -> Iterator[core.Text]:
@@ -134,7 +140,7 @@ def _rates(check: RecipeCheck) -> core.Table:
         mark = say("recipe.own") if abs(value / check.own - 1) < 1e-9 else None
         rows.append((rate(value), *cells, mark or ""))
     best: list[core.Cell] = [
-        say("recipe.best", best=rate(b.learning_rate), low=rate(b.low), high=rate(b.high)) for b in check.best
+        say("recipe.best", best=rate(b.learning_rate), reach=_reach(b)) for b in check.best
     ]
     if len(best) == len(sizes):
         rows.append((say("recipe.best.row"), *best, ""))
