@@ -21,6 +21,7 @@ from assay.core import (
     Control,
     DataSummary,
     Elsewhere,
+    RateLoss,
     RecipeCheck,
     Shift,
     StudyResult,
@@ -170,15 +171,19 @@ def test_a_short_check_suspects_a_rate_that_is_far_below_its_best(
         assert found.rates == (1e-3, 3e-3) and not found.short
 
 
+@pytest.mark.parametrize("edge", ["low", "high"])
+def test_a_best_rate_at_the_edge_has_no_interval(edge: Any) -> None:
+    tried = RateLoss(3e-3, 24, 3.2, 0.0)
+    check = replace(short_check(3e-3, 0.6), rates=(tried,), best=(BestRate(24, 3e-3, 3e-3, 3e-3, edge),))
+    shown = value_markdown(check, "en")
+    assert f"(the {edge}est rate tried)" in shown and "[3e-3" not in shown.replace("\\", "")
+
+
 def test_a_short_check_whose_lowest_rate_is_far_better_looks_lower() -> None:
     best = (BestRate(24, 1e-3 / 3, 1e-3 / 3, 1e-3 / 3, "low"),)
     check = RecipeCheck(1e-3, "control", (), best, "unknown", 0.9, 1.0, True, 72, 0.1, short=True)
     found = _further(unread(), CheckPlan("random", (1e-3 / 3, 1e-3, 9e-3), (24,), 72, 0.1, 2), check)
     assert found is not None and found.short
-    shown = value_markdown(check, "en")
-    assert "(the lowest rate tried)" in shown and "[3.3e-4, 3.3e-4]" not in shown, (
-        "no interval is known there"
-    )
     assert found.rates[0] == pytest.approx(1e-3 / 9) and found.samples == 72 + 24
 
 
