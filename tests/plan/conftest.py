@@ -56,13 +56,13 @@ def on(server: str, request: pytest.FixtureRequest) -> str:
     return buckets.new_address()
 
 
-@pytest.fixture(params=["moto", "seaweed"])
+@pytest.fixture(params=["moto", pytest.param("seaweed", marks=pytest.mark.long)])
 def url(request: pytest.FixtureRequest) -> str:
     """Give the address of a store in a bucket of each server."""
     return on(request.param, request)
 
 
-@pytest.fixture(params=["folder", "moto", "seaweed"])
+@pytest.fixture(params=["folder", "moto", pytest.param("seaweed", marks=pytest.mark.long)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give the address of a store of each kind."""
     return str(tmp_path / "store") if request.param == "folder" else on(request.param, request)

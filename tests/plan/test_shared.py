@@ -313,6 +313,7 @@ def test_studies_of_one_name_are_kept_apart(machines: Machines) -> None:
     assert machines["c"].roots() == {"study": [one.key], f"study {'y' * 8}": [other.key]}
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, 40), st.booleans())
 def test_a_collector_that_ends_anywhere_harms_nothing(server: Any, at: int, later: bool) -> None:
@@ -371,7 +372,7 @@ def test_a_corrupt_object_is_collected(machines: Machines) -> None:
     assert store.bucket.names("objects/") == store.bucket.names("doomed/") == {}
 
 
-@pytest.mark.parametrize("kind", ["busy", "lost"])
+@pytest.mark.parametrize("kind", [pytest.param("busy", marks=pytest.mark.long), "lost"])
 def test_requests_that_fail_in_passing_change_nothing(
     kind: str, app: buckets.Faulty, on_moto: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,7 +386,7 @@ def test_requests_that_fail_in_passing_change_nothing(
     assert on_moto["b"].verify() == [] and on_moto["b"].bucket.names("leases/") == {}
 
 
-@pytest.mark.parametrize("after", [5, 33])
+@pytest.mark.parametrize("after", [5, pytest.param(33, marks=pytest.mark.long)])
 def test_a_server_that_goes_away_is_an_error_and_the_run_goes_on(
     after: int, app: buckets.Faulty, on_moto: Machines, tmp_path: Path
 ) -> None:
