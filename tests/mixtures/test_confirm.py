@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,6 +88,19 @@ def test_one_part_needs_more_runs_than_two_cells() -> None:
     with pytest.raises(AssayError, match="too few runs") as told:
         confirm_levels(1, 1)
     assert told.value.expected == "at least 2" and len(confirm_levels(1, 2)) == 4
+
+
+def test_losses_of_a_second_size_are_read_on_the_scale_of_the_first() -> None:
+    """Where something was added to losses near zero, an effect is a share of the same sum at both sizes."""
+    first = largest(found(loss=True), 1)
+    gamma = np.zeros((3, 3))
+    gamma[0, 2] = -0.06
+    levels = np.hstack([confirm_levels(1, 10), np.zeros((20, 2))])
+    whole = runs(levels, gamma, 5, loss=True)
+    near = replace(whole, values=whole.values - 0.5, near_zero=(0.5,) * 3)
+    (same,) = confirm_effects(first, near, levels[:, :1])
+    (other,) = confirm_effects(first, replace(near, near_zero=(0.0,) * 3), levels[:, :1])
+    assert same.low < -0.06 < same.high and other.again < -0.2
 
 
 def test_the_page_says_what_held_and_at_which_size() -> None:

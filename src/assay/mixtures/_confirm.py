@@ -45,13 +45,17 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What ``runs`` around a base mixture of ``n`` samples say of effects found around one of ``before``."""
+    """What ``runs`` around a base mixture of ``n`` samples say of effects found around one of ``before``.
+
+    ``near_zero``: types to whose losses something was added, at both sizes the same.
+    """
 
     rows: tuple[Confirmed, ...]
     loss: bool
     n: int
     before: int
     runs: int
+    near_zero: tuple[str, ...] = ()
 
 
 def largest(fit: MixEffects, most: int) -> tuple[Effect, ...]:

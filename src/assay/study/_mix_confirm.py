@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from assay import core, data, mixtures
-from assay.core import AssayError, Shown, page
+from assay.core import AssayError, Shown, page, say
 from assay.study._config import MixConfig, StudyConfig
 from assay.study._mix import CONFIRMED, RUNS, Drawn, StudyMixtures
 from assay.study._mix_table import read_runs
@@ -31,9 +31,11 @@ class MixConfirmed(Shown):
 
     def as_page(self) -> core.Page:
         """Return a sentence and a row for each effect."""
+        near = self.found.near_zero
         return page(
-            *mixtures.confirmed_blocks(self.found), core.files(out=self.path),
-            core.next_command("assay mix fit"), language=self.language,
+            *mixtures.confirmed_blocks(self.found),
+            core.Paragraph(say("mix.near_zero", types=near), "quiet") if near else None,
+            core.files(out=self.path), core.next_command("assay mix fit"), language=self.language,
         )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def _confirmed(
     fit = mixtures.fit_effects(read_runs(own.measured(), metric))
     if most < 1:
         raise AssayError("no effect to try", place="most", value=most, expected="1 or more")
-    found = _Again(study, mixtures.largest(fit, most), scale, repeats).confirmed(fit.loss)
+    found = _Again(study, mixtures.largest(fit, most), scale, repeats).confirmed(fit)
     path = own.folder / CONFIRMED
     data.write_json(path, {"identity": own.identity(), "found": core.to_json(found)})
     return MixConfirmed(found, str(path), study.language)
@@ -120,10 +122,13 @@ class _Again(StudyMixtures):
         )
         return Drawn(wanted, pool, self.levels * float(np.log2(self.wanted.step)))
 
-    def confirmed(self, loss: bool) -> mixtures.Confirmation:
+    def confirmed(self, fit: mixtures.MixEffects) -> mixtures.Confirmation:
         """Train and measure the mixtures, and hold what they say against the first size."""
         self.drawn.write(self.folder, self.identity())
         runs = len(self.table())
-        table = read_runs(self.folder / RUNS, "loss" if loss else "score")
+        table = read_runs(self.folder / RUNS, "loss" if fit.loss else "score")
+        # Effects at the second size are shares of what those at the first are shares of.
+        table = replace(table, near_zero=fit.near_zero)
         found = mixtures.confirm_effects(self.effects, table, self.drawn.design.levels)
-        return mixtures.Confirmation(found, loss, self.drawn.wanted.n, self.first, runs)
+        size = self.drawn.wanted.n
+        return mixtures.Confirmation(found, fit.loss, size, self.first, runs, fit.types_near_zero)

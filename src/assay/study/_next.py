@@ -53,6 +53,8 @@ class NextData(Shown):
     after: tuple[str, ...]
     study: str
     language: str = "en"
+    near_zero: tuple[str, ...] = ()
+    """Types whose losses come so near zero that something was added to them."""
 
     def as_page(self) -> core.Page:
         """Return the advice first, what it gains and costs, what plain ways would, and what to do after."""
@@ -103,6 +105,7 @@ class NextData(Shown):
 
     def _notes(self) -> list[core.Say]:
         notes = [say(f"mix.next.basis.{self.basis}")]
+        notes += [say("mix.near_zero", types=self.near_zero)] if self.near_zero else []
         if any(row.way == mixtures.RELABEL for row in self.purchase.rows):
             notes.append(say("mix.next.relabel"))
         if self.purchase.advice == "get" and self.purchase.cost < 0.98 * self.purchase.budget:
@@ -174,7 +177,7 @@ def next(  # noqa: A001 - `assay study next`
         ways = _Ways({"get": 1.0})
     known = _read(weights, "weights") or None
     own = None if study.mix is None else StudyMixtures(study)
-    offers, loss, level = (
+    offers, loss, level, near = (
         _of_curve(study, ways, metric) if own is None else _of_mixtures(own, ways, known, metric)
     )
     question = study.question
@@ -190,7 +193,8 @@ def next(  # noqa: A001 - `assay study next`
     file = study_file(config, set) or "study.yaml"
     return NextData(
         found, plain, "curve" if own is None else "mixtures", "loss" if loss else "score", unit,
-        _commands(study, own, found), _after(study, own, file, found, unit, ways), study.name, study.language,
+        _commands(study, own, found), _after(study, own, file, found, unit, ways), study.name,
+        study.language, near,
     )  # fmt: skip
 
 
@@ -222,8 +226,9 @@ def _read(given: Mapping[str, float] | Sequence[str], place: str) -> dict[str, f
     return dict(given) if isinstance(given, Mapping) else mixtures.weights_of(given, place)
 
 
-Known: TypeAlias = tuple[tuple[mixtures.Offer, ...], bool, dict[str, float]]
-"""Offers, whether gains are of log loss, and what each part's own type scores now (higher is better)."""
+Known: TypeAlias = tuple[tuple[mixtures.Offer, ...], bool, dict[str, float], tuple[str, ...]]
+"""Offers, whether gains are of log loss, what each part scores on its own type now (higher is better), and
+the types whose losses come near zero."""
 
 
 def _of_mixtures(
@@ -235,7 +240,7 @@ def _of_mixtures(
     offers = ways.offers(fit.names, own.drawn.held, value, sd)
     middle = np.median(-runs.values if runs.loss else runs.values, axis=0).tolist()
     level = {k: v for k, v in zip(fit.types, middle, strict=True) if any(o.name == k for o in offers)}
-    return offers, runs.loss, level
+    return offers, runs.loss, level, fit.types_near_zero
 
 
 def _of_curve(study: StudyConfig, ways: _Ways, metric: str | None) -> Known:
@@ -260,7 +265,7 @@ def _of_curve(study: StudyConfig, ways: _Ways, metric: str | None) -> Known:
     sd = (verdict.gain_high - verdict.gain_low) / (2 * mixtures.Z) / scale
     held = round(curve.band.extrapolated_from) if curve.band is not None else 0
     offers = ways.offers((_ALL,), {_ALL: held}, np.array([verdict.gain / scale]), np.array([sd]))
-    return offers, loss, {}
+    return offers, loss, {}, ()
 
 
 def _budget(text: str) -> tuple[float, str]:
