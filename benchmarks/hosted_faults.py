@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import AssayError
-from assay.llm import TuneConfig, open_tuner, training_most
+from assay.llm import TuneConfig, Tuner, training_most
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "llm"))
 from together_server import TogetherProvider  # type: ignore[import-not-found]
@@ -61,7 +61,7 @@ def ask(given: dict[str, Any]) -> None:
             base_url=given["url"], poll=0.02, listed=1.0, patience=1 / 3600, budget=given["budget"]
         )
         try:
-            with open_tuner(given["base"], config, calls=folder / "calls", run="study") as tuner:
+            with Tuner(given["base"], config, calls=folder / "calls", run="study") as tuner:
                 told = tuner.tune(key(number), folder / f"{number}.jsonl", seed=0).model
         except AssayError as error:
             told = f"! {error.problem}"

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core import AssayError
-from assay.llm import Course, TuneConfig, open_tinker
+from assay.llm import Course, Tinker, TuneConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "llm"))
 from tinker_server import HURRIED, Hurried, TinkerProvider, batch, expected  # type: ignore[import-not-found]
@@ -59,7 +59,7 @@ def train(given: dict[str, Any]) -> None:
             [TOKENS] * STEPS, lambda step: batch(f"run {number}", step), {"rank": 8, "seed": 1}, ADAM
         )
         try:
-            with open_tinker("tinker/base", config, calls=folder / "calls", run="study") as tinker:
+            with Tinker("tinker/base", config, calls=folder / "calls", run="study") as tinker:
                 told = tinker.train(
                     key(number), course, journal=folder / f"{number}.jsonl", advance=lambda a, b, c: None
                 ).model

@@ -64,7 +64,7 @@ QUICK = ("score", "clean", "select", "explain")
 """What is run here to its end; the others are where they are tested."""
 
 SPENDS = {
-    "run_here", "finished", "open_tuner", "spending", "metered", "timed", "asking", "measuring",
+    "run_here", "finished", "Tuner", "Tinker", "spending", "metered", "timed", "asking", "measuring",
     "subset_losses", "trial", "losses",
 }  # fmt: skip
 """What a function calls that trains, runs models or asks them."""

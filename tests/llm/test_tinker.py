@@ -18,9 +18,8 @@ from tinker_server import HURRIED, Hurried, TinkerProvider, batch, expected
 from tune_server import tuning
 
 from assay.core import AssayError
-from assay.llm import Asked, Course, TuneConfig, Tuned, find_price, is_hosted, open_tinker, training_price
+from assay.llm import Asked, Course, Tinker, TuneConfig, Tuned, find_price, is_hosted, training_price
 from assay.llm import _faults as faults
-from assay.llm._tinker import Tinker
 
 BASE = "tinker/Qwen/Qwen3-8B"
 STEPS = 7
@@ -46,7 +45,7 @@ def key(word: str) -> str:
 
 def opened(provider: TinkerProvider, folder: Path, **changes: Any) -> Any:
     own = TuneConfig(base_url=provider.url.removesuffix("/v1"), save_every=1)
-    return open_tinker(BASE, replace(own, **changes), calls=folder / "calls", run="study")
+    return Tinker(BASE, replace(own, **changes), calls=folder / "calls", run="study")
 
 
 def train(provider: TinkerProvider, folder: Path, word: str, **changes: Any) -> Tuned:
@@ -203,18 +202,18 @@ def test_what_it_says_of_what_it_cannot_do(
 ) -> None:
     config = TuneConfig(base_url=provider.url.removesuffix("/v1"))
     nothing: dict[str, Any] = {"journal": tmp_path / "x", "advance": lambda a, b, c: None}
-    unknown = open_tinker("tinker/no such", config, calls=tmp_path / "calls", run="r")
+    unknown = Tinker("tinker/no such", config, calls=tmp_path / "calls", run="r")
     with unknown as tinker, pytest.raises(AssayError, match="no such base model"):
         tinker.train(key("a"), course("a"), **nothing)
     with pytest.raises(AssayError, match="takes no such setting"):
-        open_tinker(BASE, replace(config, learning_rate=1.0), calls=tmp_path, run="r").__enter__()
+        Tinker(BASE, replace(config, learning_rate=1.0), calls=tmp_path, run="r")
     monkeypatch.setattr("assay.llm._tinker.find_spec", lambda name: None)
     with pytest.raises(AssayError, match="SDK is not installed") as caught:
-        open_tinker(BASE, config, calls=tmp_path, run="r").__enter__()
+        Tinker(BASE, config, calls=tmp_path, run="r")
     assert caught.value.hint == "pip install tinker"
     monkeypatch.delenv("TINKER_API_KEY", raising=False)
     with pytest.raises(AssayError, match="not in the environment") as caught:
-        open_tinker(BASE, TuneConfig(), calls=tmp_path, run="r").__enter__()
+        Tinker(BASE, TuneConfig(), calls=tmp_path, run="r")
     assert caught.value.expected == "TINKER_API_KEY in the environment"
 
 

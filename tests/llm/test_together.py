@@ -13,9 +13,8 @@ from together_server import TogetherProvider
 from tune_server import Provider, rows, tuning
 
 from assay.core import AssayError
-from assay.llm import TuneConfig, Tuned, find_price, is_hosted, open_tuner, training_price
+from assay.llm import TuneConfig, Tuned, Tuner, find_price, is_hosted, training_price
 from assay.llm import _faults as faults
-from assay.llm._tune import Tuner
 
 pytest.importorskip("together")
 
@@ -31,7 +30,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def tune(provider: Provider, folder: Path, word: str, **changes: Any) -> Tuned:
     own = TuneConfig(base_url=provider.url, poll=0.005, listed=0.15)
     config = replace(own, **changes)
-    with open_tuner(BASE, config, calls=folder / "calls", run="study") as tuner:
+    with Tuner(BASE, config, calls=folder / "calls", run="study") as tuner:
         return tuner.tune(word.encode().hex().ljust(64, "0"), rows(folder, word), seed=1)
 
 
@@ -119,5 +118,5 @@ def test_settings_and_prices(tmp_path: Path) -> None:
 def test_without_the_sdk_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("assay.llm._together.find_spec", lambda name: None)
     with pytest.raises(AssayError, match="SDK is not installed") as caught:
-        open_tuner(BASE, TuneConfig(base_url="http://127.0.0.1:1"), calls=tmp_path, run="r").__enter__()
+        Tuner(BASE, TuneConfig(base_url="http://127.0.0.1:1"), calls=tmp_path, run="r")
     assert caught.value.hint == "pip install together"

@@ -12,9 +12,8 @@ import pytest
 from tune_server import Provider, rows, tuning
 
 from assay.core import AssayError
-from assay.llm import TuneConfig, Tuned, find_price, is_hosted, open_tuner, training_most, training_price
+from assay.llm import TuneConfig, Tuned, Tuner, find_price, is_hosted, training_most, training_price
 from assay.llm import _faults as faults
-from assay.llm._tune import Tuner
 
 BASE = "openai-api/scripted/gpt-x"
 EVERY = dict.fromkeys(("limited", "error", "lost", "cut", "reset"), 0.07)
@@ -30,7 +29,7 @@ def config(provider: Provider, **changes: Any) -> TuneConfig:
 
 
 def tune(provider: Provider, folder: Path, word: str, key: str = "", **changes: Any) -> Tuned:
-    with open_tuner(BASE, config(provider, **changes), calls=folder / "calls", run="study") as tuner:
+    with Tuner(BASE, config(provider, **changes), calls=folder / "calls", run="study") as tuner:
         return tuner.tune(key or word.encode().hex().ljust(64, "0"), rows(folder, word), seed=1)
 
 

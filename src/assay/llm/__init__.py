@@ -4,7 +4,7 @@ from assay.llm._chat import Chat
 from assay.llm._config import ChatConfig, open_chat
 from assay.llm._door import is_local
 from assay.llm._prices import Price, find_price
-from assay.llm._tinker import Asked, Course, Tinker, open_tinker
+from assay.llm._tinker import Asked, Course, Tinker
 from assay.llm._tune import (
     TuneConfig,
     Tuned,
@@ -12,7 +12,6 @@ from assay.llm._tune import (
     check_tuning,
     is_hosted,
     is_tinker,
-    open_tuner,
     training_most,
     training_price,
     tuned_name,
@@ -59,8 +58,6 @@ __all__ = [
     "is_tinker",
     "limited",
     "open_chat",
-    "open_tinker",
-    "open_tuner",
     "parse_budget",
     "training_most",
     "training_price",

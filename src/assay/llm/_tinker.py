@@ -28,7 +28,7 @@ import numpy.typing as npt
 from assay.core import DIVERGED, AssayError, digest
 from assay.llm._faults import Fault, fault_of, pause
 from assay.llm._ledger import Use
-from assay.llm._tune import Provider, TuneConfig, Tuned
+from assay.llm._tune import Provider, Tuned
 from assay.llm._values import Advance, Reply
 
 T = TypeVar("T")
@@ -208,7 +208,7 @@ class Tinker(Provider):
         )
 
     def _step(self, model: Any, key: str, course: Course, step: int, journal: Path) -> None:
-        """Take an optimizer step, with the loss of a learned token as its mean over the batch."""
+        """Take an optimizer step on the mean loss per trained token of the batch."""
         from tinker import AdamParams
 
         rows, rate = course.batch(step)
@@ -322,13 +322,3 @@ def _losses(journal: Path) -> tuple[tuple[int, float], ...]:
         return ()
     lines = [line for line in journal.read_text("utf-8").splitlines() if line.endswith("]")]
     return tuple(sorted({int(step): float(loss) for step, loss in map(json.loads, lines)}.items()))
-
-
-@contextmanager
-def open_tinker(base: str, config: TuneConfig, *, calls: Path, run: str) -> Iterator[Tinker]:
-    """Open Tinker for the block; see :class:`Tinker`."""
-    tinker = Tinker(base, config, calls=calls, run=run)
-    try:
-        yield tinker
-    finally:
-        tinker.close()

@@ -12,12 +12,11 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from assay.core import AssayError
 from assay.llm._door import is_local, key_error
@@ -173,6 +172,14 @@ class Provider(ABC):
     @abstractmethod
     def _open(self) -> None:
         """Open the provider's SDK."""
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
 
     def close(self) -> None:
         """Close the ledger."""
@@ -424,16 +431,6 @@ class Tuner(Provider):
             f"fine-tuning {ended}: {said or 'the provider gives no reason'}", place="hosted",
             value=job and job.id, hint="fix the cause; the same command begins a new job",
         )  # fmt: skip
-
-
-@contextmanager
-def open_tuner(base: str, config: TuneConfig, *, calls: Path, run: str) -> Iterator[Tuner]:
-    """Open a provider for the block; see :class:`Tuner`."""
-    tuner = Tuner(base, config, calls=calls, run=run)
-    try:
-        yield tuner
-    finally:
-        tuner.close()
 
 
 def _secret(base: str, base_url: str | None) -> tuple[str, str]:

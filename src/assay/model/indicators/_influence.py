@@ -225,8 +225,8 @@ def _each_gradient(
 ) -> Iterator[None]:
     """Hand on, layer by layer in a pass back, the gradient of each sample's loss in a layer's weights.
 
-    The gradient [rows, out, in] is the sum over tokens of what comes back times what went in, which a sum
-    over the batch is made of anyway: a batch costs what one sample after the other would save.
+    The gradient [rows, out, in] is the sum over tokens of what comes back times what went in, the
+    same products that a batch sums up for its own gradient.
     """
 
     def watch(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:

@@ -82,7 +82,7 @@ def tune(context: StepContext) -> None:
     file = context.out / "scratch" / "train.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     _write(data.Dataset(context.inputs["pool"] / "dataset").take(rows.tolist()), file)
-    with llm.open_tuner(hosted.base, hosted.config, calls=Path(hosted.calls), run=hosted.run) as tuner:
+    with llm.Tuner(hosted.base, hosted.config, calls=Path(hosted.calls), run=hosted.run) as tuner:
         found = tuner.tune(context.out.name, file, seed=config["seed"], advance=context.progress)
     tokens = found.tokens or 0
     context.used.update({"tokens": float(tokens)} | ({} if found.money is None else {"money": found.money}))

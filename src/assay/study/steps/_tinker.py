@@ -59,7 +59,7 @@ def train(context: StepContext) -> None:
     course = _course(recipe, table, steps, seed=config["seed"], n_train=n_train)
     journal = context.out / "scratch" / JOURNAL
     journal.parent.mkdir(parents=True, exist_ok=True)
-    with llm.open_tinker(hosted.base, hosted.config, calls=Path(hosted.calls), run=hosted.run) as tinker:
+    with llm.Tinker(hosted.base, hosted.config, calls=Path(hosted.calls), run=hosted.run) as tinker:
         found = tinker.train(context.out.name, course, journal=journal, advance=context.progress)
     tokens = found.tokens or 0
     context.used.update({"tokens": float(tokens)} | ({} if found.money is None else {"money": found.money}))
@@ -122,7 +122,7 @@ def _opened(context: StepContext) -> Iterator[Opened]:
     hosted, made = hosted_of(context.where), context.inputs.get("model")
     tokenizer = model.load_tokenizer(Path(context.where["tokenizer"]), context.config["template"])
     path = None if made is None else str(read_json(made / MODEL)["model"])
-    with llm.open_tinker(hosted.base, hosted.config, calls=Path(hosted.calls), run=hosted.run) as tinker:
+    with llm.Tinker(hosted.base, hosted.config, calls=Path(hosted.calls), run=hosted.run) as tinker:
         there = _There(tinker, path, tokenizer)
         try:
             yield Opened(there.reference_loss, there.answer)
