@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from together_server import TogetherProvider
-from tune_server import Provider, rows, tuning
+from tune_server import Provider, persistently, rows, tuning
 
 from assay.core import AssayError
 from assay.llm import TuneConfig, Tuned, Tuner, find_price, is_hosted, training_price
@@ -58,7 +58,7 @@ def test_no_fault_loses_a_job_or_pays_for_two(tmp_path: Path) -> None:
     words = [f"job {number}" for number in range(8)]
     with tuning(TogetherProvider, faults=EVERY, seed=3, lag=0.05) as provider:
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(lambda word: tune(provider, tmp_path, word), words))
+            found = list(pool.map(lambda w: persistently(lambda: tune(provider, tmp_path, w)), words))
         assert sum(provider.met.values()) > 15 and set(provider.met) == set(EVERY)
         assert len({one.model for one in found}) == len(words) == len(provider.jobs)
         assert set(provider.trained().values()) == {1}

@@ -15,13 +15,17 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from assay.core import AssayError
+
+T = TypeVar("T")
 
 FAULTS = ("limited", "error", "lost", "cut", "reset")
 """429; 500 before anything is done; 500 after it; half a reply; a connection reset before it."""
@@ -269,3 +273,14 @@ def tuning(kind: type[Provider] = Provider, **options: Any) -> Iterator[Provider
     finally:
         server.shutdown()
         server.server_close()
+
+
+def persistently(command: Callable[[], T]) -> T:
+    """Give the same command again where a provider failed too often in a row, as its error says."""
+    for _ in range(5):
+        try:
+            return command()
+        except AssayError as error:
+            if "the same command" not in (error.hint or ""):
+                raise
+    return command()
