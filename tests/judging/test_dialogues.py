@@ -114,6 +114,18 @@ def test_what_is_wrong_is_named(files: dict[str, Path], tmp_path: Path) -> None:
     two = write(tmp_path / "two.jsonl", [ANSWERS[0], {"question_id": 1, "turns": ["other", "answers"]}])
     with pytest.raises(AssayError, match="second answer"):
         judge_turns(files["question"], answers=two, by=JudgeConfig(MODEL, "http://127.0.0.1:9"))
+    for row, problem in (
+        ({"question_id": 99, "turns": ["to nothing"]}, "not there"),
+        ({"question_id": 1, "turns": ["one", "two", "three"]}, "more answers than"),
+    ):
+        with pytest.raises(AssayError, match=problem):
+            judge_turns(
+                files["question"], answers=write(tmp_path / "odd.jsonl", [row]), limit=1,
+                by=JudgeConfig(MODEL, "http://127.0.0.1:9"),
+            )  # fmt: skip
+    stray = write(tmp_path / "stray.jsonl", [{"question_id": 98, "turns": ["a", "b"]}])
+    with pytest.raises(AssayError, match="no reference belongs"):
+        read_dialogues([files["question"]], [stray])
     with pytest.raises(AssayError, match="by type"):
         JudgeConfig(MODEL, grading="single", rubrics="own.toml")
 

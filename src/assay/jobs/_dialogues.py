@@ -156,8 +156,10 @@ def judge_turns(
     """
     with planning.metered(cap):
         given = [] if references is None else [Path(references)]
+        said = judging.read_turns([Path(answers)])
+        judging.check_answers(judging.read_dialogues([Path(questions)]), said, str(answers))
         found = judging.read_dialogues([Path(questions)], given, limit=limit)
-        names, items, texts = judging.turn_items(found, judging.read_turns([Path(answers)]))
+        names, items, texts = judging.turn_items(found, said)
         report = judged(
             items, texts, replace(by, grading="single", rubrics=None), out,
             answered_by=Path(answers).stem, log=log, names=names,

@@ -75,6 +75,11 @@ def read_dialogues(
             found[one.id] = one
     if not found:
         raise AssayError("no questions", place="questions", expected="rows with question_id and turns")
+    if given and not given.keys() & found.keys():
+        raise AssayError(
+            "no reference belongs to a question", place="references", value=_few(given),
+            expected=f"question_id as in the questions: {_few(found)}",
+        )  # fmt: skip
     return _first(list(found.values()), limit)
 
 
@@ -115,6 +120,27 @@ def read_turns(places: Iterable[Path]) -> dict[str, tuple[str, ...]]:
                     expected="the answers of one model", hint="write those of each model to their own file",
                 )  # fmt: skip
     return found
+
+
+def check_answers(dialogues: Sequence[Dialogue], answers: Mapping[str, Sequence[str]], place: str) -> None:
+    """Raise :class:`AssayError` for answers that no question asked for: to others, or to further turns."""
+    turns = {one.id: len(one.questions) for one in dialogues}
+    if others := [known for known in answers if known not in turns]:
+        raise AssayError(
+            "answers to questions that are not there", place=place, value=_few(others),
+            expected=f"answers to the questions given: {_few(turns)}",
+        )  # fmt: skip
+    if longer := [known for known, said in answers.items() if len(said) > turns[known]]:
+        raise AssayError(
+            "more answers than the question has turns", place=place, value=_few(longer),
+            expected=f"at most {turns[longer[0]]} for {longer[0]}",
+        )  # fmt: skip
+
+
+def _few(names: Iterable[str]) -> str:
+    """Return the first names of many."""
+    every = list(names)
+    return ", ".join(every[:5]) + (f" and {len(every) - 5:,} more" if len(every) > 5 else "")
 
 
 def _texts(value: Any, place: str) -> tuple[str, ...]:
