@@ -10,7 +10,7 @@ import pytest
 from test_study import jsonl, rows_of
 
 import assay
-from assay import study
+from assay import study, view
 from assay.core import AssayError
 from assay.indicators import read_rule
 
@@ -137,6 +137,29 @@ def test_both_searches_have_one_budget_and_stand_beside_random_and_all_data(rule
         assert said in shown
     without = assay.search(rule_file, set=["search.full=false"])
     assert without.full is None and "all samples" not in Path(without.page).read_text()
+
+
+def test_all_that_a_file_asks_for_in_one_command(rule_file: Path) -> None:
+    own = ["arms.best.rule=top", "arms.best.by=rule"]
+    plan = assay.study.plan(rule_file, set=own)
+    said = " ".join(map(str, map(view.said, plan.notes)))
+    assert "best selects by this study's own rule" in said and "12 models of its subsets" in said
+    assert "at most 5 runs and 320 sample passes" in said
+    with pytest.raises(AssayError, match="not fitted yet") as error:
+        assay.study.run(rule_file, set=own)
+    assert "assay study whole" in str(error.value)
+    with pytest.raises(AssayError, match="has no rule"):
+        assay.study.plan(rule_file, set=[*own, "rule=null"])
+
+    found = assay.study.whole(rule_file, set=own)
+    assert found.rule is not None and found.search is not None
+    assert found.rule.fitted.verdict is not None and found.rule.fitted.trial == found.rule.comparisons
+    assert {"random", "long", "best"} <= {row.name for row in found.study.arms}
+    text = Path(found.page).read_text()
+    for part in (found.rule.verdict, f"{found.search.choice.size:,} samples", "Rule, study and search"):
+        assert part in text
+    assert not any("own rule" in view.said(note) for note in assay.study.plan(rule_file, set=own).notes)
+    assert assay.study.whole(rule_file, set=own) == found, "everything comes from the store"
 
 
 def test_no_item_is_in_two_sets(rule_file: Path) -> None:
