@@ -162,6 +162,19 @@ def test_all_that_a_file_asks_for_in_one_command(rule_file: Path) -> None:
     assert assay.study.whole(rule_file, set=own) == found, "everything comes from the store"
 
 
+def test_a_report_counts_what_lies_outside_a_rules_fit(rule_file: Path, tmp_path: Path) -> None:
+    written = {
+        "name": "narrow", "predicts": "log loss", "direction": -1, "intercept": 0.0, "source": "test",
+        "coefficients": {"len_in": 0.1}, "ranges": {"len_in": {"samples": [0, 1], "subsets": [0, 1]}},
+        "warnings": ["fitted on one word"], "check": None,
+    }  # fmt: skip
+    (tmp_path / "narrow.json").write_text(json.dumps(written))
+    arm = ["arms.long.by=narrow.json", "rule=null", "search=null", "recipe_check=false"]
+    said = [view.said(note) for note in study.run(rule_file, set=arm, pool="inline").notes]
+    assert "Rule narrow: fitted on one word" in said and len(said) == len(set(said))
+    assert any("samples lie outside the range it was fitted on" in text for text in said)
+
+
 def test_no_item_is_in_two_sets(rule_file: Path) -> None:
     with pytest.raises(AssayError, match="used twice"):
         assay.rule.design(rule_file, set=["search.evaluation=items.jsonl"])
