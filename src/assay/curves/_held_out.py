@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from assay.core import HeldOut, Point
-from assay.curves._curve import LEAST_RUNGS, TAILS, Curve, fit_group
+from assay.curves._curve import LEAST_RUNGS, Curve, fit_group
 from assay.curves._fit import TRUSTED
+from assay.curves._numbers import tails
 from assay.curves._table import Ladder, ladders
 
 
@@ -38,7 +39,7 @@ def held_out(points: Iterable[Point]) -> list[HeldOut]:
 def _foreseen(curve: Curve, full: Ladder) -> HeldOut:
     draws = curve.draw(full.n[-1:])
     seeds = [curve.draw_run(full.n[-1:], draws, stream)[:, 0] for stream in range(int(full.seeds[-1]))]
-    low, high = np.quantile(np.mean(seeds, axis=0), TAILS)
+    low, high = tails(np.mean(seeds, axis=0))
     return HeldOut(
         full.type, full.arm, full.metric, int(full.n[-1]), float(full.value[-1]), float(low), float(high)
     )
