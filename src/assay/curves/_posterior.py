@@ -132,10 +132,12 @@ class Posterior:
         """Integrate out the level (flat prior); keep what the gain per doubling is read from."""
         z, k = self.data.z, len(self.data.z)
         whitened = self.inverse - self.ones[:, :, None] * self.ones[:, None, :] / self.total[:, None, None]
-        zz = (whitened @ z) @ z
-        across = self.rise @ whitened
-        self.xx = np.maximum(np.einsum("hjk,jk->hj", across, self.rise), 0.0)
-        self.xz = across @ z
+        toward = whitened @ z
+        zz = toward @ z
+        # Quadratic forms of all rises under all matrices are one product of flattened outer products.
+        squares = (self.rise[:, :, None] * self.rise[:, None, :]).reshape(-1, k * k)
+        self.xx = np.maximum(whitened.reshape(-1, k * k) @ squares.T, 0.0)
+        self.xz = toward @ self.rise.T
         self.still = zz + self.log_det + np.log(self.total) + (k - 1) * math.log(2 * math.pi)
 
     def gain(self, at: Any = (slice(None), slice(None), slice(None))) -> tuple[Array, Array]:
