@@ -53,6 +53,23 @@ def test_types_are_in_order_without_coefficients(there: Path) -> None:
     assert assay.forecast(["data.jsonl"], store="store", pool="inline", **SMALL) == found
 
 
+def test_a_pool_without_types_is_named(
+    study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradients are those of training samples, the areas of evaluation items: types must be in both."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"instruction": f"Add {i} and {i + 1}.", "output": str(2 * i + 1)} for i in range(120)]
+    Path("untyped.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = study_file(
+        pool="untyped.jsonl", ladder={"rungs": [16, 32], "seeds": 1}, control=False, recipe_check=False,
+        measure={"answers": False, "text": False},
+    )  # fmt: skip
+    assay.study.run(path)
+    with pytest.raises(AssayError, match="no sample of the pool is of a type") as caught:
+        assay.forecast_fit(path, out="none.json", **SMALL)
+    assert "untyped" in str(caught.value) and "evalset classify" in str(caught.value)
+
+
 def test_too_few_samples_have_no_value_but_a_reason(there: Path) -> None:
     lines = Path("data.jsonl").read_text().splitlines()[:30]
     Path("few.jsonl").write_text("\n".join(lines) + "\n")

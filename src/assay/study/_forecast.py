@@ -494,7 +494,14 @@ def _cosines(
 ) -> dict[str, float | None]:
     ladder, store = prepared(config)
     counts = read_summary(store, ladder.pool).by_type
-    wanted = {kind: counts.get(kind, 0) for kind in kinds}
+    wanted = {kind: counts[kind] for kind in kinds if counts.get(kind)}
+    if not wanted:
+        raise AssayError(
+            "no sample of the pool is of a type that was measured", place=f"{config.name}: pool",
+            value=", ".join(sorted(counts)), expected=", ".join(kinds),
+            hint="`assay evalset classify POOL --out typed.jsonl` gives samples their types; run the study on "
+            "that file as its pool",
+        )  # fmt: skip
     with planning.parse_pool(config.where.pool) as workers:
         found = _measured(base, ladder.pool, wanted, settings, store, workers)
     return {a.type: a.cosine for a in found}
