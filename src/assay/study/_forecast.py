@@ -499,8 +499,8 @@ def _cosines(
         raise AssayError(
             "no sample of the pool is of a type that was measured", place=f"{config.name}: pool",
             value=", ".join(sorted(counts)), expected=", ".join(kinds),
-            hint="`assay evalset classify POOL --out typed.jsonl` gives samples their types; run the study on "
-            "that file as its pool",
+            hint="`assay evalset classify POOL --out typed.jsonl` gives samples their types; run the study "
+            "on that file as its pool",
         )  # fmt: skip
     with planning.parse_pool(config.where.pool) as workers:
         found = _measured(base, ladder.pool, wanted, settings, store, workers)
