@@ -106,7 +106,7 @@ def truth_of(file: Path) -> Path:
     return file.with_suffix(".truth.json")
 
 
-def run(verb: str, file: Path, pool: str) -> int:
+def run(verb: str, file: Path, pool: str, indicators: list[str]) -> int:
     """Run a verb on a file and return the rows that it gave."""
     import assay
     from assay import data
@@ -119,7 +119,7 @@ def run(verb: str, file: Path, pool: str) -> int:
     if verb == "convert":
         return data.convert([str(file)], out, force=True, pool=pool).rows
     if verb == "score":
-        return assay.score(str(file), out=out, pool=pool).samples
+        return assay.score(str(file), indicators, out=out, pool=pool).samples
     if verb == "clean":
         return assay.clean(str(file), out=out, pool=pool).kept
     found = assay.select(str(file), out=out, top=max(1, count(file) // 10), by="mtld",
@@ -133,9 +133,9 @@ def count(file: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b""))
 
 
-def measured(verb: str, file: Path, pool: str) -> None:
+def measured(verb: str, file: Path, pool: str, indicators: list[str]) -> None:
     began = time.perf_counter()
-    found = run(verb, file, pool)
+    found = run(verb, file, pool, indicators)
     seconds = time.perf_counter() - began
     own, child = (resource.getrusage(k) for k in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cpu = sum(u.ru_utime + u.ru_stime for u in (own, child))
@@ -196,12 +196,13 @@ def main() -> None:
     parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
     parser.add_argument("--data", help="a real data set to repeat")
     parser.add_argument("--pool", default="inline")
+    parser.add_argument("--indicators", nargs="*", default=[], help="those of score, mtld among them (all)")
     parser.add_argument("--folder", type=Path, help="where pools are made, and kept; by default nowhere")
     parser.add_argument("--quick", action="store_true", help="10,000 rows")
     parser.add_argument("--task", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.task:
-        measured(options.task[0], Path(options.task[1]), options.task[2])
+        measured(options.task[0], Path(options.task[1]), options.task[2], options.indicators)
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
@@ -212,7 +213,7 @@ def main() -> None:
             if not truth_of(file).exists():
                 write(file, options.data, size)
             for verb in options.verbs:
-                print(row_of(verb, file, size, options.pool), flush=True)
+                print(row_of(verb, file, size, options.pool, options.indicators), flush=True)
                 if verb == "clean":
                     print(f"\n{against_truth(file)}\n", flush=True)
                 for used in folder.glob(f"{file.stem}.*") if verb != "score" else ():
@@ -220,9 +221,9 @@ def main() -> None:
                         used.unlink()
 
 
-def row_of(verb: str, file: Path, size: int, pool: str) -> str:
+def row_of(verb: str, file: Path, size: int, pool: str, indicators: list[str]) -> str:
     """Run a verb in a process of its own and return its row of the table."""
-    command = [sys.executable, __file__, "--task", verb, str(file), pool]
+    command = [sys.executable, __file__, "--indicators", *indicators, "--task", verb, str(file), pool]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
