@@ -17,9 +17,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,32 @@ def wait_for(there: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def cpu_of(nodes: list[psutil.Process]) -> float:
-    """Return the processor seconds of all that lives of the nodes, and of what they waited for."""
-    seconds = 0.0
-    for one in nodes:
-        for process in [one, *one.children(recursive=True)] if one.is_running() else ():
-            seconds += sum(process.cpu_times()[:4])
-    return seconds
+@contextmanager
+def metered(nodes: list[psutil.Process]) -> Iterator[Callable[[], float]]:
+    """Watch all that processes start, also what ends; give what tells its processor seconds from here on."""
+    first, last, stop = dict[tuple[int, float], float](), dict[tuple[int, float], float](), threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.1):
+            for process in [one for node in nodes for one in (node, *children(node))]:
+                with suppress(psutil.Error):  # it has ended
+                    key = process.pid, process.create_time()
+                    last[key] = sum(process.cpu_times()[:2])
+                    first.setdefault(key, last[key] if key[1] < began else 0.0)
+
+    began, watcher = time.time(), threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield lambda: sum(list(last.values())) - sum(list(first.values()))
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return process.children(recursive=True)
+    return []
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -130,34 +150,35 @@ def untimed(value: Any) -> Any:
 
 
 def run(
-    folder: Path, name: str, pool: str, during: Callable[[Path], None] = lambda store: None
-) -> list[float]:
+    folder: Path,
+    name: str,
+    pool: str,
+    nodes: Sequence[psutil.Process] = (),
+    during: Callable[[Path], None] = lambda store: None,
+) -> tuple[float, float]:
     """Run the study into a store of its own; return the seconds, and those of its processor time."""
     file, store = folder / f"{name}.yaml", folder / name
     written = STUDY.replace("STORE", str(store)).replace("REPORT", str(folder / f"{name}-report"))
     file.write_text(written, encoding="utf-8")
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", CODE, str(file), pool])
-    during(store)
-    _, status, used = os.wait4(process.pid, 0)
-    assert status == 0, f"the study {name} failed"
-    return [time.perf_counter() - began, used.ru_utime + used.ru_stime]
+    with metered([psutil.Process(process.pid), *nodes]) as cpu:
+        during(store)
+        assert process.wait() == 0, f"the study {name} failed"
+        return time.perf_counter() - began, cpu()
 
 
-def by_ray(folder: Path, name: str, *, lost: bool = False) -> list[float]:
+def by_ray(folder: Path, name: str, *, lost: bool = False) -> tuple[float, float]:
     """Run the study on a cluster of its own, of which a node is lost after a third of the steps."""
-    gone = []
 
     def lose(store: Path) -> None:
         wait_for((store / "objects").is_dir)
         wait_for(lambda: len(Store(store).completed()) >= 30, 600)
-        gone.append(cpu_of(nodes[2:]))
         killed(nodes[2])
 
     with cluster(folder / f"{name}-session") as nodes:
-        before = cpu_of(nodes)
-        seconds, cpu = run(folder, name, f"ray:{HOST}:{PORT}", lose if lost else lambda store: None)
-        return [seconds, cpu + cpu_of(nodes) + sum(gone) - before]
+        during = lose if lost else lambda store: None
+        return run(folder, name, f"ray:{HOST}:{PORT}", nodes, during)
 
 
 def main() -> None:
@@ -168,14 +189,14 @@ def main() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"}
     with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
         folder = Path(temporary)
-        jobs: dict[str, tuple[str, Callable[[str], list[float]]]] = {
+        jobs: dict[str, tuple[str, Callable[[str], tuple[float, float]]]] = {
             "inline": ("inline", lambda name: run(folder, name, "inline")),
             "processes": ("two processes", lambda name: run(folder, name, "processes:2")),
             "ray": ("Ray, two nodes", lambda name: by_ray(folder, name)),
             "lost": ("Ray, one of its two nodes killed", lambda name: by_ray(folder, name, lost=True)),
         }
         print("| pool | s | processor s | objects | equal to inline |\n|---|---|---|---|---|", flush=True)
-        with namespaces("" if options.quick else "ab"):
+        with nullcontext() if options.quick else namespaces("ab"):
             for name in ["inline"] if options.quick else jobs:
                 title, job = jobs[name]
                 seconds, cpu = job(name)
