@@ -122,7 +122,7 @@ def run(verb: str, file: Path, pool: str, indicators: list[str]) -> int:
         return assay.score(str(file), indicators, out=out, pool=pool).samples
     if verb == "clean":
         return assay.clean(str(file), out=out, pool=pool).kept
-    found = assay.select(str(file), out=out, top=max(1, count(file) // 10), by="mtld",
+    found = assay.select(str(file), out=out, top=max(1, count(file) // 10), by=[*indicators, "mtld"][0],
                          scores=file.with_suffix(OUTPUTS["score"]))  # fmt: skip
     return found.n
 
@@ -196,7 +196,9 @@ def main() -> None:
     parser.add_argument("--verbs", nargs="+", default=list(VERBS), choices=VERBS)
     parser.add_argument("--data", help="a real data set to repeat")
     parser.add_argument("--pool", default="inline")
-    parser.add_argument("--indicators", nargs="*", default=[], help="those of score, mtld among them (all)")
+    parser.add_argument(
+        "--indicators", nargs="*", default=[], help="those of score (all); select takes the first (mtld)"
+    )
     parser.add_argument("--folder", type=Path, help="where pools are made, and kept; by default nowhere")
     parser.add_argument("--quick", action="store_true", help="10,000 rows")
     parser.add_argument("--task", nargs=3, help=argparse.SUPPRESS)
