@@ -53,7 +53,7 @@ UNRUN = {
     # Only a chat model, a person or minutes of training would answer.
     "generate", "judge", "judge estimate", "judge pairs", "annotate", "annotate status", "annotate export",
     "chat", "serve", "demo", "rule design", "rule run", "rule fit", "rule check",
-    "rule transfer", "forecast fit", "search",
+    "rule transfer", "forecast fit", "search", "study whole",
     "mix design", "mix run", "mix allocate", "study next",
 }  # fmt: skip
 

@@ -47,6 +47,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[Any, ...], Mapping[str, Any]]] = {
     "recipe check": ((STUDY,), {}),
     "demo": (("demo",), {}),
     "study run": ((STUDY,), {}),
+    "study whole": ((STUDY,), {}),
     "study collect": ((STUDY, "handed"), {}),
     "forecast": ((["pool.jsonl"],), {}),
     "forecast fit": ((STUDY,), {"out": "fit.json"}),

@@ -117,6 +117,13 @@ CATALOGUE: Mapping[str, Entry] = {
     "study run": Entry(
         "study", "assay.study._run:run", "Run a study from data to report.", ("row", "run", "verdict"), True
     ),
+    "study whole": Entry(
+        "study",
+        "assay.study._whole:whole",
+        "Run a study with its rule and its search.",
+        ("row", "run", "verdict"),
+        True,
+    ),
     "study plan": Entry("study", "assay.study._run:plan", "Preview a study: steps, time, disk.", FREE),
     "study report": Entry("study", "assay.study._run:report", "Rebuild a study's report.", FREE),
     "study handoff": Entry(

@@ -86,3 +86,15 @@ def test_losing_the_largest_rung_is_covered_on_the_users_own_ladder() -> None:
     assert np.mean(held) >= 0.8
     assert held_out([p for p in points if p.n_train <= sizes[2]]) == []
     assert held_out([p for p in points if p.n_train != sizes[-2]]) == []
+
+
+def test_of_many_curves_some_taken_evenly_and_the_overall_ones_lose_their_largest_rung() -> None:
+    rng = np.random.default_rng(2)
+    points = [
+        Point(kind, n, s, "loss", 2 + 0.5 * (n / 500) ** -0.3 + float(rng.normal(0, 0.01)))
+        for kind in [*(f"t{i}" for i in range(7)), "overall"]
+        for n in (500, 1000, 2000, 4000)
+        for s in range(2)
+    ]
+    assert [found.type for found in held_out(points, most=3)] == ["t0", "t3", "overall"]
+    assert len(held_out(points, most=8)) == 8

@@ -108,7 +108,11 @@ def test_the_evidence_is_the_gaussian_integral(cell: int, component: int, gain: 
     covariance = covariance + sd**2 * np.outer(rise, rise)
     differ = np.hstack([-np.ones((5, 1)), np.eye(5)])
     expected = multivariate_normal(differ @ rise * mean, differ @ covariance @ differ.T).logpdf(differ @ z)
-    assert posterior.log_likelihood()[cell, component, gain] == pytest.approx(expected, abs=1e-6)
+    prior = (
+        PRIOR.cell_weight[cell] * PRIOR.components()[component] * (PRIOR.gains[gain, 2] if component else 1)
+    )
+    log = math.log(posterior.weights[cell, gain, component] / prior) - float(NOISE.log_weight[0])
+    assert log + posterior.log_evidence == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("exact", [0.02, 0.98])

@@ -21,6 +21,7 @@ from assay.indicators import (
     Models,
     Tools,
     Undefined,
+    applied_notes,
     neighbours,
     notes_of,
     read_rule,
@@ -113,6 +114,9 @@ def test_samples_outside_the_fit_are_counted_and_stay_with_the_table(tmp_path: P
     assert said[:2] == [f"Rule mine: {warned[0]}", "Rule mine: in its check, Random is as good"]
     assert "2 of 3 samples lie outside" in said[2] and "Length of the answer 2" in said[2] and len(said) == 3
     assert notes_of(tmp_path / "a.parquet", "mine") == notes
+    assert list(map(str, applied_notes(tmp_path / "a.parquet"))) == said[2:], (
+        "caveats are the rule's of today"
+    )
     passed = {**check, "kind": "verdict.beats", "verdict": "It beats random by +0.1"}
     rule_of(path, {"len_out": 1.0}, check=passed)
     assert said_of(str(path)) == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +177,10 @@ def critics(folder: Path) -> tuple[str, str]:
 
 @pytest.mark.long
 @needs_layouts
-def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything as the recipe has it but for sizes, base and critics."""
+def test_the_published_study_runs_from_files_to_the_last_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything as the recipe has it but for sizes, base and critics; its 129 subsets are designed."""
     monkeypatch.chdir(tmp_path)
     pool = [make(tmp_path, 12) for make in SOURCES.values()]
     sets = [evaluation(tmp_path, *one) for one in (("main", "lamps"), ("fit", "ropes"), ("search", "wheels"))]
@@ -196,9 +199,13 @@ def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch
         "models.other_models": True,
         "models.embedder": "lexical",
         "rule.n": 16,
-        "rule.runs": 14,
+        "rule.trial": [16],
         "search.low": 8,
         "search.high": 32,
+        "search.runs": 3,
+        "search.full": False,
+        "baselines": False,
+        "measure.text": False,
         "recipe.epochs": 1,
         "where.pool": "inline",
     }
@@ -206,4 +213,16 @@ def test_the_published_study_is_planned_and_designed(tmp_path: Path, monkeypatch
     plan = study.plan(config)
     assert any("Rule instructmining-v2: applied with reward" in str(note) for note in plan.notes)
     made = assay.rule.design(config)
-    assert made.way == "mixtures" and made.runs == 14 and len(made.power) == 9
+    assert made.way == "mixtures" and made.runs == 129 and len(made.power) == 9
+    assert all(power.spread > 0 for power in made.power), "sources differ in every indicator"
+
+    fewer = replace(config, rule=replace(config.rule, runs=14))  # type: ignore[arg-type, type-var]
+    found = assay.study.whole(fewer)
+    assert found.rule is not None and found.search is not None
+    slopes = {slope.name: slope for slope in found.rule.fitted.slopes}
+    assert len(slopes) == 9 and all(0 <= slope.p <= 1 for slope in slopes.values())
+    assert {c.a for c in found.rule.comparisons} == {"top", "top-matched", "bottom"}
+    assert {row.name for row in found.study.arms} == {"base", "random", "selected"}
+    assert found.search.found[0].method == "blendsearch" and 8 <= found.search.choice.size <= 32
+    text = Path(found.page).read_text()
+    assert "applied with reward" in text and found.rule.verdict in text

@@ -10,7 +10,7 @@ import pytest
 from test_study import jsonl, rows_of
 
 import assay
-from assay import study
+from assay import study, view
 from assay.core import AssayError
 from assay.indicators import read_rule
 
@@ -31,6 +31,7 @@ def rule_file(study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     made = assay.rule.design(rule_file)
     assert (made.runs, made.n, made.way) == (10, 32, "tilted")
@@ -100,6 +101,7 @@ def test_mixtures_need_no_length_classes(rule_file: Path) -> None:
     assert made.way == "mixtures" and made.runs == 6
 
 
+@pytest.mark.long
 def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) -> None:
     report = assay.search(rule_file)
     (found,) = report.found
@@ -137,6 +139,42 @@ def test_both_searches_have_one_budget_and_stand_beside_random_and_all_data(rule
         assert said in shown
     without = assay.search(rule_file, set=["search.full=false"])
     assert without.full is None and "all samples" not in Path(without.page).read_text()
+
+
+def test_all_that_a_file_asks_for_in_one_command(rule_file: Path) -> None:
+    own = ["arms.best.rule=top", "arms.best.by=rule"]
+    plan = assay.study.plan(rule_file, set=own)
+    said = " ".join(map(str, map(view.said, plan.notes)))
+    assert "best selects by this study's own rule" in said and "12 models of its subsets" in said
+    assert "at most 5 runs and 320 sample passes" in said
+    with pytest.raises(AssayError, match="not fitted yet") as error:
+        assay.study.run(rule_file, set=own)
+    assert "assay study whole" in str(error.value)
+    with pytest.raises(AssayError, match="has no rule"):
+        assay.study.plan(rule_file, set=[*own, "rule=null"])
+
+    found = assay.study.whole(rule_file, set=own)
+    assert found.rule is not None and found.search is not None
+    assert found.rule.fitted.verdict is not None and found.rule.fitted.trial == found.rule.comparisons
+    assert {"random", "long", "best"} <= {row.name for row in found.study.arms}
+    text = Path(found.page).read_text()
+    for part in (found.rule.verdict, f"{found.search.choice.size:,} samples", "Rule, study and search"):
+        assert part in text
+    assert not any("own rule" in view.said(note) for note in assay.study.plan(rule_file, set=own).notes)
+    assert assay.study.whole(rule_file, set=own) == found, "everything comes from the store"
+
+
+def test_a_report_counts_what_lies_outside_a_rules_fit(rule_file: Path, tmp_path: Path) -> None:
+    written = {
+        "name": "narrow", "predicts": "log loss", "direction": -1, "intercept": 0.0, "source": "test",
+        "coefficients": {"len_in": 0.1}, "ranges": {"len_in": {"samples": [0, 1], "subsets": [0, 1]}},
+        "warnings": ["fitted on one word"], "check": None,
+    }  # fmt: skip
+    (tmp_path / "narrow.json").write_text(json.dumps(written))
+    arm = ["arms.long.by=narrow.json", "rule=null", "search=null", "recipe_check=false"]
+    said = [view.said(note) for note in study.run(rule_file, set=arm, pool="inline").notes]
+    assert "Rule narrow: fitted on one word" in said and len(said) == len(set(said))
+    assert any("samples lie outside the range it was fitted on" in text for text in said)
 
 
 def test_no_item_is_in_two_sets(rule_file: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.core import BalancePoint, Point
-from assay.curves._curve import DECIDED, LEAST_RUNGS, TAILS, Curve, fit_group, threshold_of
+from assay.curves._curve import DECIDED, LEAST_RUNGS, Curve, fit_group, threshold_of
 from assay.curves._families import Array
+from assay.curves._numbers import TAILS
 from assay.curves._table import Ladder, ladders
 
 _GRID_POINTS = 61

@@ -11,12 +11,12 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
-from scipy.special import logsumexp
 
 from assay.core import OVERALL, FailedRun
 from assay.curves._families import FAMILIES, Array, by_family, by_kind
 from assay.curves._learned import Learned, learned
 from assay.curves._link import Link, links
+from assay.curves._numbers import log_sum, medians
 from assay.curves._posterior import DRAWS, Data, Posterior, Sampler, coarse, noise_grid
 from assay.curves._table import (
     Ladder,
@@ -31,7 +31,6 @@ DECIDED = 0.9
 """Posterior probability from which a verdict is given (methods, section 2)."""
 
 LEAST_RUNGS = 3
-TAILS = (0.05, 0.95)
 FAILED = 0.5
 """Posterior probability from which a run is named as failed."""
 
@@ -173,7 +172,7 @@ class Curve:
 
     def _weighed(self, parts: list[_Part]) -> list[tuple[float, _Part]]:
         log = np.array([part.log_weight for part in parts])
-        weight = np.exp(log - logsumexp(log))
+        weight = np.exp(log - log_sum(log))
         kept = weight > _NEGLIGIBLE
         shares = weight[kept] / weight[kept].sum()
         return list(zip(shares.tolist(), [p for p, k in zip(parts, kept, strict=True) if k], strict=True))
@@ -203,8 +202,10 @@ class Curve:
         began at 1.
         """
         values, found = self.ladder.values, []
+        middles = medians(values)
         odds = whole.posterior.odds()
         z = whole.link.forth(values)
+        middles_z = medians(z)
         material = _MATERIAL * float(np.ptp(self.ladder.value))
         apart = _APART * whole.posterior.noise_sd * self._roots(whole.link)
         for k in range(values.shape[1]):
@@ -212,13 +213,12 @@ class Curve:
             if len(ran) == 1:
                 found += [(float(odds[k]), (int(ran[0]), k))]
             else:
-                middle = float(np.median(z[ran, k]))
                 least = max(float(apart[k]), 0.5 * self.prior.failure_shift)
-                gaps = np.abs(values[:, k] - np.median(values[ran, k]))
+                gaps = np.abs(values[:, k] - middles[k])
                 found += [
-                    ((z[s, k] - middle) / least * 3, (int(s), k))
+                    ((z[s, k] - middles_z[k]) / least * 3, (int(s), k))
                     for s in ran
-                    if z[s, k] < middle - least and gaps[s] >= material
+                    if z[s, k] < middles_z[k] - least and gaps[s] >= material
                 ]
         found = sorted(row for row in found if row[0] < _SUSPICIOUS)
         return [run for _, run in found[:_SUSPECTS]]

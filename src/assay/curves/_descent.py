@@ -21,7 +21,7 @@ from assay.core import OVERALL, DoubleDescent, Point
 from assay.curves._compare import holm
 from assay.curves._curve import threshold_of
 from assay.curves._families import Array
-from assay.curves._table import Ladder, ladders, moderated_noise, oriented, without_failed
+from assay.curves._table import Ladder, ladders, moderated_noise, oriented, replicates, without_failed
 
 Places = NDArray[np.int64]
 
@@ -53,10 +53,10 @@ def double_descent(
     screen, fresh = _split(points)
     found = [without_failed(ladder) for ladder in ladders(screen)]
     confirmers = {(x.type, x.arm, x.metric): x for x in ladders(fresh)}
-    results = []
+    results, pooled = [], replicates(found)
     for ladder in found:
         matters = threshold_of(ladder, smallest_gain, smallest_relative_gain)
-        noise = (sd, math.inf) if sd else moderated_noise(ladder, found)
+        noise = (sd, math.inf) if sd else moderated_noise(ladder, pooled)
         results.append(
             _test(ladder, confirmers.get((ladder.type, ladder.arm, ladder.metric)), noise, matters)
         )

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from assay.core import CurveResult, Envelope, EnvelopePoint, Point, Robustness, VerdictWord
-from assay.curves._curve import LEAST_RUNGS, TAILS, Drawn, fit_group, threshold_of
+from assay.curves._curve import LEAST_RUNGS, Drawn, fit_group, threshold_of
 from assay.curves._families import Array
 from assay.curves._fit import TRUSTED, read_gains
+from assay.curves._numbers import tails
 from assay.curves._overall import joined
 from assay.curves._table import Ladder, ladders
 
@@ -122,7 +123,7 @@ class _Mixture:
 
     def _point(self, column: int, at: int, chance: float, drawn: Array) -> EnvelopePoint:
         value = float(self.shown[at][:, column].mean())
-        low, high = np.quantile(drawn, TAILS)
+        low, high = tails(drawn)
         name, n = self.recipes[at], round(float(self.grid[column]))
         return EnvelopePoint(n, name, chance, value, min(float(low), value), max(float(high), value))
 

@@ -23,10 +23,11 @@ from assay.core import (
     Verdict,
     VerdictWord,
 )
-from assay.curves._curve import DECIDED, LEAST_RUNGS, TAILS, Drawn, fit_group, threshold_of
+from assay.curves._curve import DECIDED, LEAST_RUNGS, Drawn, fit_group, threshold_of
 from assay.curves._families import Array
 from assay.curves._free import FreeForm, fit_free
 from assay.curves._next import Question, next_runs
+from assay.curves._numbers import tails
 from assay.curves._overall import joined
 from assay.curves._table import Ladder, ladders
 
@@ -142,7 +143,7 @@ def _result(
     grid = np.unique(np.concatenate([grid[1:-1], ladder.n, ends]))
     grid = grid[grid <= reach * top]
     draws = curve.draw(grid)
-    low, high = np.quantile(draws, TAILS, axis=0)
+    low, high = tails(draws)
     band = Band(
         n=tuple(grid.tolist()),
         mean=tuple(draws.mean(axis=0).tolist()),
@@ -183,7 +184,7 @@ def _next_run(curve: Drawn, grid: Array, draws: Array) -> Measurement:
     double = TRUSTED * curve.high_n
     column = int(np.searchsorted(grid, double))
     runs = curve.draw_run(grid[column : column + 1], draws[:, column : column + 1])[:, 0]
-    low, high = np.quantile(runs, TAILS)
+    low, high = tails(runs)
     return Measurement(round(double), float(np.median(runs)), float(low), float(high))
 
 
@@ -196,7 +197,7 @@ def _gains(curve: Drawn, grid: Array, draws: Array, n: float) -> Array:
 
 def _gain(curve: Drawn, grid: Array, draws: Array, n: float) -> Gain:
     gains = _gains(curve, grid, draws, n)
-    low, high = np.quantile(gains, TAILS)
+    low, high = tails(gains)
     return Gain(round(curve.high_n), round(n), float(gains.mean()), float(low), float(high))
 
 
@@ -246,7 +247,7 @@ def read_gains(gains: Array, threshold: float) -> Verdict:
     parts = _parts(gains, threshold)
     names: tuple[VerdictWord, ...] = ("rising", "plateau", "falling")
     decided = [name for name, p in zip(names, parts, strict=True) if p >= DECIDED]
-    low, high = np.quantile(gains, TAILS)
+    low, high = tails(gains)
     return Verdict(
         word=decided[0] if decided else "undecided",
         gain=float(gains.mean()),
@@ -268,7 +269,7 @@ def _best(grid: Array, better: Array, threshold: float) -> BestSize:
     """Return where the draws [draws, len(grid)], oriented so that up is better, have their maximum."""
     top = better.max(axis=1, keepdims=True)
     good = (better >= top - threshold).mean(axis=0) >= DECIDED
-    low, high = np.quantile(grid[better.argmax(axis=1)], TAILS)
+    low, high = tails(grid[better.argmax(axis=1)])
     p_interior = float((better[:, -1] < top[:, 0] - threshold).mean())
     word = "interior" if p_interior >= DECIDED else "undecided"
     return BestSize(

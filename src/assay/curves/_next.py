@@ -23,6 +23,8 @@ So outcomes are weighed as by that many times their variance (LOG.md; benchmarks
 _LIKELY = 0.7
 _LEAST = 0.5
 """No advice below this chance: an even bet is none."""
+_HOPELESS = 0.4
+"""Where even the most telling runs have less, fewer of them need not be tried."""
 _MORE_ITEMS = 4
 
 
@@ -89,14 +91,21 @@ class _Ahead:
     def designs(self, *, least: float | None = None, most: float | None = None) -> Iterator[NextRuns]:
         """Yield runs at the sizes of the question, cheapest first, with their chance.
 
-        None is larger than ``most`` or, where given, as small as ``least``.
+        None is larger than ``most`` or, where given, as small as ``least``; there are none at all where even
+        the most seeds tell too little.
         """
         sizes = enumerate((self.question.n_from, self.question.n_to))
         made = [(c, n) for c, n in sizes if (least is None or n > least) and (most is None or n <= most)]
+        if all(self._after(c, _SEEDS_TO_ADD[-1]) < _HOPELESS for c, _ in made):
+            return
         pairs = [(seeds * n, seeds, c, n) for c, n in made for seeds in _SEEDS_TO_ADD]
         for _, seeds, column, n in sorted(pairs):
-            variance = self.noise / seeds + (self.items if column else 0.0)
-            yield self._design(n, seeds, self._chance(self.values[:, column], variance))
+            yield self._design(n, seeds, self._after(column, seeds))
+
+    def _after(self, column: int, seeds: int) -> float:
+        """Return the chance of ``seeds`` more runs at the smaller size (0) or the larger one (1)."""
+        variance = self.noise / seeds + (self.items if column else 0.0)
+        return self._chance(self.values[:, column], variance)
 
     def with_items(self) -> Iterator[NextRuns]:
         """Yield runs at the larger size with four times the items, where items hide more than runs do."""

@@ -14,8 +14,9 @@ import numpy as np
 from scipy.special import logsumexp
 
 from assay.core import PassWorth, Point
-from assay.curves._curve import LEAST_RUNGS, TAILS, fit_group
+from assay.curves._curve import LEAST_RUNGS, fit_group
 from assay.curves._families import Array
+from assay.curves._numbers import TAILS
 from assay.curves._overall import joined
 from assay.curves._table import ladders
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from assay.core import BASE_ARM, AssayError, Excluded, Point, higher_is_better
 from assay.curves._families import Array
+from assay.curves._numbers import medians
 
 # How much of the item-level variance differs from rung to rung, where the study does not say; the rest moves
 # all rungs of a type alike.  Scores: answers of neighbouring models to one item correlate by about .6
@@ -257,7 +258,7 @@ def without_failed(ladder: Ladder) -> Ladder:
     level: a failed run, not the tail of noise.
     """
     ran = np.isfinite(ladder.values)
-    middle = np.nanmedian(ladder.values, axis=0)
+    middle = medians(ladder.values)
     below = oriented(ladder) * (middle - ladder.values)
     many = ran.sum(axis=0) >= _SIBLINGS
     apart = np.abs(below[:, many][ran[:, many]])
@@ -285,18 +286,38 @@ def without_failed(ladder: Ladder) -> Ladder:
     )
 
 
-def moderated_noise(own: Ladder, group: Iterable[Ladder]) -> tuple[float, float] | None:
+@dataclass(frozen=True)
+class Replicates:
+    """Squared deviations between seeds at factor 1, with their degrees of freedom."""
+
+    squares: float
+    freedom: int
+
+
+def replicates(group: Iterable[Ladder]) -> dict[str, Replicates]:
+    """Return what all replicates of each metric say together."""
+    by_metric: dict[str, list[Ladder]] = defaultdict(list)
+    for ladder in group:
+        by_metric[ladder.metric].append(ladder)
+    return {
+        metric: Replicates(sum(x.squares for x in own), sum(x.freedom for x in own))
+        for metric, own in by_metric.items()
+    }
+
+
+def moderated_noise(own: Ladder, pooled: Mapping[str, Replicates]) -> tuple[float, float] | None:
     """Return (run-level standard deviation, degrees of freedom), or None where no rung has two seeds.
 
     A ladder's own replicates, drawn towards those of the other ladders of its metric as by four further
     degrees of freedom (Smyth 2004, moderated variances).
     """
-    others = [x for x in group if x is not own and x.metric == own.metric]
-    squares, freedom = sum(x.squares for x in others), sum(x.freedom for x in others)
-    if freedom < _MODERATION:
-        squares, freedom = squares + own.squares, freedom + own.freedom
-        return (max(math.sqrt(squares / freedom), _least(own)), freedom) if freedom else None
-    prior = squares / freedom
+    whole = pooled[own.metric]
+    others = whole.freedom - own.freedom
+    if others < _MODERATION:
+        if not whole.freedom:
+            return None
+        return max(math.sqrt(whole.squares / whole.freedom), _least(own)), whole.freedom
+    prior = max(whole.squares - own.squares, 0.0) / others
     total = own.freedom + _MODERATION
     return max(math.sqrt((own.squares + _MODERATION * prior) / total), _least(own)), total
 

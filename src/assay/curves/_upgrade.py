@@ -22,8 +22,9 @@ from assay.core import (
     UpgradeWord,
 )
 from assay.curves._compare import benjamini_hochberg, holm
-from assay.curves._curve import DECIDED, LEAST_RUNGS, TAILS, Drawn, fit_group, threshold_of
+from assay.curves._curve import DECIDED, LEAST_RUNGS, Drawn, fit_group, threshold_of
 from assay.curves._families import Array
+from assay.curves._numbers import TAILS, tails
 from assay.curves._overall import joined
 from assay.curves._posterior import DRAWS
 from assay.curves._table import (
@@ -32,6 +33,7 @@ from assay.curves._table import (
     item_covariance,
     ladders,
     moderated_noise,
+    replicates,
     run_covariance,
     trunk_correlation,
 )
@@ -120,12 +122,13 @@ def _fitted(neighbours: Neighbours) -> list[_Pair]:
             continue
         correlation, trunk = seed_correlation(group, large[metric]), trunk_correlation(group)
         others = {(x.type, x.arm): x for x in large[metric]}
+        pooled, whole = replicates(group), replicates(large[metric])
         # The items are the same on both bases: what they have in common cancels in every difference.
         for curve in joined(fit_group(group, common_items=False)):
             kind, arm = curve.ladder.type, curve.ladder.arm
             partner = others.get((kind, arm))
-            noise = moderated_noise(partner, large[metric]) if partner is not None else None
-            own = moderated_noise(curve.ladder, group)
+            noise = moderated_noise(partner, whole) if partner is not None else None
+            own = moderated_noise(curve.ladder, pooled)
             if partner is not None and noise is not None and own is not None:
                 found.append(_Pair(curve, trunk, partner, own, noise, correlation))
     return found
@@ -254,12 +257,12 @@ def _doubled(curve: Drawn, n: int) -> Array:
 
 
 def _gain(draws: Array, n_from: int, n_to: int) -> Gain:
-    low, high = np.quantile(draws, TAILS)
+    low, high = tails(draws)
     return Gain(n_from, n_to, float(draws.mean()), float(low), float(high))
 
 
 def _contrast(draws: Array) -> Contrast:
-    low, high = np.quantile(draws, TAILS)
+    low, high = tails(draws)
     p = 2 * max(min(float((draws > 0).mean()), float((draws < 0).mean())), 0.5 / len(draws))
     return Contrast(float(draws.mean()), float(low), float(high), min(p, 1.0), min(p, 1.0), "bh", "undecided")
 

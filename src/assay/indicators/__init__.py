@@ -19,7 +19,7 @@ from assay.indicators._ready import (
     version,
 )
 from assay.indicators._rule import RULES, Rule, read_rule
-from assay.indicators._table import IndicatorSummary, Scored, notes_of, score
+from assay.indicators._table import IndicatorSummary, Scored, applied_notes, notes_of, score
 from assay.indicators._tools import CRITICS, Models, Tools, whole
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Tags",
     "Tools",
     "Undefined",
+    "applied_notes",
     "direction",
     "find",
     "hdd",

@@ -18,6 +18,10 @@ _TOKENIZED = frozenset({"tokens_in", "tokens_out", "mtld_tokens"})
 _SHOWN = 12
 
 
+_OTHER, _OUTSIDE = APPLIED = ("note.rule.model", "note.rule.outside")
+"""Keys of the notes on how a rule was applied: with other models, outside what it was fitted on."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelId:
     """A model, template or set of samples by name; ``digest`` of what decides values, "" where unknown."""
@@ -120,7 +124,7 @@ def other_models(
             hint="give the rule's own models; --other-models applies it all the same, and the result says so",
         )
     return tuple(
-        say("note.rule.model", rule=rule, what=name, used=str(one), fitted=str(fitted[name]))
+        say(_OTHER, rule=rule, what=name, used=str(one), fitted=str(fitted[name]))
         for name, one in others.items()
     )
 
@@ -147,4 +151,4 @@ class Outside:
         if not self.outside:
             return ()
         counts, n = dict(self.by_name.most_common()), self.outside
-        return (say("note.rule.outside", rule=self.rule, n=n, of=self.samples, counts=counts),)
+        return (say(_OUTSIDE, rule=self.rule, n=n, of=self.samples, counts=counts),)

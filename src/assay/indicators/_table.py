@@ -20,6 +20,7 @@ from assay.core import (
     Page,
     Pool,
     Sample,
+    Say,
     Shown,
     Table,
     Text,
@@ -42,6 +43,7 @@ from assay.data import (
     whole_files,
 )
 from assay.indicators._indicator import Indicator, Undefined
+from assay.indicators._provenance import APPLIED
 from assay.indicators._ready import PLUGINS, find, ready, slow_parts
 from assay.indicators._rule import Rule
 from assay.indicators._tools import DEFAULT, Advance, Models
@@ -73,10 +75,23 @@ class IndicatorSummary:
 
 def notes_of(table: Path, name: str) -> tuple[Text, ...]:
     """Return what a table says of an indicator beside its values; nothing where it is older than notes."""
+    return tuple(map(stored_text, _written(table).get(name, ())))
+
+
+def applied_notes(table: Path) -> tuple[Text, ...]:
+    """Return how rules were applied in a table: with which other models, to how many samples outside.
+
+    Their caveats are left out: a rule may have been tried since it was measured, and knows those of today.
+    """
+    notes = (stored_text(note) for said in _written(table).values() for note in said)
+    return tuple(note for note in notes if isinstance(note, Say) and note.key in APPLIED)
+
+
+def _written(table: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
-    written = (pq.read_metadata(table).metadata or {}).get(NOTES.encode(), b"{}")
-    return tuple(map(stored_text, json.loads(written).get(name, ())))
+    found: dict[str, Any] = json.loads((pq.read_metadata(table).metadata or {}).get(NOTES.encode(), b"{}"))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

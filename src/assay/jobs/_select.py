@@ -393,12 +393,12 @@ def _changes(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[PoolChan
 
 
 def _noted(given: str | Path | ScoreTable, by: str) -> tuple[Text, ...]:
-    """Return what a table says of a rule, and what the rule says of itself by now."""
+    """Return what a rule says of itself by now, and a table of how it was applied; else the table's notes."""
     found = indicators.find(by)
-    own = found.told() if isinstance(found, indicators.Rule) else ()
     table = given.out if isinstance(given, ScoreTable) else given
-    told = indicators.notes_of(Path(table), found.name) if table else ()
-    return tuple(dict.fromkeys([*own, *told]))
+    if isinstance(found, indicators.Rule):
+        return (*found.told(), *(indicators.applied_notes(Path(table)) if table else ()))
+    return indicators.notes_of(Path(table), found.name) if table else ()
 
 
 def _measured(

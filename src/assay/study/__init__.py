@@ -34,6 +34,7 @@ from assay.study._rule import RuleCheck, RuleDesign, RuleReport, RuleRuns
 from assay.study._run import StudyPlan, demo, load, plan, read_summary, report, run
 from assay.study._search import SearchReport, search
 from assay.study._sizes import answering_cost, padded_tokens, training_cost
+from assay.study._whole import WholeStudy, whole
 from assay.study.steps import expand, place_digest
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "StudyPlan",
     "TestbedConfig",
     "WhereConfig",
+    "WholeStudy",
     "answering_cost",
     "collect",
     "demo",
@@ -89,4 +91,5 @@ __all__ = [
     "study_folders",
     "study_name",
     "training_cost",
+    "whole",
 ]

@@ -40,6 +40,14 @@ class TestbedConfig:
     defects: Mapping[str, float] = field(default_factory=dict)
 
 
+OWN_RULE = "rule"
+"""What an arm is chosen ``by`` that takes the rule of the study's own file."""
+SEED_RUNS = 3
+"""Seeds of a rule's first subset, for the noise."""
+_TRIED = 4
+"""Top, top of each length, bottom and random samples: what a rule's trial trains at each size and seed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArmConfig:
     """A way of choosing training data; own rungs if given.
@@ -47,7 +55,8 @@ class ArmConfig:
     ``random``, ``longest`` answers, or any selection of :func:`assay.selection.pick`.  ``by`` names the
     indicator, rule or rule file for those that need a score.  ``groups`` are what ``balanced`` and ``quota``
     take in turn: ``length`` (40 classes of tokens) gives the best of each length, at the tokens of a random
-    choice.  ``file`` is a selection made elsewhere: samples of the pool, or their ids (.ids, one a line).
+    choice.  ``by: rule`` is the rule that this study's own ``rule`` section fits.
+    ``file`` is a selection made elsewhere: samples of the pool, or their ids (.ids, one a line).
     ``replay``: general data, samples or plain text, of which each rung holds ``share``, to forget less.
     """
 
@@ -82,6 +91,15 @@ class RuleConfig:
     sd: float | None = None
     seed: int = 0
     trial: tuple[int, ...] = ()
+
+    @property
+    def models(self) -> int:
+        """Return how many models the subsets take."""
+        return self.runs + (self.doubled if self.way == "tilted" else 0) + SEED_RUNS - 1
+
+    def samples(self, seeds: int) -> int:
+        """Return how many samples the subsets and the trial train on at most, in one epoch."""
+        return self.models * self.n + _TRIED * max(3, seeds) * max(self.trial or (self.n,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -641,7 +641,7 @@ def result_step(
     estimate = reading_cost(
         ladder.sizes.types, len(ladder.arms), config.measure.loss + config.measure.answers, len(runs)
     )
-    return Step("result", 18, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
+    return Step("result", 19, "assay.study.steps:result", settings, inputs, label="curves, verdicts, report",
                 estimate=estimate)  # fmt: skip
 
 

@@ -30,16 +30,15 @@ from assay.core import (
 )
 from assay.plan import Store
 from assay.study._claim import claim
-from assay.study._config import ArmConfig, RuleConfig, StudyConfig
+from assay.study._config import SEED_RUNS, ArmConfig, RuleConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, input_steps, model_place
 from assay.study._measured import prepared
 from assay.study._noise import by_size, noise_at
 from assay.study._rule_fit import Subsets, fit_subsets, formula
-from assay.study._run import Study, load, report_folder
+from assay.study._run import Study, load, report_folder, rule_file
 from assay.study._spend import prices, spending
 from assay.study._trial import (
     ROW,
-    SEED_RUNS,
     noise_of,
     pool_lengths,
     pool_values,
@@ -147,12 +146,13 @@ class RuleReport(Shown):
 
 @dataclass(frozen=True)
 class RuleCheck(Shown):
-    """The selection trial of a rule: it ships with "beats random by ..." or without."""
+    """The selection trial of a rule: it ships with "beats random by ..." or without; ``fitted``: the rule."""
 
     path: str
     verdict: str
     comparisons: tuple[ArmComparison, ...]
     page: str
+    fitted: RulePage
     language: str = "en"
 
     def as_page(self) -> core.Page:
@@ -175,7 +175,7 @@ def settings(config: StudyConfig) -> RuleConfig:
 
 
 def _folder(config: StudyConfig) -> Path:
-    return report_folder(config) / "rule"
+    return rule_file(config).parent
 
 
 def _on_its_set(config: StudyConfig) -> StudyConfig:
@@ -542,4 +542,5 @@ def _check(config: StudyConfig) -> RuleCheck:
     fitted = replace(fitted, verdict=verdict, trial=rows)
     view.write_page(fitted.as_page(), folder / "rule.html", config.language)
     said = view.said(verdict, config.language)
-    return RuleCheck(str(path), said, rows, str(folder / "check" / "report.html"), config.language)
+    report = str(folder / "check" / "report.html")
+    return RuleCheck(str(path), said, rows, report, fitted, config.language)

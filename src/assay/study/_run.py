@@ -30,7 +30,15 @@ from assay.plan import Plan, Pool, Step, Store, open_store
 from assay.study._bases import BasePart, StudyGraph, study_graph, study_ladders
 from assay.study._check import check_notes, check_to_come, checked
 from assay.study._claim import claim, identity, of_first_version, others
-from assay.study._config import StudyConfig, TestbedConfig, laid_over, parse_config, read_config
+from assay.study._config import (
+    OWN_RULE,
+    ArmConfig,
+    StudyConfig,
+    TestbedConfig,
+    laid_over,
+    parse_config,
+    read_config,
+)
 from assay.study._decide import decided, looked_higher
 from assay.study._estimate import estimate_ladder
 from assay.study._find import write_models
@@ -120,7 +128,23 @@ def load(config: Study, changes: Sequence[str] = (), pool: str | None = None) ->
         loaded = parse_config(laid_over(config, changes))
     else:
         loaded = read_config(Path(config), changes)
-    return loaded if pool is None else replace(loaded, where=replace(loaded.where, pool=pool))
+    loaded = loaded if pool is None else replace(loaded, where=replace(loaded.where, pool=pool))
+    return replace(loaded, arms=by_own_rule(loaded))
+
+
+def by_own_rule(config: StudyConfig) -> dict[str, ArmConfig]:
+    """Return the arms, those by the study's own rule (``by: rule``) with its file, fitted or not."""
+    place = str(rule_file(config).absolute())
+    own = [name for name, arm in config.arms.items() if arm.by == OWN_RULE]
+    if own and config.rule is None:
+        raise AssayError("the study file has no rule", place=f"arms.{own[0]}.by", value=OWN_RULE,
+                         expected="a `rule` section, or an indicator, or a rule's file")  # fmt: skip
+    return {name: replace(arm, by=place) if name in own else arm for name, arm in config.arms.items()}
+
+
+def rule_file(config: StudyConfig) -> Path:
+    """Return where the rule of a study is written."""
+    return report_folder(config) / "rule" / "rule.json"
 
 
 def run(
@@ -167,13 +191,19 @@ def run(
         with `and`; by default `where.cap` of the study file. What is finished is kept.
     """
     study = load(config, set, pool)
+    if not rule_file(study).exists() and (waiting := _by_rule(study)):
+        raise AssayError(
+            "the rule of this study is not fitted yet", place=f"arms.{next(iter(waiting))}.by",
+            hint="`assay study whole` fits and tries it first; or run `assay rule run`, `fit` and `check`",
+        )  # fmt: skip
     changes = (*set, f"where.out={out}") if out else tuple(set)
-    return _run_study(study, Path(out or report_folder(study)), study_file(config, changes), cap)
+    return run_study(study, Path(out or report_folder(study)), study_file(config, changes), cap)
 
 
-def _run_study(
+def run_study(
     study: StudyConfig, target: Path, file: str, cap: str | None = None
 ) -> StudyResult | BasesResult:
+    """Run all steps of a study, write its report into ``target``, and return its result."""
     with spending(study, target, cap) as meter:
         _run_graph(study, target, file)
         result = view.load_study(target / "result.json")
@@ -265,7 +295,7 @@ def demo(
         target.mkdir(parents=True, exist_ok=True)
         text = own.read_text(encoding="utf-8")
         file.write_text(f"{text}where: {{out: {json.dumps(str(target))}}}\n", encoding="utf-8")
-    return _run_study(load(own, pool=pool), target, study_file(file), cap)
+    return run_study(load(own, pool=pool), target, study_file(file), cap)
 
 
 def report(result: File, *, out: File | None = None) -> list[Path]:
@@ -357,6 +387,7 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         notes.append(say("plan.other_report", folder=str(place), differs=differs))
     summary = read_summary(store, samples) if read else _count(study, samples)
     notes += view.read_notes("pool", summary)
+    study, unfitted = _with_stand_ins(study)
     ladders = study_ladders(study, evaluation, samples, summary)
     checks = {name: check_to_come(ladder, store) for name, ladder in ladders.items()}
     graph = study_graph(study, evaluation, ladders, checks)
@@ -369,6 +400,11 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         alone += ladder.recipe_settings["epochs"] * sum(run.n_train for run in runs)
     for part in graph.parts.values():
         notes += _notes(part, store)
+    seconds = {
+        step.key: step.estimate.seconds or 0.0
+        for _, runs in trainings for run in runs for step in (*run.trunk, run.branch) if step is not None
+    }  # fmt: skip
+    notes += [*unfitted, *_asked_beside(study, sum(seconds.values()) / max(1, sum(passes.values())))]
     estimates = (estimate_ladder(part.ladder) for part in graph.parts.values())
     return StudyPlan(
         name=study.name,
@@ -382,6 +418,33 @@ def plan(config: Study, *, set: Sequence[str] = ()) -> StudyPlan:
         pool_read=read,
         language=study.language,
     )
+
+
+def _with_stand_ins(study: StudyConfig) -> tuple[StudyConfig, list[Text]]:
+    """Return the study with random samples in place of a selection by a rule of its own to come; a note."""
+    waiting = {} if rule_file(study).exists() else _by_rule(study)
+    arms = {**study.arms, **{name: replace(arm, rule="random", by=None) for name, arm in waiting.items()}}
+    return replace(study, arms=arms), [say("plan.unfitted", arms=sorted(waiting))] if waiting else []
+
+
+def _by_rule(study: StudyConfig) -> dict[str, ArmConfig]:
+    """Return the arms that select by the study's own rule."""
+    own = str(rule_file(study).absolute())
+    return {name: arm for name, arm in study.arms.items() if arm.by == own}
+
+
+def _asked_beside(study: StudyConfig, seconds: float) -> list[Text]:
+    """Return what the file asks for besides the study, with its cost at ``seconds`` of training a sample."""
+    found: list[Text] = []
+    epochs, rule, search = study.recipe.epochs, study.rule, study.search
+    if rule is not None:
+        samples = rule.samples(study.ladder.seeds) * epochs
+        found.append(say("plan.rule", models=rule.models, samples=samples, minutes=samples * seconds / 60))
+    if search is not None:
+        runs = (search.runs or 0) * len(search.method)
+        samples = runs * search.high * epochs
+        found.append(say("plan.search", runs=runs, samples=samples, minutes=samples * seconds / 60))
+    return found
 
 
 def _workers(study: StudyConfig) -> int:

@@ -249,7 +249,7 @@ def _tried(rule: str, config: StudyConfig, n: int, runs: int, sizes: Sequence[in
     compared = trial(config, by, tuple(sizes) or (n,), folder / "trial", f"{root}-trial")
     verdict = trial_verdict(compared)
     scored = store.path(ladder.scores(by).key) / "scores.parquet"
-    notes = tuple(dict.fromkeys((*ladder.notes, *indicators.notes_of(scored, found.name))))
+    notes = tuple(dict.fromkeys((*ladder.notes, *indicators.applied_notes(scored))))
     return Transferred(
         config.name, config.base, dict(ladder.summary.by_language), n, transfer_word(rank, verdict.key), rank,
         tuple(means.tolist()), tuple(measured.tolist()), noise_of(by_row), verdict, compared, notes,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assay import indicators, model
 from assay.core import ArmComparison, Say, say
 from assay.plan import Store
-from assay.study._config import ArmConfig, LadderConfig, StudyConfig
+from assay.study._config import SEED_RUNS, ArmConfig, LadderConfig, StudyConfig
 from assay.study._graph import Ladder
 from assay.study._measured import Losses, finished, losses
 from assay.study._run import run_one
@@ -21,8 +21,6 @@ from assay.study._run import run_one
 Array = NDArray[np.float64]
 
 ROW = "row{:03}"
-SEED_RUNS = 3
-"""Seeds of the first subset, for the noise."""
 
 
 def pool_values(ladder: Ladder, store: Store, names: Sequence[str]) -> Array:

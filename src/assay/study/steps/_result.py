@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay import curves, data, judging, view
+from assay import curves, data, indicators, judging, view
 from assay.core import (
     BASE_ARM,
     OVERALL,
@@ -28,6 +28,7 @@ from assay.core import (
     RunRow,
     Sample,
     StudyResult,
+    Text,
     stored_text,
 )
 from assay.plan import StepContext
@@ -110,7 +111,7 @@ def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[
         answer=curves.recommend(reading.curves, reading.comparisons),
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(
-            *map(stored_text, config["notes"]),
+            *dict.fromkeys((*map(stored_text, config["notes"]), *_applied(context))),
             *(note for run in runs for note in run.notes),
             *(cut_parts(runs[0].text) if runs[0].text is not None else ()),
         ),
@@ -237,6 +238,12 @@ def _arms(context: StepContext) -> tuple[ArmRow, ...]:
         took = sum(map(seconds, steps))
         rows.append(ArmRow(name, arm["rule"], tuple(arm["rungs"]), seeds, selecting_seconds=took))
     return tuple(rows)
+
+
+def _applied(context: StepContext) -> tuple[Text, ...]:
+    """Return how the rules of arms were applied: outside what they were fitted on, with other models."""
+    tables = [path / "scores.parquet" for name, path in context.inputs.items() if name.endswith("/scores")]
+    return tuple(dict.fromkeys(note for table in tables for note in indicators.applied_notes(table)))
 
 
 def _hours_per_thousand(rows: Sequence[RunRow]) -> float | None:

@@ -100,7 +100,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "balance.a stays ahead": ("{a:@arm} stays ahead", "{a:@arm}一直领先"),
     "balance.constructed": ("by construction: half of the pool or more is chosen", "必然如此：已选了池子的一半或更多"),
     "held_out.heading": ("Would the curves have predicted the largest rung?", "曲线能否预测最大档位？"),
-    "held_out.intro": ("Each curve is fitted again without its largest rung and predicts it. With many curves, about nine in ten intervals should contain the measured value; far fewer mean that the extrapolations above cannot be trusted on these data.", "去掉最大档位重新拟合，再预测它。曲线足够多时，十条中应约有九条的区间包含实测值；远少于此，则上面的外推在这批数据上不可信。"),
+    "held_out.intro": ("Each curve is fitted again without its largest rung and predicts it. With many curves, about nine in ten intervals should contain the measured value; far fewer mean that the extrapolations above cannot be trusted on these data. Of more than 1,000 curves, 1,000 taken evenly are checked.", "去掉最大档位重新拟合，再预测它。曲线足够多时，十条中应约有九条的区间包含实测值；远少于此，则上面的外推在这批数据上不可信。曲线超过 1,000 条时，均匀抽取 1,000 条检验。"),
     "held_out.inside": ("inside the interval", "落在区间内"),
     "held_out.outside": ("outside the interval", "落在区间外"),
     "col.thousand": ("Next 1,000", "再增加 1,000 条"),
