@@ -118,3 +118,16 @@ def test_coefficients_of_another_base_or_other_settings_are_refused(there: Path)
         assay.forecast(["data.jsonl"], coefficients="bad.json", **asked)
     with pytest.raises(AssayError, match="no report"):
         assay.forecast_fit(there, out="none.json", set=["where.out=nowhere"], **SMALL)
+
+
+def test_a_type_that_no_rung_made_better_has_no_area(there: Path) -> None:
+    """Its lowest loss is above the untrained model's: a share of that would read harm as gain."""
+    report = json.loads((there.parent / "report/result.json").read_text())
+    for point in report["points"]:
+        if point["type"] == "math" and point["arm"] == "base":
+            point["value"] = 0.1
+    Path("worse").mkdir()
+    Path("worse/result.json").write_text(json.dumps(report))
+    found = assay.forecast_fit(there, out="line.json", set=["where.out=worse"], **SMALL)
+    assert found.left_out == ("math",) and set(found.types) == set(TYPES) - {"math"}
+    assert "math" in view.page_markdown(found.as_page())
