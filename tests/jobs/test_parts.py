@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars
+import pytest
 
 import assay
+from assay.core import AssayError
 
 
 def test_the_same_table_in_every_pool_and_from_memory(in_parts: Path, tmp_path: Path) -> None:
@@ -41,3 +43,17 @@ def test_selected_samples_are_read_from_their_file(in_parts: Path, tmp_path: Pat
     assert {n: [s.id for s in b] for n, b in chosen.baselines.items()} == {
         n: [s.id for s in b] for n, b in inside.baselines.items()
     }
+
+
+def test_of_a_sample_that_a_table_has_twice_the_last_row_counts(tmp_path: Path) -> None:
+    pool = assay.load([{"instruction": f"Question {n}?", "output": "word " * (n + 1)} for n in range(4)])
+    table = polars.DataFrame({
+        "id": [pool[n].id for n in (0, 1, 2, 3, 1)] + ["of another tool"],
+        "len_out": [5.0, 9.0, None, 7.0, 1.0, 99.0],
+    })  # fmt: skip
+    table.write_parquet(tmp_path / "t.parquet")
+    found = assay.select(pool, n=3, by="len_out", scores=tmp_path / "t.parquet")
+    assert found.ids == tuple(pool[n].id for n in (3, 0, 1)) and found.without_score == 1
+    table[1:4].write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(AssayError, match="not in the table"):
+        assay.select(pool, n=2, by="len_out", scores=tmp_path / "t.parquet")

@@ -32,6 +32,7 @@ def wait_for(server: Running, answered: int) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_kill_9(calls: Path) -> None:
     """What a killed process had told is never asked again; at most what was in flight is."""
     n, connections, kills = 240, 6, 3

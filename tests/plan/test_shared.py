@@ -372,7 +372,8 @@ def test_a_corrupt_object_is_collected(machines: Machines) -> None:
     assert store.bucket.names("objects/") == store.bucket.names("doomed/") == {}
 
 
-@pytest.mark.parametrize("kind", [pytest.param("busy", marks=pytest.mark.long), "lost"])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["busy", "lost"])
 def test_requests_that_fail_in_passing_change_nothing(
     kind: str, app: buckets.Faulty, on_moto: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ def mix_file(study_file: Callable[..., Path]) -> Path:
     )
 
 
+@pytest.mark.long
 def test_mixtures_from_design_to_effects(small_study: tuple[Path, StudyResult]) -> None:
     path, result = small_study
     asked = ["mix.n=32", "mix.centres=4"]

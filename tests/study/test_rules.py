@@ -31,6 +31,7 @@ def rule_file(study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_rule_from_design_to_trial(rule_file: Path, tmp_path: Path) -> None:
     made = assay.rule.design(rule_file)
     assert (made.runs, made.n, made.way) == (10, 32, "tilted")
@@ -100,6 +101,7 @@ def test_mixtures_need_no_length_classes(rule_file: Path) -> None:
     assert made.way == "mixtures" and made.runs == 6
 
 
+@pytest.mark.long
 def test_a_size_is_searched_on_one_set_and_reported_on_another(rule_file: Path) -> None:
     report = assay.search(rule_file)
     (found,) = report.found

@@ -125,6 +125,7 @@ def test_one_more_rung_or_seed_reuses_all_runs(small_study: Small) -> None:
     assert to_do["train"] == to_do["answer"] == 0
 
 
+@pytest.mark.long
 def test_pools_give_the_same_numbers(small_study: Small, study_file: Callable[..., Path]) -> None:
     path, _ = small_study
     other = study_file(where={"pool": "processes:2"})

@@ -75,7 +75,7 @@ class Ray:
                     value=f"ray:{self.address}",
                     expected="auto, HOST:PORT or ray://HOST:PORT of a cluster that runs",
                     hint="`ray start --head` on one machine, `ray start --address HOST:PORT` on the others; "
-                    "`ray` alone starts one here",
+                    "`ray` alone starts one here; RAY_AUTH_MODE=token where the cluster asks for a token",
                 ) from None
         else:
             # Without an address Ray would join any cluster that it finds.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from assay.data._dataset import Dataset, write_dataset
 from assay.data._hashed import HashedFile, HashedTexts, hashed, joined, kernel, shingle_sets
 from assay.data._inspect import Inspection, LengthCounts, inspect
+from assay.data._kept import kept_beside, part_key
 from assay.data._languages import language_of, languages_of, normalise, words
 from assay.data._layouts import SCHEMAS, Schema, placeholder
 from assay.data._mapping import parse_map
@@ -92,6 +93,7 @@ __all__ = [
     "in_batches",
     "inspect",
     "joined",
+    "kept_beside",
     "kernel",
     "language_of",
     "languages_of",
@@ -99,6 +101,7 @@ __all__ = [
     "nothing_read",
     "output",
     "parse_map",
+    "part_key",
     "placeholder",
     "plain_rows",
     "read",

@@ -16,8 +16,6 @@ from assay.data._raw import MARKED, MAX_DEPTH, MAX_LINE_BYTES, Broken, NoNumber,
 _MAX_OVERLONG = 16
 _MAX_BLANK = 1 << 20
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
-SPACED_COLON = re.compile(r'"[ \t\r\n]+:')
-_SPACED_COLON_BYTES = re.compile(rb'"[ \t\r\n]+:')
 _CHINESE_UTF8 = re.compile(rb"[\xe0-\xef][\x80-\xbf]{2}")
 
 
@@ -49,24 +47,36 @@ _strict = json.JSONDecoder(**_KINDS, object_pairs_hook=_object)
 _FLOAT, _ZERO, _DEEP_FLOAT = 1, 2, 4
 
 
-def keys_of(value: Any, depth: int = 0) -> tuple[int, int]:
-    """Return how many keys a value has at all levels, and which numbers may not be as they are written."""
+def texts_of(value: Any, depth: int = 0) -> tuple[int, int]:
+    """Return how many texts a value has at all levels, keys too, and which numbers may not be as written."""
     if depth > MAX_DEPTH:
         raise TooDeep
     if isinstance(value, dict):
         count, inside = len(value), value.values()
     elif isinstance(value, list):
         count, inside = 0, value  # type: ignore[assignment]
+    elif type(value) is str:
+        return 1, 0
     else:
         if type(value) is float:
             return 0, _FLOAT if depth == 1 else _DEEP_FLOAT
         return 0, _ZERO if value == 0 and value is not False else 0
     numbers = 0
     for item in inside:
-        if type(item) is not str and item is not None:
-            more, other = keys_of(item, depth + 1)
+        if type(item) is str:
+            count += 1
+        elif item is not None:
+            more, other = texts_of(item, depth + 1)
             count, numbers = count + more, numbers | other
     return count, numbers
+
+
+def lost(texts: int, quotes: int, escaped: int, *, doubtful: bool) -> bool:
+    """Say whether a JSON text may hold more ``texts`` than its value, which lost those of a key given twice.
+
+    Each has two of the ``quotes`` that are not ``escaped``; ``doubtful``: a backslash may itself be escaped.
+    """
+    return quotes - escaped != 2 * texts or (escaped > 0 and doubtful)
 
 
 def jsonl(stream: IO[bytes], encoding: str, before: int = 0) -> Iterator[RawRow]:
@@ -161,13 +171,11 @@ def json_line(line: bytes, encoding: str) -> Any:
     except orjson.JSONDecodeError as error:
         return _other_json(line, encoding, str(error))
     try:
-        keys, numbers = keys_of(value)
+        texts, numbers = texts_of(value)
     except (TooDeep, RecursionError):
         return Broken(TOO_DEEP, excerpt(line))
-    counted, escaped = line.count(b'":'), b'\\"' in line
-    if escaped:
-        counted -= line.count(b'\\":')
-    if counted != keys or (escaped and b'\\\\":' in line) or _SPACED_COLON_BYTES.search(line):
+    escaped = line.count(b'\\"') if b"\\" in line else 0
+    if lost(texts, line.count(b'"'), escaped, doubtful=escaped > 0 and b'\\\\"' in line):
         return exact(line.decode())
     if numbers and (numbers & _DEEP_FLOAT or b"-0" in line or not _as_written(value, line)):
         return FAST.decode(line.decode())
@@ -205,7 +213,7 @@ def exact(text: str, problem: str = "") -> Any:
     """Return the value of a text with its numbers as written and no key twice, or :class:`Broken`."""
     try:
         value = _strict.decode(text)
-        keys_of(value)
+        texts_of(value)
     except _Twice as twice:
         return Broken(f"the key {excerpt(str(twice))!r} is given twice", excerpt(text))
     except (TooDeep, RecursionError):

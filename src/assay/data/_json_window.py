@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
-from assay.data._json import ENCODINGS, FAST, SPACED_COLON, TOO_DEEP, TooDeep, exact, keys_of
+from assay.data._json import ENCODINGS, FAST, TOO_DEEP, TooDeep, exact, lost, texts_of
 from assay.data._raw import MARKED, MAX_LINE_BYTES, Broken, Mark, RawRow, encodable, excerpt
 
 _SPACE = re.compile(r"[\s,]*+")
@@ -230,13 +230,13 @@ class _Window:
         if self._marked and not encodable(self.buffer[self.place : end]):
             return Broken(f"not valid {self._name}", shown())
         try:
-            keys, _ = keys_of(value)
+            texts, _ = texts_of(value)
         except (TooDeep, RecursionError):
             return Broken(TOO_DEEP, shown())
         buffer, place = self.buffer, self.place
-        counted = buffer.count('":', place, end) - buffer.count('\\":', place, end)
-        slow = buffer.find('\\\\":', place, end) >= 0 or SPACED_COLON.search(buffer, place, end)
-        return exact(buffer[place:end]) if counted != keys or slow else value
+        quotes, escaped = (buffer.count(sign, place, end) for sign in ('"', '\\"'))
+        doubtful = buffer.find('\\\\"', place, end) >= 0
+        return exact(buffer[place:end]) if lost(texts, quotes, escaped, doubtful=doubtful) else value
 
     def _long(self) -> bool:
         return len(self.buffer) - self.place > MAX_LINE_BYTES

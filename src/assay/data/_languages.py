@@ -70,6 +70,12 @@ def _scripts() -> Any:
     return table
 
 
+@cache
+def _lowered() -> Any:
+    """Return the small letter of each code point up to ``_LAST``; of İ, which has two for it, the first."""
+    return np.array([ord(chr(code).lower()[0]) for code in range(_LAST + 1)], np.int64)
+
+
 def language_of(text: str) -> str | None:
     """Return the primary language tag of a text, or None where it cannot be told.
 
@@ -93,11 +99,14 @@ def languages_of(texts: Sequence[str]) -> list[str | None]:
     if sum(_asked) < _WORTH_KERNEL:
         return [language_of(text) for text in texts]
     _asked[:] = [_WORTH_KERNEL]
-    chunk = [text[:TOLD_BY].lower().encode("utf-8", "surrogatepass") for text in texts]
+    heads = [text[:TOLD_BY] for text in texts]
+    chunk = [(head.lower() if "İ" in head else head).encode("utf-8", "surrogatepass") for head in heads]
     edges = np.zeros(len(chunk) + 1, np.int64)
     np.cumsum(list(map(len, chunk)), out=edges[1:])
     found = np.zeros(len(chunk), np.uint8)
-    kernel(_tell)(np.frombuffer(b"".join(chunk), np.uint8), edges, _scripts(), *_word_table(), found)
+    kernel(_tell)(
+        np.frombuffer(b"".join(chunk), np.uint8), edges, _lowered(), _scripts(), *_word_table(), found
+    )
     return list(map(_CODES.__getitem__, found.tolist()))
 
 
@@ -115,8 +124,8 @@ def _word_table() -> tuple[Any, Any]:
     return keys, masks
 
 
-def _tell(buffer: Any, edges: Any, scripts: Any, keys: Any, masks: Any, found: Any) -> None:
-    """Write the code of each lowered text's language: scripts and words in one scan."""
+def _tell(buffer: Any, edges: Any, lowered: Any, scripts: Any, keys: Any, masks: Any, found: Any) -> None:
+    """Write the code of each text's language: scripts and words of its small letters in one scan."""
     counts, hits = np.zeros(11, np.int64), np.zeros(6, np.int64)
     last, mask = len(scripts) - 1, np.uint64(len(masks) - 1)
     for t in range(len(edges) - 1):
@@ -128,6 +137,7 @@ def _tell(buffer: Any, edges: Any, scripts: Any, keys: Any, masks: Any, found: A
             code = np.int64(buffer[i]) if i < end else 32
             i += 1
             if code < 128:
+                code += 32 * (65 <= code <= 90)
                 latin = 97 <= code <= 122
             else:
                 width = 1 if code < 224 else (2 if code < 240 else 3)
@@ -135,7 +145,8 @@ def _tell(buffer: Any, edges: Any, scripts: Any, keys: Any, masks: Any, found: A
                 for k in range(i, i + width):
                     code = (code << 6) | (np.int64(buffer[k]) & 63)
                 i += width
-                script = scripts[min(code, last)]
+                code = lowered[code] if code < last else last
+                script = scripts[code]
                 latin = script == 10
                 counts[script] += not latin
             if latin:

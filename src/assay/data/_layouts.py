@@ -86,7 +86,9 @@ class Schema:
         for key in self.needs:
             if row.get(key) is None or row[key] == []:
                 return False
-        return all(key in row for key in self.nullable) and (self.check is None or self.check(row))
+        if self.nullable and not all(key in row for key in self.nullable):
+            return False
+        return self.check is None or self.check(row)
 
 
 def placeholder(text: str, *, answer: bool = False) -> bool:

@@ -22,7 +22,7 @@ from assay.data._plugins import READERS, placed, plugin_rows
 from assay.data._raw import NoNumber, Number, printable
 from assay.data._rows import Draft, Reject, draft, sample_of
 
-_BATCH, _BATCH_CHARACTERS = 512, 1 << 22
+_BATCH, _BATCH_CHARACTERS = 128, 1 << 22
 
 
 @dataclass(frozen=True, slots=True)

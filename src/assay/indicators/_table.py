@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +24,6 @@ from assay.core import (
     Shown,
     Table,
     Text,
-    digest,
     mapped,
     page,
     replacing,
@@ -34,7 +31,17 @@ from assay.core import (
     stored_text,
     to_json,
 )
-from assay.data import Part, Rejected, Shard, ShardRows, in_batches, nothing_read, whole_files
+from assay.data import (
+    Part,
+    Rejected,
+    Shard,
+    ShardRows,
+    in_batches,
+    kept_beside,
+    nothing_read,
+    part_key,
+    whole_files,
+)
 from assay.indicators._indicator import Indicator, Undefined
 from assay.indicators._provenance import APPLIED
 from assay.indicators._ready import PLUGINS, find, ready, slow_parts
@@ -162,7 +169,7 @@ def score(
     reasons: dict[str, Counter[str]] = {i.name: Counter() for i in chosen}
     counts: list[int] = []
     with (
-        _kept_beside(out) as kept,
+        kept_beside(out) as kept,
         replacing(out) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd") as writer,
     ):
@@ -270,19 +277,12 @@ class _Work:
     def __call__(self, part: Part) -> _Part:
         if not isinstance(part, Shard):
             return _measure(part, ready(self.names))
-        file = Path(self.kept, f"{self._key(part)}.arrow")
+        versions = sorted((k.decode(), v.decode()) for k, v in self.versions.items())
+        file = Path(self.kept, f"{part_key(part, [list(self.names), versions])}.arrow")
         if not file.exists():
             with replacing(file) as partial:
                 _save(self._shard(part), partial)
         return _load(file)
-
-    def _key(self, part: Shard) -> str:
-        with part.path.open("rb") as file:
-            file.seek(part.start)
-            content = hashlib.sha256(file.read(part.size)).hexdigest()
-        said = [part.name, part.source, part.line, part.layout, part.fields, part.reader, content]
-        versions = sorted((k.decode(), v.decode()) for k, v in self.versions.items())
-        return digest([*said, list(self.names), versions])
 
     def _shard(self, part: Shard) -> _Part:
         import pyarrow as pa
@@ -320,17 +320,3 @@ def _load(file: Path) -> _Part:
         table = pa.ipc.open_file(source).read_all()
     reasons, rejected, path, stopped = json.loads(table.schema.metadata[b"told"])
     return _Part(table, reasons, tuple(Rejected(**row) for row in rejected), path, stopped)
-
-
-@contextmanager
-def _kept_beside(out: Path) -> Iterator[Path]:
-    """Give the folder for finished parts, which goes when the table is there."""
-    folder = out.with_name(f".{out.name}.parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    except BaseException:
-        with suppress(OSError):
-            folder.rmdir()  # where nothing is in it
-        raise
-    shutil.rmtree(folder, ignore_errors=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -173,50 +174,53 @@ def clean(
     )
     embeds = semantic is not None or alike is not None
     read, file = Pool(samples), None if out is None else Path(out)
-    with ExitStack() as stack:
-        own = [] if by is None else [by]
-        check, _ = stack.enter_context(measuring("clean", own, read, models, cap, embeds=embeds))
-        receive = stack.enter_context(receipts_beside(file))
-        chosen = None if by is None else indicators.ready([by], models, read, told=lambda done: check())[0]
-        quality = None if chosen is None else oriented(chosen)
-        advance = stack.enter_context(progress_bar("clean"))
+    with nullcontext() if file is None else data.kept_beside(file) as beside:
+        with ExitStack() as stack:
+            own = [] if by is None else [by]
+            check, _ = stack.enter_context(measuring("clean", own, read, models, cap, embeds=embeds))
+            receive = stack.enter_context(receipts_beside(file))
+            chosen = indicators.ready(own, models, read, told=lambda done: check())[0] if own else None
+            quality = None if chosen is None else oriented(chosen)
+            advance = stack.enter_context(progress_bar("clean"))
 
-        def watch(done: float, total: float, unit: str) -> None:
-            check()
-            advance(done, total, unit)
+            def watch(done: float, total: float, unit: str) -> None:
+                check()
+                advance(done, total, unit)
 
-        streamed = Pool(read.source, receive.reject, watch)
-        found = selection.clean(
-            streamed,
-            rules,
-            evaluation=Pool(evaluation),
-            against=Pool(against),
-            quality=quality,
-            embed=indicators.Tools(models).embed if embeds else None,
-            pool=stack.enter_context(parse_pool(pool, forked=True)),
-            parts=streamed.parts(),
-            reject=receive.reject,
+            streamed = Pool(read.source, receive.reject, watch)
+            found = selection.clean(
+                streamed,
+                rules,
+                evaluation=Pool(evaluation),
+                against=Pool(against),
+                quality=quality,
+                embed=indicators.Tools(models).embed if embeds else None,
+                pool=stack.enter_context(parse_pool(pool, forked=True)),
+                parts=streamed.parts(),
+                reject=receive.reject,
+                kept=beside,
+            )
+            for receipt in found.receipts:
+                receive(dataclasses.asdict(receipt))
+            if not found.samples:
+                shutil.rmtree(beside or "", ignore_errors=True)  # there is nothing to go on from
+                raise data.nothing_read(read.name)
+        counts = {"rejected": receive.rejected, **found.removed_by}
+        report = Cleaned(
+            None, None, None, found.samples + receive.rejected, len(found.kept),
+            {rule: count for rule, count in counts.items() if count}, found.alarms,
+            len(found.conflicts), () if chosen is None else chosen.notes(), language,
+        )  # fmt: skip
+        if file is None:
+            kept = Dataset(tuple(read.rows(found.kept)), name=read.name)
+            return held(report, samples=kept, removed=tuple(map(_removal, receive.rows)))
+        gallery = Gallery(found.receipts)
+        data.write(read.rows(found.kept, gallery.see), file, "samples")
+        made = clean_page(file.stem, report.rows, found, counts, gallery)
+        shown = write_page(made, file.with_suffix(".html"), language)
+        return dataclasses.replace(
+            report, out=str(out), receipts=str(file.with_name(file.name + REMOVED)), page=str(shown)
         )
-        for receipt in found.receipts:
-            receive(dataclasses.asdict(receipt))
-        if not found.samples:
-            raise data.nothing_read(read.name)
-    counts = {"rejected": receive.rejected, **found.removed_by}
-    report = Cleaned(
-        None, None, None, found.samples + receive.rejected, len(found.kept),
-        {rule: count for rule, count in counts.items() if count}, found.alarms,
-        len(found.conflicts), () if chosen is None else chosen.notes(), language,
-    )  # fmt: skip
-    if file is None:
-        kept = Dataset(tuple(read.rows(found.kept)), name=read.name)
-        return held(report, samples=kept, removed=tuple(map(_removal, receive.rows)))
-    gallery = Gallery(found.receipts)
-    data.write(read.rows(found.kept, gallery.see), file, "samples")
-    made = clean_page(file.stem, report.rows, found, counts, gallery)
-    shown = write_page(made, file.with_suffix(".html"), language)
-    return dataclasses.replace(
-        report, out=str(out), receipts=str(file.with_name(file.name + REMOVED)), page=str(shown)
-    )
 
 
 def _removal(row: Mapping[str, Any]) -> Removal:

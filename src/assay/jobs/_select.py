@@ -268,6 +268,14 @@ class _Ids(Sequence[str]):
     def append(self, id: str) -> None:
         self._bytes += bytes.fromhex(id)
 
+    extend = append
+    """Takes the digits of several."""
+
+    @property
+    def array(self) -> NDArray[np.void]:
+        """The ids as two numbers each."""
+        return np.frombuffer(bytes(self._bytes), [("a", np.uint64), ("b", np.uint64)])
+
     def __len__(self) -> int:
         return len(self._bytes) // 16
 
@@ -324,7 +332,7 @@ def _tags(pool: Pool) -> list[frozenset[str]]:
     return [tags.of(sample) for sample in pool]
 
 
-def _from_table(given: str | Path | ScoreTable, by: str, ids: Sequence[str]) -> NDArray[np.float64]:
+def _from_table(given: str | Path | ScoreTable, by: str, ids: _Ids) -> NDArray[np.float64]:
     """Return an indicator of the ids from a table, oriented so that more is better."""
     table, name = "scores" if isinstance(given, ScoreTable) else str(given), indicators.find(by).name
     frame = given.frame if isinstance(given, ScoreTable) else read_scores(Path(given), ("id", name))
@@ -346,15 +354,35 @@ def _from_table(given: str | Path | ScoreTable, by: str, ids: Sequence[str]) -> 
     return values * indicators.direction(by)
 
 
-def _by_id(frame: polars.DataFrame, name: str, ids: Sequence[str]) -> tuple[NDArray[np.float64], int]:
-    """Return a column's values of the ids (NaN where null), and how many ids the table lacks."""
+def _by_id(frame: polars.DataFrame, name: str, ids: _Ids) -> tuple[NDArray[np.float64], int]:
+    """Return a column's values of the ids (NaN where null), and how many ids the table lacks.
+
+    Of an id that the table has more than once the last row counts.
+    """
     import polars
 
-    asked = polars.DataFrame({"id": polars.Series(ids, dtype=polars.String)})
-    known = frame.unique("id", keep="last").select("id", value=name, there=True)
-    found = asked.join(known, on="id", how="left", maintain_order="left")
-    values = found["value"].cast(polars.Float64).fill_null(np.nan).to_numpy()
-    return np.array(values, np.float64), found["there"].null_count()
+    bare = frame.select("id", value=polars.col(name).cast(polars.Float64).fill_null(np.nan))
+    known = bare.filter(polars.col("id").str.contains("^[0-9a-f]{32}$"))
+    asked = ids.array
+    both = np.concatenate([_bytes_of(known), asked])
+    order = np.lexsort((both["b"], both["a"]))
+    begins, sorted_ = np.ones(len(both), np.bool_), both[order]
+    begins[1:] = sorted_[1:] != sorted_[:-1]
+    codes = np.empty(len(both), np.int64)
+    codes[order] = np.cumsum(begins) - 1
+    last = np.full(int(codes.max(initial=-1)) + 1, -1, np.int64)
+    last[codes[: len(known)]] = np.arange(len(known))
+    rows = last[codes[len(known) :]]
+    values = np.append(known["value"].to_numpy(), np.nan)
+    return values[rows], int((rows < 0).sum())
+
+
+def _bytes_of(known: polars.DataFrame) -> NDArray[np.void]:
+    """Return ids of 32 hex digits as 16 bytes each, some at a time."""
+    found = _Ids()
+    for part in known.iter_slices(1 << 16):
+        found.extend("".join(part["id"]))
+    return found.array
 
 
 def _changes(found: dict[str, dict[str, tuple[float, float]]]) -> tuple[PoolChange, ...]:

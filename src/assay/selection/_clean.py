@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from assay.core import AssayError, Inline, Pool, Sample, mapped
 from assay.data import Part, Rejected, in_batches, joined, whole_files
-from assay.selection._columns import AnswersOf, Columns, Quality, Table, columns_of, columns_of_part, said
+from assay.selection._columns import AnswersOf, Columns, Look, Quality, Table, columns_of, said
 from assay.selection._conflicts import POLICIES, Conflict, Found, Policy, conflicting, resolved
 from assay.selection._evaluation import Match, alike, holding, prompt_of
 from assay.selection._near import Answers, Rows, near_duplicates
@@ -162,6 +163,7 @@ def clean(
     pool: Pool = INLINE,
     parts: Iterable[Part] | None = None,
     reject: Callable[[Rejected], None] = lambda row: None,
+    kept: Path | None = None,
 ) -> Cleaned:
     """Decide which samples stay, in one pass over them.
 
@@ -173,8 +175,9 @@ def clean(
     batch, NaN last), by default the one with the longest answer, then the first.  ``embed`` returns unit
     vectors [n, d] of texts, for the rules that compare embeddings.  Without both, ``parts`` (the samples
     again, by default in batches of them) are hashed in the ``pool``, which changes nothing else; ``reject``
-    is told of the rows of theirs that are none.  Raises :class:`AssayError` where ``quality`` returns another
-    number of values, or an embedding is needed and there is none.
+    is told of the rows of theirs that are none, and what was made of parts of files stays in the folder
+    ``kept``, from which a run that was killed goes on.  Raises :class:`AssayError` where ``quality`` returns
+    another number of values, or an embedding is needed and there is none.
     """
     if embed is None and (rules.semantic is not None or rules.alike is not None):
         raise AssayError("the rules compare embeddings, but no embedding model was given", place="clean")
@@ -188,7 +191,9 @@ def clean(
         table.add(seen.columns(part))
     table.old = len(table)
     if quality is None and embed is None:
-        found = mapped(pool, columns_of_part, in_batches(samples) if parts is None else parts)
+        found = mapped(
+            pool, Look("" if kept is None else str(kept)), in_batches(samples) if parts is None else parts
+        )
     else:
         found = map(seen.columns, in_batches(samples))
     for columns in whole_files(found):

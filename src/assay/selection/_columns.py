@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.core import Sample
-from assay.data import HashedFile, HashedTexts, Part, Rejected, Shard, ShardRows, hashed, placeholder
+from assay.core import Sample, replacing, to_json
+from assay.data import (
+    HashedFile,
+    HashedTexts,
+    Part,
+    Rejected,
+    Shard,
+    ShardRows,
+    hashed,
+    part_key,
+    placeholder,
+)
 from assay.selection._evaluation import prompt_of
 from assay.selection._near import Rows, text_key
 
 Quality = Callable[[Sequence[Sample]], Sequence[float]]
 _KINDS = 3
+_VERSION = 1
+"""Of what is kept of a part: another where its columns hold something else."""
+_ARRAYS = ("ids", "lines", "best", "prompts", "keys", "asked")
 _NOTHING = HashedTexts(np.zeros(0, np.uint32), np.zeros(1, np.int64))
 _NO_GROUPS = np.zeros((0, _KINDS), np.int32)
 
@@ -38,14 +53,58 @@ class Columns:
     stopped: bool = False
 
 
-def columns_of_part(part: Part) -> Columns:
-    """Return the columns of a part in a worker."""
-    if not isinstance(part, Shard):
-        return columns_of(part)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Returns the columns of a part in a worker; those of files it keeps in a folder, where one is given."""
+
+    kept: str = ""
+
+    def __call__(self, part: Part) -> Columns:
+        """Look at a part, or read what was kept of it."""
+        if not isinstance(part, Shard):
+            return columns_of(part)
+        if not self.kept:
+            return _columns_of_shard(part)
+        file = Path(self.kept, f"{part_key(part, ['columns', _VERSION])}.npz")
+        if file.exists():
+            return _load(file)
+        found = _columns_of_shard(part)
+        with replacing(file) as partial:
+            _save(found, partial)
+        return found
+
+
+def _columns_of_shard(part: Shard) -> Columns:
     rows, rejected, samples = ShardRows(part), list[Rejected](), list[Sample]()
     for row in rows:
         samples.append(row) if isinstance(row, Sample) else rejected.append(row)
     return columns_of(samples, rejected=tuple(rejected), path=str(part.path), stopped=rows.stopped)
+
+
+def _save(found: Columns, file: Path) -> None:
+    arrays = {name: getattr(found, name) for name in _ARRAYS}
+    (codes, places), (groups, names) = found.places, found.groups
+    told = [places, names, found.broken, [to_json(row) for row in found.rejected], found.path, found.stopped]
+    with file.open("wb") as lines:
+        np.savez(
+            lines, **arrays, places=np.array(codes, np.int64), groups=groups, tokens=found.texts.tokens,
+            offsets=found.texts.offsets, told=np.frombuffer(json.dumps(told).encode(), np.uint8),
+        )  # fmt: skip
+
+
+def _load(file: Path) -> Columns:
+    with np.load(file) as read:
+        places, names, broken, rejected, path, stopped = json.loads(read["told"].tobytes())
+        return Columns(
+            places=(read["places"].tolist(), places),
+            groups=(read["groups"], names),
+            broken={int(row): why for row, why in broken.items()},
+            texts=HashedTexts(read["tokens"], read["offsets"]),
+            rejected=tuple(Rejected(**row) for row in rejected),
+            path=path,
+            stopped=stopped,
+            **{name: read[name] for name in _ARRAYS},
+        )
 
 
 def columns_of(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import math
+import shutil
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -30,6 +32,8 @@ def _recipe(name: str) -> model.Recipe:
 def _table() -> tuple[model.TokenTable, Any]:
     """Return samples as tokens of the pocket model, with an order that leaves some out."""
     folder = Path(tempfile.mkdtemp(prefix="assay-suite-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     tokenizer = model.load_tokenizer(model.resolve_base(model.POCKET))
     model.write_tokens(tokenizer, [s for s in samples() if s.answer], folder, _TOKENS)
     table = model.TokenTable(folder)
