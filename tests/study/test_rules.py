@@ -141,6 +141,7 @@ def test_both_searches_have_one_budget_and_stand_beside_random_and_all_data(rule
     assert without.full is None and "all samples" not in Path(without.page).read_text()
 
 
+@pytest.mark.long
 def test_all_that_a_file_asks_for_in_one_command(rule_file: Path) -> None:
     own = ["arms.best.rule=top", "arms.best.by=rule"]
     plan = assay.study.plan(rule_file, set=own)
