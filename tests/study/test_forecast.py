@@ -53,6 +53,23 @@ def test_types_are_in_order_without_coefficients(there: Path) -> None:
     assert assay.forecast(["data.jsonl"], store="store", pool="inline", **SMALL) == found
 
 
+def test_a_pool_without_types_is_named(
+    study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradients are those of training samples, the areas of evaluation items: types must be in both."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"instruction": f"Add {i} and {i + 1}.", "output": str(2 * i + 1)} for i in range(120)]
+    Path("untyped.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = study_file(
+        pool="untyped.jsonl", ladder={"rungs": [16, 32], "seeds": 1}, control=False, recipe_check=False,
+        measure={"answers": False, "text": False},
+    )  # fmt: skip
+    assay.study.run(path)
+    with pytest.raises(AssayError, match="no sample of the pool is of a type") as caught:
+        assay.forecast_fit(path, out="none.json", **SMALL)
+    assert "untyped" in str(caught.value) and "evalset classify" in str(caught.value)
+
+
 def test_too_few_samples_have_no_value_but_a_reason(there: Path) -> None:
     lines = Path("data.jsonl").read_text().splitlines()[:30]
     Path("few.jsonl").write_text("\n".join(lines) + "\n")
@@ -101,3 +118,16 @@ def test_coefficients_of_another_base_or_other_settings_are_refused(there: Path)
         assay.forecast(["data.jsonl"], coefficients="bad.json", **asked)
     with pytest.raises(AssayError, match="no report"):
         assay.forecast_fit(there, out="none.json", set=["where.out=nowhere"], **SMALL)
+
+
+def test_a_type_that_no_rung_made_better_has_no_area(there: Path) -> None:
+    """Its lowest loss is above the untrained model's: a share of that would read harm as gain."""
+    report = json.loads((there.parent / "report/result.json").read_text())
+    for point in report["points"]:
+        if point["type"] == "math" and point["arm"] == "base":
+            point["value"] = 0.1
+    Path("worse").mkdir()
+    Path("worse/result.json").write_text(json.dumps(report))
+    found = assay.forecast_fit(there, out="line.json", set=["where.out=worse"], **SMALL)
+    assert found.left_out == ("math",) and set(found.types) == set(TYPES) - {"math"}
+    assert "math" in view.page_markdown(found.as_page())

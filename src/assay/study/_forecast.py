@@ -474,18 +474,21 @@ def _result(folder: Path) -> core.StudyResult:
 def _areas(
     result: core.StudyResult, metric: str, arm: str, best: float | None, largest: int
 ) -> dict[str, float | None]:
-    """Return the area under each type's mean curve; None where it cannot be had."""
+    """Return the area under each type's mean curve; None where it cannot be had.
+
+    A type that no rung made better than the untrained model has no gain of which a share could be had.
+    """
+    sign = 1.0 if core.higher_is_better(metric) else -1.0
     found: dict[str, float | None] = {}
     for kind in sorted({p.type for p in result.points if p.metric == metric and p.type != OVERALL}):
         own = [p for p in result.points if p.type == kind and p.metric == metric]
         base = [p.value for p in own if p.arm == BASE_ARM]
         sizes = sorted({p.n_train for p in own if p.arm == arm})
         means = [float(np.mean([p.value for p in own if p.arm == arm and p.n_train == n])) for n in sizes]
-        if not base or not sizes:
-            found[kind] = None
-            continue
-        top = best if best is not None else 1.0 if metric == "score" else min(means)
-        found[kind] = curves.efficiency_area(sizes, means, untrained=base[0], best=top, largest=largest)
+        found[kind] = None
+        top = best if best is not None else 1.0 if metric == "score" else min(means, default=math.inf)
+        if base and sign * (top - base[0]) > 0:
+            found[kind] = curves.efficiency_area(sizes, means, untrained=base[0], best=top, largest=largest)
     return found
 
 
@@ -494,7 +497,14 @@ def _cosines(
 ) -> dict[str, float | None]:
     ladder, store = prepared(config)
     counts = read_summary(store, ladder.pool).by_type
-    wanted = {kind: counts.get(kind, 0) for kind in kinds}
+    wanted = {kind: counts[kind] for kind in kinds if counts.get(kind)}
+    if not wanted:
+        raise AssayError(
+            "no sample of the pool is of a type that was measured", place=f"{config.name}: pool",
+            value=", ".join(sorted(counts)), expected=", ".join(kinds),
+            hint="`assay evalset classify POOL --out typed.jsonl` gives samples their types; run the study "
+            "on that file as its pool",
+        )  # fmt: skip
     with planning.parse_pool(config.where.pool) as workers:
         found = _measured(base, ladder.pool, wanted, settings, store, workers)
     return {a.type: a.cosine for a in found}

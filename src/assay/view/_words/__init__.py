@@ -73,6 +73,8 @@ class Words:
                 whole if whole != name else self("says.semicolon").join(map(self._reason, name.split("; ")))
             )
         own = CATALOGUES[self.language].get(f"{group}.{name}")
+        if own is None and group == "label":  # some steps are of one type of use
+            own = CATALOGUES[self.language].get(f"type.{name}")
         return _format.isolated(name) if own is None else own
 
     def _label(self, label: str) -> str:

@@ -258,7 +258,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "step.judge": ("score answers:", "回答评分："),
     "step.answer-dialogues": ("answer dialogues:", "回答多轮对话："),
     "step.metrics": ("compute metrics:", "计算指标："),
-    "step.agreement": ("agreement with people:", "与人的一致性："),
+    "step.agreement": ("compare gradients:", "比较梯度："),
     "step.rates": ("compare learning rates:", "比较学习率："),
     "step.bases": ("put", "对比"),
     "step.result": ("write", "生成"),
