@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_study import jsonl, rows_of
 
-from assay import study
-from assay.core import AssayError, StudyResult
+from assay import model, study
+from assay.core import AssayError, Sample, StudyResult
 from assay.model import POCKET, Launch, Recipe, preset, resolve_base
 from assay.plan import Estimate, Step, Store
 from assay.study import MeasureConfig, read_config
@@ -244,3 +244,38 @@ def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path]
     path = study_file(pool="pool.jsonl", recipe=recipe, ladder={"rungs": [8], "seeds": 1})
     with pytest.raises(AssayError, match="no trainable token is left"):
         study.run(path)
+
+
+def test_the_worst_by_a_score_leave_something_to_learn(
+    study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The longest prompts fill the context: the bottom of a rule that likes short ones was no data at all."""
+    full = [{"instruction": f"{i} " + "word " * 90, "output": "late"} for i in range(12)]
+    room = [{"instruction": f"{i} " + "word " * (i % 9), "output": f"answer {i}"} for i in range(30)]
+    jsonl(tmp_path / "pool.jsonl", full + room)
+    rule = {
+        "name": "short", "predicts": "log loss", "direction": -1, "intercept": 0.0, "source": "test",
+        "coefficients": {"len_in": 0.1},
+    }  # fmt: skip
+    (tmp_path / "short.json").write_text(json.dumps(rule))
+    result = study.run(
+        study_file(
+            pool="pool.jsonl", recipe={"preset": "testbed", "batch_size": 8, "max_tokens": 64},
+            ladder={"rungs": [8], "seeds": 1}, measure={"answers": False}, control=False, baselines=False,
+            recipe_check=False, arms={"bottom": {"rule": "bottom", "by": "short.json"}},
+        )
+    )  # fmt: skip
+    assert result.counts["unlearnable"] == 12
+    overall = [point for point in result.points if (point.type, point.metric) == ("overall", "loss")]
+    (own,) = [point for point in overall if point.arm == "bottom"]
+    (none,) = [point for point in overall if point.n_train == 0]
+    assert own.value != none.value, "something was learned"
+
+
+def test_rows_with_something_to_learn_are_those_whose_mask_says_so(tmp_path: Path) -> None:
+    tokenizer = model.load_tokenizer(model.resolve_base("pocket"))
+    samples = [Sample.single("word " * n, "answer") for n in (1, 90, 3, 200)]
+    model.write_tokens(tokenizer, samples, tmp_path, 64)
+    table = model.TokenTable(tmp_path)
+    own = [bool(table.row(row)[1][1:].any()) for row in range(len(table))]
+    assert table.learnable().tolist() == own == [True, False, True, False]

@@ -11,7 +11,7 @@ from test_study import jsonl, rows_of
 
 import assay
 from assay import study, view
-from assay.core import AssayError
+from assay.core import AssayError, RulePage, RuleSlope
 from assay.indicators import read_rule
 
 
@@ -175,6 +175,15 @@ def test_a_report_counts_what_lies_outside_a_rules_fit(rule_file: Path, tmp_path
     said = [view.said(note) for note in study.run(rule_file, set=arm, pool="inline").notes]
     assert "Rule narrow: fitted on one word" in said and len(said) == len(set(said))
     assert any("samples lie outside the range it was fitted on" in text for text in said)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_slopes_between_and_within_sources_are_shown_only_where_known(known: bool) -> None:
+    apart = (0.25, 0.5) if known else (None, None)
+    slope = RuleSlope("len_in", 0.1, 0.0, 0.2, 1.0, 0.1, 0.03, 1.0, *apart)
+    shown = RulePage("mine", "pocket", 8, (slope,), 0.5, 0.1, None, 0.5, 0.1, (1.0,), (1.0,), (False,))
+    text = view.value_markdown(shown, "en")
+    assert [word in text for word in ("Between", "Within", "within them", "+0.25")] == [known] * 4
 
 
 def test_no_item_is_in_two_sets(rule_file: Path) -> None:

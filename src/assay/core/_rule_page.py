@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assay.core._page import Beside, Block, Column, Heading, Items, Page, Paragraph, Say, Scatter, Table, say
+from assay.core._page import (
+    Beside,
+    Block,
+    Cell,
+    Column,
+    Heading,
+    Items,
+    Page,
+    Paragraph,
+    Say,
+    Scatter,
+    Table,
+    say,
+)
 from assay.core._points import ArmComparison
 
 
@@ -68,7 +81,9 @@ class RulePage:
             blocks.append(Paragraph(say("rule.lead.noise", noise=self.noise)))
         if self.warnings:
             blocks += [Heading(say("rule.warnings")), Items(self.warnings, "warning")]
-        blocks += [Heading(say("rule.slopes")), Paragraph(say("rule.slopes.lead"), "quiet"), self._table()]
+        blocks += [Heading(say("rule.slopes")), Paragraph(say("rule.slopes.lead"), "quiet")]
+        blocks += [Paragraph(say("rule.slopes.apart"), "quiet")] if self._apart else []
+        blocks.append(self._table())
         blocks += [Heading(say("rule.holds")), Paragraph(say("rule.holds.lead"), "quiet")]
         if any(self.doubled):
             blocks.append(Paragraph(say("rule.holds.doubled"), "quiet"))
@@ -79,21 +94,25 @@ class RulePage:
         return Page(tuple(blocks), None, say("rule.title", name=self.name), say("rule.eyebrow"), self.name)
 
     def _table(self) -> Table:
-        heads = (
+        heads: tuple[Column, ...] = (
             Column(say("rule.col.indicator"), "@pool.indicator"), Column(say("rule.col.slope"), "+.4f"),
             Column("90 %", "+.4f"), Column(say("rule.col.sign"), "percent"),
             Column(say("rule.col.ols"), "+.4f"), Column("90 %", "+.4f"),
-            Column("p", ".3f"), Column("VIF", ".1f"), Column(say("rule.col.between"), "+.3g"),
-            Column(say("rule.col.within"), "+.3g"),
+            Column("p", ".3f"), Column("VIF", ".1f"),
         )  # fmt: skip
-        rows = (
-            (
-                s.name, s.slope, (s.low, s.high), s.sign, s.ols, (s.ols_low, s.ols_high), s.p, s.inflation,
-                s.between, s.within,
-            )
+        rows: list[tuple[Cell, ...]] = [
+            (s.name, s.slope, (s.low, s.high), s.sign, s.ols, (s.ols_low, s.ols_high), s.p, s.inflation)
             for s in self.slopes
-        )  # fmt: skip
+        ]
+        if self._apart:
+            heads += Column(say("rule.col.between"), "+.3g"), Column(say("rule.col.within"), "+.3g")
+            rows = [(*row, s.between, s.within) for row, s in zip(rows, self.slopes, strict=True)]
         return Table(heads, tuple(rows))
+
+    @property
+    def _apart(self) -> bool:
+        """Whether slopes between sources and within them are known."""
+        return any(s.between is not None for s in self.slopes)
 
     def _charts(self) -> tuple[Scatter, Scatter]:
         across, up = say("rule.axis.predicted"), say("rule.axis.measured")

@@ -256,6 +256,13 @@ class TokenTable:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
+    def learnable(self) -> npt.NDArray[np.bool_]:
+        """Return [rows] whether a row has a token to learn; the first of a row is never predicted."""
+        ahead = np.concatenate([[0], np.cumsum(self._learned, dtype=np.int64)])
+        starts, stops = self._offsets[:-1], self._offsets[1:]
+        found: npt.NDArray[np.bool_] = ahead[stops] > ahead[np.minimum(starts + 1, stops)]
+        return found
+
     def row(self, index: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return ids [n] and loss mask [n] of one row."""
         start, stop = self._offsets[index], self._offsets[index + 1]

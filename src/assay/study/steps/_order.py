@@ -109,6 +109,9 @@ def _wanted(context: StepContext, dataset: data.Dataset) -> NDArray[np.float64] 
         return None
     values = polars.read_parquet(context.inputs["scores"] / "scores.parquet")[context.config["by"]].to_numpy()
     found: NDArray[np.float64] = context.config["direction"] * values.astype(float)
+    if context.config["rule"] == "bottom":
+        # The worst are often prompts that leave no room for an answer: no data at all.
+        found[~model.TokenTable(context.inputs["tokens"]).learnable()] = np.nan
     return found
 
 
