@@ -22,7 +22,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -213,14 +214,20 @@ def main() -> None:
         for size in [10_000] if options.quick else options.rows:
             file = folder / f"pool{size}.jsonl"
             if not truth_of(file).exists():
-                write(file, options.data, size)
+                apart(write, file, options.data, size)
             for verb in options.verbs:
                 print(row_of(verb, file, size, options.pool, options.indicators), flush=True)
                 if verb == "clean":
-                    print(f"\n{against_truth(file)}\n", flush=True)
+                    print(f"\n{apart(against_truth, file)}\n", flush=True)
                 for used in folder.glob(f"{file.stem}.*") if verb != "score" else ():
                     if used not in (file, truth_of(file), file.with_suffix(OUTPUTS["score"])):
                         used.unlink()
+
+
+def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Call in another process: the peak memory of this one would count as that of those it starts."""
+    with ProcessPoolExecutor(1) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def row_of(verb: str, file: Path, size: int, pool: str, indicators: list[str]) -> str:

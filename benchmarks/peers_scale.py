@@ -204,12 +204,12 @@ def main() -> None:
     if options.task:
         task(*options.task[:2], *map(Path, options.task[2:]), options.juicer)
         return
-    from out_of_core import write
+    from out_of_core import apart, write
 
     rows = 5_000 if options.quick else options.rows
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         file = Path(folder, "pool.jsonl")
-        write(file, options.data, rows)
+        apart(write, file, options.data, rows)
         print(f"{rows:,} rows, {file.stat().st_size / 1e6:,.0f} MB\n")
         print(
             "| job | tool | s | CPU s | rows per CPU second | MB | rows out | removed |\n" + "|---" * 8 + "|"
@@ -223,6 +223,8 @@ def main() -> None:
 
 def row_of(job: str, tool: str, file: Path, rows: int, options: argparse.Namespace) -> str:
     """Run a job in a process of its own and return its row of the table."""
+    from out_of_core import apart
+
     python = options.peers if tool not in ("Assay", "data-juicer") else sys.executable
     with tempfile.TemporaryDirectory(dir=file.parent) as out:
         command = [python, __file__, "--task", job, tool, str(file), out]
@@ -231,7 +233,7 @@ def row_of(job: str, tool: str, file: Path, rows: int, options: argparse.Namespa
         if done.returncode:
             return f"| {job} | {tool} | failed: {done.stderr.strip().splitlines()[-1][:200]} | | | | | |"
         got = json.loads(done.stdout.splitlines()[-1])
-        removed = judged(file, Path(out), rows) if job == "near-duplicates" else ""
+        removed = apart(judged, file, Path(out), rows) if job == "near-duplicates" else ""
     speed = rows / got["cpu"]
     return (
         f"| {job} | {tool} | {got['seconds']:.0f} | {got['cpu']:.1f} | {speed:,.0f} | {got['mb']:,.0f} | "

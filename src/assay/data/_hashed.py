@@ -99,14 +99,6 @@ class HashedFile:
             place += 4 * int(offsets[-1])
             yield first, HashedTexts(tokens, offsets.astype(np.int64))
 
-    def take(self, rows: Offsets) -> HashedTexts:
-        """Return the texts of the given numbers, which rise."""
-        found = [HashedTexts(np.zeros(0, np.uint32), np.zeros(1, np.int64))]
-        for first, texts in self.chunks():
-            low, high = np.searchsorted(rows, (first, first + len(texts)))
-            found.append(texts.take(rows[low:high] - first))
-        return joined(found)
-
 
 def joined(parts: Sequence[HashedTexts]) -> HashedTexts:
     """Return the texts of all parts."""

@@ -267,9 +267,5 @@ class AnswersOf:
         for first, texts in self._table.texts.chunks():
             yield first, self._of(texts, self._table.asked[first : first + len(texts)])
 
-    def take(self, rows: Rows) -> HashedTexts:
-        """Return the answers of rows, which rise."""
-        return self._of(self._table.texts.take(rows), self._table.asked[rows])
-
     def _of(self, texts: HashedTexts, asked: Rows) -> HashedTexts:
         return texts.parts(texts.offsets[:-1] + asked, texts.lengths - asked)

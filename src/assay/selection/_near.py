@@ -47,9 +47,6 @@ class Texts(Protocol):
     def chunks(self) -> Iterator[tuple[int, HashedTexts]]:
         """Yield (number of the first text, texts), some at a time."""
 
-    def take(self, rows: Rows) -> HashedTexts:
-        """Return the texts of the given numbers, which rise."""
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -99,7 +96,7 @@ def near_duplicates(
     some, buckets = _meeting(texts, shingle)
     place = np.full(len(texts), -1, np.int64)
     place[some] = np.arange(len(some))
-    shingles, offsets = shingle_sets(texts.take(some), shingle)
+    shingles, offsets = _shingles_of(texts, some, shingle)
     partner, found = np.full(len(some), -1, np.int64), np.zeros(len(some), np.float32)
     stays = np.zeros(len(texts), np.bool_)
     stays[np.asarray(fixed, np.int64)] = True
@@ -163,8 +160,22 @@ def _compared(answers: Answers | None, rows: Rows, shingle: int) -> tuple[Any, A
         nothing = np.zeros(len(rows), np.int64)
         none = np.empty(0, np.uint32), np.zeros(len(rows) + 1, np.int64)
         return nothing, np.ones(len(rows), np.bool_), *none
-    tokens = answers.tokens.take(rows)
-    return answers.keys[rows], tokens.lengths < SHORT, *shingle_sets(tokens, shingle)
+    short = answers.tokens.lengths[rows] < SHORT
+    return answers.keys[rows], short, *_shingles_of(answers.tokens, rows, shingle)
+
+
+def _shingles_of(texts: Texts, rows: Rows, shingle: int) -> tuple[Any, Any]:
+    """Return the shingle sets of the texts of ``rows``, which rise: the tokens of few are in memory."""
+    found = np.empty(int(texts.lengths[rows].sum()), np.uint32)
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    used = 0
+    for first, chunk in texts.chunks():
+        low, high = np.searchsorted(rows, (first, first + len(chunk)))
+        own, edges = shingle_sets(chunk.take(rows[low:high] - first), shingle)
+        found[used : used + len(own)] = own
+        offsets[low + 1 : high + 1] = used + edges[1:]
+        used += len(own)
+    return found[:used], offsets
 
 
 def _band_keys(shingles: Any, offsets: Any, multipliers: Any, shifts: Any, bands: int, rows: int) -> Any:
