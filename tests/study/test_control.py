@@ -179,6 +179,17 @@ def test_a_best_rate_at_the_edge_has_no_interval(edge: Any) -> None:
     assert f"(the {edge}est rate tried)" in shown and "[3e-3" not in shown.replace("\\", "")
 
 
+@pytest.mark.parametrize("short", [False, True])
+def test_a_rate_that_is_better_on_the_pool_alone_is_said_first(short: bool) -> None:
+    tried = RateLoss(3e-3, 24, 3.2, 0.0)
+    check = replace(short_check(3e-3, 0.95), rates=(tried,), short=short, disagrees=(3.86, 3.93))
+    head = value_markdown(check, "en").splitlines()[0].replace("\\", "")
+    assert "3e-3 [1.5e-3, 6e-3] is better than the study's 1e-3 on samples of the pool" in head
+    assert "worse on the evaluation set (loss 3.930, at the study's own 3.860)" in head
+    assert "best estimate" not in value_markdown(check, "en")
+    assert "在评测集上却更差" in value_markdown(replace(check, language="zh"), "zh")
+
+
 def test_a_short_check_whose_lowest_rate_is_far_better_looks_lower() -> None:
     best = (BestRate(24, 1e-3 / 3, 1e-3 / 3, 1e-3 / 3, "low"),)
     check = RecipeCheck(1e-3, "control", (), best, "unknown", 0.9, 1.0, True, 72, 0.1, short=True)

@@ -102,6 +102,9 @@ def check_head(check: RecipeCheck) -> core.Say:
     }  # fmt: skip
     if check.regret is None:
         return say("recipe.head.diverged", **parts)
+    if check.disagrees is not None:
+        own, theirs = check.disagrees
+        return say("recipe.head.disagrees", own_loss=own, best_loss=theirs, **parts)
     if check.short and best.learning_rate >= check.own and not check.outside:
         return say("recipe.head.short", **parts)
     if check.outside:
@@ -122,8 +125,6 @@ def _said(check: RecipeCheck) -> Iterator[core.Text]:
     for best in check.best[-1:]:
         if best.edge is not None and not (check.short and best.edge == "high"):
             yield say(f"recipe.edge.{best.edge}")
-    if check.disagrees is not None:
-        yield say("recipe.disagrees", own=check.disagrees[0], best=check.disagrees[1])
     if len(check.best) > 1:
         yield say(f"recipe.moves.{check.moves}", small=check.best[0].n_train, large=check.best[-1].n_train)
 
