@@ -31,7 +31,7 @@ def test_plain_replies(calls: Path, stream: bool) -> None:
         assert chat.spent.calls == 2 and chat.spent.tokens_out == 5
 
 
-@pytest.mark.parametrize("n", [500, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n", [200, pytest.param(2000, marks=pytest.mark.long)])
 def test_twenty_percent_faults(calls: Path, n: int) -> None:
     """None lost, none paid twice, and the texts are those of a server without faults."""
     with (

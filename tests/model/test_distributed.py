@@ -111,6 +111,7 @@ def trunk(llama: tuple[Path, TokenTable, Path], tmp_path_factory: pytest.TempPat
     return out / "state"
 
 
+@pytest.mark.long
 def test_a_branch_on_one_process_goes_on_from_a_trunk_on_two(
     llama: tuple[Path, TokenTable, Path], trunk: Path, tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ def test_both_searches_have_one_budget_and_stand_beside_random_and_all_data(rule
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_all_that_a_file_asks_for_in_one_command(rule_file: Path) -> None:
     own = ["arms.best.rule=top", "arms.best.by=rule"]
     plan = assay.study.plan(rule_file, set=own)

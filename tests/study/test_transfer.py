@@ -67,6 +67,7 @@ def test_a_rule_is_tried_elsewhere(tried: Path, folder: Path) -> None:
     assert after == before, "nothing is trained again"
 
 
+@pytest.mark.long
 def test_other_models_are_refused_unless_forced_and_said(tried: Path) -> None:
     with pytest.raises(AssayError, match="fitted with other models"):
         assay.rule.transfer("rule.json", study=tried, n=32, runs=8, set=["models.neighbour=3"])
