@@ -29,15 +29,14 @@ _lease.LEASE = _shared.LEASE = 10.0; _lease.BEAT = 1.0
 with quiet():
     study.run(sys.argv[1], out=sys.argv[2])
 """
-STUDY = """name: machines
-base: pocket
+LADDER = """base: pocket
 pool: {testbed: {samples: 300, types: [classification, code]}}
 evaluation: {testbed: {samples: 24, seed: 1, types: [classification, code]}}
 ladder: {rungs: [32, 64, 128, 256], seeds: 3}
 recipe: {preset: testbed, batch_size: 16}
 measure: {max_new_tokens: 6}
-where: {pool: inline, store: STORE}
 """
+STUDY = f"name: machines\n{LADDER}where: {{pool: inline, store: STORE}}\n"
 
 
 def sh(command: str) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from two_machines import HOST, NET, namespaces
+from two_machines import HOST, LADDER, NET, namespaces
 
 from assay.plan import Store
 
@@ -37,15 +37,7 @@ from assay.plan import quiet
 with quiet():
     study.run(sys.argv[1], pool=sys.argv[2])
 """
-STUDY = """name: nodes
-base: pocket
-pool: {testbed: {samples: 300, types: [classification, code]}}
-evaluation: {testbed: {samples: 24, seed: 1, types: [classification, code]}}
-ladder: {rungs: [32, 64, 128, 256], seeds: 3}
-recipe: {preset: testbed, batch_size: 16}
-measure: {max_new_tokens: 6}
-where: {store: STORE, out: REPORT}
-"""
+STUDY = f"name: nodes\n{LADDER}where: {{store: STORE, out: REPORT}}\n"
 
 
 @contextmanager
