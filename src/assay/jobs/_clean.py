@@ -203,7 +203,8 @@ def clean(
             for receipt in found.receipts:
                 receive(dataclasses.asdict(receipt))
             if not found.samples:
-                shutil.rmtree(beside or "", ignore_errors=True)  # there is nothing to go on from
+                if beside is not None:  # there is nothing to go on from
+                    shutil.rmtree(beside, ignore_errors=True)
                 raise data.nothing_read(read.name)
         counts = {"rejected": receive.rejected, **found.removed_by}
         report = Cleaned(
