@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from assay.core import AssayError, Point
+from assay.core import OVERALL, AssayError, Point
 from assay.curves import _curve, compare_arms, fit_curves, recommend
 from assay.curves._curve import Curve, NoiseWord, _margins, _taught, fit_group
 from assay.curves._families import (
@@ -190,6 +190,21 @@ def test_ladders_of_a_large_study_are_fitted_in_order(monkeypatch: pytest.Monkey
     monkeypatch.setattr(_curve, "_TOGETHER", 5)
     found = ladders([p for i in range(12) for p in points(flat, rungs=4, name=f"type{i:02}", seed=i)])
     assert [curve.ladder for curve in fit_group(found)] == found
+
+
+def test_worker_processes_say_what_this_process_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the overall curve, which holds those of its types, keeps its place among them."""
+    rows = [p for i in range(12) for p in points(flat, rungs=4, name=f"type{i:02}", seed=i)]
+    values = np.array([p.value for p in rows]).reshape(12, -1).mean(axis=0).tolist()
+    rows += [replace(p, type=OVERALL, value=v) for p, v in zip(rows[: len(values)], values, strict=True)]
+    here = fit_curves(rows)
+    monkeypatch.setattr(_curve, "_TOGETHER", 5)
+    apart = fit_curves(rows)
+    monkeypatch.setattr(_curve, "_MANY", 10)
+    told: list[tuple[int, int]] = []
+    assert fit_curves(rows, told=lambda done, total: told.append((done, total))) == apart
+    assert [c.type for c in apart] == [c.type for c in here]
+    assert told == [(i, 26) for i in range(1, 27)]
 
 
 def test_draws_have_the_moments_of_the_posterior() -> None:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Protocol
 
 import numpy as np
 
-from assay.core import OVERALL, FailedRun
+from assay.core import OVERALL, FailedRun, Inline, Pool, mapped, parse_pool
 from assay.curves._families import FAMILIES, Array, by_family, by_kind
 from assay.curves._learned import Learned, learned
 from assay.curves._link import Link, links
@@ -45,6 +45,7 @@ _FEW = 4
 _LADDERS, _STEPS = 4.0, 3
 _TOGETHER = 250
 """Ladders that lend each other what they show, at most: more would teach little and take gigabytes."""
+_MANY = 2 * _TOGETHER
 _REWEIGHED, _ALIKE = 2, 0.1
 _SCATTER = 0.4
 
@@ -390,21 +391,36 @@ def fit_group(
 ) -> list[Curve]:
     """Fit the ladders of one metric, which lend each other noise and correlation of seeds.
 
-    ``told`` is called after each ladder.
+    ``told`` is called for each ladder, once those that lend to it are fitted as well.
     """
-    correlation = trunk_correlation(group)
     if not group:
         return []
     prior = learned(group[0].metric)
     words = noise_words(group, prior)
+    batches = [
+        [(group[i], words[i]) for i in some]
+        for some in np.array_split(np.arange(len(group)), math.ceil(len(group) / _TOGETHER))
+    ]
+    fit = partial(_fit_together, prior=prior, correlation=trunk_correlation(group), common_items=common_items)
     found: list[Curve] = []
-    for some in np.array_split(np.arange(len(group)), math.ceil(len(group) / _TOGETHER)):
-        alone = []
-        for i in some:
-            alone.append(Curve(group[i], words[i], prior, correlation, common_items=common_items))
-            told()
-        found += lent(alone, prior)
+    with workers(len(group)) as pool:
+        for curves in mapped(pool, fit, batches):
+            found += curves
+            for _ in curves:
+                told()
     return found
+
+
+def _fit_together(
+    some: Sequence[tuple[Ladder, NoiseWord]], prior: Learned, correlation: float, common_items: bool
+) -> list[Curve]:
+    alone = [Curve(ladder, word, prior, correlation, common_items=common_items) for ladder, word in some]
+    return lent(alone, prior)
+
+
+def workers(ladders: int) -> Pool:
+    """Return what reads so many ladders: this process, or one for each core where starting them pays."""
+    return parse_pool("processes", forked=True) if ladders > _MANY else Inline()
 
 
 def lent(curves: Sequence[Curve], prior: Learned) -> list[Curve]:

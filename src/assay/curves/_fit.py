@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import TypeAlias
 
 import numpy as np
@@ -22,13 +22,14 @@ from assay.core import (
     Refusal,
     Verdict,
     VerdictWord,
+    mapped,
 )
-from assay.curves._curve import DECIDED, LEAST_RUNGS, Drawn, fit_group, threshold_of
+from assay.curves._curve import DECIDED, LEAST_RUNGS, Drawn, fit_group, threshold_of, workers
 from assay.curves._families import Array
 from assay.curves._free import FreeForm, fit_free
 from assay.curves._next import Question, next_runs
 from assay.curves._numbers import tails
-from assay.curves._overall import joined
+from assay.curves._overall import MeanCurve, joined
 from assay.curves._table import Ladder, ladders
 
 Told: TypeAlias = Callable[[int, int], None]
@@ -39,6 +40,7 @@ TRUSTED, FURTHEST = 2.0, 4.0
 
 _BAND_POINTS = 41
 _THOUSAND = 1000
+_AT_ONCE = 20
 
 
 def fit_curves(
@@ -90,12 +92,45 @@ def fit_curves(
             if form is None
             else fit_free(group, form)
         )
-        for curve in curves:
-            threshold = threshold_of(curve.ladder, smallest_gain, smallest_relative_gain)
-            pool = None if pools is None else pools.get(curve.ladder.arm)
-            fitted.append(_result(curve, threshold, target, reach, asked, pool))
+        asks = [
+            _Asked(
+                threshold_of(curve.ladder, smallest_gain, smallest_relative_gain),
+                target,
+                reach,
+                asked,
+                None if pools is None else pools.get(curve.ladder.arm),
+            )
+            for curve in curves
+        ]
+        for result in _read(list(zip(curves, asks, strict=True))):
+            fitted.append(result)
             told(next(done), total)
     return fitted + results
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a curve is asked: the gain that matters, a score to reach, a reach, a size, its pool's samples."""
+
+    threshold: float
+    satisfied_at: float | None
+    reach: float
+    n: int | None
+    pool: int | None
+
+
+def _read(curves: Sequence[tuple[Drawn, _Asked]]) -> Iterator[CurveResult]:
+    """Yield what each curve says; many in worker processes, but for means, which hold all their types."""
+    plain = [(curve, asked) for curve, asked in curves if not isinstance(curve, MeanCurve)]
+    batches = [plain[i : i + _AT_ONCE] for i in range(0, len(plain), _AT_ONCE)]
+    with workers(len(plain)) as pool:
+        results = chain.from_iterable(mapped(pool, _results, batches))
+        for curve, asked in curves:
+            yield _result(curve, asked) if isinstance(curve, MeanCurve) else next(results)
+
+
+def _results(curves: Sequence[tuple[Drawn, _Asked]]) -> list[CurveResult]:
+    return [_result(curve, asked) for curve, asked in curves]
 
 
 def _refused(ladder: Ladder, why: Refusal) -> CurveResult:
@@ -128,16 +163,9 @@ def _notes(ladder: Ladder) -> tuple[CurveNote, ...]:
     return ()
 
 
-def _result(
-    curve: Drawn,
-    threshold: float,
-    satisfied_at: float | None,
-    reach: float,
-    asked: int | None = None,
-    pool: int | None = None,
-) -> CurveResult:
-    ladder, top = curve.ladder, curve.high_n
-    question = _question(curve, asked, threshold)
+def _result(curve: Drawn, asked: _Asked) -> CurveResult:
+    ladder, top, reach = curve.ladder, curve.high_n, asked.reach
+    question = _question(curve, asked.n, asked.threshold)
     grid = np.geomspace(curve.low_n, reach * top, _BAND_POINTS)
     ends = [top + _THOUSAND, question.n_from, question.n_to, TRUSTED * top, reach * top]
     grid = np.unique(np.concatenate([grid[1:-1], ladder.n, ends]))
@@ -152,18 +180,18 @@ def _result(
         extrapolated_from=top,
     )
     inside = grid <= top
-    reached = None if satisfied_at is None else _satisfied(grid, draws, satisfied_at)
+    reached = None if asked.satisfied_at is None else _satisfied(grid, draws, asked.satisfied_at)
     return CurveResult(
         type=ladder.type,
         arm=ladder.arm,
         metric=ladder.metric,
         band=band,
-        verdict=_verdict(curve, grid, draws, question, pool),
+        verdict=_verdict(curve, grid, draws, question, asked.pool),
         families=curve.families,
         satisfied_at=reached[-1] if reached else None,
         satisfied_from=reached[:2] if reached else None,
         next_thousand=_gain(curve, grid, draws, top + _THOUSAND) if top >= _THOUSAND else None,
-        best=_best(grid[inside], curve.sign * draws[:, inside], threshold),
+        best=_best(grid[inside], curve.sign * draws[:, inside], asked.threshold),
         excluded=ladder.excluded,
         next_run=_next_run(curve, grid, draws),
         failed=curve.failed,
