@@ -27,6 +27,7 @@ from assay.core._causes import (
     Shift,
 )
 from assay.core._command import File, OnCommand, Without, in_words
+from assay.core._cores import usable_cores
 from assay.core._errors import DIVERGED, AssayError
 from assay.core._export_card import ExportCard
 from assay.core._export_page import ExportDrop, ExportedFile, ExportPage
@@ -286,4 +287,5 @@ __all__ = [
     "tie_to_parent",
     "to_json",
     "trial_table",
+    "usable_cores",
 ]

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
+from assay.core._cores import usable_cores
 from assay.core._errors import AssayError
 from assay.core._plugins import Plugins
 from assay.core._process import tie_to_parent
@@ -199,7 +200,9 @@ def parse_pool(text: str, *, forked: bool = False) -> Pool:
     if kind == "inline" and not settings:
         return Inline()
     if kind == "processes" and (not settings or (settings.isdecimal() and int(settings) > 0)):
-        return Processes(int(settings) if settings else os.cpu_count() or 1, forked=forked)
+        if multiprocessing.current_process().daemon:
+            return Inline()  # a worker of ``multiprocessing.Pool`` may start no process
+        return Processes(int(settings) if settings else usable_cores(), forked=forked)
     if kind == "ray":
         return Ray(settings)
     if kind == "slurm":

@@ -6,13 +6,13 @@ submitted it submits it again, as with every pool.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import Any, Self
 
+from assay.core._cores import usable_cores
 from assay.core._errors import AssayError
 
 _LOST = frozenset(
@@ -79,7 +79,7 @@ class Ray:
                 ) from None
         else:
             # Without an address Ray would join any cluster that it finds.
-            ray.init(address="local", num_cpus=self.workers or os.cpu_count() or 1, include_dashboard=False,
+            ray.init(address="local", num_cpus=self.workers or usable_cores(), include_dashboard=False,
                      _node_ip_address="127.0.0.1", **quiet)  # fmt: skip
         self._ours = True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from assay import data, judging
 from assay import plan as planning
-from assay.core import AssayError, File, Shown, digest, read_json
+from assay.core import AssayError, File, Shown, digest, read_json, usable_cores
 from assay.jobs._data import rejected_rows
 from assay.jobs._train import run_here
 from assay.plan import Step, Store, open_store
@@ -110,7 +109,7 @@ def _answered(
     run_here([evaluation], kept)
     cost = answering_cost(kept, evaluation, found.base or found.folder, measure, runs)
     answers = answer_step(
-        evaluation, Base.at(found.folder), measure, runs, base=below, seed=seed, threads=os.cpu_count() or 1,
+        evaluation, Base.at(found.folder), measure, runs, base=below, seed=seed, threads=usable_cores(),
         label=found.label, estimate=cost,
     )  # fmt: skip
     judged = check_step(evaluation, answers, measure.method, found.label)

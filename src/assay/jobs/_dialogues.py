@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 from assay import data, judging
 from assay import plan as planning
-from assay.core import File, Shown, Without, digest
+from assay.core import File, Shown, Without, digest, usable_cores
 from assay.jobs._answer import model_runtime
 from assay.jobs._judging import JudgedType, JudgeReport, by_type, judged
 from assay.jobs._pool import held
@@ -93,7 +92,7 @@ def _answered(
     step = talk_step(
         asked, Base.at(found.folder), model_runtime(found, MeasureConfig(), vllm),
         base=None if found.base is None else Base.at(found.base), folder=Path(), seed=seed,
-        threads=os.cpu_count() or 1, template="auto", label=found.label,
+        threads=usable_cores(), template="auto", label=found.label,
     )  # fmt: skip
     kept.register(f"answer {target.path.name} {digest(str(target.path.resolve()))[:8]}", [step])
     run_here([step], kept)

@@ -26,6 +26,7 @@ from assay.core import (
     page,
     read_json,
     say,
+    usable_cores,
 )
 from assay.model import POCKET, base_digest, base_name
 from assay.plan import Estimate, Step, Store, open_store
@@ -262,7 +263,7 @@ def _origin(place: ModelPlace, settings: ExportSettings) -> _Origin:
         measure = replace(measure, max_new_tokens=settings.max_new_tokens)
     if settings.evaluation:
         evaluation = read_step("evaluation", settings.evaluation, key="--evaluation")
-    threads = settings.threads or measured.get("threads") or os.cpu_count() or 1
+    threads = settings.threads or measured.get("threads") or usable_cores()
     return _Origin(
         place, model, store, evaluation, pool, measure, measured.get("seed", 0), threads,
         measured.get("template", "auto"), judge, result,
