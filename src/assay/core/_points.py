@@ -397,6 +397,8 @@ class Reading(Shown):
     held_out: tuple[HeldOut, ...]
     notes: tuple[Text, ...] = ()
     """What was decided in reading the table: percent, directions of metrics."""
+    answer: Answer | None = None
+    """What to do next; None where no curve was fitted, or another step than the next was asked about."""
 
     def __repr__(self) -> str:
         return f"<Reading: {len(self.curves)} curves>"

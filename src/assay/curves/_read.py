@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from assay.core import CurveResult, Curves, Point, Reading, Worth
 from assay.curves._balance import balance_points
-from assay.curves._compare import RANDOM, compare_arms
+from assay.curves._compare import RANDOM, compare_arms, recommend
 from assay.curves._descent import double_descent
 from assay.curves._fit import TRUSTED, Told, fit_curves
 from assay.curves._free import FreeForm
@@ -48,6 +48,9 @@ def read_curves(
         pools=pools,
         told=told,
     )
+    comparisons = compare_arms(
+        rows, smallest_gain=absolute, smallest_relative_gain=relative, baseline=baseline
+    )
     return Reading(
         curves=Curves(_timed(curve, hours) for curve in curves),
         worth=tuple(worth(curves, price=price, hours=hours)),
@@ -57,10 +60,9 @@ def read_curves(
                 rows, baseline=baseline, smallest_gain=absolute, smallest_relative_gain=relative, pools=pools
             )
         ),
-        comparisons=tuple(
-            compare_arms(rows, smallest_gain=absolute, smallest_relative_gain=relative, baseline=baseline)
-        ),
+        comparisons=tuple(comparisons),
         held_out=tuple(held_out(rows)),
+        answer=recommend(curves, comparisons, baseline=baseline),
     )
 
 

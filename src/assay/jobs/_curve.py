@@ -104,7 +104,7 @@ def curve(
         asked_of = (
             replace(c, verdict=steps.get((c.type, c.arm, c.metric), c.verdict)) for c in reading.curves
         )
-        reading = replace(reading, curves=Curves(asked_of))
+        reading = replace(reading, curves=Curves(asked_of), answer=None)
     if plot is not None:
         question = {"satisfied_at": satisfied_at, "smallest_gain": smallest_gain}
         _draw(reading, points, Path(plot), question, _name(table))

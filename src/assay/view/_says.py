@@ -56,15 +56,32 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
     answer = result.answer
     if answer is None:
         return w("says.nothing"), ""
-    parts = [*_recipes_text(result, answer, w), *_advice(result, w)]
-    if answer.overall is not None and answer.overall.next_runs is not None:
-        parts.append(w("says.run", next=next_text(answer.overall.next_runs, answer.n, w)))
-    if answer.choice != "only":
-        key = {"undecided": "choice"}.get(answer.choice, answer.choice)
-        parts.append(w(f"says.{key}", arm=w.arm(answer.arm)))
+    parts = [*_recipes_text(result, answer, w), *_advice(result, w), *_next_and_arm(answer, w)]
     parts += _at_equal_tokens(result, answer, w)
     if result.forgetting is not None:
         parts += forgetting_text(result, answer, result.forgetting, w, price=price)
+    parts += _by_word(answer, w)
+    first = _depends(result, answer, w) or _too_dear(answer, result, w) or _overall(result, answer, w)
+    return first, w("says.space").join(parts)
+
+
+def reading_text(answer: Answer, w: Words) -> tuple[str, str]:
+    """Return the recommendation that a table of points allows, as :func:`answer_text` does for a study."""
+    parts = [*_next_and_arm(answer, w), *_by_word(answer, w)]
+    return _answered(answer, w), w("says.space").join(parts)
+
+
+def _next_and_arm(answer: Answer, w: Words) -> Iterator[str]:
+    """Yield what to run next, and which arm is best where there are several."""
+    if answer.overall is not None and answer.overall.next_runs is not None:
+        yield w("says.run", next=next_text(answer.overall.next_runs, answer.n, w))
+    if answer.choice != "only":
+        key = {"undecided": "choice"}.get(answer.choice, answer.choice)
+        yield w(f"says.{key}", arm=w.arm(answer.arm))
+
+
+def _by_word(answer: Answer, w: Words) -> Iterator[str]:
+    """Yield the types of each verdict."""
     for key, types in (
         ("rising", answer.rising),
         ("plateau", answer.plateau),
@@ -72,9 +89,7 @@ def answer_text(result: StudyResult, w: Words, *, price: bool = True) -> tuple[s
         ("open", answer.undecided),
     ):
         if types:
-            parts.append(w(f"says.{key}", types=_listed(types, w)))
-    first = _depends(result, answer, w) or _too_dear(answer, result, w) or _overall(result, answer, w)
-    return first, w("says.space").join(parts)
+            yield w(f"says.{key}", types=_listed(types, w))
 
 
 def _at_equal_tokens(result: StudyResult, answer: Answer, w: Words) -> Iterator[str]:
@@ -141,11 +156,9 @@ def said(text: Text, language: str = "en") -> str:
 def _overall(result: StudyResult, answer: Answer, w: Words) -> str:
     verdict, off = answer.overall, _off(result)
     if verdict is None:
-        only = w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
+        only = _answered(answer, w)
         return only if off is None else w("says.space").join([_rate(*off, w), only])
-    gain = verdict.gain, verdict.gain_low, verdict.gain_high
-    sure = verdict.word in ("rising", "falling")
-    move = (moved if sure else changed)(gain, answer.metric, "overall", w)
+    move = _move(verdict, answer, w)
     found = cause_of(result, answer.arm)
     if found is not None and found.harm != "plateau":
         return _caused(result, found, answer, move, w)
@@ -153,12 +166,23 @@ def _overall(result: StudyResult, answer: Answer, w: Words) -> str:
         return w("says.space").join([_rate(*off, w), _rate_then(off[0], verdict, answer, move, w)])
     if found is not None and found.word not in ("exhausted", "open"):
         return _caused(result, found, answer, move, w)
-    return _verdict(verdict, answer, move, w)
+    return _answered(answer, w)
 
 
-def _verdict(verdict: Verdict, answer: Answer, move: str, w: Words) -> str:
+def _move(verdict: Verdict, answer: Answer, w: Words) -> str:
+    """Return what the overall verdict expects of the metric."""
+    gain = verdict.gain, verdict.gain_low, verdict.gain_high
+    sure = verdict.word in ("rising", "falling")
+    return (moved if sure else changed)(gain, answer.metric, "overall", w)
+
+
+def _answered(answer: Answer, w: Words) -> str:
     """Return the first sentence where nothing of the recipe is to be said first."""
-    sizes = {"n": integer(answer.n), "twice": integer(2 * answer.n)}
+    verdict = answer.overall
+    if verdict is None:
+        return w("says.only", n=integer(answer.n), metric=w.metric(answer.metric))
+    move = _move(verdict, answer, w)
+    sizes = {"n": integer(verdict.n_from or answer.n), "twice": integer(verdict.n_to or 2 * answer.n)}
     if verdict.word != "falling":
         return w(f"says.{_OPENINGS[verdict.word]}", move=move, **sizes)
     types = {"rising": _listed(answer.rising, w), "falling": _listed(answer.falling, w)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assay import core
 from assay.view._format import KEY_DIGITS
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-_FIRST, _FOLDED, _SHORT = 14, 10, 6
+_FIRST, _FOLDED, _SHORT = 14, 8, 6
 """Widths: of a first column where others need the room, of any column that folds, of a heading kept whole."""
 
+_MOST = 40
+"""Rows of a table on a screen; of one of more than twice as many the rest is counted.  Files get all."""
 _TONES = {"": "", "strong": "bold", "quiet": "dim", "warning": "yellow"}
 _WORDS = {
     "rising": "green", "plateau": "cyan", "falling": "red", "undecided": "yellow", "better": "green",
@@ -28,16 +30,24 @@ _GLYPHS = {"rising": "↗ ", "plateau": "→ ", "falling": "↘ ", "undecided": 
 
 def print_page(page: core.Page, console: Console, language: str = "en") -> None:
     """Print a page."""
-    for part in _parts(page.blocks, words(page.language or language), console.width):
+    room = _Room(console.width, _MOST if console.is_terminal else None)
+    for part in _parts(page.blocks, words(page.language or language), room):
         console.print(part)
 
 
-def _parts(blocks: Iterable[core.Block], w: Words, width: int) -> Iterator[RenderableType]:
+class _Room(NamedTuple):
+    """The width of lines, and the most rows of a table; None where all are printed."""
+
+    width: int
+    rows: int | None
+
+
+def _parts(blocks: Iterable[core.Block], w: Words, room: _Room) -> Iterator[RenderableType]:
     for block in blocks:
-        yield from _block(block, w, width)
+        yield from _block(block, w, room)
 
 
-def _block(block: core.Block, w: Words, width: int) -> Iterator[RenderableType]:
+def _block(block: core.Block, w: Words, room: _Room) -> Iterator[RenderableType]:
     from rich.text import Text
 
     match block:
@@ -48,7 +58,7 @@ def _block(block: core.Block, w: Words, width: int) -> Iterator[RenderableType]:
         case core.Items():
             yield from (Text(w.text(text), style=_TONES[block.tone]) for text in block.texts)
         case core.Table():
-            yield _table(block, w, width)
+            yield from _table(block, w, room)
         case core.Facts():
             grid = _grid()
             for name, value in block.rows:
@@ -63,10 +73,10 @@ def _block(block: core.Block, w: Words, width: int) -> Iterator[RenderableType]:
             yield from _example(block, w)
         case core.Fold():
             yield Text(w.text(block.title), style="bold")
-            yield from _parts(block.blocks, w, width)
+            yield from _parts(block.blocks, w, room)
         case core.Beside():
             for side in block.sides:
-                yield from _parts(side, w, width)
+                yield from _parts(side, w, room)
         case core.Histogram() | core.Scatter() | core.Smoothed():
             yield Text(chart_text(block, w), style="dim")
 
@@ -74,37 +84,70 @@ def _block(block: core.Block, w: Words, width: int) -> Iterator[RenderableType]:
 def _grid() -> Any:
     from rich.table import Table as Grid
 
-    return Grid.grid(padding=(0, 2))
+    grid = Grid.grid(padding=(0, 2))
+    for _ in range(2):
+        grid.add_column(overflow="fold")
+    return grid
 
 
-def _table(block: core.Table, w: Words, width: int) -> RenderableType:
-    from rich import box
-    from rich.padding import Padding
-    from rich.table import Table as Made
+def _table(block: core.Table, w: Words, room: _Room) -> Iterator[RenderableType]:
+    """Yield a table, or, where its figures do not fit beside each other, its rows as cards."""
     from rich.text import Text
 
-    made = Made(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title_style="bold",
-        title_justify="left",
-        caption_justify="left", title=None if block.title is None else Text(w.text(block.title)),
-        caption=None if block.note is None else Text(w.text(block.note)),
-    )  # fmt: skip
     bars = [largest(block, i) for i in range(len(block.columns))]
-    cells = [[_cell(*parts, w) for parts in zip(row, block.columns, bars, strict=True)] for row in block.rows]
-    widths, heads = [], []
-    for i, column in enumerate(block.columns):
-        held = _wide([row[i] for row in cells])
-        heads.append(_head(w.text(column.head), held if numeric(column) else None))
-        widths.append(max(held, _wide(heads[i:])))
-    first, fits = _fitted(widths, [c.form == "" for c in block.columns], width)
+    more = 0 if room.rows is None or len(block.rows) <= 2 * room.rows else len(block.rows) - room.rows
+    cells = [
+        [_cell(*parts, w) for parts in zip(row, block.columns, bars, strict=True)]
+        for row in block.rows[: len(block.rows) - more]
+    ]
+    heads = [w.text(column.head) for column in block.columns]
+    widths = [_wide([row[i] for row in cells]) for i in range(len(heads))]
+    shown = [
+        _head(text, held if numeric(column) else None)
+        for text, held, column in zip(heads, widths, block.columns, strict=True)
+    ]
+    widths = [max(held, _wide([head])) for held, head in zip(widths, shown, strict=True)]
+    first, fits = _fitted(widths, [c.form == "" for c in block.columns], room.width)
+    title, note = ("" if text is None else w.text(text) for text in (block.title, block.note))
+    yield Text(f"\n{title}" if title else "", style="bold")
+    if fits:
+        yield _rows(block, shown, cells, first)
+    else:
+        yield from _cards(heads, cells)
+    if more:
+        yield Text(w("table.more", n=more), style="yellow")
+    yield Text(f"{note}\n" if note else "", style="dim italic")
+
+
+def _rows(
+    block: core.Table, heads: Sequence[Text], cells: Sequence[Sequence[Text]], first: int | None
+) -> RenderableType:
+    from rich import box
+    from rich.table import Table as Made
+
+    made = Made(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for i, (head, column) in enumerate(zip(heads, block.columns, strict=True)):
+        # The first is as wide as that, not at least: of a least width rich makes tables that are cut off.
         made.add_column(
             head, justify="right" if numeric(column) else "left", overflow="fold",
-            no_wrap=fits and i > 0 and column.form != "", min_width=first if i == 0 else None,
+            no_wrap=i > 0 and column.form != "", width=first if i == 0 else None,
         )  # fmt: skip
     for place, row in enumerate(cells):
         made.add_row(*row, end_section=place in block.breaks)
-    return Padding(made, (1, 0))
+    return made
+
+
+def _cards(heads: Sequence[str], cells: Sequence[Sequence[Text]]) -> Iterator[RenderableType]:
+    """Yield each row as its first cell with the others below it, each beside its heading."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for row in cells:
+        grid = _grid()
+        for head, cell in zip(heads[1:], row[1:], strict=True):
+            grid.add_row(Text(head, style="dim"), cell)
+        yield Text.assemble((f"{heads[0]}: ", "dim"), row[0])
+        yield Padding(grid, (0, 0, 0, 2))
 
 
 def _head(text: str, width: int | None) -> Text:
@@ -123,12 +166,18 @@ def _wide(texts: Iterable[Text]) -> int:
     return max((cell_len(line) for text in texts for line in text.plain.split("\n")), default=0)
 
 
-def _fitted(widths: Sequence[int], folds: Sequence[bool], width: int) -> tuple[int, bool]:
-    """Return the width of the first column, and whether the others fit beside it without being folded."""
+def _fitted(widths: Sequence[int], folds: Sequence[bool], width: int) -> tuple[int | None, bool]:
+    """Return the width of the first column, and whether the others fit beside it without being folded.
+
+    None where all columns have the room that they want.
+    """
+    gaps = 2 * (len(widths) - 1)
+    if sum(widths) + gaps <= width:
+        return None, True
     rest = zip(widths[1:], folds[1:], strict=True)
-    others = sum(min(wide, _FOLDED) if fold else wide for wide, fold in rest)
-    room = width - others - 2 * (len(widths) - 1)
-    return max(min(widths[0], _FIRST, room), min(widths[0], _FOLDED)), room >= min(widths[0], _FOLDED)
+    room = width - gaps - sum(min(wide, _FOLDED) if fold else wide for wide, fold in rest)
+    least = min(widths[0], _FOLDED)
+    return max(min(widths[0], _FIRST, room), least), room >= least
 
 
 def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Text:

@@ -31,9 +31,10 @@ from assay.view._format import short_key
 from assay.view._html import fragment
 from assay.view._json import page_json
 from assay.view._markdown import page_markdown
+from assay.view._says import reading_text
 from assay.view._study import columns, summary, verdict_cells
 from assay.view._terminal import print_page
-from assay.view._words import words
+from assay.view._words import Words, words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,8 +44,11 @@ LANGUAGE = "ASSAY_LANGUAGE"
 """The environment variable that names the language of what has none of its own."""
 
 
-def described(value: Any) -> core.Page:
-    """Return any value as a page: the one description that every form is rendered from."""
+def described(value: Any, language: str | None = None) -> core.Page:
+    """Return any value as a page: the one description that every form is rendered from.
+
+    ``language`` is that of a value that has none of its own, by default the reader's.
+    """
     if hasattr(value, "as_page"):
         own: core.Page = value.as_page()
         return own
@@ -56,7 +60,7 @@ def described(value: Any) -> core.Page:
         case BasesResult():
             return bases_summary(value, Path(value.report) if value.report else None)
         case Reading():
-            return core.Page(tuple(_reading(value)))
+            return core.Page(tuple(_reading(value, words(reader_language(language)))))
         case CurvePower():
             return _power(value)
         case ExportPage():
@@ -76,22 +80,22 @@ def print_value(value: Any, console: Console, language: str | None = None) -> No
     if isinstance(value, str | int | float | Path):
         console.print(str(value), markup=False, highlight=False, soft_wrap=True)
     else:
-        print_page(described(value), console, reader_language(language))
+        print_page(described(value, language), console, reader_language(language))
 
 
 def value_html(value: Any, language: str | None = None) -> str:
     """Return any value as a notebook shows it."""
-    return fragment(described(value), reader_language(language))
+    return fragment(described(value, language), reader_language(language))
 
 
 def value_markdown(value: Any, language: str | None = None) -> str:
     """Return any value as Markdown."""
-    return page_markdown(described(value), reader_language(language))
+    return page_markdown(described(value, language), reader_language(language))
 
 
 def value_json(value: Any, language: str | None = None) -> dict[str, Any]:
     """Return the page of any value as JSON data, its texts in words."""
-    return page_json(described(value), reader_language(language))
+    return page_json(described(value, language), reader_language(language))
 
 
 def _blocks(value: Any, level: int = 3) -> Iterator[core.Block]:
@@ -231,8 +235,11 @@ def _shown(value: object) -> Text:
     return "" if value is None else str(value)
 
 
-def _reading(reading: Reading) -> Iterator[core.Block]:
-    """Yield the curves of a table and every finding that has rows, metric by metric."""
+def _reading(reading: Reading, w: Words) -> Iterator[core.Block]:
+    """Yield the answer, the curves of a table and every finding that has rows, metric by metric."""
+    if reading.answer is not None:
+        first, rest = reading_text(reading.answer, w)
+        yield from (core.Paragraph(first, "strong"), core.Paragraph(rest))
     yield core.Items(reading.notes, "quiet")
     yield from _curves(reading.curves)
     metrics = dict.fromkeys(c.metric for c in reading.curves)

@@ -17,6 +17,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "pool.headline.select": ("{kept:,} of {n:,} samples selected ({share:percent})", "{n:,} 条样本中选出 {kept:,} 条（{share:percent}）"),
     "pool.lead.score": ("An indicator is a hypothesis about quality. Read the samples at both ends before you select by one; only a study can tell whether it beats random samples.", "指标只是关于质量的假设。按某项指标选择之前，请先读两端的样本；它是否胜过随机样本，只有研究才能回答。"),
     "pool.aria": ("Histogram of {name}", "{name} 的直方图"),
+    "table.more": (
+        "{n:,} more rows; a file, a pipe (| less) and --json get them all",
+        "另有 {n:,} 行未显示；写入文件、管道（| less）或用 --json 可得到全部",
+    ),
     "pool.cut": ("{n:,} more characters are not shown", "还有 {n:,} 个字符未显示"),
     "pool.removed": ("What was removed", "移除的数据"),
     "pool.removed.caption": ("Each removed row is counted once, under the first rule that removed it", "每一行只计一次，归于最先移除它的规则"),
