@@ -107,20 +107,22 @@ def _table(block: core.Table, w: Words, room: _Room) -> Iterator[RenderableType]
         for text, held, column in zip(heads, widths, block.columns, strict=True)
     ]
     widths = [max(held, _wide([head])) for held, head in zip(widths, shown, strict=True)]
-    first, fits = _fitted(widths, [c.form == "" for c in block.columns], room.width)
+    folded = [_folded([head, *(row[i] for row in cells)]) for i, head in enumerate(shown)]
+    fitted = _fitted(widths, folded, block.columns, room.width)
     title, note = ("" if text is None else w.text(text) for text in (block.title, block.note))
     yield Text(f"\n{title}" if title else "", style="bold")
-    if fits:
-        yield _rows(block, shown, cells, first)
-    else:
-        yield from _cards(heads, cells)
+    yield from _cards(heads, cells) if fitted is None else [_rows(block, shown, cells, *fitted)]
     if more:
         yield Text(w("table.more", n=more), style="yellow")
     yield Text(f"{note}\n" if note else "", style="dim italic")
 
 
 def _rows(
-    block: core.Table, heads: Sequence[Text], cells: Sequence[Sequence[Text]], first: int | None
+    block: core.Table,
+    heads: Sequence[Text],
+    cells: Sequence[Sequence[Text]],
+    first: int | None,
+    folds: Sequence[bool],
 ) -> RenderableType:
     from rich import box
     from rich.table import Table as Made
@@ -130,7 +132,7 @@ def _rows(
         # The first is as wide as that, not at least: of a least width rich makes tables that are cut off.
         made.add_column(
             head, justify="right" if numeric(column) else "left", overflow="fold",
-            no_wrap=i > 0 and column.form != "", width=first if i == 0 else None,
+            no_wrap=not folds[i], width=first if i == 0 else None,
         )  # fmt: skip
     for place, row in enumerate(cells):
         made.add_row(*row, end_section=place in block.breaks)
@@ -166,18 +168,36 @@ def _wide(texts: Iterable[Text]) -> int:
     return max((cell_len(line) for text in texts for line in text.plain.split("\n")), default=0)
 
 
-def _fitted(widths: Sequence[int], folds: Sequence[bool], width: int) -> tuple[int | None, bool]:
-    """Return the width of the first column, and whether the others fit beside it without being folded.
+def _folded(texts: Iterable[Text]) -> int:
+    """Return the width to which a column folds: its longest word, within limits."""
+    from rich.cells import cell_len
 
-    None where all columns have the room that they want.
+    longest = max((cell_len(word) for text in texts for word in text.plain.split()), default=0)
+    return max(_FOLDED, min(_FIRST, longest))
+
+
+def _fitted(
+    widths: Sequence[int], folded: Sequence[int], columns: Sequence[core.Column], width: int
+) -> tuple[int | None, list[bool]] | None:
+    """Return the width of the first column and which columns fold; None where no table fits.
+
+    The first column has no width of its own where all have the room that they want.  Else plain text folds,
+    then all that is not a figure.
     """
-    gaps = 2 * (len(widths) - 1)
+    gaps, least = 2 * (len(widths) - 1), [min(pair) for pair in zip(widths, folded, strict=True)]
     if sum(widths) + gaps <= width:
-        return None, True
-    rest = zip(widths[1:], folds[1:], strict=True)
-    room = width - gaps - sum(min(wide, _FOLDED) if fold else wide for wide, fold in rest)
-    least = min(widths[0], _FOLDED)
-    return max(min(widths[0], _FIRST, room), least), room >= least
+        return None, [True] * len(widths)
+    for folds in ([c.form == "" for c in columns], [_is_text(c) for c in columns]):
+        held = [few if fold else wide for wide, few, fold in zip(widths, least, folds, strict=True)]
+        room = width - gaps - sum(held[1:])
+        if room >= least[0]:
+            first = max(least[0], min(_FIRST, room)) if any(folds[1:]) else room
+            return min(widths[0], first), [True, *folds[1:]]
+    return None
+
+
+def _is_text(column: core.Column) -> bool:
+    return not numeric(column) and column.form != "bar"
 
 
 def _cell(cell: core.Cell, column: core.Column, most: float, w: Words) -> Text:
