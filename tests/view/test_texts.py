@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import assay
 from assay.core import (
     TASK_TYPES,
     AssayError,
@@ -25,7 +26,16 @@ from assay.core import (
     RecipeCheck,
     StudyResult,
 )
-from assay.view import page_markdown, print_page, print_value, render_html, report, sparkline, summary
+from assay.view import (
+    page_markdown,
+    print_page,
+    print_value,
+    render_html,
+    report,
+    sparkline,
+    summary,
+    value_markdown,
+)
 from assay.view._first import commands
 from assay.view._words import CATALOGUES, words
 
@@ -158,6 +168,20 @@ def test_next_runs_and_reasons_are_worded(result: StudyResult, chinese: StudyRes
 def test_curves_of_a_table_are_printed_with_verdicts(result: StudyResult) -> None:
     text = printed(Reading(tuple(c for c in result.curves if c.metric == "score"), (), (), (), (), ()), 140)
     assert "rising" in text and "fewer than three rungs" in text and "+0." in text
+
+
+def test_a_table_is_answered_first_and_gains_are_headed_by_their_sizes() -> None:
+    """In the reader's language; another step than the next doubling has no answer of its own."""
+    rows = [
+        {"n_train": 500 * 2**k, "seed": s, "score": 0.2 + 0.1 * k + 0.002 * s}
+        for k in range(5)
+        for s in range(3)
+    ]
+    first = value_markdown(assay.curve(rows)).strip().split("\n")[0]
+    assert "Keep adding data: doubling to 16,000 samples" in first
+    assert "继续增加数据" in value_markdown(assay.curve(rows), "zh")
+    inner = value_markdown(assay.curve(rows, between=(1000, 2000)))
+    assert "1,000 to 2,000" in inner and "Keep adding" not in inner and "Next doubling" not in inner
 
 
 def test_sparklines_rise_with_their_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from assay import core
@@ -153,13 +154,11 @@ def _cards(heads: Sequence[str], cells: Sequence[Sequence[Text]]) -> Iterator[Re
 
 
 def _head(text: str, width: int | None) -> Text:
-    """Return a heading; over figures that are narrower, ``width``, one word per line."""
-    from rich.cells import cell_len
+    """Return a heading; over figures that are narrower, ``width``, in several lines of words."""
     from rich.text import Text
 
-    return Text(
-        text.replace(" ", "\n") if width is not None and cell_len(text) > max(width, _SHORT) else text
-    )
+    limit = None if width is None else max(width, _SHORT)
+    return Text(text if limit is None else fill(text, limit, break_long_words=False, break_on_hyphens=False))
 
 
 def _wide(texts: Iterable[Text]) -> int:

@@ -275,6 +275,17 @@ def _reading(reading: Reading, w: Words) -> Iterator[core.Block]:
         )
 
 
+def _step(curves: Sequence[CurveResult]) -> Say:
+    """Return the heading of gains: the next doubling, or the sizes that were asked about."""
+    read = [(c.verdict, c.band) for c in curves if c.verdict and c.band]
+    tops = {round(band.extrapolated_from) for _, band in read}
+    steps = {(verdict.n_from, verdict.n_to) for verdict, _ in read}
+    if all(n is None or (n in tops and to == 2 * n) for n, to in steps):
+        return say("col.gain")
+    (n, to), *others = steps
+    return say("col.steps") if others else say("col.step", n=n, to=to)
+
+
 def _warned(curves: Sequence[CurveResult]) -> Iterator[Text]:
     """Yield what a reader must know first of each curve, and the runs that look failed."""
     for curve in curves:
@@ -293,6 +304,7 @@ def _curves(curves: Sequence[CurveResult]) -> Iterator[core.Block]:
     heads = columns("type", *apart, "verdict", metric="@metric")
     ahead = ["one_run"] if any(c.next_run is not None for c in curves) else []
     tail = columns("gain", *ahead, *asked, "next", gain="@")
+    tail = (dataclasses.replace(tail[0], head=_step(curves)), *tail[1:])
     rows = tuple(
         (
             c.type, *(getattr(c, name) for name in apart), *verdict_cells(c),

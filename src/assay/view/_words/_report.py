@@ -170,6 +170,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "col.probability": ("Probability", "概率"),
     "col.one_run": ("One run at double the size", "翻倍后一次运行的测量值"),
     "col.gain": ("Next doubling", "再翻一倍"),
+    "col.step": ("{n:,} to {to:,}", "{n:,} → {to:,}"),
+    "col.steps": ("Gain of the step", "该段收益"),
     "col.interval": ("90 % interval", "90 % 区间"),
     "col.satisfied": ("Satisfied at", "达标样本数"),
     "col.next": ("Next runs", "下一步"),
