@@ -8,9 +8,11 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,6 +36,9 @@ BANNED = {
     ).split(","),
 }
 ALLOWED = {"无法判断"}
+NO_NOUNS = set(
+    "is has was does its as this loss holds adds lowers costs raises hurts carries stays takes".split()
+)
 
 
 @cache
@@ -174,3 +179,66 @@ def test_how_far_a_metric_moves_is_said_in_its_own_direction(
     own, low, high = (float(x) for x in re.findall(r"[+-]?\d+\.\d+", change))
     assert own == pytest.approx(mean if metric == "score" else -mean, abs=6e-4)
     assert low - 1e-9 <= own <= high + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("key", "parts", "said"),
+    [
+        ("new.seen", {"samples": 1, "types": 1, "languages": "zh"}, "1 sample to train on, 1 type"),
+        ("findings.rows", {"n": 1}, "1 row"),
+        ("findings.rows", {"n": 21}, "21 rows"),
+        ("findings.rows", {"n": 0}, "0 rows"),
+    ],
+)
+def test_one_is_followed_by_the_singular(key: str, parts: dict[str, Any], said: str) -> None:
+    assert words("en")(key, **parts).startswith(said)
+
+
+def test_no_text_counts_one_in_the_plural() -> None:
+    """What is counted stands right behind its number, or behind a word or two that tell more of it."""
+    plural = re.compile(r"(?<![\d.,%])1 (?:(?:more|new|random|fresh|sample|evaluation) )?([a-z]+s)\b")
+    for key, text in CATALOGUES["en"].items():
+        names = {name for _, name, _, _ in string.Formatter().parse(text) if name}
+        with suppress(Exception):  # some are filled with words or intervals, which are no counts
+            said = words("en")(key, **dict.fromkeys(names, 1))
+            assert [w for w in plural.findall(said) if w not in NO_NOUNS] == [], key
+
+
+def names_of_columns(tree: ast.Module) -> set[str]:
+    """Return what stands in the lists of names that columns are made of: `columns(*names)`, `col.{name}`."""
+    lists: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "columns":
+            lists |= {
+                a.value.id for a in node.args if isinstance(a, ast.Starred) and isinstance(a.value, ast.Name)
+            }
+        if isinstance(node, ast.GeneratorExp) and "f'col.{name}'" in ast.unparse(node.elt):
+            lists |= {g.iter.id for g in node.generators if isinstance(g.iter, ast.Name)}
+    values = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id in lists for t in node.targets)
+    ]
+    inner = {n.id for value in values for n in ast.walk(value) if isinstance(n, ast.Name)}
+    values += [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id in inner for t in node.targets)
+    ]
+    return {
+        part.value
+        for value in values
+        if isinstance(value, ast.Tuple | ast.List | ast.IfExp)
+        for part in ast.walk(value)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+
+
+def test_every_column_that_is_named_has_a_heading() -> None:
+    found = {
+        n for path, text in texts().items() if path.suffix == ".py" for n in names_of_columns(ast.parse(text))
+    }
+    assert {"answer", "larger", "loss_rise"} <= found
+    assert [name for name in sorted(found) if f"col.{name}" not in CATALOGUES["en"]] == []

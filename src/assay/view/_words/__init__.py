@@ -12,6 +12,7 @@ from typing import Any
 
 from assay.core import AssayError, Judged, Say, Shade, Text
 from assay.view import _format
+from assay.view._agreement import of_one
 from assay.view._words import (
     _external,
     _first,
@@ -53,7 +54,7 @@ class Words:
         """Return the text of ``key`` with ``{parts}`` filled in; raises ``KeyError`` for an unknown key."""
         catalogue = CATALOGUES[self.language]
         text = catalogue[next((space + key for space in self.spaces if space + key in catalogue), key)]
-        return _Filled(self).vformat(text, (), parts) if parts else text
+        return _Filled(self).fill(text, parts) if parts else text
 
     def text(self, text: Text) -> str:
         """Return a text in words; what comes from data stays as it is."""
@@ -164,8 +165,14 @@ class _Filled(string.Formatter):
     def __init__(self, w: Words) -> None:
         self.w = w
 
-    def format_field(self, value: Any, format_spec: str) -> str:
-        return self.w.show(value, format_spec)
+    def fill(self, text: str, parts: Mapping[str, Any]) -> str:
+        """Return a text with its parts; English words that follow a 1 are put in the singular."""
+        shown, last = [], ""
+        for literal, name, form, _ in self.parse(text):
+            shown.append(of_one(literal) if last == "1" and self.w.language == "en" else literal)
+            last = "" if name is None else self.w.show(self.get_field(name, (), parts)[0], form or "")
+            shown.append(last)
+        return "".join(shown)
 
 
 def words(language: str) -> Words:

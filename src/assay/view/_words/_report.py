@@ -169,6 +169,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "col.verdict": ("Verdict", "结论"),
     "col.probability": ("Probability", "概率"),
     "col.one_run": ("One run at double the size", "翻倍后一次运行的测量值"),
+    "col.answer": ("Answer", "结论"),
     "col.gain": ("Next doubling", "再翻一倍"),
     "col.step": ("{n:,} to {to:,}", "{n:,} → {to:,}"),
     "col.steps": ("Gain of the step", "该段收益"),
