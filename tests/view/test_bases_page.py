@@ -20,9 +20,11 @@ from assay.core import (
     BaseResult,
     BaseRuns,
     BasesResult,
+    BestRate,
     Contrast,
     Gain,
     NextUpgrade,
+    RecipeCheck,
     StudyResult,
     Upgrade,
     UpgradeCost,
@@ -230,3 +232,17 @@ def test_what_may_be_nothing_is_not_said_to_come(result: StudyResult) -> None:
     title = re.search(r"<h1>(.*?)</h1>", html)
     assert title is not None and "may change the score by +0.021 [−0.004, +0.043]" in title[1]
     assert "should" not in title[1]
+
+
+def test_a_rate_that_is_not_a_bases_best_is_said_before_what_to_double(result: StudyResult) -> None:
+    """A base that learned badly is no worse base: under its own rate the answer may be another."""
+    best = (BestRate(300, 4.5e-3, 2e-3, 9e-3),)
+    check = RecipeCheck(
+        5e-4, "control", (), best, "unknown", 0.5, 0.99, True, 300, 0.1, regret_interval=(0.4, 0.6)
+    )
+    found = side_by_side(result)
+    off = replace(found.bases[0], result=replace(result, recipe_check=check))
+    text = printed(replace(found, bases=(off, *found.bases[1:])))
+    said, asked = text.index("0.6B: The learning rate of 5e-4"), text.index("own learning rate")
+    assert said < asked < text.index("30,000") and "1.7B: The learning rate" not in text
+    assert "The learning rate of" not in printed(found)

@@ -30,7 +30,7 @@ from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import METRICS, Index, ladder, ordered
 from assay.view._markdown import escape, page_markdown
 from assay.view._panel import Panel, domain, draw, symbols
-from assay.view._says import changed, moved, study_notes
+from assay.view._says import changed, moved, rate_text, study_notes
 from assay.view._study import columns, report_place
 from assay.view._svg import Svg
 from assay.view._words import Words, words
@@ -99,8 +99,16 @@ def headline_rows(result: BasesResult) -> list[list[Upgrade]]:
 
 def answer_parts(result: BasesResult, w: Words) -> list[tuple[str, str]]:
     """Return for each pair of bases what to double, then what it costs and what is not known yet."""
-    found = headline_rows(result)
-    return [(_answer(rows[0], w), _details(rows, w)) for rows in found] or [(w("bases.says.nothing"), "")]
+    found = [(_answer(rows[0], w), _details(rows, w)) for rows in headline_rows(result)]
+    return [*_rates(result, w), *(found or [(w("bases.says.nothing"), "")])]
+
+
+def _rates(result: BasesResult, w: Words) -> Iterator[tuple[str, str]]:
+    """Yield which bases were not trained at their best learning rate, which comes before what to double."""
+    said = {base.name: rate_text(base.result, w) for base in result.bases}
+    off = [w("bases.rate", base=name, said=text) for name, text in said.items() if text]
+    if off:
+        yield w("says.space").join(off), w("bases.rate.then")
 
 
 def _answer(row: Upgrade, w: Words) -> str:

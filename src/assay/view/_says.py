@@ -195,6 +195,12 @@ def _off(result: StudyResult) -> tuple[RecipeCheck, BestRate] | None:
     return None if check is None or not check.outside or check.chosen is None else (check, check.chosen)
 
 
+def rate_text(result: StudyResult, w: Words) -> str | None:
+    """Return what the recipe check found better than the study's own rate; None where that is as good."""
+    off = _off(result)
+    return None if off is None else _rate(*off, w)
+
+
 def rate_to_try(result: StudyResult) -> str | None:
     """Return the learning rate with which the study should run first, None where the texts ask for none."""
     off, found = _off(result), None if result.answer is None else cause_of(result, result.answer.arm)

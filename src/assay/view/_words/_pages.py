@@ -274,6 +274,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "bases.says.either": ("Either will do: {small} on {twice} samples should {data}; {large} on {n} samples should {model}.", "两者皆可：{small} 用 {twice} 条样本，预计{data}；{large} 用 {n} 条样本，预计{model}。"),
     "bases.says.neither": ("Neither is worth it: {small} on {twice} samples would {data}; {large} on {n} samples would {model}.", "都不值得：{small} 用 {twice} 条样本，只会{data}；{large} 用 {n} 条样本，只会{model}。"),
     "bases.says.undecided": ("Undecided between {small} and {large}: {small} on {twice} samples may {data}; {large} on {n} samples may {model}.", "{small} 与 {large} 之间未定：{small} 用 {twice} 条样本，可能{data}；{large} 用 {n} 条样本，可能{model}。"),
+    "bases.rate": ("{base}: {said}", "{base}：{said}"),
+    "bases.rate.then": ("Give each of these base models its own learning rate (`recipe` below it in the study file) and run the study again before choosing between a larger base model and more data.", "先在研究文件中为这些基座模型分别设置学习率（各自下面的 `recipe`），重新运行研究，再在更大的基座模型与更多数据之间选择。"),
     "bases.says.nothing": ("Data or model: no answer, because this needs at least three rungs on the smaller base model and two seeds on both.", "数据还是模型：没有结论，因为至少需要较小的基座模型有三个档位、两个基座模型各有两个种子。"),
     "bases.per_cost.model": ("Per training compute, the larger base gains more.", "按训练算力，更大的基座模型收益更多。"),
     "bases.per_cost.data": ("Per training compute, doubling the data of {small} gains more.", "按训练算力，加倍 {small} 的数据收益更多。"),
