@@ -156,22 +156,17 @@ def test_the_error_over_items_is_that_of_paired_differences(several: Several) ->
     """By hand from the judgements: mean over seeds of each item's difference, clustered by group."""
     from assay import data
     from assay.study._bases import _cells, _paired_se
-    from assay.study.steps import MeasuredRun
+    from assay.study.steps import MeasuredRun, run_parts
 
     path, _ = several
     store = Store(path.parent / "store", create=False)
     whole = graph(path)
     final = whole.final
     inputs = {name: store.path(step.key) for name, step in final.inputs.items()}
-
-    class Context:
-        config = final.config
-
-    context: Any = Context()
-    context.inputs = inputs
     runs: dict[str, list[MeasuredRun]] = {"little": [], "whole": []}
+    parts = run_parts(inputs)
     for index, row in enumerate(final.config["runs"]):
-        runs[row["base"]].append(MeasuredRun(context, index, row))
+        runs[row["base"]].append(MeasuredRun(parts[index], row))
     items = list(data.Dataset(inputs["evaluation"] / "dataset"))
     small, large = (_cells(runs[name])["random", 64] for name in ("little", "whole"))
     found = dict(_paired_se(small, large, items))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from assay import curves
 from assay.core import StudyResult
 from assay.study._find import read_models
 from assay.study._forming import Forming
@@ -33,3 +34,11 @@ def test_what_is_planned_is_counted_anew(small_study: tuple[Path, StudyResult]) 
     more = replace(part, models=(*part.models, unknown))
     assert (fitted.planned, forming.known(more).planned, forming.now(more).planned) == (4, 5, 5)
     assert forming.now(more).points == fitted.points
+
+
+def test_curves_are_those_of_the_metric_of_the_answer(small_study: tuple[Path, StudyResult]) -> None:
+    path, _ = small_study
+    formed = Forming().now(read_models(path.parent / "report"))
+    every = curves.read_curves(formed.points).curves
+    assert {c.metric for c in every} > {"score"}
+    assert list(formed.curves) == [c for c in every if c.metric == "score"]

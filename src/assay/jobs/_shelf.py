@@ -41,6 +41,8 @@ class Shelf:
     forming: Forming = field(default_factory=Forming)
     trained: set[tuple[Path, str]] = field(default_factory=set)
     """Models that were found in their store: they are not looked for again."""
+    drawn: dict[tuple[Path, str], tuple[Formed, str]] = field(default_factory=dict)
+    """The curves of studies as they were drawn last, by folder and language."""
 
     def studies(self, language: str) -> list[serving.StudyRow]:
         """Return the studies with their models, as they are at this moment."""
@@ -54,11 +56,19 @@ class Shelf:
         row, watched = self._row(folder, language)
         formed = self._formed(folder, finished=row.finished, fitted=fitted)
         under = tuple(serving.Under(r.name, r.label, r.done, r.total, r.note) for r in watched.running)
-        panels = view.forming(formed.points, formed.curves, language)
+        panels = self._panels(folder, formed, language)
         return serving.Live(
             row, under, watched.seconds_left, formed.models, formed.planned, panels, watched.paid,
             watched.to_pay,
         )  # fmt: skip
+
+    def _panels(self, folder: Path, formed: Formed, language: str) -> str:
+        """Return the curves of a study, drawn anew where its points or curves are others than before."""
+        known, panels = self.drawn.get((folder, language), (None, ""))
+        if known is None or known.points is not formed.points or known.curves is not formed.curves:
+            panels = view.forming(formed.points, formed.curves, language)
+            self.drawn[folder, language] = formed, panels
+        return panels
 
     def overlaid(self, names: Sequence[str], language: str) -> str:
         """Return the curves of several studies over one another, "" where they share no type."""
@@ -121,10 +131,12 @@ class Shelf:
 
     def _trained(self, models: StudyModels | None) -> list[str]:
         """Return the names of the models that are in the store; what is there once stays."""
-        names = []
-        for model in models.models if models else ():
-            place = (models.store, model.key or "") if models else (Path(), "")
-            if place in self.trained or (models and models.trained(model)):
+        if models is None:
+            return []
+        store, names = models.opened, []
+        for model in models.models:
+            place = models.store, model.key or ""
+            if place in self.trained or model.key is None or store.has(model.key):
                 self.trained.add(place)
                 names.append(model.name)
         return names

@@ -140,7 +140,8 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Say whether an object is complete."""
-        return self.place(key).is_dir()
+        # Of every open step at every look: a Path would take ten times as long.
+        return os.path.isdir(f"{self.root}/objects/{key[:2]}/{key}")  # noqa: PTH112
 
     @contextmanager
     def at_work(self, name: str) -> Iterator[None]:
@@ -159,8 +160,8 @@ class Store:
 
     def busy(self, key: str) -> bool:
         """Say whether a process works at an object: it holds its lock, which the kernel frees with it."""
-        path = self.root / "work" / f"{key}.lock"
-        return path.is_file() and not _free(path)
+        path = f"{self.root}/work/{key}.lock"
+        return os.path.isfile(path) and not _free(Path(path))  # noqa: PTH113 - as in `has`
 
     def sound(self, key: str) -> bool:
         """Say whether an object is there and intact; a corrupt one is named on stderr and set aside."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from assay.core import digest, read_json, replacing
 from assay.plan._shared import open_store
@@ -144,15 +144,18 @@ def read_steps(folder: Path) -> StepList:
     )  # fmt: skip
 
 
+Took: TypeAlias = Mapping[str, float]
+"""The ``seconds`` and the ``money`` that a step took."""
+
 _KNOWN = 0.02
 """Share of the estimates that must be done before their pace says how long the rest takes."""
 
 
 @dataclass
 class Watcher:
-    """Watches the runs of stores; what is done once is not asked for again."""
+    """Watches the runs of stores; what is done once is not asked for again, what is open once a look."""
 
-    _done: dict[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
+    _done: dict[tuple[str, str], Took] = field(default_factory=dict)
 
     def watch(self, listed: StepList) -> Watched:
         """Return how far the steps are, as their store has them now."""
@@ -160,15 +163,16 @@ class Watcher:
         working = bool(listed.run) and store.busy(listed.run)
         if listed.whole and all_ and not working and store.has(all_[-1].key):
             return Watched(len(all_), len(all_), (), 0.0)
-        open_ = [step for step in all_ if self._took(store, step.key) is None]
+        took = {step.key: found for step in all_ if (found := self._took(store, step.key)) is not None}
+        open_ = [step for step in all_ if step.key not in took]
         running = [(step, state) for step in open_ if (state := _state(store, step)) is not None]
-        left = self._left(store, all_, open_, running) if listed.whole else None
+        left = _left(all_, took, open_, running) if listed.whole else None
         return Watched(
             len(all_) - len(open_), len(all_), tuple(state for _, state in running), left, listed.whole,
-            working or bool(running), self._paid(store, all_), _to_pay(open_, left, listed.price_per_hour),
+            working or bool(running), _paid(all_, took), _to_pay(open_, left, listed.price_per_hour),
         )  # fmt: skip
 
-    def _took(self, store: Store, key: str) -> Mapping[str, float] | None:
+    def _took(self, store: Store, key: str) -> Took | None:
         """Return the seconds and the money that a step took, None where it is not done."""
         known = self._done.get((str(store.root), key))
         if known is None and store.has(key):
@@ -177,24 +181,24 @@ class Watcher:
             self._done[str(store.root), key] = known
         return known
 
-    def _paid(self, store: Store, steps: Sequence[Listed]) -> Mapping[str, float]:
-        """Return what finished steps have paid for, by currency."""
-        done = [(s.currency, took["money"]) for s in steps if (took := self._took(store, s.key))]
-        return _summed((currency, amount) for currency, amount in done if amount)
 
-    def _left(
-        self, store: Store, steps: Sequence[Listed], left: Sequence[Listed],
-        running: Sequence[tuple[Listed, Running]],
-    ) -> float | None:  # fmt: skip
-        """Return the estimates of what is left, by the speed so far, shared by as many as run at once."""
-        known = [(s.seconds, took) for s in steps if s.seconds and (took := self._took(store, s.key))]
-        done = [(seconds, took["seconds"]) for seconds, took in known]
-        if not left or not running or sum(s for s, _ in done) < _KNOWN * sum(s.seconds or 0 for s in steps):
-            return 0.0 if not left else None
-        pace = sum(took for _, took in done) / sum(seconds for seconds, _ in done)
-        reached = {s.key: min(r.done / r.total, 1.0) for s, r in running if r.total}
-        work = sum((s.seconds or 1.0) * (1 - reached.get(s.key, 0.0)) for s in left)
-        return work * pace / len(running)
+def _paid(steps: Sequence[Listed], took: Mapping[str, Took]) -> Mapping[str, float]:
+    """Return what finished steps have paid for, by currency."""
+    return _summed((s.currency, took[s.key]["money"]) for s in steps if s.key in took)
+
+
+def _left(
+    steps: Sequence[Listed], took: Mapping[str, Took], left: Sequence[Listed],
+    running: Sequence[tuple[Listed, Running]],
+) -> float | None:  # fmt: skip
+    """Return the estimates of what is left, by the speed so far, shared by as many as run at once."""
+    done = [(s.seconds, took[s.key]["seconds"]) for s in steps if s.seconds and s.key in took]
+    if not left or not running or sum(s for s, _ in done) < _KNOWN * sum(s.seconds or 0 for s in steps):
+        return 0.0 if not left else None
+    pace = sum(spent for _, spent in done) / sum(seconds for seconds, _ in done)
+    reached = {s.key: min(r.done / r.total, 1.0) for s, r in running if r.total}
+    work = sum((s.seconds or 1.0) * (1 - reached.get(s.key, 0.0)) for s in left)
+    return work * pace / len(running)
 
 
 def _to_pay(

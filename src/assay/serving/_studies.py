@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from assay.view import Words
 
 EVERY = 1.5
 """Seconds between two looks at the store."""
+_REST = 4
+"""How many times as long as a look took nobody looks again: a page takes a fifth of a processor at most."""
 _ALIVE = 10
 """Looks without a change after which a line is sent, so that what lies between keeps the connection."""
 
@@ -78,7 +81,9 @@ async def _changes(request: Request, look: Callable[[], Parts | None]) -> AsyncI
     sent: dict[str, str] = {}
     quiet = 0
     while not await request.is_disconnected():
+        began = time.monotonic()
         parts = await to_thread.run_sync(look)
+        rest = max(EVERY, _REST * (time.monotonic() - began))
         if parts is None:
             return
         changed = {name: text for name, text in parts.items() if sent.get(name) != text}
@@ -88,4 +93,4 @@ async def _changes(request: Request, look: Callable[[], Parts | None]) -> AsyncI
             yield f"data: {json.dumps(changed, ensure_ascii=False)}\n\n"
         elif quiet % _ALIVE == 0:
             yield ": alive\n\n"
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(rest)

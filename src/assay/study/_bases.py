@@ -30,7 +30,7 @@ from assay.study._config import ArmConfig, StudyConfig
 from assay.study._graph import Ladder, RunSteps, result_step
 from assay.study._hosted import ladder_kind
 from assay.study._recipes import Beside, own_name, variants
-from assay.study.steps import MeasuredRun
+from assay.study.steps import MeasuredRun, run_parts
 
 _FULL, _ADAPTER = 6.0, 4.0
 """Operations of training per parameter and token (Kaplan et al. 2020, section 2.1): forward 2, backward 4, of
@@ -159,8 +159,9 @@ def _assemble(context: StepContext) -> BasesResult:
     config, question = context.config, context.config["question"]
     items = list(data.Dataset(context.inputs["evaluation"] / "dataset"))
     runs: dict[str, list[MeasuredRun]] = {row["name"]: [] for row in config["bases"]}
+    parts = run_parts(context.inputs)
     for index, row in enumerate(config["runs"]):
-        runs[row["base"]].append(MeasuredRun(context, index, row))
+        runs[row["base"]].append(MeasuredRun(parts[index], row))
     found = (_base(context, row, runs[row["name"]]) for row in config["bases"])
     bases = sorted(found, key=lambda base: base.parameters)
     comparable = _comparable(bases, runs)

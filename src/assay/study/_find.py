@@ -77,7 +77,7 @@ class StudyModels:
 
     def trained(self, model: StudyModel) -> bool:
         """Say whether a model is in the store; the base model always is."""
-        return model.key is None or self._store.has(model.key)
+        return model.key is None or self.opened.has(model.key)
 
     def place(self, model: StudyModel) -> ModelPlace:
         """Return where a model lies; raise :class:`AssayError` where it is not in the store."""
@@ -87,14 +87,15 @@ class StudyModels:
         if not self.trained(model):
             raise AssayError(
                 "the model is not in the store: not trained yet, or removed by `assay gc`",
-                place=self._store.address, value=label,
+                place=self.opened.address, value=label,
                 hint="`assay study run` with the study's file trains what is missing",
             )  # fmt: skip
-        folder = self._store.path(model.key) / "model"
+        folder = self.opened.path(model.key) / "model"
         return ModelPlace(folder, model.base if _is_adapter(folder) else None, label, self.folder)
 
     @property
-    def _store(self) -> Store:
+    def opened(self) -> Store:
+        """Return the store that the study uses."""
         return open_store(self.store, create=False)
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from assay import curves, data
+from assay import curves, data, view
 from assay.core import CurveResult, Point, Sample
-from assay.plan import StepContext, Store, open_store
+from assay.plan import Store, open_store
 from assay.study._find import StudyModel, StudyModels
 from assay.study.steps import MeasuredRun
 
-Measured: TypeAlias = tuple[str, str | None]
-"""What a model's points are read from: the keys of its answers and of their judgements."""
+Measured: TypeAlias = tuple[str, str | None, str]
+"""What a model's points are read from: the keys of its answers and of their judgements; and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,10 @@ class Formed:
 
 @dataclass
 class Forming:
-    """Reads the measurements of studies as they come; what is measured is read once, and fitted once."""
+    """Reads the measurements of studies as they come; what is measured is read once, and fitted once.
+
+    Curves are of the metric of the answer, which alone is shown while a study runs.
+    """
 
     _points: dict[Measured, tuple[Point, ...]] = field(default_factory=dict)
     _formed: dict[Path, tuple[frozenset[Measured], Formed]] = field(default_factory=dict)
@@ -47,8 +50,7 @@ class Forming:
 
     def _ready(self, models: StudyModels) -> list[StudyModel]:
         store = open_store(models.store, create=False)
-        found = (m for m in models.models if store.has(m.answer))
-        return [m for m in found if m.judged is None or store.has(m.judged)]
+        return [m for m in models.models if _name(m) in self._points or _is_measured(store, m)]
 
     def now(self, models: StudyModels) -> Formed:
         """Return what a study's models show now; curves only where three sizes are there."""
@@ -58,7 +60,8 @@ class Forming:
         if known is not None and of == _keys(ready):
             return replace(known, planned=len(models.models))
         points = tuple(self._all(models, store, ready))
-        fitted = tuple(curves.read_curves(points).curves) if points else ()
+        shown = view.headline_metric(point.metric for point in points)
+        fitted = tuple(curves.fit_curves(point for point in points if point.metric == shown))
         formed = Formed(points, fitted, len(ready), len(models.models))
         self._formed[models.folder] = _keys(ready), formed
         return formed
@@ -66,22 +69,30 @@ class Forming:
     def _all(self, models: StudyModels, store: Store, ready: Iterable[StudyModel]) -> Iterable[Point]:
         items: list[Sample] | None = None
         for model in ready:
-            name = model.answer, model.judged
+            name = _name(model)
             if name not in self._points:
                 if items is None:
                     items = list(data.Dataset(store.path(models.evaluation) / "dataset"))
-                self._points[name] = tuple(_measured(store, model).points(items))
-            yield from (replace(point, run=model.name) for point in self._points[name])
+                found = _measured(store, model).points(items)
+                self._points[name] = tuple(replace(point, run=model.name) for point in found)
+            yield from self._points[name]
 
 
 def _keys(models: Iterable[StudyModel]) -> frozenset[Measured]:
-    return frozenset((model.answer, model.judged) for model in models)
+    return frozenset(map(_name, models))
+
+
+def _is_measured(store: Store, model: StudyModel) -> bool:
+    return store.has(model.answer) and (model.judged is None or store.has(model.judged))
+
+
+def _name(model: StudyModel) -> Measured:
+    return model.answer, model.judged, model.name
 
 
 def _measured(store: Store, model: StudyModel) -> MeasuredRun:
-    inputs = {"run0000/answer": store.path(model.answer)}
+    found = {"answer": store.path(model.answer)}
     if model.judged is not None:
-        inputs["run0000/judge"] = store.path(model.judged)
+        found["judge"] = store.path(model.judged)
     row = {"arm": model.arm, "seed": model.seed, "n_train": model.n_train, "key": model.name}
-    context = StepContext({}, inputs, {}, Path(), lambda done, total, unit: None)
-    return MeasuredRun(context, 0, row | {"trunk": 0, "shared": True})
+    return MeasuredRun(found, row | {"trunk": 0, "shared": True})

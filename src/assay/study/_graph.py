@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def _place(by: str, folder: str) -> str:
 
 
 class Ladder:
-    """Builds the steps of all arms, seeds and rungs of a study whose pool has been read."""
+    """Builds the steps of all arms, seeds and rungs of a study whose pool has been read, each once."""
 
     def __init__(
         self,
@@ -203,6 +204,7 @@ class Ladder:
         self.chooser, self.other = chooser or self, other
         alike = other is not None and other.config.recipe.begins_like(config.recipe)
         self.begun = other if alike else None
+        self._orders: dict[tuple[str, int], Step] = {}
         self.base = self._own_base(config)
         self.runtime = runtime(config.measure, config.where.device, config.where.vllm)
         self.control_samples = control_size(config, summary)
@@ -254,7 +256,7 @@ class Ladder:
         """The samples of the pool that may be trained on: all but the control slice."""
         return self.summary.samples - self.control_samples
 
-    @property
+    @cached_property
     def control(self) -> Step | None:
         """The step that chooses the control slice; None without one.  It is the same for all bases."""
         samples = self.control_samples
@@ -276,6 +278,10 @@ class Ladder:
 
     def runs(self) -> list[RunSteps]:
         """Return the steps of every model of the study, the base model first."""
+        return list(self._runs)
+
+    @cached_property
+    def _runs(self) -> list[RunSteps]:
         runs = [self._measured(BASE_ARM, 0, 0, (), None, shared=False)]
         for arm in self.arms:
             for seed in range(self.config.ladder.seeds):
@@ -363,6 +369,11 @@ class Ladder:
 
     def order(self, arm: str, seed: int) -> Step:
         """Return the step that puts the pool in the order in which an arm takes it."""
+        if (arm, seed) not in self._orders:
+            self._orders[arm, seed] = self._order(arm, seed)
+        return self._orders[arm, seed]
+
+    def _order(self, arm: str, seed: int) -> Step:
         chosen = self.arms[arm]
         settings: dict[str, Any] = {"seed": seed, "rule": chosen.rule}
         inputs: dict[str, Step] = {}
@@ -458,6 +469,10 @@ class Ladder:
 
     def tokens(self) -> Step:
         """Return the step that tokenizes the pool."""
+        return self._tokens
+
+    @cached_property
+    def _tokens(self) -> Step:
         estimate = Estimate(seconds=self.summary.samples / 5000)
         return tokens_step(self.base, self.config.recipe, self.pool, estimate)
 
@@ -488,7 +503,7 @@ class Ladder:
         self, items: int, read: float, written: int, squares: float, backend: str
     ) -> Estimate:
         return measuring_cost(
-            self.base.folder, self.sizes.parameters, items, read, written, squares=squares,
+            self.base, self.sizes.parameters, items, read, written, squares=squares,
             device=self.runtime.device, kind=self._kind(backend),
         )  # fmt: skip
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay import data, mixtures
 from assay.core import Point
-from assay.plan import Step, StepContext, Store
+from assay.plan import Step, Store
 from assay.study._graph import RunSteps
 from assay.study.steps import MeasuredRun
 
@@ -36,10 +35,9 @@ class RunNoise:
 
 def measured_run(store: Store, run: RunSteps) -> MeasuredRun:
     """Return the measurements of one model, as the result of a study reads them."""
-    inputs = {f"run0000/{name}": store.path(step.key) for name, step in run.parts.items()}
-    context = StepContext({}, inputs, {}, Path(), lambda done, total, unit: None)
+    found = {name: store.path(step.key) for name, step in run.parts.items()}
     row = {"arm": run.arm, "seed": run.seed, "n_train": run.n_train, "key": run.answer.key}
-    return MeasuredRun(context, 0, row | {"trunk": len(run.trunk), "shared": run.shared})
+    return MeasuredRun(found, row | {"trunk": len(run.trunk), "shared": run.shared})
 
 
 def noise_at(

@@ -99,7 +99,7 @@ def sizes_of(config: StudyConfig, base: Base, evaluation: Step, pool: Step) -> S
     references = _tokens(base.folder, [one.answer or "" for one in items.samples])
     samples = _part(pool, config.pool, store).samples
     whole = _tokens(base.folder, ["\n".join(turn.content for turn in one.messages) for one in samples])
-    parameters, trained = _weights(base.folder, config.recipe)
+    parameters, trained = _weights(base, config.recipe)
     cut, both = np.minimum(whole + _TEMPLATE, limit), prompts + references + _TEMPLATE
     recipe = config.recipe
     return Sizes(
@@ -152,33 +152,34 @@ def training_cost(
 
     Whole models are held and written in fp32, whatever type the base is stored in; of adapters these alone.
     """
-    parameters, trained = _weights(base.folder, recipe)
+    parameters, trained = _weights(base, recipe)
     speed = (GPU_FLOPS if device == "cuda" else CPU_FLOPS) * launch.processes
     each = 6 if recipe.adapter == "none" else 4
     parts = {"tokens": each * parameters * padded / speed, "steps": _UPDATES * trained * steps / speed}
-    parts["attention"] = each * _attended(base.folder) * squares / speed
+    parts["attention"] = each * _attended(base) * squares / speed
     return Estimate(
         seconds=START + sum(parts.values()), tokens=tokens, bytes=4.0 * trained * (3 if trunk else 1),
         kind=kind_of(base, device, str(launch.processes)), parts=parts,
     )  # fmt: skip
 
 
-def _attended(folder: Path) -> float:
+@lru_cache(maxsize=64)
+def _attended(base: Base) -> float:
     """Return the multiply-adds of attention per squared token of a text; 0 for unknown families."""
     try:
-        shape = model.read_shape(folder)
+        shape = model.read_shape(base.folder)
     except (AssayError, OSError):
         return 0.0
     return 2.0 * shape.layers * shape.heads * shape.head_dim
 
 
 def measuring_cost(
-    base: Path, parameters: int, items: int, read: float, written: int, *, squares: float, device: str,
+    base: Base, parameters: int, items: int, read: float, written: int, *, squares: float, device: str,
     kind: str,
 ) -> Estimate:  # fmt: skip
     """Return what reading ``read`` and writing ``written`` tokens of each of ``items`` items takes.
 
-    ``squares``: mean squared tokens of what is read of an item, by the model in ``base``.  Answers are
+    ``squares``: mean squared tokens of what is read of an item.  Answers are
     written token by token, a batch at once, however few of it are still written.
     """
     speed = GPU_FLOPS / 50 if device == "cuda" else _READING_FLOPS
@@ -196,23 +197,23 @@ def answering_cost(
     items = _of_store(store.path(evaluation.key))
     prompts = _tokens(folder, [_prompt(s) for s in items.samples])
     references = _tokens(folder, [s.answer or "" for s in items.samples])
-    parameters = folder.stat().st_size if folder.is_file() else _weights(folder, model.Recipe())[0]
+    base = Base.at(folder)
+    parameters = folder.stat().st_size if folder.is_file() else _weights(base, model.Recipe())[0]
     both, longest, most = prompts + references, _longest(references), measure.max_new_tokens
     read = _mean(both) * measure.loss + _mean(prompts) * measure.answers
-    digest = Base.at(folder).digest[:12]
     return measuring_cost(
-        folder, parameters, items.count, read, min(most, longest or most) * measure.answers,
+        base, parameters, items.count, read, min(most, longest or most) * measure.answers,
         squares=_mean(both**2), device=runs.device,
-        kind=f"{digest} {runs.device} {runs.backend}",
+        kind=kind_of(base, runs.device, runs.backend),
     )  # fmt: skip
 
 
 def agreeing_cost(base: Base, settings: AgreeSettings, samples: int, device: str) -> Estimate:
     """Return what answering ``samples`` samples of a type and comparing gradients of the hardest takes."""
-    parameters, _ = _weights(base.folder, model.Recipe())
+    parameters, _ = _weights(base, model.Recipe())
     kind, read = kind_of(base, device, "transformers"), 2 * _UNKNOWN
     found = measuring_cost(
-        base.folder, parameters, min(samples, settings.most), read, settings.max_new_tokens, squares=read**2,
+        base, parameters, min(samples, settings.most), read, settings.max_new_tokens, squares=read**2,
         device=device, kind=kind,
     )  # fmt: skip
     speed = GPU_FLOPS if device == "cuda" else CPU_FLOPS
@@ -241,11 +242,12 @@ def _prompt(sample: Sample) -> str:
     return "\n".join(turn.content for turn in sample.prompt)
 
 
-def _weights(folder: Path, recipe: model.Recipe) -> tuple[int, int]:
+@lru_cache(maxsize=64)
+def _weights(base: Base, recipe: model.Recipe) -> tuple[int, int]:
     """Return the weights of a base and how many of them, or of its adapter, learn."""
-    counted = model.count_weights(folder)
+    counted = model.count_weights(base.folder)
     try:
-        shape = model.read_shape(folder)
+        shape = model.read_shape(base.folder)
     except AssayError:
         if counted is None:
             raise

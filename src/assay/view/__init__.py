@@ -11,6 +11,7 @@ from assay.view._export import export_page, export_summary
 from assay.view._files import HTML, SAYS, keep_command, load_result, load_study, restore, study_command
 from assay.view._forming import forming, overlaid
 from assay.view._html import page_html, write_page
+from assay.view._index import headline_metric
 from assay.view._json import plain_json
 from assay.view._markdown import page_markdown
 from assay.view._plots import write_plot
@@ -56,6 +57,7 @@ __all__ = [
     "export_summary",
     "forming",
     "headline",
+    "headline_metric",
     "keep_command",
     "load_book",
     "load_result",

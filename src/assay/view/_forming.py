@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from assay.core import BASE_ARM, OVERALL, TASK_TYPES, CurveResult, Point
 from assay.view._format import isolated
-from assay.view._index import METRICS, Index, ordered
+from assay.view._index import Index, headline_metric, ordered
 from assay.view._panel import COLOURS, Panel, domain, draw, symbols
 from assay.view._svg import Svg, element, join
 from assay.view._words import words
@@ -41,16 +41,16 @@ def _arm(study: str, arm: str) -> str:
 
 
 def _index(points: Sequence[Point], curves: Sequence[CurveResult]) -> Index:
-    metrics = ordered((p.metric for p in points), METRICS)[:1]
-    own = [p for p in points if p.metric in metrics]
+    shown = headline_metric(p.metric for p in points)
+    own = [p for p in points if p.metric == shown]
     groups: dict[tuple[str, str], list[Point]] = {}
     for point in own:
         groups.setdefault((point.type, point.metric), []).append(point)
     return Index(
-        metrics=metrics,
+        metrics=() if shown is None else (shown,),
         arms=tuple(dict.fromkeys(p.arm for p in own if p.arm != BASE_ARM)),
         types=ordered((p.type for p in own), (OVERALL, *TASK_TYPES)),
-        curves={(c.type, c.arm, c.metric): c for c in curves if c.metric in metrics},
+        curves={(c.type, c.arm, c.metric): c for c in curves if c.metric == shown},
         points={key: tuple(group) for key, group in groups.items()},
         run_rows={},
     )

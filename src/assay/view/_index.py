@@ -17,6 +17,11 @@ def ordered(found: Iterable[str], first: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*ahead, *names]))
 
 
+def headline_metric(measured: Iterable[str]) -> str | None:
+    """Return the metric of the answer: the score where there is one; None where nothing was measured."""
+    return next(iter(ordered(measured, METRICS)), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """The parts of a result by metric, type, arm and run; nothing is computed."""

@@ -17,7 +17,7 @@ from assay.study.steps._dialogues import DIALOGUES, dialogue_steps, talk_step
 from assay.study.steps._hosted import Hosted, hosted_answer_step, message_row, tune_step
 from assay.study.steps._judge import LOG, check_step, judge_step, judgements_of, metrics_step
 from assay.study.steps._measure import ITEMS, SPEED, answer_step, item_counts
-from assay.study.steps._measured import MeasuredRun
+from assay.study.steps._measured import MeasuredRun, run_parts
 from assay.study.steps._open import Opened, Opener, Runtime, runtime, runtime_of
 from assay.study.steps._order import needs_of, order_step
 from assay.study.steps._rates import check_of, rates_step
@@ -90,6 +90,7 @@ __all__ = [
     "received_step",
     "replay_order_step",
     "result",
+    "run_parts",
     "runtime",
     "runtime_of",
     "sample_counts",

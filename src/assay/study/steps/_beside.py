@@ -26,7 +26,7 @@ from assay.core import (
     TokensRow,
 )
 from assay.plan import StepContext
-from assay.study.steps._measured import MeasuredRun, moved
+from assay.study.steps._measured import MeasuredRun, moved, run_parts
 
 
 class _Gains(TypedDict):
@@ -52,10 +52,11 @@ class BesideRun:
 
 def read_beside(context: StepContext) -> list[BesideRun]:
     """Return the trainings beside the ladder."""
+    parts = run_parts(context.inputs)
     return [
         BesideRun(
             row["beside"], row["arm"], row["n_train"], row["seed"],
-            None if row["beside"]["diverged"] else MeasuredRun(context, row["index"], row),
+            None if row["beside"]["diverged"] else MeasuredRun(parts[row["index"]], row),
         )
         for row in context.config["beside"]
     ]  # fmt: skip

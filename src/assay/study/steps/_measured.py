@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,26 +22,34 @@ from assay.core import (
     say,
     stored_text,
 )
-from assay.plan import StepContext
 from assay.study.steps._abilities import SCORES
 from assay.study.steps._judge import metrics_of
 from assay.study.steps._measure import item_counts
 from assay.study.steps._text import TEXT
 
+_RUN = re.compile(r"run(\d+)/(.+)")
 _TRACE_POINTS = 60
 _RATIOS = (("loss", "tokens", 1.0), ("bits_per_byte", "n_bytes", math.log(2)))
+
+
+def run_parts(inputs: Mapping[str, Path]) -> dict[int, dict[str, Path]]:
+    """Return the objects of every run that a result reads, by its number and the names of its parts."""
+    found: dict[int, dict[str, Path]] = {}
+    for name, place in inputs.items():
+        if named := _RUN.fullmatch(name):
+            found.setdefault(int(named[1]), {})[named[2]] = place
+    return found
 
 
 class MeasuredRun:
     """The measurements of one model, read from its steps' objects."""
 
-    def __init__(self, context: StepContext, index: int, row: Mapping[str, Any]) -> None:
+    def __init__(self, found: Mapping[str, Path], row: Mapping[str, Any]) -> None:
+        """Read the objects ``found`` of a run, by the names of its parts; ``row`` says which run it is."""
         import polars
 
         self.arm, self.seed, self.n_train = row["arm"], row["seed"], row["n_train"]
         self.key, self.trunk_parts, self.shared = row["key"], row["trunk"], row["shared"]
-        prefix = f"run{index:04}/"
-        found = {n.removeprefix(prefix): p for n, p in context.inputs.items() if n.startswith(prefix)}
         self.items = polars.read_parquet(found["answer"] / "items.parquet")
         self.answer_seconds = seconds(found["answer"])
         self.counts = item_counts(found["answer"])

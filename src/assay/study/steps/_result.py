@@ -35,7 +35,7 @@ from assay.plan import StepContext
 from assay.study.steps._beside import elsewhere, read_beside, recipes, steps_or_samples
 from assay.study.steps._causes import causes, control_of, read_held
 from assay.study.steps._forgetting import forgetting, limited, watched
-from assay.study.steps._measured import MeasuredRun, seconds
+from assay.study.steps._measured import MeasuredRun, run_parts, seconds
 from assay.study.steps._rates import check_of
 from assay.study.steps._read import summary_of
 from assay.study.steps._text import cut_parts
@@ -51,7 +51,8 @@ def result(context: StepContext) -> None:
 
 
 def _measured(context: StepContext) -> tuple[list[MeasuredRun], list[Sample]]:
-    runs = [MeasuredRun(context, index, row) for index, row in enumerate(context.config["runs"])]
+    parts = run_parts(context.inputs)
+    runs = [MeasuredRun(parts[index], row) for index, row in enumerate(context.config["runs"])]
     return runs, list(data.Dataset(context.inputs["evaluation"] / "dataset"))
 
 
