@@ -246,28 +246,29 @@ def test_a_study_that_learns_nothing_is_an_error(study_file: Callable[..., Path]
         study.run(path)
 
 
-def test_the_worst_by_a_score_leave_something_to_learn(
-    study_file: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize(("rule", "direction"), [("bottom", -1), ("top", 1)])
+def test_the_best_and_worst_by_a_score_leave_something_to_learn(
+    rule: str, direction: int, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """The longest prompts fill the context: the bottom of a rule that likes short ones was no data at all."""
     full = [{"instruction": f"{i} " + "word " * 90, "output": "late"} for i in range(12)]
     room = [{"instruction": f"{i} " + "word " * (i % 9), "output": f"answer {i}"} for i in range(30)]
     jsonl(tmp_path / "pool.jsonl", full + room)
-    rule = {
-        "name": "short", "predicts": "log loss", "direction": -1, "intercept": 0.0, "source": "test",
+    short = {
+        "name": "short", "predicts": "log loss", "direction": direction, "intercept": 0.0, "source": "test",
         "coefficients": {"len_in": 0.1},
     }  # fmt: skip
-    (tmp_path / "short.json").write_text(json.dumps(rule))
+    (tmp_path / "short.json").write_text(json.dumps(short))
     result = study.run(
         study_file(
             pool="pool.jsonl", recipe={"preset": "testbed", "batch_size": 8, "max_tokens": 64},
             ladder={"rungs": [8], "seeds": 1}, measure={"answers": False}, control=False, baselines=False,
-            recipe_check=False, arms={"bottom": {"rule": "bottom", "by": "short.json"}},
+            recipe_check=False, arms={"chosen": {"rule": rule, "by": "short.json"}},
         )
     )  # fmt: skip
     assert result.counts["unlearnable"] == 12
     overall = [point for point in result.points if (point.type, point.metric) == ("overall", "loss")]
-    (own,) = [point for point in overall if point.arm == "bottom"]
+    (own,) = [point for point in overall if point.arm == "chosen"]
     (none,) = [point for point in overall if point.n_train == 0]
     assert own.value != none.value, "something was learned"
 

@@ -236,7 +236,7 @@ def test_what_may_be_nothing_is_not_said_to_come(result: StudyResult) -> None:
 
 def test_a_rate_that_is_not_a_bases_best_is_said_before_what_to_double(result: StudyResult) -> None:
     """A base that learned badly is no worse base: under its own rate the answer may be another."""
-    best = (BestRate(300, 4.5e-3, 2e-3, 9e-3),)
+    best = (BestRate(20_000, 4.5e-3, 2e-3, 9e-3),)
     check = RecipeCheck(
         5e-4, "control", (), best, "unknown", 0.5, 0.99, True, 300, 0.1, regret_interval=(0.4, 0.6)
     )

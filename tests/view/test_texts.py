@@ -37,6 +37,7 @@ from assay.view import (
     value_markdown,
 )
 from assay.view._first import commands
+from assay.view._says import answer_text
 from assay.view._words import CATALOGUES, words
 
 
@@ -267,7 +268,7 @@ def test_records_in_the_rows_of_a_table_are_tables_of_their_own() -> None:
 
 
 def test_the_first_step_is_the_better_rate_where_the_sentence_asks_for_it(result: StudyResult) -> None:
-    w, best = words("en"), (BestRate(300, 4.5e-3, 2e-3, 9e-3),)
+    w, best = words("en"), (BestRate(20_000, 4.5e-3, 2e-3, 9e-3),)
     check = RecipeCheck(
         5e-4, "control", (), best, "unknown", 0.5, 0.99, True, 300, 0.1, regret_interval=(0.4, 0.6)
     )
@@ -276,3 +277,18 @@ def test_the_first_step_is_the_better_rate_where_the_sentence_asks_for_it(result
     assert said == w("first.do.rate") and command.endswith("--set recipe.learning_rate=0.0045")
     assert f"--set name={result.name}-0.0045" in command
     assert not any("learning_rate" in line for _, line in commands(replace(found, recipe_check=None), w))
+
+
+def test_a_higher_rate_at_a_small_size_alone_is_no_better_rate(result: StudyResult) -> None:
+    """With 5.8e-3 for 1.5e-3 the pocket model learned twice as much from 500 samples, no more from 4,000."""
+    w, check = words("en"), RecipeCheck(
+        5e-4, "control", (), (BestRate(300, 4.5e-3, 2e-3, 9e-3),), "unknown", 0.5, 0.99, True, 300, 0.1,
+        regret_interval=(0.4, 0.6),
+    )  # fmt: skip
+    found = replace(result, recipe_check=check, causes=())
+    first, rest = answer_text(found, w)
+    assert "whether it still does at 30,000 was not tried" in first and "too low" not in first
+    assert "Run the study again" not in rest and "`assay recipe check`" in rest
+    assert commands(found, w)[0][1].startswith("assay recipe check ")
+    far = replace(check, best=(BestRate(300, 0.5, 0.3, 0.9),))  # more than the sizes can account for
+    assert "too low" in answer_text(replace(found, recipe_check=far), w)[0]

@@ -384,7 +384,7 @@ class Ladder:
             settings["rungs"] = list(self.rungs(arm))
         if chosen.groups != "source":
             settings["groups"] = chosen.groups
-        if chosen.groups == "length" or chosen.rule == "bottom":
+        if chosen.groups == "length" or chosen.rule not in ("random", "balanced", "file"):
             inputs["tokens"] = self.tokens()
         if chosen.by is not None:
             by = _place(chosen.by, self.config.folder)

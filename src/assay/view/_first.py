@@ -21,7 +21,7 @@ from assay.core import (
 )
 from assay.view._format import MINUS, about, clean, integer, number, percent, together
 from assay.view._index import Index, ladder
-from assay.view._says import count_notes, rate_to_try
+from assay.view._says import count_notes, rate_is_open, rate_to_try
 from assay.view._svg import Svg
 from assay.view._words import Words
 
@@ -207,6 +207,11 @@ def commands(result: StudyResult, w: Words) -> list[tuple[str, str]]:
                 w("first.do.rate"),
                 f"assay study run {STUDY} --set name={name} --set recipe.learning_rate={rate}",
             )
+        ]
+    if rate_is_open(result):
+        return [
+            (w("first.do.check"), f"assay recipe check {STUDY}"),
+            *_more(result, answer, answer.overall, w),
         ]
     if answer.overall.word == "plateau":
         return [(w("first.do.export"), f"assay export {model}"), talk]

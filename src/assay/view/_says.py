@@ -157,13 +157,13 @@ def _overall(result: StudyResult, answer: Answer, w: Words) -> str:
     verdict, off = answer.overall, _off(result)
     if verdict is None:
         only = _answered(answer, w)
-        return only if off is None else w("says.space").join([_rate(*off, w), only])
+        return only if off is None else w("says.space").join([_rate(*off, answer, w), only])
     move = _move(verdict, answer, w)
     found = cause_of(result, answer.arm)
     if found is not None and found.harm != "plateau":
         return _caused(result, found, answer, move, w)
     if off is not None:
-        return w("says.space").join([_rate(*off, w), _rate_then(off[0], verdict, answer, move, w)])
+        return w("says.space").join([_rate(*off, answer, w), _rate_then(off[0], verdict, answer, move, w)])
     if found is not None and found.word not in ("exhausted", "open"):
         return _caused(result, found, answer, move, w)
     return _answered(answer, w)
@@ -198,14 +198,31 @@ def _off(result: StudyResult) -> tuple[RecipeCheck, BestRate] | None:
 def rate_text(result: StudyResult, w: Words) -> str | None:
     """Return what the recipe check found better than the study's own rate; None where that is as good."""
     off = _off(result)
-    return None if off is None else _rate(*off, w)
+    return None if off is None else _rate(*off, result.answer, w)
+
+
+def rate_is_open(result: StudyResult) -> bool:
+    """Say whether a higher rate is better at a small size, which says little of the largest.
+
+    The best rate falls as steps are added, at most in proportion to them: only a rate that is lower by more
+    than the largest rung is larger is too low there as well.  Two sizes show how the best one moves.
+    """
+    off = _off(result)
+    return off is not None and _is_open(*off, result.answer)
+
+
+def _is_open(check: RecipeCheck, best: BestRate, answer: Answer | None) -> bool:
+    sizes = {row.n_train for row in check.rates} | {best.n_train}
+    if answer is None or not check.too_low or len(sizes) > 1:
+        return False
+    return best.learning_rate / check.own < answer.n / best.n_train
 
 
 def rate_to_try(result: StudyResult) -> str | None:
     """Return the learning rate with which the study should run first, None where the texts ask for none."""
     off, found = _off(result), None if result.answer is None else cause_of(result, result.answer.arm)
     if found is None or found.harm == "plateau":
-        return None if off is None else f"{off[1].learning_rate:g}"
+        return None if off is None or rate_is_open(result) else f"{off[1].learning_rate:g}"
     if found.word == "recipe" and found.harmless is not None:
         return found.harmless.recipe if _is_rate(found.harmless.recipe) else None
     told = found.word == "data" and found.harmless is not None and found.harmless.p_harmless >= _FORGOTTEN
@@ -214,9 +231,10 @@ def rate_to_try(result: StudyResult) -> str | None:
     return f"{off[1].learning_rate:g}"
 
 
-def _rate(check: RecipeCheck, best: BestRate, w: Words) -> str:
+def _rate(check: RecipeCheck, best: BestRate, answer: Answer | None, w: Words) -> str:
     """Return the first sentence of a study whose check finds another learning rate better."""
     word = "diverged" if check.regret_interval is None else "low" if check.too_low else "high"
+    word = "open" if _is_open(check, best, answer) else word
     low, high = map(number, check.regret_interval or (0.0, 0.0))
     return w(
         f"rate.{word}",
@@ -226,6 +244,7 @@ def _rate(check: RecipeCheck, best: BestRate, w: Words) -> str:
         size=w("rate.short" if check.short else "rate.at", n=integer(best.n_train)),
         lost=f"{number(check.regret or 0.0)} [{low}, {high}]",
         on=w(f"rate.on.{check.measured_on}"),
+        largest="" if answer is None else integer(answer.n),
     )
 
 
@@ -315,7 +334,8 @@ def _advice(result: StudyResult, w: Words) -> Iterator[str]:
     off, found = _off(result), None if result.answer is None else cause_of(result, result.answer.arm)
     if found is None or found.harm == "plateau":
         if off is not None:
-            yield w("rate.next", best=rate(off[1].learning_rate))
+            key = "rate.next.open" if rate_is_open(result) else "rate.next"
+            yield w(key, best=rate(off[1].learning_rate))
         elif found is not None and found.word in ("recipe", "overfitting"):
             yield w(f"cause.next.{found.word}")
         return

@@ -38,7 +38,8 @@ def order_pool(context: StepContext) -> None:
     """Write the order in which an arm takes the samples of the pool; every prefix is a rung.
 
     Random order sorts by a digest of (seed, id), so that it depends on what the samples say and not on
-    where they stood in a file; it leaves the control slice out.  A selection is
+    where they stood in a file; it leaves the control slice out.  A selection chooses among samples that leave
+    a token to learn: the best and the worst by a score are often prompts that fill the context.  It is
     shuffled between one rung and the next: were the best always first, it would be a curriculum as well, and
     a comparison with random would be of both.
     """
@@ -46,6 +47,8 @@ def order_pool(context: StepContext) -> None:
     config = context.config
     seed, rule = config["seed"], config["rule"]
     left = left_over(context.inputs.get("control"), len(dataset))
+    if rule not in ("random", "balanced", "file"):
+        left = left[model.TokenTable(context.inputs["tokens"]).learnable()[left]]
     ids, groups = (
         _at(values, left) for values in (dataset.column("id").to_pylist(), _groups(context, dataset))
     )
@@ -109,9 +112,6 @@ def _wanted(context: StepContext, dataset: data.Dataset) -> NDArray[np.float64] 
         return None
     values = polars.read_parquet(context.inputs["scores"] / "scores.parquet")[context.config["by"]].to_numpy()
     found: NDArray[np.float64] = context.config["direction"] * values.astype(float)
-    if context.config["rule"] == "bottom":
-        # The worst are often prompts that leave no room for an answer: no data at all.
-        found[~model.TokenTable(context.inputs["tokens"]).learnable()] = np.nan
     return found
 
 

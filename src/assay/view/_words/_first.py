@@ -29,6 +29,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "first.next": ("Next step", "下一步"),
     "first.do.chat": ("Compare it with the base model:", "与基座模型对比："),
     "first.do.export": ("Use the model:", "使用该模型："),
+    "first.do.check": ("Try learning rates at a middle size as well:", "在中间档位也检查学习率："),
     "first.do.rate": ("Run the study with the better learning rate, beside this one:", "用更好的学习率另跑一项研究，与本研究并列："),
     "first.do.data": ("Get about {n} more samples for the pool; this says which:", "为数据池补充约 {n} 条样本，此命令给出建议："),
     "first.do.seeds": ("Add seeds; what is finished is not repeated:", "增加种子，已完成的部分不会重做："),
