@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Tests start Python some hundred times: it keeps what it has compiled, whatever the environment says.
+test test-long test-gguf: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-long test-gguf check docs format bench clean setup test-oldest release lock audit
 
 setup: $(READY)
@@ -20,9 +23,9 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	@$(BIN)/assay demo
 
-# Each file of tests goes whole to one of three processes: on two cores, as tests wait for others a third of the time.
+# Each file of tests goes whole to one of four processes: on two cores, as tests wait for others a third of the time.
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 # What takes minutes or a download: the wheel alone in an environment of its own.
 test-long: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -18,11 +19,26 @@ from shared_data import shared_folder
 # Shells start background jobs with SIGINT ignored, and what tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# One thread for each process of tests and what it starts: where more run than there are cores, they spend
+# their time waiting for each other. Whatever imports torch or numpy comes after this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples each time: a failure is of the change, not of the day. `explore` draws new ones.
 # No deadline: a busy machine is no failure.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+# What is imported and collected stays to the end: looking for garbage among it takes a second each time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but less often, and no more among the modules and the tests."""
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.fixture

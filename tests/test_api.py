@@ -194,7 +194,7 @@ def run_examples(thing: Any, name: str) -> int:
 
 TINY: dict[str, Any] = {
     "name": "tiny", "pool": "pool.jsonl", "evaluation": "eval.jsonl", "ladder": {"rungs": [16], "seeds": 1},
-    "measure": {"answers": False},
+    "measure": {"answers": False, "text": False},
 }  # fmt: skip
 
 

@@ -8,17 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    BloomConfig,
-    DebertaV2Config,
-    GPTNeoXConfig,
-    GPTNeoXModel,
-    LlamaConfig,
-    T5Config,
-)
 
 from assay.core import AssayError, Sample
 from assay.indicators import Models, Undefined, ready
@@ -32,24 +23,32 @@ SAMPLES = [
 ]
 SIZES: dict[str, Any] = {"vocab_size": 4096, "pad_token_id": 0, "num_labels": 1}
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-REWARDS: dict[str, Any] = {
-    "deberta": DebertaV2Config(**SIZES, **SMALL),
+REWARDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "deberta": ("deberta-v2", SMALL),
     # As in reward-model-deberta-v3-large-v2, but for sizes.
-    "deberta-v3": DebertaV2Config(
-        **SIZES,
-        **SMALL,
-        relative_attention=True,
-        position_buckets=16,
-        norm_rel_ebd="layer_norm",
-        share_att_key=True,
-        pos_att_type=["p2c", "c2p"],
-        position_biased_input=False,
-        type_vocab_size=0,
+    "deberta-v3": (
+        "deberta-v2",
+        {
+            **SMALL,
+            "relative_attention": True,
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+            "type_vocab_size": 0,
+        },
     ),
-    "neox": GPTNeoXConfig(**SIZES, **SMALL),
-    "llama": LlamaConfig(**SIZES, **SMALL),
-    "bloom": BloomConfig(**SIZES, hidden_size=32, n_layer=2, n_head=4),
+    "neox": ("gpt_neox", SMALL),
+    "llama": ("llama", SMALL),
+    "bloom": ("bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 4}),
 }
+"""Kind of architecture and its sizes: tests import it, which takes seconds, and each process collects all."""
+
+
+def config_of(family: str) -> Any:
+    kind, sizes = REWARDS[family]
+    return transformers.AutoConfig.for_model(kind, **SIZES, **sizes)
 
 
 def tokenizer_without_template(folder: Path) -> Any:
@@ -80,7 +79,7 @@ def test_rewards_equal_one_sample_at_a_time(
     family: str, template: bool, pickled: bool, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network = AutoModelForSequenceClassification.from_config(REWARDS[family]).eval()
+    network = transformers.AutoModelForSequenceClassification.from_config(config_of(family)).eval()
     network.save_pretrained(tmp_path)
     if pickled:
         pickle_weights(tmp_path)
@@ -110,8 +109,8 @@ def test_open_assistant_reward_models_are_read_as_they_were_saved(
     pooling: str, pickled: bool, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    config = GPTNeoXConfig(**{k: v for k, v in SIZES.items() if k != "num_labels"}, **SMALL)
-    body, head = GPTNeoXModel(config).eval(), torch.nn.Linear(32, 1)
+    config = transformers.GPTNeoXConfig(**{k: v for k, v in SIZES.items() if k != "num_labels"}, **SMALL)
+    body, head = transformers.GPTNeoXModel(config).eval(), torch.nn.Linear(32, 1)
     weights = {f"gpt_neox.{k}": v for k, v in body.state_dict().items()}
     weights |= {f"out_proj.{k}": v for k, v in head.state_dict().items()}
     save_file(
@@ -137,11 +136,11 @@ def test_open_assistant_reward_models_are_read_as_they_were_saved(
 @pytest.mark.parametrize("pickled", [True, False])
 def test_unieval_asks_its_boolean_questions(pickled: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = T5Config(
+    config = transformers.T5Config(
         vocab_size=4096, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0,
         pad_token_id=0,
     )  # fmt: skip
-    network = AutoModelForSeq2SeqLM.from_config(config).eval()
+    network = transformers.AutoModelForSeq2SeqLM.from_config(config).eval()
     network.save_pretrained(tmp_path)
     if pickled:
         pickle_weights(tmp_path)
@@ -167,8 +166,8 @@ def test_unieval_asks_its_boolean_questions(pickled: bool, tmp_path: Path) -> No
 
 
 def test_a_classifier_of_several_classes_is_no_reward_model(tmp_path: Path) -> None:
-    config = DebertaV2Config(**{**SIZES, "num_labels": 3}, **SMALL)
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    config = transformers.DebertaV2Config(**{**SIZES, "num_labels": 3}, **SMALL)
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
     tokenizer_without_template(tmp_path)
     with pytest.raises(AssayError, match="not a reward model"):
         ready(["reward"], Models(reward=str(tmp_path)))
@@ -186,8 +185,12 @@ class Harm:
 
 @pytest.mark.parametrize("kind", ["deberta", "gpt_neox_reward_model", "t5"])
 def test_weights_that_would_run_code_are_refused_and_run_nothing(kind: str, tmp_path: Path) -> None:
-    config: Any = T5Config(d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4) if kind == "t5" else None
-    config = config or (REWARDS["deberta"] if kind == "deberta" else REWARDS["neox"])
+    config: Any = (
+        transformers.T5Config(d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4)
+        if kind == "t5"
+        else None
+    )
+    config = config or config_of("deberta" if kind == "deberta" else "neox")
     saved = config.to_dict() | ({"model_type": kind} if kind.startswith("gpt") else {})
     (tmp_path / "config.json").write_text(json.dumps(saved))
     tokenizer_without_template(tmp_path)
@@ -199,7 +202,7 @@ def test_weights_that_would_run_code_are_refused_and_run_nothing(kind: str, tmp_
 
 
 def test_a_head_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
-    network = AutoModelForSequenceClassification.from_config(REWARDS["deberta"])
+    network = transformers.AutoModelForSequenceClassification.from_config(config_of("deberta"))
     network.save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     headless = {name: value for name, value in weights.items() if not name.startswith("classifier")}
@@ -210,7 +213,9 @@ def test_a_head_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
 
 
 def test_pickled_weights_are_for_critics_alone_and_count_in_their_digest(tmp_path: Path) -> None:
-    AutoModelForSequenceClassification.from_config(REWARDS["deberta"]).save_pretrained(tmp_path)
+    transformers.AutoModelForSequenceClassification.from_config(config_of("deberta")).save_pretrained(
+        tmp_path
+    )
     pickle_weights(tmp_path)
     tokenizer_without_template(tmp_path)
     first = critic_digest(tmp_path)

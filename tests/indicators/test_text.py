@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars
 import pytest
-from lexicalrichness import LexicalRichness
 
 from assay.core import AssayError, Processes, Sample
 from assay.indicators import INDICATORS, Undefined, hdd, mtld, score
@@ -27,6 +26,8 @@ def texts() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", texts())
 def test_mtld_and_hdd_equal_lexicalrichness(words: list[str]) -> None:
+    from lexicalrichness import LexicalRichness
+
     oracle = LexicalRichness(" ".join(words), preprocessor=None, tokenizer=str.split)
     found = mtld(words)
     if len(set(words)) < len(words):
@@ -40,6 +41,8 @@ def test_mtld_and_hdd_equal_lexicalrichness(words: list[str]) -> None:
 def test_short_texts_have_no_diversity_rather_than_minus_one() -> None:
     assert mtld(["a", "b", "a"]) == Undefined("fewer than 10 words")
     assert hdd(["a"] * 41) == Undefined("fewer than 42 words")
+    from lexicalrichness import LexicalRichness
+
     assert mtld(["a"] * 20) == pytest.approx(LexicalRichness("a " * 20).mtld())
 
 

@@ -165,7 +165,9 @@ def test_a_kill_while_the_model_is_replaced_leaves_a_folder_that_is_ours(tmp_pat
     assert {p.name for p in out.iterdir()} == {"model", "receipt.json", "train.json"}
 
 
-COMMAND = (sys.executable, "-m", "assay", "train", "pool.jsonl", "out", "--quiet", "--device", "cpu")
+SOON = "import assay.model.train._train as t; t.SAVE_EVERY_SECONDS = 0.5; from assay.cli import main; main()"
+"""The command with a state twice a second, where it is one every twenty seconds."""
+COMMAND = (sys.executable, "-c", SOON, "train", "pool.jsonl", "out", "--quiet", "--device", "cpu")
 
 
 def killed_once_saved(folder: Path, epochs: int) -> bool:
@@ -183,9 +185,9 @@ def killed_once_saved(folder: Path, epochs: int) -> bool:
 @pytest.mark.timeout(1200)
 @pytest.mark.long
 def test_killed_after_a_state_was_saved_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    """States are saved every 20 seconds, so the run grows until there is one before its end."""
+    """The run grows until there is a state before its end."""
     write(tmp_path / "pool.jsonl", rows(64))
-    epochs = next(n for n in (40, 80, 160, 320) if killed_once_saved(tmp_path, n))
+    epochs = next(n for n in (10, 20, 40, 80, 160) if killed_once_saved(tmp_path, n))
     before = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob(".assay/objects/??/*")}
     command = [*COMMAND, "--set", "batch_size=8", "--set", f"epochs={epochs}"]
     subprocess.run(command, cwd=tmp_path, check=True)

@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
@@ -83,6 +82,8 @@ def test_the_slope_on_length_is_that_of_clustered_least_squares() -> None:
     clusters = rng.integers(0, 40, n)
     judged = people + 0.03 * np.log2(lengths) + rng.normal(0, 0.1, n) + 0.05 * (clusters % 2)
     found = length_bias(judged, people, lengths, clusters=[str(c) for c in clusters])
+    import statsmodels.api as sm
+
     oracle = sm.OLS(judged - people, sm.add_constant(np.log2(lengths))).fit(
         cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True
     )
@@ -100,6 +101,8 @@ def test_partial_spearman_is_the_correlation_of_residual_ranks() -> None:
     given = rng.normal(size=200)
     a, b = given + rng.normal(size=200), given + rng.normal(size=200)
     ranks = [stats.rankdata(x) for x in (a, b, given)]
+    import statsmodels.api as sm
+
     design = sm.add_constant(ranks[2])
     left = [sm.OLS(r, design).fit().resid for r in ranks[:2]]
     assert partial_spearman(a, b, given) == pytest.approx(np.corrcoef(*left)[0, 1])

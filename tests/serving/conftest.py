@@ -22,7 +22,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "name": NAME, "pool": bed, "evaluation": {"testbed": {**bed["testbed"], "samples": 4, "seed": 1}},
         "ladder": {"rungs": [8, 16], "seeds": 2}, "recipe": {"preset": "testbed", "batch_size": 8},
-        "measure": {"answers": False}, "decontaminate": {"contained": 1.0},
+        "measure": {"answers": False, "text": False}, "decontaminate": {"contained": 1.0},
         "where": {"pool": "inline", "store": str(folder / "store"), "out": str(folder / "runs" / NAME)},
     }  # fmt: skip
     file.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")

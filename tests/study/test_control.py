@@ -40,7 +40,7 @@ Ran: TypeAlias = tuple[Path, StudyResult]
 SETTINGS: dict[str, Any] = {
     "control": 20, "recipe_check": False, "ladder": {"rungs": [16, 32, 48], "seeds": 1},
     "recipe": {"preset": "pocket", "batch_size": 4, "warmup_steps": 2, "learning_rate": 0.05},
-    "measure": {"answers": False},
+    "measure": {"answers": False, "text": False},
 }  # fmt: skip
 
 

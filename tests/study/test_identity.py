@@ -143,9 +143,12 @@ def test_another_study_of_the_same_name_is_refused(
 def test_a_study_that_grows_or_is_asked_otherwise_is_the_same(
     study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    small = {"ladder": {"rungs": [16, 32], "seeds": 1}, "measure": {"answers": False}}
+    small = {"ladder": {"rungs": [16, 32], "seeds": 1}, "measure": {"answers": False, "text": False}}
     study.run(study_file(**small))
-    grown = {"ladder": {"rungs": [16, 32, 64], "seeds": 1}, "measure": {"answers": True, "max_new_tokens": 4}}
+    grown = {
+        "ladder": {"rungs": [16, 32, 64], "seeds": 1},
+        "measure": {"answers": True, "max_new_tokens": 4, "text": False},
+    }
     found = study.run(study_file(**grown, question={"smallest_gain": 0.1}, language="zh"))
     assert {p.n_train for p in found.points} == {0, 16, 32, 64}
     store = Store(tmp_path / "store", create=False)
@@ -262,8 +265,8 @@ def test_the_best_and_worst_by_a_score_leave_something_to_learn(
     result = study.run(
         study_file(
             pool="pool.jsonl", recipe={"preset": "testbed", "batch_size": 8, "max_tokens": 64},
-            ladder={"rungs": [8], "seeds": 1}, measure={"answers": False}, control=False, baselines=False,
-            recipe_check=False, arms={"chosen": {"rule": rule, "by": "short.json"}},
+            ladder={"rungs": [8], "seeds": 1}, measure={"answers": False, "text": False}, control=False,
+            baselines=False, recipe_check=False, arms={"chosen": {"rule": rule, "by": "short.json"}},
         )
     )  # fmt: skip
     assert result.counts["unlearnable"] == 12

@@ -18,7 +18,9 @@ from assay.view import value_markdown
 @pytest.fixture
 def mix_file(study_file: Callable[..., Path]) -> Path:
     return study_file(
-        measure={"answers": False}, ladder={"rungs": [16, 32], "seeds": 2}, mix={"n": 32, "centres": 4}
+        measure={"answers": False, "text": False},
+        ladder={"rungs": [16, 32], "seeds": 2},
+        mix={"n": 32, "centres": 4},
     )
 
 

@@ -24,7 +24,8 @@ from assay.view import headline, value_markdown
 
 SETTINGS: dict[str, Any] = {
     "control": 20, "recipe_check": False, "ladder": {"rungs": [16, 32, 64], "seeds": 1},
-    "recipe": {"preset": "testbed", "batch_size": 4, "warmup_steps": 2}, "measure": {"answers": False},
+    "recipe": {"preset": "testbed", "batch_size": 4, "warmup_steps": 2},
+    "measure": {"answers": False, "text": False},
     "question": {"recipes": ["lr/3", "lr", {"epochs": 2}], "steps_or_samples": True},
 }  # fmt: skip
 

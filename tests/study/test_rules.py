@@ -15,19 +15,28 @@ from assay.core import AssayError, RulePage, RuleSlope
 from assay.indicators import read_rule
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: what a test has trained, the next one need not train again."""
+    return tmp_path_factory.mktemp("rules") / "store"
+
+
 @pytest.fixture
-def rule_file(study_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def rule_file(
+    study_file: Callable[..., Path], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     monkeypatch.chdir(tmp_path)
     jsonl(tmp_path / "pool.jsonl", rows_of(240, 0))
     for name, seed in (("items", 1), ("trial", 2), ("probe", 3)):
         jsonl(tmp_path / f"{name}.jsonl", rows_of(10, seed, "eval"))
     return study_file(
-        name="mine", pool="pool.jsonl", evaluation="trial.jsonl", measure={"answers": False},
+        name="mine", pool="pool.jsonl", evaluation="trial.jsonl", measure={"answers": False, "text": False},
         ladder={"rungs": [32], "seeds": 1},
         models={"embedder": "lexical"},
         arms={"long": {"rule": "top", "by": "len_in"}},
         rule={"indicators": ["len_in", "knn"], "evaluation": "items.jsonl", "n": 32, "runs": 8, "doubled": 2},
         search={"arm": "long", "evaluation": "probe.jsonl", "low": 8, "high": 64, "runs": 5},
+        where={"store": str(store)},
     )  # fmt: skip
 
 
@@ -142,7 +151,6 @@ def test_both_searches_have_one_budget_and_stand_beside_random_and_all_data(rule
 
 
 @pytest.mark.long
-@pytest.mark.long
 def test_all_that_a_file_asks_for_in_one_command(rule_file: Path) -> None:
     own = ["arms.best.rule=top", "arms.best.by=rule"]
     plan = assay.study.plan(rule_file, set=own)
@@ -214,7 +222,7 @@ def test_a_selection_made_elsewhere_is_an_arm(study_file: Callable[..., Path], t
     options = {
         "pool": "pool.jsonl",
         "evaluation": "items.jsonl",
-        "measure": {"answers": False},
+        "measure": {"answers": False, "text": False},
         "baselines": False,
     }
     arms = {"mine": {"rule": "file", "file": "mine.jsonl"}}

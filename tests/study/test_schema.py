@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,13 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
+@cache
+def validator() -> Any:
+    return jsonschema.Draft202012Validator(study_schema())
+
+
 def takes(study: Any) -> bool:
-    return not list(jsonschema.Draft202012Validator(study_schema()).iter_errors(study))
+    return not list(validator().iter_errors(study))
 
 
 def reads(study: Any) -> bool:

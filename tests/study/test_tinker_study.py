@@ -6,20 +6,21 @@ import copy
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("tinker", reason="Tinker's SDK is not installed: pip install tinker")
-pytest.importorskip("peft")
+if find_spec("peft") is None:
+    pytest.skip("peft is not installed: the extra scale", allow_module_level=True)
 
 import polars
 import torch
 
 from assay import model, study
 from assay.core import AssayError, StudyResult
-from assay.model.train._adapters import adapted
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "llm"))
 from tinker_server import Row, TinkerProvider, Weights
@@ -36,6 +37,9 @@ class Trained(Weights):
     """The pocket model with an adapter, trained as the requests say; the formulas are the server's own."""
 
     def __init__(self, lora: Mapping[str, Any]) -> None:
+        # peft takes seconds to import, and each process collects all tests.
+        from assay.model.train._adapters import adapted
+
         super().__init__(lora)
         recipe = model.preset("tinker", rank=lora["rank"])
         self.network = adapted(model.resolve_base("pocket"), recipe, lora.get("seed", 0), "cpu").eval()

@@ -151,7 +151,7 @@ def handoff(
     Example: `assay study handoff study.yaml --out handed --for trl`
 
         >>> study = {"name": "handed", "pool": "pool.jsonl", "evaluation": "eval.jsonl",
-        ...          "ladder": {"rungs": [8, 16], "seeds": 1}}
+        ...          "ladder": {"rungs": [8, 16], "seeds": 1}, "where": {"pool": "inline"}}
         >>> [run.folder for run in assay.study.handoff(study, "handed", for_="trl").runs]
         ['runs/random-8-s0', 'runs/random-16-s0']
 
@@ -209,7 +209,7 @@ def collect(
     Example: `assay study collect study.yaml handed`
 
         >>> study = {"name": "handed", "pool": "pool.jsonl", "evaluation": "eval.jsonl",
-        ...          "ladder": {"rungs": [8, 16], "seeds": 1}}
+        ...          "ladder": {"rungs": [8, 16], "seeds": 1}, "where": {"pool": "inline"}}
         >>> _ = assay.study.handoff(study, "handed", for_="trl")
         >>> [run.state for run in assay.study.collect(study, "handed").runs]
         ['open', 'open']
