@@ -252,7 +252,8 @@ def test_two_tabs_are_told_of_each_other(desk: Desk, visit: Callable[..., Visit]
     second.wait_for_selector("#kept .s-done")
     first.fill("#answer", "from the first tab")
     first.wait_for_selector(".conflict")  # told while typing
-    first.keyboard.press("Control+Enter")
+    with first.expect_response(lambda answer: answer.status == 409):  # the page is replaced by it
+        first.keyboard.press("Control+Enter")
     first.wait_for_selector("#main .conflict")
     assert first.input_value("#answer") == "from the first tab"
     assert [(x.score, x.answer) for x in desk.labels("Bob")] == [(1.0, "The answer is 1.")]

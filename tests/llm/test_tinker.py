@@ -141,7 +141,7 @@ def test_a_crash_between_request_and_reply(
 def test_a_session_that_is_lost(tmp_path: Path, ends: str) -> None:
     """A new one goes on from the last checkpoint, listed or not; what came after is paid again."""
     with tuning(TinkerProvider, lag=60.0, **{ends: (3, 6)}) as provider:
-        found = train(provider, tmp_path, "lost", save_every=2, patience=0.3 / 3600)
+        found = train(provider, tmp_path, "lost", save_every=2, patience=2 / 3600)
         assert sum(provider.met.values()) == 2
         assert learned(provider, found.model) == expected("lost", STEPS)
         again = sum(provider.paid.values()) - STEPS

@@ -298,4 +298,4 @@ def test_the_command_says_what_is_missing(handed: tuple[Path, Path]) -> None:
     _run(folder, "runs/random-32-s0")
     command = [sys.executable, "-m", "assay", "study", "collect", str(path), str(folder)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "1 runs taken" in said and "1 open" in said and "runs/random-64-s0" in said
+    assert "1 run taken" in said and "1 open" in said and "runs/random-64-s0" in said

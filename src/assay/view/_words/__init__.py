@@ -167,11 +167,12 @@ class _Filled(string.Formatter):
 
     def fill(self, text: str, parts: Mapping[str, Any]) -> str:
         """Return a text with its parts; English words that follow a 1 are put in the singular."""
-        shown, last = [], ""
+        shown, one = [], False
         for literal, name, form, _ in self.parse(text):
-            shown.append(of_one(literal) if last == "1" and self.w.language == "en" else literal)
-            last = "" if name is None else self.w.show(self.get_field(name, (), parts)[0], form or "")
-            shown.append(last)
+            shown.append(of_one(literal) if one else literal)
+            if name is not None:
+                shown.append(self.w.show(self.get_field(name, (), parts)[0], form or ""))
+                one = shown[-1] == "1" and self.w.language == "en" and not literal.endswith("of the ")
         return "".join(shown)
 
 
