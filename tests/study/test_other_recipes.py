@@ -200,7 +200,7 @@ def test_a_selection_of_long_samples_meets_random_ones_of_as_many_tokens(
         "ladder": {"rungs": [4, 8, 16], "seeds": 1},
     }
     path = writer(tmp_path, **SETTINGS | {"question": {"steps_or_samples": True}, **changes})
-    assert "as many tokens as each selection (longest): at most 1 further trainings" in value_markdown(
+    assert "as many tokens as each selection (longest): at most 1 further training," in value_markdown(
         study.plan(path)
     )
     found = study.run(path)
