@@ -242,7 +242,12 @@ def test_a_rate_that_is_not_a_bases_best_is_said_before_what_to_double(result: S
     )
     found = side_by_side(result)
     off = replace(found.bases[0], result=replace(result, recipe_check=check))
-    text = printed(replace(found, bases=(off, *found.bases[1:])))
-    said, asked = text.index("0.6B: The learning rate of 5e-4"), text.index("own learning rate")
-    assert said < asked < text.index("30,000") and "1.7B: The learning rate" not in text
-    assert "The learning rate of" not in printed(found)
+    text = " ".join(printed(replace(found, bases=(off, *found.bases[1:]))).split())
+    order = ("best learning rate: 0.6B.", "0.6B: The learning rate of 5e-4", "own learning rate", "30,000")
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert "1.7B: The learning rate" not in text and "The learning rate of" not in printed(found)
+    small = replace(check, best=(BestRate(300, 4.5e-3, 2e-3, 9e-3),))
+    doubted = replace(found.bases[0], result=replace(result, recipe_check=small))
+    text = " ".join(printed(replace(found, bases=(doubted, *found.bases[1:]))).split())
+    assert text.index("30,000") < text.index("0.6B: A higher learning rate")
+    assert "best learning rate" not in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from assay.core import (
     CurveResult,
     Gain,
     Point,
+    StudyResult,
     Upgrade,
     UpgradeCost,
     say,
@@ -30,7 +31,7 @@ from assay.view._html import block_html, environment, part, policy, style
 from assay.view._index import METRICS, Index, ladder, ordered
 from assay.view._markdown import escape, page_markdown
 from assay.view._panel import Panel, domain, draw, symbols
-from assay.view._says import changed, moved, rate_text, study_notes
+from assay.view._says import changed, moved, rate_is_open, rate_text, study_notes
 from assay.view._study import columns, report_place
 from assay.view._svg import Svg
 from assay.view._words import Words, words
@@ -100,15 +101,18 @@ def headline_rows(result: BasesResult) -> list[list[Upgrade]]:
 def answer_parts(result: BasesResult, w: Words) -> list[tuple[str, str]]:
     """Return for each pair of bases what to double, then what it costs and what is not known yet."""
     found = [(_answer(rows[0], w), _details(rows, w)) for rows in headline_rows(result)]
-    return [*_rates(result, w), *(found or [(w("bases.says.nothing"), "")])]
+    *others, (answer, details) = found or [(w("bases.says.nothing"), "")]
+    rates = {base.name: base.result for base in result.bases}
+    doubted = w("says.space").join([details, *_rates(w, [n for n in rates if rate_is_open(rates[n])], rates)])
+    off = [name for name in rates if not rate_is_open(rates[name]) and rate_text(rates[name], w)]
+    said = w("says.space").join([*_rates(w, off, rates), w("bases.rate.then")])
+    first = [(w("bases.rate.head", bases=off), said)] if off else []
+    return [*first, *others, (answer, doubted.strip())]
 
 
-def _rates(result: BasesResult, w: Words) -> Iterator[tuple[str, str]]:
-    """Yield which bases were not trained at their best learning rate, which comes before what to double."""
-    said = {base.name: rate_text(base.result, w) for base in result.bases}
-    off = [w("bases.rate", base=name, said=text) for name, text in said.items() if text]
-    if off:
-        yield w("says.space").join(off), w("bases.rate.then")
+def _rates(w: Words, names: Sequence[str], results: Mapping[str, StudyResult]) -> list[str]:
+    """Return what the recipe check found of each base that is named."""
+    return [w("bases.rate", base=name, said=rate_text(results[name], w)) for name in names]
 
 
 def _answer(row: Upgrade, w: Words) -> str:
