@@ -292,3 +292,6 @@ def test_a_higher_rate_at_a_small_size_alone_is_no_better_rate(result: StudyResu
     assert commands(found, w)[0][1].startswith("assay recipe check ")
     far = replace(check, best=(BestRate(300, 0.5, 0.3, 0.9),))  # more than the sizes can account for
     assert "too low" in answer_text(replace(found, recipe_check=far), w)[0]
+    worse = replace(found.answer, overall=replace(found.answer.overall, word="falling"))
+    offered = [command for _, command in commands(replace(found, answer=worse), w)]
+    assert not any(command.startswith("assay study run") for command in offered), "more data that do harm"

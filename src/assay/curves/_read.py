@@ -37,7 +37,7 @@ def read_curves(
     """
     rows = list(points)
     absolute, relative = smallest_gain, smallest_relative_gain
-    curves = fit_curves(
+    fitted = fit_curves(
         rows,
         satisfied_at=satisfied_at,
         smallest_gain=absolute,
@@ -51,8 +51,9 @@ def read_curves(
     comparisons = compare_arms(
         rows, smallest_gain=absolute, smallest_relative_gain=relative, baseline=baseline
     )
+    curves = Curves(_timed(curve, hours) for curve in fitted)
     return Reading(
-        curves=Curves(_timed(curve, hours) for curve in curves),
+        curves=curves,
         worth=tuple(worth(curves, price=price, hours=hours)),
         descents=tuple(double_descent(rows, smallest_gain=absolute, smallest_relative_gain=relative)),
         balances=tuple(

@@ -183,7 +183,7 @@ def import_runs(
         read = replace(read, out=str(_write(points, Path(out))))
     if report is not None:
         question = {"satisfied_at": satisfied_at, "smallest_gain": smallest_gain}
-        view.write_report(_study(read, ladder, question, Path(report).name, language, against), Path(report))
+        view.write_report(_study(read, ladder, question, Path(report).name, language), Path(report))
         read = replace(read, report=str(report))
     return read
 
@@ -309,7 +309,6 @@ def _study(
     question: Mapping[str, float | None],
     name: str,
     language: str,
-    baseline: str,
 ) -> StudyResult:
     """Return the result that the report of a study is made of, without what only a study knows."""
     nothing = DataSummary((), 0, {}, {}, {}, {})
@@ -321,7 +320,7 @@ def _study(
         recipe=_common(ladder), question=question, pool=nothing, evaluation=nothing,
         arms=tuple(_arms(ladder)), points=read.points, curves=reading.curves, comparisons=reading.comparisons,
         runs=(), cost=Cost(0, 0, 0, 0.0, 0.0, ""), answers=(),
-        answer=curves.recommend(reading.curves, reading.comparisons, baseline=baseline),
+        answer=reading.answer,
         notes=(*read.left_out, *read.notes),
         worth=reading.worth,
         descents=reading.descents, balances=reading.balances, held_out=reading.held_out,

@@ -208,16 +208,12 @@ def commands(result: StudyResult, w: Words) -> list[tuple[str, str]]:
                 f"assay study run {STUDY} --set name={name} --set recipe.learning_rate={rate}",
             )
         ]
-    if rate_is_open(result):
-        return [
-            (w("first.do.check"), f"assay recipe check {STUDY}"),
-            *_more(result, answer, answer.overall, w),
-        ]
+    check = [(w("first.do.check"), f"assay recipe check {STUDY}")] if rate_is_open(result) else []
     if answer.overall.word == "plateau":
-        return [(w("first.do.export"), f"assay export {model}"), talk]
+        return [*check, (w("first.do.export"), f"assay export {model}"), talk]
     if answer.overall.word == "falling":
-        return [talk]
-    return [*_more(result, answer, answer.overall, w), talk]
+        return [*check, talk]
+    return [*check, *_more(result, answer, answer.overall, w), talk]
 
 
 def command_html(command: str) -> Svg:

@@ -109,7 +109,7 @@ def assemble(context: StepContext, runs: Sequence[MeasuredRun], items: Sequence[
         runs=rows,
         cost=_cost([*rows, *trained.values()], list(every.values())),
         answers=tuple(_sheets(runs, items)),
-        answer=curves.recommend(reading.curves, reading.comparisons),
+        answer=reading.answer,
         judge=_judge([run.judge for run in runs if run.judge is not None]),
         notes=(
             *dict.fromkeys((*map(stored_text, config["notes"]), *_applied(context))),
