@@ -188,7 +188,7 @@ def test_answers_are_filtered_and_searched_by_keyboard(
     page.select_option("#by-seed", "")
     page.focus("#by-text")
     page.keyboard.type("CODE 2 BY BALANCED 3000 2")
-    expect(count).to_contain_text("1 items")
+    expect(count).to_contain_text("1 item,")
     page.fill("#by-text", "")
     page.select_option("#by-score", "empty")
     expect(count).to_contain_text("36 items, 36")

@@ -3,7 +3,9 @@
   const all = (query, from = document) => [...from.querySelectorAll(query)];
   const data = JSON.parse(document.getElementById("page-data").textContent);
   const lang = document.documentElement.lang;
-  const t = (key, parts = {}) => data.words[key].replace(/{(\w+)}/g, (_, name) => parts[name]);
+  // English counts agree, as in _agreement.py: what is counted here are items and answers.
+  const one = (text) => text.replace(/(^|[^\d.,])1 (more )?(item|answer)s\b/g, (_, before, more, noun) => `${before}1 ${more ?? ""}${noun}`);
+  const t = (key, parts = {}) => one(data.words[key].replace(/{(\w+)}/g, (_, name) => parts[name]));
   const whole = (n) => Math.round(n).toLocaleString("en-US");
   const fixed = (value, digits = 3) => (Math.abs(value) < 100 ? value.toFixed(digits) : value.toFixed(1)).replace("-", "\u2212");
   const el = (tag, props = {}, ...children) => {
