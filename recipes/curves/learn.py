@@ -35,6 +35,8 @@ from assay.curves._table import Ladder, ladders
 SIMPLE_SHARES = {"constant": 0.15, "log-linear": 0.35, "power": 0.5}
 EXACT = {"score": 0.9, "loss": 0.4}
 SIMPLE = {"score": 0.8, "loss": 0.6}
+WIDE = 2.0
+"""Spread of the logarithm of the run-level sd with which ladders are fitted before noise is learned."""
 PSEUDO = {"score": 4.0, "loss": 3.0}
 """How many further ladders the even weights stand for (times 2 for discrepancies, 8 for families)."""
 
@@ -111,20 +113,30 @@ def fit(
 ) -> Learned:
     """Return the prior that the ladders of one kind teach."""
     prior = even(kind)
-    wide = NoiseWord(prior.noise_centre, 2.0)
+    wide = NoiseWord(prior.noise_centre, WIDE)
     parts = [[part for _, part in Curve(ladder, wide, prior, 0.0).parts] for ladder in group]
     for _ in range(40):
         prior = _step(prior, even(kind), parts, PSEUDO[kind])
     return _forced(prior, EXACT[kind] if exact is None else exact, SIMPLE[kind] if simple is None else simple)
 
 
-def _log_prior(prior: Learned, part: _Part) -> np.ndarray:
-    noise = -0.5 * ((np.log(prior.noise_grid) - prior.noise_centre) / prior.noise_spread) ** 2
-    noise = (noise - logsumexp(noise))[np.isin(prior.noise_grid, part.posterior.noise.sd)]
-    cells = (noise[:, None] + np.log(prior.cell_weight)).ravel()
-    gains = np.tile(np.log(prior.gains[:, 2]), (len(COMPONENTS), 1))
-    gains[0, 0] = 0.0
-    return cells[:, None, None] + np.log(prior.components())[:, None] + gains
+def _log_noise(grid: np.ndarray, centre: float, spread: float) -> np.ndarray:
+    log: np.ndarray = -0.5 * ((np.log(grid) - centre) / spread) ** 2
+    return log - logsumexp(log)
+
+
+def _under(prior: Learned, start: Learned, part: _Part) -> tuple[np.ndarray, float]:
+    """Return the weights [noise x cell, gain, component] of a part under a prior, and its log evidence.
+
+    The part was fitted under ``start`` and wide noise; other weights are factors, nothing is solved anew.
+    """
+    now = part.posterior.reweighed(prior)
+    moved = _log_noise(prior.noise_grid, prior.noise_centre, prior.noise_spread)
+    moved = moved - _log_noise(start.noise_grid, start.noise_centre, WIDE)
+    kept = np.isin(prior.noise_grid, now.noise.sd)
+    weights = now.weights * np.repeat(np.exp(moved[kept]), len(prior.cells))[:, None, None]
+    total = float(weights.sum())
+    return weights / total, now.log_evidence + math.log(total)
 
 
 def _link(prior: Learned, part: _Part) -> float:
@@ -137,18 +149,18 @@ def _step(prior: Learned, start: Learned, parts: list[list[_Part]], pseudo: floa
     families, gains = dict.fromkeys(FAMILIES, 0.0), np.zeros(len(prior.gains))
     failed = straight = runs = 0.0
     for hypotheses in parts:
-        logs = [part.posterior.log_likelihood + _log_prior(prior, part) for part in hypotheses]
-        total = np.array([float(logsumexp(log)) for log in logs])
+        found = [_under(prior, start, part) for part in hypotheses]
+        total = np.array([evidence for _, evidence in found])
         before = [part.log_weight - part.posterior.log_evidence + _link(prior, part) for part in hypotheses]
         weight = np.exp(total + before - logsumexp(total + before))
-        for part, log, evidence, share in zip(hypotheses, logs, total, weight, strict=True):
-            posterior = share * np.exp(log - evidence)
+        for part, (weights, _), share in zip(hypotheses, found, weight, strict=True):
+            posterior = share * weights
             by = posterior.sum(axis=(1, 2)).reshape(-1, len(cells))
             cells += by.sum(axis=0)
             noise[np.isin(prior.noise_grid, part.posterior.noise.sd)] += by.sum(axis=1)
-            for component, w in zip(COMPONENTS, posterior.sum(axis=(0, 2)), strict=True):
+            for component, w in zip(COMPONENTS, posterior.sum(axis=(0, 1)), strict=True):
                 families[component.family] += float(w)
-            gains += posterior[:, 1:].sum(axis=(0, 1))
+            gains += posterior[:, :, 1:].sum(axis=(0, 2))
             failed += share * len(part.failed)
             straight += share * (part.link.kind == "straight")
         runs += len(hypotheses[0].posterior.data.d)
