@@ -7,6 +7,9 @@ trunk, an outlier run, uneven seeds, missing rungs, in turn) and five irregular 
 that accelerates, a plateau that collapses, a staircase, a log-periodic wiggle.  For each: does the 90 %
 interval at twice the largest size hold the truth; which verdicts on the next doubling are right; and what a
 least-squares power law with a residual bootstrap decides.  Gains within 0.01 are plateaus.
+
+An irregular truth shows inside the measured range where its values at the measured sizes are at least three
+standard errors of their means from the nearest regular truth; else no reading of the points can know of it.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from assay.curves import fit_curves
 Array = NDArray[np.float64]
 Truth = Callable[[Array], Array]
 SD, SMALLEST, FIRST = 0.012, 0.01, 500
+SHOWS = 3.0
 DESIGNS = ((4, 1), (4, 3), (6, 3), (8, 3))
 NOISES = ("normal", "t3", "trunk", "outlier", "uneven", "missing")
 
@@ -64,6 +68,26 @@ def truths(rng: np.random.Generator, doublings: float) -> tuple[dict[str, Truth]
         "wiggle": lambda k: a + g * k / end + 0.15 * g * np.sin(2 * np.pi * k / period + phase),
     }
     return regular, irregular
+
+
+def regular_shapes(k: Array) -> Array:
+    """Return the regular truths [shapes, len(k)] at ``k`` doublings, level and height left open."""
+    last = float(k[-1])
+    found = [k, *(1 - 2 ** (-b * k) for b in np.geomspace(0.15, 1.3, 24))]
+    for c in np.linspace(0.2, 0.8, 25) * last:
+        found.append(np.minimum(k / c, 1))
+        for w in np.linspace(0.4, 1.2, 9):
+            found += [1 / (1 + np.exp(-(k - c) / w)), np.exp(-np.exp(-(k - c) / w))]
+            found.append(w * np.logaddexp(0, (k - c) / w))
+    return np.array(found)
+
+
+def distance(values: Array, seeds: int) -> float:
+    """Return how far true ``values`` [K] are from the nearest regular truth, in standard errors of a mean."""
+    x = regular_shapes(np.arange(len(values), dtype=float))
+    x, y = x - x.mean(axis=1, keepdims=True), values - values.mean()
+    explained = ((x @ y) ** 2 / (x**2).sum(axis=1)).max()
+    return math.sqrt(max(float(y @ y - explained), 0.0)) / (SD / math.sqrt(seeds))
 
 
 def noisy(kind: str, rng: np.random.Generator, rungs: int, seeds: int) -> Array:
@@ -113,6 +137,7 @@ class Outcome:
     truth: str
     design: tuple[int, int]
     gain: float
+    shows: bool
     covered: bool
     gain_covered: bool
     width: float
@@ -156,6 +181,7 @@ def _design(seed: int, rungs: int, seeds: int) -> Iterator[Outcome]:
                 name,
                 (rungs, seeds),
                 gain,
+                distance(truth(d), seeds) >= SHOWS,
                 bool(low <= ends[1] <= high),
                 verdict.gain_low <= gain <= verdict.gain_high,
                 high - low,
@@ -172,6 +198,13 @@ def report(outcomes: list[Outcome], designs: tuple[tuple[int, int], ...]) -> Non
     cells.append(("all regular", [o for o in outcomes if o.regular]))
     for name, own in cells:
         print(f"| {name} | " + " | ".join(f"{_share(own, d):.2f}" for d in designs) + " |")
+    print("\n| irregular truths that show | " + " | ".join(f"{k}x{s}" for k, s in designs) + " |")
+    print("|---|" + "---|" * len(designs))
+    for name, own in cells:
+        shown = [[o for o in own if not o.regular and o.shows and o.design == d] for d in designs]
+        if any(shown):
+            told = (f"{np.mean([o.covered for o in x]):.2f} of {len(x)}" if x else "none" for x in shown)
+            print(f"| {name} | " + " | ".join(told) + " |")
     print("\n| verdicts | p >= 0.9 | right | p >= 0.95 | right |\n|---|---|---|---|---|")
     for name, own in (("regular", [o for o in outcomes if o.regular]), ("all", outcomes)):
         counts = []

@@ -29,7 +29,7 @@ import learn
 from assay.core import CurveResult
 from assay.curves._curve import Curve, noise_words
 from assay.curves._families import Array
-from assay.curves._fit import _result
+from assay.curves._fit import _Asked, _result
 from assay.curves._learned import Learned
 from assay.curves._table import Ladder, ladders
 
@@ -142,7 +142,7 @@ def forecast(ladder: Ladder, row: tuple[str, int], prior: Learned) -> Row | None
     (word,) = noise_words([short], prior)
     curve = Curve(short, word, prior, 0.0)
     threshold = THRESHOLDS[row[0]] * (1.0 if row[0] == "score" else float(short.value[-1]))
-    result: CurveResult = _result(curve, threshold, None, 2.0)
+    result: CurveResult = _result(curve, _Asked(threshold, None, 2.0, None, None))
     assert result.next_run is not None
     assert result.verdict is not None
     # The largest size is foretold at exactly its double.

@@ -4,9 +4,9 @@
 
 Expectation-maximisation of a mixture: discrepancies, families, gains per doubling, run-level noise, links and
 failed runs all get the weights under which the ladders are likeliest, drawn towards even weights as by some
-further ladders.  Two weights are not left to the ladders, since one run a size cannot tell noise from a curve
-that is rough: ``EXACT``, that a family holds as it is, and ``SIMPLE``, that it is constant, log-linear or a
-power law (decision 21 has the frontier that chose them).  The figures that a run prints are those of the
+further ladders.  Not left to the ladders, since one run a size cannot tell noise from a curve that is rough,
+are ``EXACT``, that a family holds as it is, ``SIMPLE``, that it is constant, log-linear or a power law, and
+``BREAKS`` (decision 21 has the frontier that chose them).  The figures that a run prints are those of the
 ladders; nothing but weights, centres and spreads is kept.
 """
 
@@ -33,8 +33,10 @@ from assay.curves._learned import Learned
 from assay.curves._table import Ladder, ladders
 
 SIMPLE_SHARES = {"constant": 0.15, "log-linear": 0.35, "power": 0.5}
-EXACT = {"score": 0.9, "loss": 0.4}
-SIMPLE = {"score": 0.8, "loss": 0.6}
+EXACT = {"score": 0.91, "loss": 0.4}
+SIMPLE = {"score": 0.83, "loss": 0.6}
+BREAKS = {"score": (0.11, 1.0), "loss": (0.0, 0.0)}
+"""Share and size of breaks just beyond the last size, set by hand as well (decision 21)."""
 WIDE = 2.0
 """Spread of the logarithm of the run-level sd with which ladders are fitted before noise is learned."""
 PSEUDO = {"score": 4.0, "loss": 3.0}
@@ -57,6 +59,7 @@ def even(kind: str) -> Learned:
         failure_spread=failure[1],
         damping=damping,
         straight=0.5,
+        breaks=BREAKS[kind],
     )
 
 
@@ -202,7 +205,7 @@ def as_json(prior: Learned) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray):
             return plain(value.tolist())
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return [plain(v) for v in value]
         if isinstance(value, dict):
             return {k: plain(v) for k, v in value.items()}

@@ -27,8 +27,9 @@ class Learned:
     ``noise_centre`` and ``noise_spread``: mean and sd of the logarithm of the run-level sd; ``noise_grid``
     its values.  ``failure`` is the share of runs that fail; their result is worse by ``failure_shift``, give
     or take ``failure_spread``.  ``damping``: what a wandering slope keeps per doubling.  ``straight``: weight
-    of the straight link beside the curved one.  ``kinds`` [kinds]: weight of each family at each width, where
-    the other types of a study have told of it.
+    of the straight link beside the curved one.  ``breaks``: share of curves whose slope changes just beyond
+    the last size, and the sd of that change in units of the slope of the last doubling.  ``kinds`` [kinds]:
+    weight of each family at each width, where the other types of a study have told of it.
     """
 
     cells: Array
@@ -43,6 +44,7 @@ class Learned:
     failure_spread: float
     damping: float
     straight: float
+    breaks: tuple[float, float]
     kinds: Array | None = None
 
     def components(self) -> Array:
@@ -64,6 +66,7 @@ def from_json(found: dict[str, Any]) -> Learned:
     return replace(
         prior,
         gains=gains,
+        breaks=(prior.breaks[0], prior.breaks[1]),
         cell_weight=prior.cell_weight / prior.cell_weight.sum(),
         family_weight={name: w / sum(families.values()) for name, w in families.items()},
     )

@@ -3,6 +3,7 @@
 The curve is a level, a family's rise with its gain per doubling, and a discrepancy: slope and level wander,
 or the whole bends.  Given component, size of the discrepancy and run-level noise, all is linear and Gaussian;
 level and gain integrate out in closed form, the rest is summed over grids whose weights real ladders taught.
+Beyond the last size a share of draws breaks off the law, as curves do that no size has warned of.
 The product of one-step forecasts of a Kalman filter over the same state space is this evidence, and their
 mixture over noise and gains has the tails of Student's t.  No chain, no convergence question.
 """
@@ -13,6 +14,7 @@ import math
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -236,8 +238,8 @@ class Posterior:
         mean, variance = self.gain((h, g, j))
         gain = mean + np.sqrt(variance) * _normals(3, 0)[rows][:, 0]
         return Sampler(
-            self.data, self.doublings, self.prior.damping, rows, h.astype(np.int32), j.astype(np.int32),
-            gain, np.repeat(self.noise.sd, len(self.prior.cells)),
+            self.data, self.doublings, self.prior.damping, self.prior.breaks, rows, h.astype(np.int32),
+            j.astype(np.int32), gain, np.repeat(self.noise.sd, len(self.prior.cells)),
             (self.prior.cells[:, :3] * self._units()[:, :, None]).reshape(-1, 3), self.ones, self.total,
             self.inverse,
         )  # fmt: skip
@@ -272,14 +274,16 @@ def _over_gains(weight: Array) -> Array:
 class Sampler:
     """Draws of one ladder's curve: all that is read from it, in a fiftieth of what its grids take.
 
-    Of each draw the ``cell``, the ``component`` and the ``gain`` per doubling; of each cell the run-level sd,
-    the ``size`` [cells, 3] of the discrepancies and the ``inverse`` [cells, K, K] of the data's covariance
-    with its sums ``ones`` and ``total``.
+    ``breaks`` are share and size of the breaks beyond the ladder.  Of each draw the ``cell``, the
+    ``component`` and the ``gain`` per doubling; of each cell the run-level sd, the ``size`` [cells, 3] of the
+    discrepancies and the ``inverse`` [cells, K, K] of the data's covariance with its sums ``ones`` and
+    ``total``.
     """
 
     data: Data
     doublings: float
     damping: float
+    breaks: tuple[float, float]
     rows: slice
     cell: NDArray[np.int32]
     component: NDArray[np.int32]
@@ -297,6 +301,21 @@ class Sampler:
 
     def draw(self, d: Array) -> Array:
         """Return draws [draws, len(d)] of the curve at ``d`` doublings.
+
+        Up to the last size they are the posterior's.  Beyond it some go on as the law says and some break:
+        what no size has measured, no size can rule out.
+        """
+        if not self.breaks[0]:
+            return self._lawful(d)
+        back = max(self.doublings - 1.0, 0.0)
+        drawn = self._lawful(np.append(d, [back, self.doublings]))
+        recent = np.abs(drawn[:, -1] - drawn[:, -2]) / (self.doublings - back)
+        turned = broken(self.breaks, _normals(2, 4)[self.rows]) * recent
+        ahead: Array = drawn[:, :-2] + turned[:, None] * np.maximum(d - self.doublings, 0.0)
+        return ahead
+
+    def _lawful(self, d: Array) -> Array:
+        """Return draws [draws, len(d)] of families and discrepancies at ``d`` doublings.
 
         Given its grid values, the rest of a draw is conditioned on the data by Matheron's rule: a path of
         the discrepancy from its prior, moved by what it and the noise miss of the data.
@@ -336,6 +355,17 @@ class Sampler:
         return self.noise[:, None] * runs + known
 
 
+def broken(breaks: tuple[float, float], normals: Array) -> Array:
+    """Return the change of slope [draws] beyond the ladder, in units of the slope of its last doubling.
+
+    ``normals`` [draws, 2] say whether a draw breaks and how: 0 for most, a normal for the share that does.
+    """
+    share, size = breaks
+    least = NormalDist().inv_cdf(share) if share else -math.inf
+    changed: Array = (normals[:, 0] < least) * (size * normals[:, 1])
+    return changed
+
+
 def prior_draw(
     design: Data, noise: NoisePrior, prior: Learned, at: Array, rng: np.random.Generator
 ) -> tuple[Array, Array]:
@@ -351,12 +381,16 @@ def prior_draw(
     *cell, relative = prior.cells[rng.choice(len(prior.cells), p=prior.cell_weight)]
     one = float(rng.choice(noise.sd, p=np.exp(noise.log_weight - log_sum(noise.log_weight))))
     slope, level, bent = np.array(cell) * (one if relative else 1.0)
-    d, doublings = np.concatenate([design.d, at]), float(design.d[-1])
+    doublings = float(design.d[-1])
+    back = max(doublings - 1.0, 0.0)
+    d = np.concatenate([design.d, at, [back, doublings]])
     b = bend(d, doublings)
     kernel = slope**2 * wandering_slope(d, prior.damping) + level**2 * wandering_level(d)
     kernel = kernel + bent**2 * np.outer(b, b) + 1e-12 * np.eye(len(d))
     curve = gain * component.rise(d, doublings) + np.linalg.cholesky(kernel) @ rng.standard_normal(len(d))
+    recent = abs(curve[-1] - curve[-2]) / (doublings - back)
+    turned = recent * float(broken(prior.breaks, rng.standard_normal((1, 2)))[0])
     k = len(design.d)
     covariance = one * one * design.runs + design.fixed + _TINY * np.eye(k)
     error = np.linalg.cholesky(covariance) @ rng.standard_normal(k)
-    return curve[:k] + error, curve[k:]
+    return curve[:k] + error, curve[k:-2] + turned * np.maximum(at - doublings, 0.0)
