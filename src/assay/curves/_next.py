@@ -17,7 +17,7 @@ from assay.curves._table import ITEM_LENGTH
 _SEEDS_TO_ADD = (1, 2, 3, 6, 12)
 _OUTCOMES = 100
 _PARTICLES = 1000
-_BLUR = 4.0
+_BLUR = 2.0
 """A refit learns less than reweighed draws do: it asks anew how noisy runs are and what shape the curve has.
 So outcomes are weighed as by that many times their variance (LOG.md; benchmarks/advice.py)."""
 _LIKELY = 0.7
