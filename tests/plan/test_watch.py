@@ -6,8 +6,23 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from assay.core import Inline
-from assay.plan import Estimate, Step, StepContext, Store, Watcher, listing, open_store, read_steps, run
+from assay.plan import (
+    Estimate,
+    Step,
+    StepContext,
+    Store,
+    Watcher,
+    _progress,
+    listing,
+    open_store,
+    progress_bar,
+    quiet,
+    read_steps,
+    run,
+)
 
 
 def waits(context: StepContext) -> None:
@@ -96,3 +111,19 @@ def test_money_paid_and_to_pay_is_told_by_currency(tmp_path: Path) -> None:
         run([step], store, pool)
     paid, to_pay = json.loads((store.path(step.key) / "seen.json").read_text())
     assert paid == {"EUR": 0.5} and to_pay["EUR"] == 1.0 and set(to_pay) == {"EUR", "USD"}
+
+
+def test_a_bar_without_a_terminal_prints_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A search of minutes with its output in a file is not silent; a quick one prints nothing."""
+    with progress_bar("search") as advance:
+        advance(1, 6, "run")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(_progress, "_PLAIN_SECONDS", 0.0)
+    with progress_bar("search") as advance:
+        advance(2, 6, "run")
+    assert capsys.readouterr().err == "search (2 of 6, run)\n"
+    with quiet(), progress_bar("search") as advance:
+        advance(3, 6, "run")
+    assert capsys.readouterr().err == ""

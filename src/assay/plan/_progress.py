@@ -153,15 +153,20 @@ def _columns() -> tuple[ProgressColumn, ...]:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Advance]:
-    """Give a function (done, total, unit) that draws one bar on standard error."""
-    live = not is_quiet() and sys.stderr.isatty()
+    """Give a function (done, total, unit) that draws one bar on standard error.
+
+    Where that is no terminal, it prints a plain line every 30 seconds.
+    """
+    silent = is_quiet()
+    live = not silent and sys.stderr.isatty()
     console = Console(stderr=True)
     with Progress(*_columns(), console=console, transient=True, disable=not live, expand=True) as bars:
         task = bars.add_task(title, total=None, note="")
         counted, began, before = "", time.monotonic(), 0.0
+        printed = began
 
         def advance(done: float, total: float, unit: str) -> None:
-            nonlocal counted, began, before
+            nonlocal counted, began, before, printed
             if counted not in ("", unit):  # the steps of a warm-up say nothing of how long samples take
                 began, before = time.monotonic(), done
             counted, spent = unit, time.monotonic() - began
@@ -170,5 +175,8 @@ def progress_bar(title: str) -> Iterator[Advance]:
                 left = say("progress.left", time=spent / (done - before) * (total - done))
                 note = str(say("progress.paid", left=say("progress.note", note=unit), paid=left))
             bars.update(task, completed=int(done), total=int(total), note=note)
+            if not live and not silent and time.monotonic() - printed > _PLAIN_SECONDS:
+                printed = time.monotonic()
+                print(say("progress.reached", step=title, done=done, total=total, note=note), file=sys.stderr)
 
         yield advance
