@@ -156,7 +156,7 @@ def ridge(
     drawn, the slopes of weak indicators among collinear ones are covered far less often than they should be.
     Its fits take a ``share`` of the penalty: the penalty that predicts best shrinks slopes by as much as
     their error, and an interval has to be about the slope itself (undersmoothing; Hall 1992, The Bootstrap
-    and Edgeworth Expansion, section 4.3).  At a half strong slopes are still missed, at a tenth intervals are
+    and Edgeworth Expansion, chapter 4).  At a half strong slopes are still missed, at a tenth intervals are
     hardly narrower than those of least squares (`benchmarks/rule_design.py --coverage`).
     """
     _enough(table, losses, names)
