@@ -1,7 +1,7 @@
 """How well rules fitted on designed subsets, on mixtures of sources and on random ones rank samples.
 
     python benchmarks/rule_design.py --draws 12
-    python benchmarks/rule_design.py --coverage --draws 200
+    python benchmarks/rule_design.py --coverage --draws 600
     python benchmarks/rule_design.py --bends --draws 12
 
 A pool of eight sources with effects of their own that no indicator explains, and eight correlated indicators,
@@ -10,8 +10,9 @@ whose weighted sum is most of a sample's true quality.  A subset's log loss is m
 sources (the best possible one is the last column), and what the design costs in sample passes.
 
 With --coverage: how often 90 % intervals of weak and strong slopes hold the true ones, among equally
-correlated indicators, by ridge as it is (the penalty chosen in each bootstrap fit), by ridge whose bootstrap
-draws rows and holds the penalty (that of 0.1.0), and by least squares.  With --bends: quality has a U in one
+correlated indicators, by ridge whose bootstrap chooses the penalty anew and takes a share of it (a quarter is
+what rules have), by ridge whose bootstrap draws rows and holds the penalty (that of 0.1.0), and by least
+squares; +- is the standard error over draws.  With --bends: quality has a U in one
 indicator; how well rules with and without its square rank samples, and how often a square is shown where none
 is.
 """
@@ -83,6 +84,7 @@ def design_of(way: str, runs: int, truth: Pool, seed: int) -> Design:
     return mixtures(truth.values, NAMES, SIZE, sources=sources, runs=runs, seed=seed)
 
 
+SHARES = (1.0, 0.5, 0.25, 0.1)
 STRONG, WEAK = slice(0, 3), slice(3, K)
 SLOPES = np.array([0.03, -0.02, 0.01, 0.005, 0.005, -0.005, 0.0025, 0.0])
 
@@ -101,27 +103,40 @@ def held(table: Array, losses: Array, penalty: float, rng: np.random.Generator) 
     return low, high
 
 
+def intervals(table: Array, losses: Array, rng: np.random.Generator) -> dict[str, tuple[Array, Array]]:
+    """Return the ends of every kind of interval for one design's losses."""
+    plain = least_squares(table, losses, NAMES)
+    ends = {"least squares": (np.array(plain.low), np.array(plain.high))}
+    for share in SHARES:
+        fitted = ridge(table, losses, NAMES, share=share)
+        ends[f"ridge, {share:g} of the penalty"] = np.array(fitted.low), np.array(fitted.high)
+    return ends | {"ridge, penalty held": held(table, losses, fitted.penalty, rng)}
+
+
 def coverage(draws: int) -> None:
     """Print the coverage and the width of intervals of slopes."""
     print("| correlation | noise | fit | weak slopes covered | strong | width of least squares |")
     print("|---|---|---|---|---|---|")
     for correlation, noise in ((0.4, 0.01), (0.4, 0.03), (0.8, 0.01), (0.8, 0.03)):
         mixed = np.linalg.cholesky(np.full((K, K), correlation) + (1 - correlation) * np.eye(K))
-        ends: dict[str, list[tuple[Array, Array]]] = {"ridge": [], "penalty held": [], "least squares": []}
+        ends: dict[str, list[tuple[Array, Array]]] = {}
         for draw in range(draws):
             rng = np.random.default_rng(draw)
             table = rng.normal(size=(32, K)) @ mixed.T
             values = table @ SLOPES + noise * rng.normal(size=32)
-            fitted, plain = ridge(table, values, NAMES), least_squares(table, values, NAMES)
-            ends["ridge"].append((np.array(fitted.low), np.array(fitted.high)))
-            ends["penalty held"].append(held(table, values, fitted.penalty, rng))
-            ends["least squares"].append((np.array(plain.low), np.array(plain.high)))
+            for name, found in intervals(table, values, rng).items():
+                ends.setdefault(name, []).append(found)
         wide = np.mean([high - low for low, high in ends["least squares"]])
-        for name, found in ends.items():
-            inside = np.array([(low <= SLOPES) & (high >= SLOPES) for low, high in found])
-            width = np.mean([high - low for low, high in found]) / wide
-            shares = " | ".join(f"{inside[:, part].mean():.2f}" for part in (WEAK, STRONG))
+        for name, every in ends.items():
+            inside = np.array([(low <= SLOPES) & (high >= SLOPES) for low, high in every])
+            width = np.mean([high - low for low, high in every]) / wide
+            shares = " | ".join(_share(inside[:, part].mean(axis=1)) for part in (WEAK, STRONG))
             print(f"| {correlation} | {noise} | {name} | {shares} | {width:.2f} |", flush=True)
+
+
+def _share(by_draw: Array) -> str:
+    """Return the mean over draws and its standard error."""
+    return f"{by_draw.mean():.3f} +- {by_draw.std() / np.sqrt(len(by_draw)):.3f}"
 
 
 def bent(draws: int) -> None:

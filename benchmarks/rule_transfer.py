@@ -1,15 +1,22 @@
-r"""Write pools, evaluation sets and study files for a rule's transfer: English to Chinese and to other data.
+r"""Write pools, evaluation sets and study files for a rule's transfer: Alpaca and other data, two languages.
 
     python benchmarks/rule_transfer.py --out runs/transfer
-    assay rule transfer recipes/studies/alpaca-rule.json --n 240 --study runs/transfer/chinese.yaml \
-        --set models.other_models=true
+    assay rule transfer recipes/studies/alpaca-rule.json --n 240 --study runs/transfer/alpaca.yaml \
+        --study runs/transfer/others.yaml --study runs/transfer/chinese.yaml \
+        --study runs/transfer/chinese-others.yaml --set models.other_models=true
 
 `recipes/studies/alpaca-rule.json` was fitted on English ratings of Alpaca; with the lexical embedder, which
-any script has, it has to be insisted on.  `chinese.yaml`: the translated rows of the revised Chinese Alpaca,
-none known to translate one of the English pool, and first turns of OpenAssistant in Chinese, which people
-wrote.  `others.yaml`: 6,000 samples of GPTeacher, chain of thought, P3 and GSM8K, and AlpacaEval's koala and
-vicuna.  Each is tried with the pocket model and with a Llama of 260,000 parameters, where it is there.
-`english.yaml` fits a rule of losses on 6,000 samples of Alpaca (`assay rule design`, `run`, `fit`).  All sets
+any script has, it has to be insisted on.  Each study is tried with the pocket model and with a Llama of
+260,000 parameters, where it is there; no set shares a row with another.
+
+| study | pool, at most 6,000 samples of | evaluation set |
+|---|---|---|
+| `alpaca` | Alpaca, which the rule was fitted on: do raters foretell losses? | 252 answers of people |
+| `others` | GPTeacher, chain of thought, P3, GSM8K | AlpacaEval's koala and vicuna |
+| `chinese` | revised Chinese Alpaca, none known of `alpaca` | first turns of OpenAssistant, by people |
+| `chinese-others` | Chinese questions on code and more, first turns of ShareGPT | AlignBench's references |
+
+`english.yaml` fits a rule of losses on the pool of `alpaca` (`assay rule design`, `run`, `fit`).  All sets
 have at most 120 items, all subsets 240 samples: minutes, not hours.
 """
 
@@ -82,6 +89,24 @@ def alpaca_eval(folder: Path, sources: tuple[str, ...]) -> Rows:
     ]
 
 
+def first_turn(row: dict[str, Any]) -> dict[str, str]:
+    """Return what was asked and answered first in a dialogue of ShareGPT; some have no answer."""
+    turns = [turn["value"] for turn in row["conversations"]]
+    return {"instruction": turns[0], "input": "", "output": turns[1] if len(turns) > 1 else ""}
+
+
+def chinese_others(folder: Path) -> Rows:
+    """Return Chinese samples that do not come from Alpaca, without bare sums, which have no language."""
+    extra = map(pair, lines_of(folder / "zh_extra.jsonl.gz"))
+    talks = map(first_turn, lines_of(folder / "sharegpt_zh_1k.jsonl.gz"))
+    return [row for row in (*extra, *talks) if HAN.search(row["instruction"] + row["output"])]
+
+
+def referenced(row: dict[str, Any]) -> dict[str, str]:
+    """Return a question of AlignBench with its reference answer."""
+    return {"instruction": row["question"], "input": "", "output": row["reference"]}
+
+
 def study(name: str, pool: str, evaluation: str, bases: Any, **more: Any) -> dict[str, Any]:
     return {
         "name": name, "base": bases, "pool": pool, "evaluation": evaluation, "recipe": RECIPE,
@@ -110,6 +135,7 @@ def main() -> None:
         row for row in lines_of(folder / "alpaca_zh" / "oaast_sft_zh.jsonl.gz") if not row.get("history")
     ]
     other = [pair(row) for name in OTHERS for row in lines_of(folder / "other_pools" / f"{name}.jsonl.gz")]
+    asked = lines_of(folder / "eval_sets" / "alignbench_zh_683.jsonl.gz")
     own = [pair(row) for row in lines_of(folder / "self_instruct" / "user_oriented_instructions.jsonl.gz")]
     sets = {
         "en-pool.jsonl": [pair(english[place]) for place in sorted(taken)],
@@ -117,6 +143,8 @@ def main() -> None:
         "en-report.jsonl": drawn(own, ITEMS),
         "zh-pool.jsonl": drawn((row for row in map(pair, apart) if HAN.search(row["output"])), 6000),
         "zh-report.jsonl": drawn(map(pair, people), ITEMS),
+        "zh-other-pool.jsonl": drawn(chinese_others(folder / "alpaca_zh"), 6000),
+        "zh-other-report.jsonl": drawn(map(referenced, asked), ITEMS),
         "other-pool.jsonl": drawn(other, 6000),
         "other-report.jsonl": drawn(alpaca_eval(folder / "judge_outputs", ("koala", "vicuna")), ITEMS),
     }
@@ -132,8 +160,10 @@ def main() -> None:
     bases = {"pocket": "pocket", "stories": str(stories.resolve())} if stories.exists() else "pocket"
     studies = (
         study("english", "en-pool.jsonl", "en-report.jsonl", "pocket", rule=rule),
-        study("chinese", "zh-pool.jsonl", "zh-report.jsonl", bases),
+        study("alpaca", "en-pool.jsonl", "en-report.jsonl", bases),
         study("others", "other-pool.jsonl", "other-report.jsonl", bases),
+        study("chinese", "zh-pool.jsonl", "zh-report.jsonl", bases),
+        study("chinese-others", "zh-other-pool.jsonl", "zh-other-report.jsonl", bases),
     )
     for made in studies:
         (options.out / f"{made['name']}.yaml").write_text(yaml.safe_dump(made, allow_unicode=True), "utf-8")

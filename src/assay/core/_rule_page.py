@@ -26,7 +26,7 @@ from assay.core._points import ArmComparison
 class RuleSlope:
     """One indicator of a rule: slopes of log loss per standard deviation over the pool.
 
-    ``low`` and ``high`` bound the ridge slope (90 %, bootstrap over subsets), ``sign`` is the share of
+    ``low`` and ``high`` bound the ridge slope (90 %, bootstrap of residuals), ``sign`` is the share of
     bootstrap fits with its sign; ``ols`` with ``ols_low`` to ``ols_high`` (90 %), ``p`` and ``inflation`` are
     of least squares; ``between`` and ``within`` sources are per unit of the subset mean, None where a design
     does not vary both.

@@ -113,7 +113,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "rule.lead.noise": ("Seeds alone change log loss by {noise:.4f}.", "仅换随机种子，对数损失就会变动 {noise:.4f}。"),
     "rule.warnings": ("Caveats", "注意事项"),
     "rule.slopes": ("What the rule says", "规则的内容"),
-    "rule.slopes.lead": ("Change of log loss per standard deviation of an indicator; below zero is good. Ridge regression with leave-one-out, its signs by a bootstrap over subsets, and least squares as published beside it.", "指标每增加一个标准差时对数损失的变化，小于零为好。岭回归的惩罚由留一法选定，符号由对子集的自助法检验；旁边是论文所用的最小二乘。"),
+    "rule.slopes.lead": ("Change of log loss per standard deviation of an indicator; below zero is good. Ridge regression with its penalty by leave-one-out, intervals and signs by a bootstrap of the residuals, and least squares as published beside it.", "指标每增加一个标准差时对数损失的变化，小于零为好。岭回归的惩罚由留一法选定，区间与符号由残差自助法得出；旁边是论文所用的最小二乘。"),
     "rule.slopes.apart": ("Slopes between sources and within them should agree.", "数据源之间与数据源内部的斜率应当一致。"),
     "rule.col.indicator": ("Indicator", "指标"),
     "rule.col.slope": ("Slope", "斜率"),
