@@ -63,15 +63,20 @@ def changed(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def copied(answer: str, rng: random.Random) -> str | None:
-    """Return a long answer with one plain word in its midst replaced; None where there is none."""
+def copied(prompt: str, answer: str, rng: random.Random) -> str | None:
+    """Return a long answer with one plain word in its midst replaced; None where there is none.
+
+    The answers are alike, and the rows as wholes: a word that begins an answer of few words is in fewer runs
+    of words than it is with the prompt in front.
+    """
     words = answer.split(" ")
     place = rng.randrange(10, LONG - 10)
     if len(words) < LONG or not words[place].isalpha():
         return None
     words[place] = "otherwise"
     copy = " ".join(words)
-    return copy if likeness(shingles(answer), shingles(copy)) > 0.8 else None
+    pairs = (answer, copy), (f"{prompt}\n{answer}", f"{prompt}\n{copy}")
+    return copy if all(likeness(shingles(a), shingles(b)) > 0.8 for a, b in pairs) else None
 
 
 def rows(data: str | None, count: int) -> Iterator[tuple[str, str, bool]]:
@@ -79,7 +84,7 @@ def rows(data: str | None, count: int) -> Iterator[tuple[str, str, bool]]:
     rng, found, given = random.Random(0), base(data), 0
     prompt, answer, planted = "", "", True
     for _ in range(count):
-        copy = copied(answer, rng) if not planted and rng.random() < 0.4 else None
+        copy = copied(prompt, answer, rng) if not planted and rng.random() < 0.4 else None
         planted = copy is not None
         if copy is not None:
             answer = copy

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 
 import orjson
 
+from assay.core._frozen import quickly_made
+
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -89,6 +91,7 @@ def task_type(name: str) -> str:
 _UNSAID = {"unsaid": True}
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation.
@@ -124,6 +127,7 @@ class Message:
         return f"{self.content}\n{self.tool_calls}" if self.content else self.tool_calls
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A conversation to learn from, or (with ``checker`` or as a reference) an evaluation item.

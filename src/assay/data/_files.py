@@ -288,9 +288,9 @@ def raw_rows(
     last = before = 0 if lines is None else lines.before
     with stream:
         try:
-            for number, row in _text_rows(stream, kind, before):
-                last = number
-                yield number, row
+            for row in _text_rows(stream, kind, before):
+                last = row[0]
+                yield row
             if lines is not None and stream.read(1):
                 stop()
         except STREAM_ERRORS as error:

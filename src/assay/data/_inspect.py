@@ -196,13 +196,18 @@ class _Counts:
         self.types[sample.type or "untyped"] += 1
         self.languages[sample.language or "unknown"] += 1
         self.names[sample.source] += 1
-        pairs = sum([m.role == "user" for m in sample.messages])
+        pairs = characters = 0
+        for message in sample.messages:
+            pairs += message.role == "user"
+            characters += len(message.content)
         self.turns["1" if pairs == 1 else "2-3" if pairs < 4 else "4+"] += 1
-        self.prompts.counts[sum([len(m.content) for m in sample.prompt])] += 1
-        if sample.answer is None:
+        answer = sample.answer
+        if answer is None:
             self.open_items += 1
         else:
-            self.answers.counts[len(sample.answer)] += 1
+            self.answers.counts[len(answer)] += 1
+            characters -= len(answer)
+        self.prompts.counts[characters] += 1
         self.ids += bytes.fromhex(sample.id)
 
     def add(self, part: _Counts) -> None:

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from itertools import count as upwards
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ _TAGS = {
 }
 _ASCII_TAGS = {word.encode(): tags for word, tags in _TAGS.items() if word.isascii()}
 _ASCII_WORDS = bytes(code if chr(code).islower() and code < 128 else 32 for code in range(256))
-_SLOTS = 1024
+_SLOT_BITS = 12
 _WORTH_KERNEL = 20_000
 """Texts from which on compiling, or loading what was compiled, has paid for itself."""
 _CODES: tuple[str | None, ...] = (None, *(name for name in _SCRIPTS if name != "latin"), *_FUNCTION_WORDS)
@@ -100,82 +101,109 @@ def languages_of(texts: Sequence[str]) -> list[str | None]:
         return [language_of(text) for text in texts]
     _asked[:] = [_WORTH_KERNEL]
     heads = [text[:TOLD_BY] for text in texts]
-    chunk = [(head.lower() if "İ" in head else head).encode("utf-8", "surrogatepass") for head in heads]
-    edges = np.zeros(len(chunk) + 1, np.int64)
-    np.cumsum(list(map(len, chunk)), out=edges[1:])
-    found = np.zeros(len(chunk), np.uint8)
-    kernel(_tell)(
-        np.frombuffer(b"".join(chunk), np.uint8), edges, _lowered(), _scripts(), *_word_table(), found
-    )
+    whole = "".join(heads)
+    if "İ" in whole:  # its small letter is two
+        heads = [head.lower() for head in heads]
+        whole = "".join(heads)
+    found = np.zeros(len(heads), np.uint8)
+    buffer = np.frombuffer(whole.encode("utf-8", "surrogatepass"), np.uint8)
+    lengths = np.array(list(map(len, heads)), np.int64)
+    kernel(_tell)(buffer, lengths, _lowered(), _scripts(), _letters(), *_word_table(), found)
     return list(map(_CODES.__getitem__, found.tolist()))
 
 
+_LONGEST = 10
+"""Letters of a word that are told apart: six bits each, in 64; no function word is longer."""
+
+
 @cache
-def _word_table() -> tuple[Any, Any]:
-    """Return the function words as (letters 1 to 6, letters 7 to 12) in hashed slots, and their languages."""
-    keys, masks = np.zeros((_SLOTS, 2), np.uint64), np.zeros(_SLOTS, np.uint8)
-    for word, tags in _TAGS.items():
-        packed = [sum((ord(c) & 1023) << (10 * i) for i, c in enumerate(word[k : k + 6])) for k in (0, 6)]
-        slot = (packed[0] ^ (packed[0] >> 17) ^ packed[1]) % _SLOTS
-        while masks[slot]:
-            slot = (slot + 1) % _SLOTS
-        keys[slot] = packed
-        masks[slot] = sum(1 << list(_FUNCTION_WORDS).index(tag) for tag in tags.split())
-    return keys, masks
+def _letters() -> Any:
+    """Return a number from 1 to 63 of each code point of a Latin letter: 63 of all that no function word has.
+
+    Capitals of ASCII have the number of their small letter, all other code points 0.
+    """
+    table = np.zeros(_SCRIPTS["latin"][-1][1] + 1, np.uint8)
+    for first, last in _SCRIPTS["latin"]:
+        table[first : last + 1] = 63
+    for number, letter in enumerate(sorted(set("".join(_TAGS))), 1):
+        table[ord(letter)] = number
+    table[ord("A") : ord("Z") + 1] = table[ord("a") : ord("z") + 1]
+    return table
 
 
-def _tell(buffer: Any, edges: Any, lowered: Any, scripts: Any, keys: Any, masks: Any, found: Any) -> None:
+@cache
+def _word_table() -> tuple[Any, Any, Any, Any]:
+    """Return what finds a function word without search.
+
+    Its place in the two last tables by the top bits of its number times a factor, for which no two words
+    share them, the factor, the words' numbers, and one for each of their languages in ten bits of its own.
+    """
+    letters = _letters()
+    numbers = [sum(int(letters[ord(c)]) << (6 * i) for i, c in enumerate(reversed(word))) for word in _TAGS]
+    tags = [sum(1 << (10 * list(_FUNCTION_WORDS).index(tag)) for tag in t.split()) for t in _TAGS.values()]
+    factor = next(
+        f for f in upwards(0x9E3779B97F4A7C15, 2) if len({_slot(n, f) for n in numbers}) == len(numbers)
+    )
+    places = np.zeros(1 << _SLOT_BITS, np.uint8)
+    places[[_slot(n, factor) for n in numbers]] = range(1, len(numbers) + 1)
+    return places, np.uint64(factor), np.array([0, *numbers], np.uint64), np.array([0, *tags], np.int64)
+
+
+def _slot(number: int, factor: int) -> int:
+    return (number * factor & (1 << 64) - 1) >> (64 - _SLOT_BITS)
+
+
+def _tell(
+    buffer: Any, lengths: Any, lowered: Any, scripts: Any, letters: Any,
+    places: Any, factor: Any, numbers: Any, tags: Any, found: Any,
+) -> None:  # fmt: skip
     """Write the code of each text's language: scripts and words of its small letters in one scan."""
-    counts, hits = np.zeros(11, np.int64), np.zeros(6, np.int64)
-    last, mask = len(scripts) - 1, np.uint64(len(masks) - 1)
-    for t in range(len(edges) - 1):
-        counts[:], hits[:] = 0, 0
-        words = letters = 0
-        first, second = np.uint64(0), np.uint64(0)
-        i, end = edges[t], edges[t + 1]
-        while i <= end:
-            code = np.int64(buffer[i]) if i < end else 32
-            i += 1
-            if code < 128:
-                code += 32 * (65 <= code <= 90)
-                latin = 97 <= code <= 122
+    counts = np.zeros(11, np.int64)
+    last, shift, i = len(scripts) - 1, np.uint64(64 - _SLOT_BITS), 0
+    for t in range(len(lengths)):
+        counts[:] = 0
+        words = long = hits = 0
+        word = np.uint64(0)
+        for k in range(lengths[t] + 1):
+            letter = np.uint64(0)
+            if k < lengths[t]:
+                code: Any = np.int64(buffer[i])
+                i += 1
+                if code < 128:
+                    letter = np.uint64(letters[code])
+                else:
+                    width = 1 if code < 224 else (2 if code < 240 else 3)
+                    code &= 31 if width == 1 else (15 if width == 2 else 7)
+                    for _ in range(width):
+                        code = (code << 6) | (np.int64(buffer[i]) & 63)
+                        i += 1
+                    code = lowered[code] if code < last else last
+                    if code < len(letters):
+                        letter = np.uint64(letters[code])
+                    if not letter:
+                        counts[scripts[code]] += 1
+            if letter:
+                word = (word << np.uint64(6)) | letter
+                long += 1
             else:
-                width = 1 if code < 224 else (2 if code < 240 else 3)
-                code &= 31 if width == 1 else (15 if width == 2 else 7)
-                for k in range(i, i + width):
-                    code = (code << 6) | (np.int64(buffer[k]) & 63)
-                i += width
-                code = lowered[code] if code < last else last
-                script = scripts[code]
-                latin = script == 10
-                counts[script] += not latin
-            if latin:
-                counts[10] += 1
-                if letters < 6:
-                    first |= np.uint64(code) << np.uint64(10 * letters)
-                elif letters < 12:
-                    second |= np.uint64(code) << np.uint64(10 * (letters - 6))
-                letters += 1
-            elif letters:
-                words += 1
-                if letters <= 12:
-                    slot = (first ^ (first >> np.uint64(17)) ^ second) & mask
-                    while masks[slot]:
-                        if keys[slot, 0] == first and keys[slot, 1] == second:
-                            for k in range(6):
-                                hits[k] += (masks[slot] >> k) & 1
-                            break
-                        slot = (slot + np.uint64(1)) & mask
-                first, second, letters = np.uint64(0), np.uint64(0), 0
+                place = places[(word * factor) >> shift]
+                hits += tags[place] * (numbers[place] == word) * (long <= _LONGEST)
+                words += long > 0
+                counts[10] += long
+                word, long = np.uint64(0), 0
         if counts[2] and counts[2] * 10 >= counts[1]:
             counts[2] += counts[1]
             counts[1] = 0
         best = 1 + np.argmax(counts[1:10])
         weight = 2 if best <= 3 else 1
-        most = np.argmax(hits)
         if counts[best] * weight >= max(counts[10], 1):
             found[t] = best
-        elif hits[most] >= max(1, words // 20):
+            continue
+        most = 0
+        for k in range(1, 6):
+            if (hits >> 10 * k) & 1023 > (hits >> 10 * most) & 1023:
+                most = k
+        if (hits >> 10 * most) & 1023 >= max(1, words // 20):
             found[t] = 10 + most
 
 

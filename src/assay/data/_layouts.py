@@ -61,6 +61,8 @@ class Schema:
     """A known layout: its name, keys that must have a value, keys that may be null, and how it is read.
 
     ``fits`` may ask for more than keys; ``also`` names further fields that are read where they are there.
+    ``plain``: those of a prompt, what may be added to it ("" is none) and its answer, where a row of texts
+    in these alone, which no check is about, is one question and its answer.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Schema:
     also: tuple[str, ...] = ()
     like: str = ""
     check: Callable[[Row], bool] | None = None
+    plain: tuple[str, str, str] | None = None
 
     @property
     def says(self) -> str:
@@ -428,6 +431,14 @@ def _no_answer(row: Row) -> bool:
     return not ANSWERS & row.keys()
 
 
+def _pair(name: str, question: str, answer: str, *, system: str = "system", like: str = "") -> Schema:
+    """Return the layout of a question and its answer in two fields."""
+    return Schema(
+        name, (question, answer), pair(question, answer, system=system), also=(system,), like=like,
+        plain=(question, "", answer),
+    )  # fmt: skip
+
+
 SCHEMAS: tuple[Schema, ...] = (
     Schema("messages", ("messages",), _messages, also=("system", "tools", "functions"),
            like="OpenAI, Tulu, no-robots, UltraChat 200k, tool calls, `weight`"),
@@ -462,26 +473,25 @@ SCHEMAS: tuple[Schema, ...] = (
     Schema("self-instruct", ("instruction", "instances"), _seed,
            like="Self-Instruct seeds: the first instance"),
     Schema("dolly", ("instruction", "response"), alpaca, nullable=("context",), also=_ALPACA,
+           plain=("instruction", "context", "response"),
            like="Dolly: `context` is the input"),
     Schema("alpaca", ("instruction", "output"), alpaca, also=_ALPACA,
+           plain=("instruction", "input", "output"),
            like="Alpaca, BELLE, COIG-CQIA, LLaMA-Factory's `history`, `Human:`/`Assistant:` dialogues"),
-    Schema("alpaca", ("instruction", "response"), alpaca, also=_ALPACA, like="Alpaca with `response`"),
+    Schema("alpaca", ("instruction", "response"), alpaca, also=_ALPACA, like="Alpaca with `response`",
+           plain=("instruction", "input", "response")),
     Schema("multiple-choice", ("question", "A", "B"), _choices, nullable=("answer",), also=("C", "D", "E"),
            like="C-Eval, MMLU in columns"),
-    Schema("openorca", ("question", "response"), pair("question", "response", system="system_prompt"),
-           also=("system_prompt",), like="OpenOrca"),
-    Schema("input-target", ("input", "target"), pair("input", "target"), also=("system",),
-           like="Firefly (`kind`), BELLE's `Human:` prompts"),
-    Schema("input-target", ("inputs", "targets"), pair("inputs", "targets"), also=("system",),
-           like="FLAN, xP3"),
-    Schema("question-answer", ("question", "answer"), pair("question", "answer"), also=("system",),
-           like="GSM8K"),
-    Schema("question-answer", ("question", "reference"), pair("question", "reference"), also=("system",)),
-    Schema("prompt-completion", ("prompt", "completion"), pair("prompt", "completion"), also=("system",)),
-    Schema("prompt-completion", ("prompt", "response"), pair("prompt", "response"), also=("system",)),
-    Schema("prompt-completion", ("query", "response"), pair("query", "response"), also=("system",)),
-    Schema("prompt-completion", ("input", "output"), pair("input", "output"), also=("system",)),
-    Schema("prompt-completion", ("problem", "solution"), pair("problem", "solution"), also=("system",)),
+    _pair("openorca", "question", "response", system="system_prompt", like="OpenOrca"),
+    _pair("input-target", "input", "target", like="Firefly (`kind`), BELLE's `Human:` prompts"),
+    _pair("input-target", "inputs", "targets", like="FLAN, xP3"),
+    _pair("question-answer", "question", "answer", like="GSM8K"),
+    _pair("question-answer", "question", "reference"),
+    _pair("prompt-completion", "prompt", "completion"),
+    _pair("prompt-completion", "prompt", "response"),
+    _pair("prompt-completion", "query", "response"),
+    _pair("prompt-completion", "input", "output"),
+    _pair("prompt-completion", "problem", "solution"),
     Schema("wikihow", ("title", "text"), _wikihow, like="wikiHow"),
     *(Schema("wikihow", ("title", name), _wikihow, also=("introduction", "intro"), like="wikiHow by steps")
       for name in ("methods", "parts", "sections", "steps")),

@@ -3,44 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from assay.core import Message, Sample, task_type
+from assay.core import Message, task_type
 from assay.data._languages import TOLD_BY
-from assay.data._layouts import LABELS, Schema, broken_schema_of, schema_of
+from assay.data._layouts import LABELS, Schema, broken_schema_of, placeholder, schema_of
 from assay.data._mapping import labels_of
 from assay.data._raw import encodable, printable
-from assay.data._turns import MAX_CHARACTERS, Reject, Row
+from assay.data._turns import MAX_CHARACTERS, SPEAKER, Reject, Row
 
-__all__ = ["MAX_CHARACTERS", "Draft", "Reject", "draft", "sample_of"]
+__all__ = ["MAX_CHARACTERS", "Draft", "Drafted", "Reject", "draft", "plain_draft"]
 
 _KINDS = ("type", "class", "category", "task_type", "task_category", "kind")
 
 
-class Draft(NamedTuple):
-    """What a row says of its sample; a ``language`` of "" is told from ``text``, those of many at once."""
+Draft: TypeAlias = tuple[tuple[Message, ...], str | None, str, str, str | None, str | None, str, str]
+"""What a row says of its sample: the fields of :class:`assay.core.Sample` in their order, and a text.
 
-    messages: tuple[Message, ...]
-    type: str | None
-    language: str
-    source: str
-    checker: str | None
-    group: str | None
-    origin: str
-    text: str
-    unused: tuple[str, ...]
-    notes: tuple[str, ...]
+A language of "" is told from that text, those of many at once.  A plain tuple, as one is made of every row.
+"""
 
 
-def sample_of(found: Draft, told: str | None) -> Sample:
-    """Return the sample of a draft; ``told`` is the language of its text, where it does not name its own."""
-    messages, kind, language, source, checker, group, origin = found[:7]
-    return Sample(messages, kind, language or told, source, checker, group, origin)
+class Drafted(NamedTuple):
+    """What a row says of its sample, its fields that nothing reads, and what a report should say of it."""
+
+    draft: Draft
+    unused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plain_draft(row: Row, fields: tuple[str, str, str], source: str, origin: str) -> Draft | None:
+    """Return what a row of a prompt and its answer alone says, None where a check could be about it.
+
+    Most rows of most files are such: texts in the ``fields`` (:attr:`Schema.plain`) and in no others, neither
+    empty nor too long, without placeholders and marks of speakers.  Of them it is what :func:`draft` returns.
+    """
+    asked, beside, answered = fields
+    more = beside != "" and beside in row
+    prompt, extra, answer = row.get(asked), row[beside] if more else "", row.get(answered)
+    if not (type(prompt) is type(extra) is type(answer) is str) or len(row) != 2 + more:
+        return None
+    if extra:
+        if extra.isspace() or placeholder(extra):
+            return None
+        prompt = f"{prompt}\n\n{extra}"
+    if not prompt or not answer or prompt.isspace() or answer.isspace():
+        return None
+    whole = f"{prompt} {answer}"
+    if "\0" in whole or SPEAKER in whole or len(whole) > MAX_CHARACTERS or not encodable(whole):
+        return None
+    messages = Message("user", prompt), Message("assistant", answer)
+    return messages, None, "", source, None, None, origin, whole[:TOLD_BY]
 
 
 def draft(
     row: Any, schema: Schema | None, source: str, origin: str, fields: Mapping[str, str] | None = None
-) -> Draft:
+) -> Drafted:
     """Return what a row says of its sample; raise :class:`Reject` with the reason if there is none.
 
     A row that does not show the file's main ``schema`` is read by the one it shows.  ``fields`` is the map
@@ -62,10 +80,8 @@ def draft(
         key for key, value in row.items() if value is not None and key not in chosen.reads
     )  # fmt: skip
     text = "" if language else _told_from(turns)
-    unused += parsed.unused
-    return Draft(
-        tuple(turns), kind, language or "", source, checker, group, origin, text, unused, parsed.notes
-    )
+    found = (tuple(turns), kind, language or "", source, checker, group, origin, text)
+    return Drafted(found, unused + parsed.unused, parsed.notes)
 
 
 def _told_from(turns: Sequence[Message]) -> str:

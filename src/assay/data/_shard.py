@@ -20,7 +20,7 @@ from assay.data._layouts import SCHEMAS, Schema
 from assay.data._mapping import mapped
 from assay.data._plugins import READERS, placed, plugin_rows
 from assay.data._raw import NoNumber, Number, printable
-from assay.data._rows import Draft, Reject, draft, sample_of
+from assay.data._rows import Draft, Reject, draft, plain_draft
 
 _BATCH, _BATCH_CHARACTERS = 128, 1 << 22
 
@@ -122,20 +122,25 @@ class RowReader:
         self, row: Any, schema: Schema | None, source: str, place: str, line: int
     ) -> Sample | Rejected | Draft:
         """Return one row as a sample, as what it says of one, or as a rejection."""
+        origin = f"{place}:{line}"
+        if type(row) is dict and schema is not None and schema.plain is not None:
+            plain = plain_draft(row, schema.plain, source, origin)
+            if plain is not None:
+                return plain
         if isinstance(row, Broken):
             return Rejected(place, line, row.reason, row.excerpt)
         if isinstance(row, Undefined):
             return Rejected(place, line, printable(row.reason), "")
         if isinstance(row, Sample):
-            return placed(row, source, f"{place}:{line}")
+            return placed(row, source, origin)
         try:
-            read = draft(row, schema, source, f"{place}:{line}", self._fields)
+            found, unused, notes = draft(row, schema, source, origin, self._fields)
         except Reject as reason:
             return Rejected(place, line, printable(str(reason)), _show(row))
-        if read.unused or read.notes:
-            self.unused.update(map(printable, read.unused))
-            self.notes.update(read.notes)
-        return read
+        if unused or notes:
+            self.unused.update(map(printable, unused))
+            self.notes.update(notes)
+        return found
 
 
 class ShardRows(RowReader):
@@ -176,7 +181,7 @@ class ShardRows(RowReader):
         own, name, split = printable(shard.source), shard.name, ""
         source, place = own, name
         for line, row in self._rows():
-            if isinstance(row, Mark):
+            if type(row) is Mark:
                 if row.unused is not None:
                     self.unused[f"{printable(row.unused)} (beside the rows)"] += 1
                 else:
@@ -194,11 +199,11 @@ def sampled(rows: Iterable[Sample | Rejected | Draft]) -> Iterator[Sample | Reje
     """Yield rows with the samples of drafts, in batches that grow, since languages are told together."""
     stream, size = iter(rows), 1
     while batch := _batch(stream, size):
-        texts = [row.text for row in batch if type(row) is Draft and not row.language]
-        told = iter(languages_of(texts))
+        told = iter(languages_of([row[-1] for row in batch if type(row) is tuple and not row[2]]))
         for row in batch:
-            if type(row) is Draft:
-                yield sample_of(row, None if row.language else next(told))
+            if type(row) is tuple:
+                messages, kind, language, source, checker, group, origin, _ = row
+                yield Sample(messages, kind, language or next(told), source, checker, group, origin)
             else:
                 yield row  # type: ignore[misc]
         size = min(2 * size, _BATCH)
@@ -209,8 +214,9 @@ def _batch(rows: Iterator[Sample | Rejected | Draft], size: int) -> list[Sample 
     batch, room = [], _BATCH_CHARACTERS
     for row in islice(rows, size):
         batch.append(row)
-        if type(row) is Draft:
-            room -= sum([len(m.content) for m in row.messages])
+        if type(row) is tuple:
+            for message in row[0]:
+                room -= len(message.content)
             if room < 0:
                 break
     return batch

@@ -39,6 +39,8 @@ _ROLES = {
     "function_call": "call",
     "tool_call": "call",
 }
+SPEAKER = "Human"
+"""A text without it has no marks of speakers."""
 _MARK = re.compile(r"(?:^|(?<=\n))[ \t]*(?:#{2,3} ?)?(Human|Assistant)[ \t]*[:\uff1a]")
 _OTHER_SPEAKER = re.compile(r"(?:^|\n)[ \t]*(?:#{2,3} ?)?Human[ \t]*[:\uff1a]")
 
@@ -239,7 +241,7 @@ def dialogue(text: str) -> list[Message] | None:
 
     None where it is no such dialogue: it does not begin with a mark, or its speakers do not take turns.
     """
-    if "Human" not in text[:200]:
+    if SPEAKER not in text[:200]:
         return None
     found = list(_MARK.finditer(text))
     if not found or text[: found[0].start()].strip() or found[0][1] != "Human":
@@ -256,7 +258,7 @@ def dialogue(text: str) -> list[Message] | None:
 
 def speaks_for_others(answer: str) -> bool:
     """Say whether an answer goes on as the user."""
-    return "Human" in answer and _OTHER_SPEAKER.search(answer) is not None
+    return SPEAKER in answer and _OTHER_SPEAKER.search(answer) is not None
 
 
 def with_tools(messages: Iterable[Message], tools: str | None) -> list[Message]:
