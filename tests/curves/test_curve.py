@@ -361,6 +361,27 @@ def test_a_score_at_its_ceiling_is_named_and_asks_for_no_runs() -> None:
     assert curve.verdict is not None and curve.verdict.next_runs is None
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_foretold_lies_within_its_interval(turned: bool) -> None:
+    """Beside a bound draws are skewed: their mean may lie outside of what nine in ten of them span.
+
+    The counts are those of code in the demo.
+    """
+    right = np.array([[0, 8, 15, 36, 36, 37], [0, 4, 19, 37, 37, 37], [1, 8, 19, 35, 37, 37]]) / 37
+    scores = 1 - right if turned else right
+    points = [
+        Point("t", 200 * 2**k, s, "score", float(v), float(np.sqrt(v * (1 - v) / 37)), 37)
+        for s, row in enumerate(scores)
+        for k, v in enumerate(row)
+    ]
+    (curve,) = fit_curves(points)
+    assert curve.verdict is not None
+    assert curve.next_thousand is not None
+    for found in (curve.verdict, curve.next_thousand):
+        low, high = (found.gain_low, found.gain_high) if found is curve.verdict else (found.low, found.high)
+        assert low <= found.gain <= high
+
+
 def test_the_question_asked_is_kept_when_larger_runs_are_there() -> None:
     rows = points(rising, rungs=5)
     (before,), (after,) = fit_curves(rows[:12]), fit_curves(rows, asked=4000)

@@ -94,7 +94,7 @@ class NextRuns:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What going from ``n_from`` to ``n_to`` samples buys: mean and 90 % interval, positive is better."""
+    """What going from ``n_from`` to ``n_to`` samples buys: median and 90 % interval, positive is better."""
 
     n_from: int
     n_to: int
@@ -124,7 +124,7 @@ class BestSize:
 class Verdict:
     """How a type responds to more data at the end of the ladder, oriented so that a gain is positive.
 
-    ``gain``, ``gain_low`` and ``gain_high`` are the mean and 90 % interval of the gain from the next
+    ``gain``, ``gain_low`` and ``gain_high`` are the median and 90 % interval of the gain from the next
     doubling, in units of the metric; ``p_rising``, ``p_plateau`` and ``p_falling`` the posterior
     probabilities that it lies above, within or below plus and minus ``threshold``.  ``word`` is the one that
     has at least 0.9, or ``undecided``.

@@ -226,7 +226,7 @@ def _gains(curve: Drawn, grid: Array, draws: Array, n: float) -> Array:
 def _gain(curve: Drawn, grid: Array, draws: Array, n: float) -> Gain:
     gains = _gains(curve, grid, draws, n)
     low, high = tails(gains)
-    return Gain(round(curve.high_n), round(n), float(gains.mean()), float(low), float(high))
+    return Gain(round(curve.high_n), round(n), float(np.median(gains)), float(low), float(high))
 
 
 def verdicts_between(
@@ -271,14 +271,17 @@ def _verdict(curve: Drawn, grid: Array, draws: Array, question: Question, pool: 
 
 
 def read_gains(gains: Array, threshold: float) -> Verdict:
-    """Return the verdict on draws of a gain, oriented so that positive is better."""
+    """Return the verdict on draws of a gain, oriented so that positive is better.
+
+    The gain that is foretold is their median: beside a ceiling the mean may lie outside of the interval.
+    """
     parts = _parts(gains, threshold)
     names: tuple[VerdictWord, ...] = ("rising", "plateau", "falling")
     decided = [name for name, p in zip(names, parts, strict=True) if p >= DECIDED]
     low, high = tails(gains)
     return Verdict(
         word=decided[0] if decided else "undecided",
-        gain=float(gains.mean()),
+        gain=float(np.median(gains)),
         gain_low=float(low),
         gain_high=float(high),
         p_rising=parts[0],
