@@ -113,7 +113,7 @@ def languages_of(texts: Sequence[str]) -> list[str | None]:
 
 
 _LONGEST = 10
-"""Letters of a word that are told apart: six bits each, in 64; no function word is longer."""
+"""Letters of the longest word that is looked up, six bits each in 64; no function word is longer."""
 
 
 @cache
