@@ -94,7 +94,10 @@ class NextRuns:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What going from ``n_from`` to ``n_to`` samples buys: median and 90 % interval, positive is better."""
+    """What going from ``n_from`` to ``n_to`` samples buys, with a 90 % interval; positive is better.
+
+    ``gain`` is the median of a curve's draws, or what runs of both measured.
+    """
 
     n_from: int
     n_to: int

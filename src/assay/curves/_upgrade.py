@@ -182,13 +182,13 @@ def _row(neighbours: Neighbours, pair: _Pair, n: int, threshold: float) -> tuple
         n_train=n,
         seeds=joint.seeds,
         measured=measured,
-        data=_gain(joint.data, n, 2 * n),
-        model=_gain(joint.model, n, n),
+        data=_gain(joint.data, n, 2 * n, measured=measured),
+        model=_gain(joint.model, n, n, measured=True),
         absolute=absolute,
         per_cost=_contrast(joint.model / cost.ratio - joint.data) if cost.ratio else None,
         cost=cost,
         threshold=threshold,
-        curve=_gain(_doubled(pair.small, n), n, 2 * n) if measured else None,
+        curve=_gain(_doubled(pair.small, n), n, 2 * n, measured=False) if measured else None,
     )
     worthless = float((np.maximum(joint.data, joint.model) <= threshold).mean())
     return replace(row, next_runs=_next(row, joint)), worthless
@@ -256,9 +256,11 @@ def _doubled(curve: Drawn, n: int) -> Array:
     return gains
 
 
-def _gain(draws: Array, n_from: int, n_to: int) -> Gain:
+def _gain(draws: Array, n_from: int, n_to: int, *, measured: bool) -> Gain:
+    """Return a gain: of runs their mean, which is what was measured, of a curve the median of its draws."""
     low, high = tails(draws)
-    return Gain(n_from, n_to, float(draws.mean()), float(low), float(high))
+    middle = draws.mean() if measured else np.median(draws)
+    return Gain(n_from, n_to, float(middle), float(low), float(high))
 
 
 def _contrast(draws: Array) -> Contrast:
