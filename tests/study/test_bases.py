@@ -148,7 +148,11 @@ def test_the_question_is_asked_of_every_type_at_its_price(several: Several) -> N
     }  # fmt: skip
     lead = sum(measured["little"]) / 2 - sum(measured["whole"]) / 2
     assert row.model.gain == pytest.approx(lead, abs=0.5 * (row.model.high - row.model.low))
-    assert row.absolute.value == pytest.approx(row.model.gain - row.data.gain)
+    # Medians of draws do not add up to the last digit; what runs measured does.
+    blur = 0.2 * (row.absolute.high - row.absolute.low)
+    assert row.absolute.value == pytest.approx(row.model.gain - row.data.gain, abs=blur)
+    (inside,) = [row for row in rows if (row.type, row.n_train) == (OVERALL, 32)]
+    assert inside.absolute.value == pytest.approx(inside.model.gain - inside.data.gain)
     assert row.model.low > 0, "a random model is far behind"
 
 

@@ -39,7 +39,7 @@ class UpgradeCost:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Gain of the larger base minus gain of doubling the data: mean and 90 % interval.
+    """Gain of the larger base minus gain of doubling the data, with a 90 % interval (``value``: as in Gain).
 
     ``p`` is twice the posterior probability of the other sign, ``p_adjusted`` the same corrected for the
     number of contrasts (Holm for headlines: overall, at the largest size; Benjamini-Hochberg for the rest).

@@ -172,7 +172,7 @@ def _row(neighbours: Neighbours, pair: _Pair, n: int, threshold: float) -> tuple
     drawn = _measured(pair, n) if measured else pair.small.draw(np.array([n, 2 * n], float))
     joint = _joint(pair, n, drawn, neighbours.item_se.get(key))
     cost = neighbours.costs[ladder.arm, n]
-    absolute = _contrast(joint.model - joint.data)
+    absolute = _contrast(joint.model - joint.data, measured=measured)
     row = Upgrade(
         small=neighbours.small,
         large=neighbours.large,
@@ -185,7 +185,7 @@ def _row(neighbours: Neighbours, pair: _Pair, n: int, threshold: float) -> tuple
         data=_gain(joint.data, n, 2 * n, measured=measured),
         model=_gain(joint.model, n, n, measured=True),
         absolute=absolute,
-        per_cost=_contrast(joint.model / cost.ratio - joint.data) if cost.ratio else None,
+        per_cost=_contrast(joint.model / cost.ratio - joint.data, measured=measured) if cost.ratio else None,
         cost=cost,
         threshold=threshold,
         curve=_gain(_doubled(pair.small, n), n, 2 * n, measured=False) if measured else None,
@@ -257,16 +257,20 @@ def _doubled(curve: Drawn, n: int) -> Array:
 
 
 def _gain(draws: Array, n_from: int, n_to: int, *, measured: bool) -> Gain:
-    """Return a gain: of runs their mean, which is what was measured, of a curve the median of its draws."""
     low, high = tails(draws)
-    middle = draws.mean() if measured else np.median(draws)
-    return Gain(n_from, n_to, float(middle), float(low), float(high))
+    return Gain(n_from, n_to, _middle(draws, measured=measured), float(low), float(high))
 
 
-def _contrast(draws: Array) -> Contrast:
+def _middle(draws: Array, *, measured: bool) -> float:
+    """Return of runs their mean, which is what was measured, and of what a curve foretells the median."""
+    return float(draws.mean() if measured else np.median(draws))
+
+
+def _contrast(draws: Array, *, measured: bool) -> Contrast:
     low, high = tails(draws)
     p = 2 * max(min(float((draws > 0).mean()), float((draws < 0).mean())), 0.5 / len(draws))
-    return Contrast(float(draws.mean()), float(low), float(high), min(p, 1.0), min(p, 1.0), "bh", "undecided")
+    value = _middle(draws, measured=measured)
+    return Contrast(value, float(low), float(high), min(p, 1.0), min(p, 1.0), "bh", "undecided")
 
 
 def _next(row: Upgrade, joint: _Joint) -> NextUpgrade:
