@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import least_squares
+from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "curves"))
 import learn
@@ -195,6 +196,11 @@ def report(rows: list[Row]) -> None:
             cover, width = np.mean([r.inside for r in own]), np.median([r.width for r in own])
             head = f"| {key[0]}, {key[1]} | {len(own)} | {cover:.2f} | {OLD[key][0]:.2f} | {width:.3f} | "
             print(head + " | ".join(cells) + f" | {OLD[key][1]:.4f} |")
+    print("\n| ladder | nearest other | the engine is nearer | sign test, p |\n|---|---|---|---|")
+    for key in ROWS:
+        own = [r for r in rows if r.row == key]
+        if own:
+            print(f"| {key[0]}, {key[1]} | {nearest(own)} |")
     for kind in ("loss", "score"):
         own = [r for r in rows if r.row[0] == kind]
         if own:
@@ -204,6 +210,15 @@ def report(rows: list[Row]) -> None:
                 out, strict = sum(r.borne_out for r in said), sum(r.strict for r in said)
                 print(f"  {word} {len(said)}, borne out within noise {out}, without allowance {strict}")
     print(f"all: cover {np.mean([r.inside for r in rows]):.3f}")
+
+
+def nearest(rows: Sequence[Row]) -> str:
+    """Say which other forecast has the least median error, and on how many ladders the engine is nearer."""
+    others = [name for name in rows[0].errors if name != "engine"]
+    best = min(others, key=lambda name: float(np.median([r.errors[name] for r in rows])))
+    apart = [r for r in rows if r.errors["engine"] != r.errors[best]]
+    won = sum(r.errors["engine"] < r.errors[best] for r in apart)
+    return f"{best} | {won} of {len(apart)} | {binomtest(won, len(apart)).pvalue:.2f}"
 
 
 def main() -> None:

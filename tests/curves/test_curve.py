@@ -208,7 +208,7 @@ def test_worker_processes_say_what_this_process_says(monkeypatch: pytest.MonkeyP
 
 
 def test_draws_have_the_moments_of_the_posterior() -> None:
-    """One cell, one component and one gain: draws are from a known Gaussian, ahead of the data too."""
+    """One cell, component and gain, and no break: draws are from a known Gaussian, ahead of the data too."""
     found = data(np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.6]))
     one = replace(
         PRIOR,
@@ -216,6 +216,7 @@ def test_draws_have_the_moments_of_the_posterior() -> None:
         cell_weight=np.ones(1),
         gains=np.array([[0.1, 0.2, 1.0]]),
         family_weight={f: float(f == "log-linear") or 1e-300 for f in FAMILIES},
+        breaks=((0.0, 0.0), (0.0, 0.0)),
     )
     draws = Posterior(found, NOISE, one).sampler(slice(0, DRAWS)).draw(np.array([5.0, 6.0]))
     d = np.arange(7.0)

@@ -14,6 +14,7 @@ import pytest
 
 from assay.core import Point
 from assay.curves._learned import Learned, from_json, learned
+from assay.curves._posterior import turned
 from assay.curves._table import ladders
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +57,28 @@ def test_the_shipped_prior_is_written_without_loss(recipe: ModuleType) -> None:
         assert again.breaks == prior.breaks == recipe.BREAKS[kind]
         assert prior.cell_weight[0] == pytest.approx(recipe.EXACT[kind], abs=1e-5)
         assert isinstance(again, Learned)
+
+
+def test_what_stood_still_may_climb_again_where_it_has_before() -> None:
+    """A flat end breaks by nothing, but of a rough curve by what it did between its rungs, its own way."""
+    stairs, all_of_them = np.array([0.0, 1.0, 1.0, 3.0, 3.0]), ((1 - 1e-9, 1.0), (1 - 1e-9, 2.0))
+    curves, rough = np.stack([stairs, stairs, stairs, -stairs]), np.array([False, True, True, True])
+    normals = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, -1.0], [0.0, -1.0]])
+    steep = 2 * np.sqrt((1 + 4) / 4)
+    changed = turned(all_of_them, rough, curves, curves[:, -2], np.arange(5.0), normals)
+    assert changed == pytest.approx([0.0, steep, 0.0, -steep])
+    close = turned(all_of_them, rough[:1], stairs[None, :2], stairs[:1], np.array([0.0, 0.5]), normals[:1])
+    assert close == pytest.approx([2.0]), "slopes are per doubling where sizes lie within one"
+
+
+def test_each_kind_of_curve_breaks_as_often_as_its_share() -> None:
+    rng = np.random.default_rng(0)
+    d, rough = np.arange(3.0), np.arange(20_000) % 2 == 1
+    line, normals = np.tile(d, (20_000, 1)), rng.standard_normal((20_000, 2))
+    changed = turned(((0.05, 1.0), (0.4, 2.0)), rough, line, line[:, 1], d, normals)
+    for kind, share, up in ((False, 0.05, 1.0), (True, 0.4, 2.0)):
+        own = changed[rough == kind]
+        assert (own != 0).mean() == pytest.approx(share, abs=0.02)
+        for found, sd in ((own[own > 0], up), (own[own < 0], 1.0)):
+            assert np.sqrt((found**2).mean()) == pytest.approx(sd, rel=0.1)
+    assert not turned(((0.0, 1.0), (0.0, 2.0)), rough, line, line[:, 1], d, normals).any()

@@ -10,11 +10,14 @@ import json
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from assay.curves._families import FAMILIES, FAMILY, KIND, Array, by_kind
+
+Breaks: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
+"""Share of curves that break beyond the ladder, and size of their breaks: of exact ones, of rough ones."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,11 @@ class Learned:
     ``noise_centre`` and ``noise_spread``: mean and sd of the logarithm of the run-level sd; ``noise_grid``
     its values.  ``failure`` is the share of runs that fail; their result is worse by ``failure_shift``, give
     or take ``failure_spread``.  ``damping``: what a wandering slope keeps per doubling.  ``straight``: weight
-    of the straight link beside the curved one.  ``breaks``: share of curves whose slope changes just beyond
-    the last size, and the sd of that change in units of the slope of the last doubling.  ``kinds`` [kinds]:
+    of the straight link beside the curved one.  ``breaks``: the share of curves whose slope changes just
+    beyond the last size and the sd of that change, first of those that follow a family exactly, in units of
+    the slope of their last doubling, then of rough ones that go on the way they came, in units of their
+    slopes' root mean square.
+    ``kinds`` [kinds]:
     weight of each family at each width, where the other types of a study have told of it.
     """
 
@@ -44,7 +50,7 @@ class Learned:
     failure_spread: float
     damping: float
     straight: float
-    breaks: tuple[float, float]
+    breaks: Breaks
     kinds: Array | None = None
 
     def components(self) -> Array:
@@ -62,11 +68,12 @@ def from_json(found: dict[str, Any]) -> Learned:
     values: dict[str, Any] = {k: np.array(v, float) if k in arrays else v for k, v in found.items()}
     prior = Learned(**values)
     gains, families = prior.gains.copy(), prior.family_weight
+    exact, rough = prior.breaks
     gains[:, 2] /= gains[:, 2].sum()
     return replace(
         prior,
         gains=gains,
-        breaks=(prior.breaks[0], prior.breaks[1]),
+        breaks=((exact[0], exact[1]), (rough[0], rough[1])),
         cell_weight=prior.cell_weight / prior.cell_weight.sum(),
         family_weight={name: w / sum(families.values()) for name, w in families.items()},
     )

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.curves._families import COMPONENTS, Array, bend, by_kind, rises, wandering_level, wandering_slope
-from assay.curves._learned import Learned
+from assay.curves._learned import Breaks, Learned
 from assay.curves._numbers import log_sum
 
 DRAWS = 2000
@@ -274,8 +274,8 @@ def _over_gains(weight: Array) -> Array:
 class Sampler:
     """Draws of one ladder's curve: all that is read from it, in a fiftieth of what its grids take.
 
-    ``breaks`` are share and size of the breaks beyond the ladder.  Of each draw the ``cell``, the
-    ``component`` and the ``gain`` per doubling; of each cell the run-level sd, the ``size`` [cells, 3] of the
+    ``breaks`` are those beyond the ladder.  Of each draw the ``cell``, the ``component`` and the ``gain`` per
+    doubling; of each cell the run-level sd, the ``size`` [cells, 3] of the
     discrepancies and the ``inverse`` [cells, K, K] of the data's covariance with its sums ``ones`` and
     ``total``.
     """
@@ -283,7 +283,7 @@ class Sampler:
     data: Data
     doublings: float
     damping: float
-    breaks: tuple[float, float]
+    breaks: Breaks
     rows: slice
     cell: NDArray[np.int32]
     component: NDArray[np.int32]
@@ -305,13 +305,14 @@ class Sampler:
         Up to the last size they are the posterior's.  Beyond it some go on as the law says and some break:
         what no size has measured, no size can rule out.
         """
-        if not self.breaks[0]:
+        if not any(share for share, _ in self.breaks):
             return self._lawful(d)
-        back = max(self.doublings - 1.0, 0.0)
-        drawn = self._lawful(np.append(d, [back, self.doublings]))
-        recent = np.abs(drawn[:, -1] - drawn[:, -2]) / (self.doublings - back)
-        turned = broken(self.breaks, _normals(2, 4)[self.rows]) * recent
-        ahead: Array = drawn[:, :-2] + turned[:, None] * np.maximum(d - self.doublings, 0.0)
+        k, back = len(self.data.d), max(self.doublings - 1.0, 0.0)
+        drawn = self._lawful(np.concatenate([d, [back], self.data.d]))
+        rough: NDArray[np.bool_] = self.size[self.cell].max(axis=1) > 0
+        normals = _normals(2, 4)[self.rows]
+        change = turned(self.breaks, rough, drawn[:, -k:], drawn[:, -k - 1], self.data.d, normals)
+        ahead: Array = drawn[:, : len(d)] + change[:, None] * np.maximum(d - self.doublings, 0.0)
         return ahead
 
     def _lawful(self, d: Array) -> Array:
@@ -355,15 +356,30 @@ class Sampler:
         return self.noise[:, None] * runs + known
 
 
-def broken(breaks: tuple[float, float], normals: Array) -> Array:
-    """Return the change of slope [draws] beyond the ladder, in units of the slope of its last doubling.
+def turned(
+    breaks: Breaks, rough: NDArray[np.bool_], inside: Array, before: Array, d: Array, normals: Array
+) -> Array:
+    """Return by how much per doubling each draw changes its slope beyond the ladder [draws].
 
-    ``normals`` [draws, 2] say whether a draw breaks and how: 0 for most, a normal for the share that does.
+    ``inside`` [draws, K] are its values at the rungs ``d`` [K], ``before`` [draws] that a doubling before the
+    last.  ``normals`` [draws, 2] say whether a draw breaks and how: 0 for most, a normal for the share that
+    does, in units of the slope of the last doubling.  A rough curve that goes on the way it came has the root
+    mean square of its slopes for a unit: one that has stood still and climbed by turns may climb again.
     """
-    share, size = breaks
-    least = NormalDist().inv_cdf(share) if share else -math.inf
-    changed: Array = (normals[:, 0] < least) * (size * normals[:, 1])
+    (share, size), (rough_share, rough_size) = breaks
+    recent = np.abs(inside[:, -1] - before) / min(float(d[-1]), 1.0)
+    slopes = np.diff(inside, axis=1) / np.diff(d)
+    onward = normals[:, 1] * (inside[:, -1] - inside[:, 0]) > 0
+    unit = np.where(rough & onward, rough_size * np.sqrt((slopes**2).mean(axis=1)), size * recent)
+    changed: Array = (
+        (normals[:, 0] < np.where(rough, _least(rough_share), _least(share))) * unit * normals[:, 1]
+    )
     return changed
+
+
+def _least(share: float) -> float:
+    """Return the normal below which that share lies."""
+    return NormalDist().inv_cdf(share) if share else -math.inf
 
 
 def prior_draw(
@@ -382,15 +398,14 @@ def prior_draw(
     one = float(rng.choice(noise.sd, p=np.exp(noise.log_weight - log_sum(noise.log_weight))))
     slope, level, bent = np.array(cell) * (one if relative else 1.0)
     doublings = float(design.d[-1])
-    back = max(doublings - 1.0, 0.0)
-    d = np.concatenate([design.d, at, [back, doublings]])
+    d = np.concatenate([design.d, at, [max(doublings - 1.0, 0.0)]])
     b = bend(d, doublings)
     kernel = slope**2 * wandering_slope(d, prior.damping) + level**2 * wandering_level(d)
     kernel = kernel + bent**2 * np.outer(b, b) + 1e-12 * np.eye(len(d))
     curve = gain * component.rise(d, doublings) + np.linalg.cholesky(kernel) @ rng.standard_normal(len(d))
-    recent = abs(curve[-1] - curve[-2]) / (doublings - back)
-    turned = recent * float(broken(prior.breaks, rng.standard_normal((1, 2)))[0])
-    k = len(design.d)
+    k, rough = len(design.d), np.array([any(cell)])
+    normals = rng.standard_normal((1, 2))
+    change = float(turned(prior.breaks, rough, curve[None, :k], curve[-1:], design.d, normals)[0])
     covariance = one * one * design.runs + design.fixed + _TINY * np.eye(k)
     error = np.linalg.cholesky(covariance) @ rng.standard_normal(k)
-    return curve[:k] + error, curve[k:-2] + turned * np.maximum(at - doublings, 0.0)
+    return curve[:k] + error, curve[k:-1] + change * np.maximum(at - doublings, 0.0)
