@@ -35,7 +35,7 @@ from assay.curves._table import Ladder, ladders
 SIMPLE_SHARES = {"constant": 0.15, "log-linear": 0.35, "power": 0.5}
 EXACT = {"score": 0.91, "loss": 0.4}
 SIMPLE = {"score": 0.83, "loss": 0.6}
-BREAKS = {"score": ((0.06, 1.0), (0.4, 2.0)), "loss": ((0.0, 0.0), (0.0, 0.0))}
+BREAKS = {"score": ((0.08, 1.0), (0.3, 2.0)), "loss": ((0.0, 0.0), (0.0, 0.0))}
 """Share and size of breaks just beyond the last size, of exact and of rough curves, set by hand too."""
 WIDE = 2.0
 """Spread of the logarithm of the run-level sd with which ladders are fitted before noise is learned."""
