@@ -33,9 +33,8 @@ class Learned:
     of the straight link beside the curved one.  ``breaks``: the share of curves whose slope changes just
     beyond the last size and the sd of that change, first of those that follow a family exactly, in units of
     the slope of their last doubling, then of rough ones that go on the way they came, in units of their
-    slopes' root mean square.
-    ``kinds`` [kinds]:
-    weight of each family at each width, where the other types of a study have told of it.
+    slopes' root mean square.  ``kinds`` [kinds]: weight of each family at each width, where the other types
+    of a study have told of it.
     """
 
     cells: Array

@@ -275,9 +275,8 @@ class Sampler:
     """Draws of one ladder's curve: all that is read from it, in a fiftieth of what its grids take.
 
     ``breaks`` are those beyond the ladder.  Of each draw the ``cell``, the ``component`` and the ``gain`` per
-    doubling; of each cell the run-level sd, the ``size`` [cells, 3] of the
-    discrepancies and the ``inverse`` [cells, K, K] of the data's covariance with its sums ``ones`` and
-    ``total``.
+    doubling; of each cell the run-level sd, the ``size`` [cells, 3] of the discrepancies and the ``inverse``
+    [cells, K, K] of the data's covariance with its sums ``ones`` and ``total``.
     """
 
     data: Data
@@ -371,9 +370,8 @@ def turned(
     slopes = np.diff(inside, axis=1) / np.diff(d)
     onward = normals[:, 1] * (inside[:, -1] - inside[:, 0]) > 0
     unit = np.where(rough & onward, rough_size * np.sqrt((slopes**2).mean(axis=1)), size * recent)
-    changed: Array = (
-        (normals[:, 0] < np.where(rough, _least(rough_share), _least(share))) * unit * normals[:, 1]
-    )
+    least = np.where(rough, _least(rough_share), _least(share))
+    changed: Array = (normals[:, 0] < least) * unit * normals[:, 1]
     return changed
 
 
